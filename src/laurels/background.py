@@ -1,0 +1,107 @@
+"""What a node does beside requests: follow the journal, take snapshots, sample for drift, tidy up.
+
+Each chore is a loop of its own. A database that is away is waited for and said once per try;
+anything else ends the node: a chore that silently stopped would be worse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from . import telemetry
+from .config import Settings
+from .domain.errors import LaurelsError
+from .ledger.journal import Entry
+from .ledger.snapshots import freeze, record_ranks
+from .ranking.verify import sample
+
+if TYPE_CHECKING:
+    from .runtime import Node
+
+log = structlog.get_logger(__name__)
+
+JOURNAL_SECONDS = 0.5
+HOUSEKEEPING_SECONDS = 600.0
+LOST_LEDGER = "the ledger can't be reached"
+
+
+class Background:
+    def __init__(self, settings: Settings, node: Node) -> None:
+        self._settings = settings
+        self._node = node
+        self._services = node.services
+
+    def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Start every chore that the settings ask for."""
+        chores: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
+            ("journal", JOURNAL_SECONDS, self._follow_journal),
+            ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
+            ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
+            ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
+        ]
+        return [
+            tasks.create_task(self._repeat(name, seconds, work), name=name)
+            for name, seconds, work in chores
+            if seconds
+        ]
+
+    async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except LaurelsError as error:
+                log.warning("chore put off", chore=name, reason=error.detail)
+
+    async def _follow_journal(self) -> None:
+        """Also the pulse of the database: a node whose journal can't be read is not ready."""
+        lost = self._node.lost
+        try:
+            entries = await self._node.journal.read()
+        except LaurelsError:
+            if LOST_LEDGER not in lost:
+                lost.append(LOST_LEDGER)
+            raise
+        if LOST_LEDGER in lost:
+            lost.remove(LOST_LEDGER)
+        for entry in entries:
+            await self._take(entry)
+
+    async def _take(self, entry: Entry) -> None:
+        services = self._services
+        telemetry.JOURNAL_LAG.set(entry.age)
+        if entry.kind == "standings":
+            await services.projection.heal(entry.ids)
+        elif entry.kind == "users":
+            await services.directory.changed(entry.ids)
+        else:
+            await services.catalogue.refresh()
+            services.tokens.use(await services.accounts.signing_keys())
+
+    async def _take_snapshots(self) -> None:
+        for window in await self._services.catalogue.windows_at(datetime.now(UTC)):
+            await freeze(self._services.pool, window)
+            if window.board.is_default:
+                await record_ranks(self._services.pool, window)
+        await self._services.scoreboards.remember_snapshot()
+        for window in await self._services.catalogue.windows_at(datetime.now(UTC)):
+            self._services.hub.refresh(window.board.slug)
+
+    async def _sample_drift(self) -> None:
+        services = self._services
+        drift = 0
+        for window in await services.catalogue.windows_at(datetime.now(UTC)):
+            drift += await sample(services.index, services.pool, window)
+        telemetry.INDEX_DRIFT.set(drift)
+        if drift:
+            log.error("index and ledger disagree: run `laurels rebuild`", standings=drift)
+
+    async def _tidy_up(self) -> None:
+        await self._node.journal.trim()
+        await self._services.accounts.trim_refresh()
+        self._services.projection.drop_ended(datetime.now(UTC))

@@ -1,0 +1,126 @@
+"""Settings from the environment. Read by `cli` and `runtime` alone.
+
+Every setting has one environment variable; `NAME_FILE` names a file that holds its value instead,
+for secrets that must not show in a process list. An unknown `LAURELS_…` variable is refused: a typo
+must not silently mean the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(Exception):
+    """A setting can't be used; the message names it and says what to do."""
+
+
+def _setting(env: str, default: Any, help_text: str, **limits: float) -> Any:
+    return field(default=default, metadata={"env": env, "help": help_text, **limits})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it. `laurels config` prints this table with the values in force."""
+
+    database_url: str = _setting("DATABASE_URL", "", "PostgreSQL 15 to 18; empty: an embedded one under LAURELS_DATA")
+    data: Path = _setting("LAURELS_DATA", Path("data"), "folder of the embedded PostgreSQL")
+    host: str = _setting("LAURELS_HOST", "127.0.0.1", "address to listen on")
+    port: int = _setting("LAURELS_PORT", 8000, "port to listen on; 0 takes a free one", low=0, high=65535)
+    log_level: str = _setting("LAURELS_LOG_LEVEL", "info", "debug, info, warning or error")
+    access_log: bool = _setting("LAURELS_ACCESS_LOG", False, "log every request, not only refused and slow ones")
+    trusted_proxies: int = _setting(
+        "LAURELS_TRUSTED_PROXIES", 0, "proxies in front, whose X-Forwarded-For entries are believed", low=0, high=8
+    )
+    pool_size: int = _setting("LAURELS_POOL_SIZE", 12, "connections to PostgreSQL", low=6, high=200)
+    lanes: int = _setting("LAURELS_LANES", 3, "batches in flight at once", low=1, high=16)
+    queue_limit: int = _setting("LAURELS_QUEUE_LIMIT", 10_000, "actions waiting for a lane", low=1_000, high=1_000_000)
+    token_seconds: int = _setting("LAURELS_TOKEN_SECONDS", 900, "life of an access token", low=5, high=86_400)
+    refresh_days: int = _setting("LAURELS_REFRESH_DAYS", 30, "life of an unused refresh token", low=1, high=365)
+    password_workers: int = _setting("LAURELS_PASSWORD_WORKERS", 2, "password hashes computed at once", low=1, high=32)
+    user_rate: int = _setting("LAURELS_USER_RATE", 600, "actions and requests per minute and user", low=1, high=10_000_000)
+    address_rate: int = _setting("LAURELS_ADDRESS_RATE", 6_000, "requests per minute and address", low=1, high=10_000_000)
+    login_rate: int = _setting(
+        "LAURELS_LOGIN_RATE", 30, "registrations and log-ins per minute and address", low=1, high=10_000_000
+    )
+    snapshot_seconds: int = _setting("LAURELS_SNAPSHOT_SECONDS", 300, "between two snapshots; 0: never", low=0, high=86_400)
+    verify_seconds: int = _setting("LAURELS_VERIFY_SECONDS", 30, "between two drift samples; 0: never", low=0, high=86_400)
+    frames_per_second: int = _setting("LAURELS_FRAMES_PER_SECOND", 10, "live frames a second and board", low=1, high=60)
+    sockets_per_address: int = _setting("LAURELS_SOCKETS_PER_ADDRESS", 100, "live sockets per address", low=1, high=1_000_000)
+    sockets: int = _setting("LAURELS_SOCKETS", 20_000, "live sockets in all", low=1, high=1_000_000)
+    samples: bool = _setting("LAURELS_SAMPLES", True, "add sample action types to an empty ledger")
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `environment` (os.environ by default). Raises ConfigError."""
+    source = os.environ if environment is None else environment
+    _refuse_unknown(source)
+    values = {}
+    for item in fields(Settings):
+        raw = _raw(source, item.metadata["env"])
+        if raw is not None:
+            values[item.name] = _convert(item.metadata, raw, type(item.default))
+    return Settings(**values)
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str]]:
+    """(variable, value in force, help) of every setting; the password in an address is left out."""
+    rows = []
+    for item in fields(Settings):
+        value = str(getattr(settings, item.name))
+        rows.append((item.metadata["env"], _without_password(value), item.metadata["help"]))
+    return rows
+
+
+def _refuse_unknown(source: Mapping[str, str]) -> None:
+    known = {item.metadata["env"] for item in fields(Settings)}
+    known |= {f"{name}_FILE" for name in known}
+    strangers = sorted(name for name in source if name.startswith("LAURELS_") and name not in known)
+    if strangers:
+        raise ConfigError(f"unknown setting {strangers[0]}; `laurels config` lists all there are")
+
+
+def _raw(source: Mapping[str, str], env: str) -> str | None:
+    path = source.get(f"{env}_FILE")
+    if path is None:
+        return source.get(env)
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{env}_FILE: can't read {path}: {error.strerror}") from error
+
+
+def _convert(metadata: Mapping[str, Any], raw: str, kind: type) -> object:
+    env = metadata["env"]
+    if kind is bool:
+        lowered = raw.strip().lower()
+        if lowered not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
+            raise ConfigError(f"{env} must be true or false, not {raw!r}")
+        return lowered in ("1", "true", "yes", "on")
+    if kind is int:
+        return _whole_number(metadata, raw)
+    if env == "LAURELS_LOG_LEVEL" and raw.lower() not in ("debug", "info", "warning", "error"):
+        raise ConfigError(f"{env} must be debug, info, warning or error, not {raw!r}")
+    return Path(raw) if issubclass(kind, Path) else raw
+
+
+def _whole_number(metadata: Mapping[str, Any], raw: str) -> int:
+    env, low, high = metadata["env"], metadata["low"], metadata["high"]
+    try:
+        value = int(raw)
+    except ValueError as error:
+        raise ConfigError(f"{env} must be a whole number, not {raw!r}") from error
+    if not low <= value <= high:
+        raise ConfigError(f"{env} must lie between {low} and {high}, not {value}")
+    return value
+
+
+def _without_password(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if not at or ":" not in credentials:
+        return value
+    return f"{scheme}{separator}{credentials.split(':', 1)[0]}:…@{place}"

@@ -1,0 +1,109 @@
+"""Actions: what is submitted, what the ledger knows of it, and the receipt that answers it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from .rules import Progress, ScoringRules
+from .standings import Standing
+
+RankState = Literal["exact", "rebuilding", "unrecorded"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionType:
+    """What can be completed, and what it is worth. The client never says the worth."""
+
+    id: int
+    name: str
+    description: str
+    base_score: int
+    rules: ScoringRules
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One completion as a client claims it: facts, never points. `metadata` is JSON text."""
+
+    user_id: int
+    action_type: str
+    identifier: str
+    metadata: str | None = None
+    completed_at: datetime | None = None
+
+    def fingerprint(self) -> int:
+        """int64 digest of the body: the same identifier with another one is a conflict.
+
+        64 bits suffice: the comparison is between two bodies of one user under one identifier.
+        """
+        body = f"{self.action_type}\0{self.metadata}\0{self.completed_at}"
+        digest = hashlib.blake2b(body.encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One row of the ledger, as much of it as a receipt needs."""
+
+    action_id: int
+    user_id: int
+    action_type: str
+    identifier: str
+    fingerprint: int
+    score_earned: int
+    new_score: int
+    completed_at: datetime
+    batch_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an action left its user in the default board.
+
+    `rank` is exact at `seq`; None when unknown, and then `rank_state` says why.
+    """
+
+    rank: int | None
+    previous_rank: int | None
+    seq: int | None
+    rank_state: RankState
+
+    def entered(self, top: int) -> bool:
+        """True when this action brought the user into the first `top` places."""
+        was_in = self.previous_rank is not None and self.previous_rank <= top
+        return self.rank is not None and self.rank <= top and not was_in
+
+
+UNRECORDED = Placement(None, None, None, "unrecorded")
+"""The node died between its acknowledgement and the record of the rank: said, not guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserFacts:
+    """A user's row as read under its lock."""
+
+    id: int
+    status: str
+    current_score: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that judging one batch needs, read under the users' row locks.
+
+    known      (user id, identifier) -> the action already in the ledger
+    progress   (user id, action type id) -> counters
+    standings  (window id, user id) -> standing
+    """
+
+    now: datetime
+    batch_id: int
+    action_ids: list[int]
+    users: dict[int, UserFacts]
+    known: dict[tuple[int, str], Recorded] = field(default_factory=dict)
+    progress: dict[tuple[int, int], Progress] = field(default_factory=dict)
+    standings: dict[tuple[int, int], Standing] = field(default_factory=dict)

@@ -1,0 +1,86 @@
+"""Every refusal the service can speak.
+
+A code is a promise to clients: it never changes its meaning and is never reused.
+The HTTP status of each code is decided at the edge (`web/problems.py`).
+
+    LaurelsError          carries a code and a sentence that helps
+      Refusal             the rules say no to one action; may say when to try again
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Stable machine-readable reasons, in the order a request would meet them."""
+
+    BODY_TOO_LARGE = "body_too_large"
+    INVALID_JSON = "invalid_json"
+    INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_FOUND = "not_found"
+    TOKEN_MISSING = "token_missing"  # noqa: S105  a code, not a secret
+    TOKEN_INVALID = "token_invalid"  # noqa: S105
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    REFRESH_INVALID = "refresh_invalid"
+    CREDENTIALS_WRONG = "credentials_wrong"
+    FORBIDDEN = "forbidden"
+    BANNED = "banned"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    USERNAME_INVALID = "username_invalid"
+    USERNAME_TAKEN = "username_taken"
+    EMAIL_TAKEN = "email_taken"
+    BOARD_UNKNOWN = "board_unknown"
+    USER_UNKNOWN = "user_unknown"
+    RECEIPT_UNKNOWN = "receipt_unknown"
+    IDENTIFIER_CONFLICT = "identifier_conflict"
+    ACTION_TYPE_UNKNOWN = "action_type_unknown"
+    ACTION_TYPE_INACTIVE = "action_type_inactive"
+    COMPLETED_IN_FUTURE = "completed_in_future"
+    COOLDOWN_ACTIVE = "cooldown_active"
+    DAILY_CAP_REACHED = "daily_cap_reached"
+    TOTAL_CAP_REACHED = "total_cap_reached"
+    SCORE_OVERFLOW = "score_overflow"
+    ACTION_UNWRITABLE = "action_unwritable"
+    UPGRADE_REQUIRED = "upgrade_required"
+    TOO_MANY_SOCKETS = "too_many_sockets"
+    INTERNAL = "internal"
+
+
+class LaurelsError(Exception):
+    """A refusal with a stable code and a sentence that says what to do.
+
+    `path` names the offending member of a request (JSONPath-like, `$.metadata.level`).
+    `retry_after` is in seconds, where waiting helps.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        path: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.path = path
+        self.retry_after = retry_after
+
+
+class Refusal(LaurelsError):
+    """The rules refuse one action. Nothing is written and the identifier stays free.
+
+    `retry_at` is the first instant at which the same action could count, if any.
+    """
+
+    def __init__(self, code: Code, detail: str, *, retry_at: datetime | None = None) -> None:
+        super().__init__(code, detail)
+        self.retry_at = retry_at

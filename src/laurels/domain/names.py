@@ -1,0 +1,115 @@
+"""Which usernames are allowed, and which of them look alike.
+
+A name is kept as the user typed it (NFKC-normalised) beside two keys, each unique in the ledger:
+the *fold* (case-insensitive) and the *skeleton* of Unicode Technical Standard 39, under which
+"paypal" and "раураl" are the same string. The confusables table is that of the Unicode
+consortium as shipped by `confusable_homoglyphs`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+
+from .errors import Code, LaurelsError
+
+MIN_LENGTH = 3
+MAX_LENGTH = 32
+MAX_MARKS_IN_A_ROW = 2
+
+# Cc control, Cf format (bidi overrides, zero-width), Cs surrogate, Co private, Cn unassigned, Zl/Zp separators.
+_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A valid username with its two uniqueness keys."""
+
+    display: str
+    fold: str
+    skeleton: str
+
+
+def parse_name(raw: str) -> Name:
+    """Normalise `raw` to NFKC and check it.
+
+    Raises LaurelsError(USERNAME_INVALID) with a sentence that says which rule it breaks.
+    """
+    display = unicodedata.normalize("NFKC", raw)
+    complaint = _complaint(display)
+    if complaint:
+        raise LaurelsError(Code.USERNAME_INVALID, complaint, path="$.username")
+    return Name(display, display.casefold(), skeleton(display))
+
+
+def skeleton(name: str) -> str:
+    """The look-alike key of a normalised name: equal skeletons are confusable at a glance."""
+    prototypes = _prototypes()
+    decomposed = unicodedata.normalize("NFD", name)
+    mapped = "".join(prototypes.get(char, char) for char in decomposed)
+    return unicodedata.normalize("NFD", mapped).casefold()
+
+
+def _complaint(name: str) -> str | None:
+    if not MIN_LENGTH <= len(name) <= MAX_LENGTH:
+        return f"A username has {MIN_LENGTH} to {MAX_LENGTH} characters."
+    if name != name.strip() or "  " in name:
+        return "A username neither starts nor ends with a space, nor has two in a row."
+    if any(_is_forbidden(char) for char in name):
+        return "A username has no control, invisible, private or unassigned characters."
+    if _longest_mark_run(name) > MAX_MARKS_IN_A_ROW:
+        return f"A username has at most {MAX_MARKS_IN_A_ROW} combining marks in a row."
+    if not any(unicodedata.category(char)[0] in "LNS" for char in name):
+        return "A username has at least one letter, digit or symbol."
+    return None
+
+
+def _is_forbidden(char: str) -> bool:
+    return (
+        unicodedata.category(char) in _FORBIDDEN_CATEGORIES
+        or char in _BLANK_LETTERS
+        or (unicodedata.category(char) == "Zs" and char != " ")
+    )
+
+
+def _longest_mark_run(name: str) -> int:
+    longest = run = 0
+    for char in unicodedata.normalize("NFD", name):
+        run = run + 1 if unicodedata.combining(char) else 0
+        longest = max(longest, run)
+    return longest
+
+
+@cache
+def _prototypes() -> dict[str, str]:
+    """Character -> representative of its confusable class (union-find over the shipped table).
+
+    Built at first use: about 9,600 entries, some tens of milliseconds.
+    """
+    from confusable_homoglyphs.confusables import confusables_data
+
+    parent: dict[str, str] = {}
+
+    def find(item: str) -> str:
+        while (above := parent.setdefault(item, item)) != item:
+            item = above
+        return item
+
+    for char, twins in confusables_data.items():
+        for twin in twins:
+            a, b = find(_bare(char)), find(_bare(twin["c"]))
+            if a != b:
+                keep, drop = sorted((a, b), key=_representative_order)
+                parent[drop] = keep
+    return {char: find(char) for char in parent if len(char) == 1}
+
+
+def _bare(text: str) -> str:
+    # The table wraps right-to-left twins in direction marks.
+    return text.replace("\u200e", "")
+
+
+def _representative_order(text: str) -> tuple[int, int, str]:
+    return (not text.isascii(), len(text), text)

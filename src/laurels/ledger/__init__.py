@@ -1,0 +1,14 @@
+"""PostgreSQL, the truth. The only room that speaks SQL.
+
+embedded      a PostgreSQL of our own under a data folder
+pool          connections to the primary, and what their failures mean
+migrations    brings the schema up to date, forward only
+catalogue     action types, boards and their windows, kept in memory
+writer        the queue and its lanes: group commit
+batch         one transaction: lock, load, judge, write
+receipts      the ranks that were told, kept so that a replay answers the same
+journal       what other processes committed
+readers       the questions that need no index
+accounts      users, passwords, refresh tokens, signing keys
+snapshots     frozen top lists and `users.rank`
+"""

@@ -1,0 +1,240 @@
+"""One transaction: lock the users in id order, load what the rules need, judge, write, COMMIT.
+
+Five round trips whatever the batch holds. The promise is made by the COMMIT; whatever fails
+before it has written nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+
+from ..domain.actions import Facts, Recorded, Submission, UserFacts
+from ..domain.boards import Window
+from ..domain.judgement import Accepted, Judgement, Outcome, judge
+from ..domain.rules import Progress
+from ..domain.standings import Standing, micros, sort_score
+from .catalogue import Catalogue
+from .pool import Connection
+from .sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
+
+_ACKNOWLEDGE_REPLAY = "SELECT pg_logical_emit_message(true, 'laurels.replay', '')"
+
+
+class CommitUnknown(Exception):
+    """The connection broke during COMMIT: the batch may be written, or not."""
+
+
+class WindowMoved(Exception):
+    """The ledger's clock has passed into another window than this process assumed."""
+
+    def __init__(self, now: datetime) -> None:
+        super().__init__(now.isoformat())
+        self.now = now
+
+
+@dataclass(frozen=True, slots=True)
+class StandingChange:
+    """One committed standing, as the index takes it."""
+
+    window: Window
+    user_id: int
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedBatch:
+    """What one COMMIT wrote. `outcomes` are in the order of the submissions."""
+
+    batch_id: int
+    now: datetime
+    outcomes: list[Outcome]
+    changes: list[StandingChange]
+    new_actions: list[Recorded]
+
+
+async def commit_batch(
+    connection: Connection, catalogue: Catalogue, node: UUID, submissions: Sequence[Submission]
+) -> CommittedBatch:
+    """Judge and write `submissions` in one transaction.
+
+    Raises CommitUnknown, WindowMoved (nothing written; ask again), or what asyncpg raises (nothing written).
+    """
+    windows = await catalogue.windows_at(datetime.now(UTC))
+    await connection.execute("BEGIN")
+    try:
+        facts = await _gather(connection, catalogue, submissions, windows)
+        if not all(window.span.covers(facts.now) for window in windows):
+            raise WindowMoved(facts.now)
+        judgement = judge(submissions, facts, catalogue.types, windows)
+        await _write(connection, catalogue, node, facts, judgement, submissions, windows)
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    await _commit(connection)
+    return _committed(facts, judgement, windows)
+
+
+async def _gather(
+    connection: Connection,
+    catalogue: Catalogue,
+    submissions: Sequence[Submission],
+    windows: Sequence[Window],
+) -> Facts:
+    user_ids = sorted({submission.user_id for submission in submissions})
+    locked = await connection.fetch(LOCK_USERS, user_ids)
+    identifiers = {(item.user_id, item.identifier): None for item in submissions}
+    counters = {
+        (item.user_id, kind.id): None
+        for item in submissions
+        if (kind := catalogue.types.get(item.action_type)) is not None
+    }
+    rows = await connection.fetch(
+        LOAD_BATCH,
+        user_ids,
+        [window.id for window in windows],
+        *_columns(identifiers, 2),
+        *_columns(counters, 2),
+        len(submissions),
+    )
+    users = {row[0]: UserFacts(row[0], row[1], row[2]) for row in locked}
+    return _facts(rows, users)
+
+
+def _facts(rows: Sequence[asyncpg.Record], users: dict[int, UserFacts]) -> Facts:
+    """The UNION of load_batch.sql taken apart; its first row is the clock."""
+    clock = next(row for row in rows if row["kind"] == 0)
+    facts = Facts(clock["at"], clock["ref"], clock["ids"], users)
+    for row in rows:
+        kind, user_id, ref = row["kind"], row["user_id"], row["ref"]
+        if kind == 3:
+            facts.standings[ref, user_id] = Standing(row["a"], micros(row["at"]), row["b"], row["flag"])
+        elif kind == 2:
+            facts.progress[user_id, ref] = Progress(row["a"], row["day"], row["b"], row["at"])
+        elif kind == 1:
+            facts.known[user_id, row["identifier"]] = _recorded(row)
+    return facts
+
+
+def _recorded(row: asyncpg.Record) -> Recorded:
+    return Recorded(
+        action_id=row["ref"],
+        user_id=row["user_id"],
+        action_type=row["name"],
+        identifier=row["identifier"],
+        fingerprint=row["a"],
+        score_earned=row["b"],
+        new_score=row["c"],
+        completed_at=row["at"],
+        batch_id=row["batch_id"],
+    )
+
+
+async def _write(
+    connection: Connection,
+    catalogue: Catalogue,
+    node: UUID,
+    facts: Facts,
+    judgement: Judgement,
+    submissions: Sequence[Submission],
+    windows: Sequence[Window],
+) -> None:
+    if judgement.actions:
+        users = sorted(judgement.scores)
+        await connection.execute(
+            WRITE_BATCH,
+            facts.now,
+            facts.batch_id,
+            node,
+            users,
+            *_columns([_action_row(catalogue, submissions, *item) for item in judgement.actions], 9),
+            *_columns(_progress_rows(judgement), 5),
+            *_columns(_standing_rows(judgement, windows), 6),
+            users,
+            [judgement.scores[user] for user in users],
+        )
+    elif any(isinstance(outcome, Accepted) for outcome in judgement.outcomes):
+        # A replay must wait for the synchronous standby as its first commit did. A transaction that
+        # wrote nothing waits for nothing, and would acknowledge a row that failover then loses.
+        await connection.execute(_ACKNOWLEDGE_REPLAY)
+
+
+def _action_row(
+    catalogue: Catalogue, submissions: Sequence[Submission], index: int, action: Recorded
+) -> tuple[object, ...]:
+    return (
+        action.action_id,
+        action.user_id,
+        catalogue.types[action.action_type].id,
+        action.identifier,
+        action.score_earned,
+        action.new_score,
+        submissions[index].metadata,
+        action.fingerprint,
+        action.completed_at,
+    )
+
+
+def _progress_rows(judgement: Judgement) -> list[tuple[object, ...]]:
+    return [
+        (user_id, type_id, progress.total_count, progress.day, progress.day_count)
+        for (user_id, type_id), progress in sorted(judgement.progress.items())
+    ]
+
+
+def _standing_rows(judgement: Judgement, windows: Sequence[Window]) -> list[tuple[object, ...]]:
+    orders = {window.id: window.board.order for window in windows}
+    return [
+        (
+            window_id,
+            user_id,
+            standing.score,
+            sort_score(standing.score, orders[window_id]),
+            standing.version,
+            standing.hidden,
+        )
+        for (window_id, user_id), standing in sorted(judgement.standings.items())
+    ]
+
+
+def _columns(rows: object, width: int) -> list[list[object]]:
+    """Rows to the parallel arrays that `unnest` takes; `width` empty ones when there are no rows."""
+    columns = [list(column) for column in zip(*rows, strict=True)]  # type: ignore[call-overload]
+    return columns or [[] for _ in range(width)]
+
+
+async def _roll_back(connection: Connection) -> None:
+    if not connection.is_closed():
+        await connection.execute("ROLLBACK")
+
+
+async def _commit(connection: Connection) -> None:
+    try:
+        status = await connection.execute("COMMIT")
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        raise CommitUnknown(str(error)) from error
+    except asyncpg.PostgresError as error:
+        if connection.is_closed():
+            raise CommitUnknown(str(error)) from error
+        raise
+    if status != "COMMIT":
+        raise CommitUnknown(f"COMMIT answered {status}")
+
+
+def _committed(facts: Facts, judgement: Judgement, windows: Sequence[Window]) -> CommittedBatch:
+    by_id = {window.id: window for window in windows}
+    changes = [
+        StandingChange(by_id[window_id], user_id, standing)
+        for (window_id, user_id), standing in judgement.standings.items()
+    ]
+    return CommittedBatch(
+        facts.batch_id,
+        facts.now,
+        judgement.outcomes,
+        changes,
+        [action for _, action in judgement.actions],
+    )

@@ -1,0 +1,117 @@
+"""Action types, boards and their windows, kept in memory.
+
+Few and rarely changed, so every process holds them all; a change anywhere reaches the others
+through the journal (kind `catalogue`), which makes them call `refresh`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import asyncpg
+
+from ..domain.actions import ActionType
+from ..domain.boards import Board, Window, default_board, span_at
+from ..domain.boards import Span
+from ..domain.errors import Code, LaurelsError
+from ..domain.rules import parse_rules
+from .pool import Pool, acquire
+
+_TYPES = "SELECT id, name, description, base_score, scoring_rules, is_active FROM action_types ORDER BY id"
+_BOARDS = """
+SELECT id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types
+FROM boards ORDER BY is_default DESC, id"""
+_WINDOWS = """
+SELECT id, board_id, starts_at, ends_at FROM windows
+WHERE (starts_at IS NULL OR starts_at <= $1) AND (ends_at IS NULL OR ends_at > $1)"""
+_OPEN_WINDOW = """
+INSERT INTO windows (board_id, starts_at, ends_at) VALUES ($1, $2, $3)
+ON CONFLICT (board_id, starts_at) DO UPDATE SET board_id = EXCLUDED.board_id
+RETURNING id"""
+
+
+class Catalogue:
+    """What can be completed, and where it counts. Call `refresh` before the first use."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.types: dict[str, ActionType] = {}
+        self.boards: dict[str, Board] = {}
+        self._open: dict[int, Window] = {}
+
+    @property
+    def default_board(self) -> Board:
+        return default_board(self.boards.values())
+
+    def board(self, slug: str) -> Board:
+        """Raises LaurelsError(BOARD_UNKNOWN)."""
+        try:
+            return self.boards[slug]
+        except KeyError:
+            known = ", ".join(self.boards)
+            raise LaurelsError(
+                Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {known}."
+            ) from None
+
+    async def refresh(self) -> None:
+        """Read everything anew and open the windows of this moment."""
+        async with acquire(self._pool) as connection:
+            types = await connection.fetch(_TYPES)
+            boards = await connection.fetch(_BOARDS)
+        self.types = {row["name"]: _action_type(row) for row in types}
+        self.boards = {row["slug"]: _board(row) for row in boards}
+        self._open = {}
+        await self.windows_at(datetime.now(UTC))
+
+    def cached_windows(self, instant: datetime) -> tuple[Window, ...] | None:
+        """The window of every board at `instant`, or None when one is not known yet."""
+        windows = tuple(self._open.values())
+        if len(windows) < len(self.boards) or not all(w.span.covers(instant) for w in windows):
+            return None
+        return windows
+
+    async def windows_at(self, instant: datetime) -> tuple[Window, ...]:
+        """The window of every board at `instant`; creates those that nobody has used yet."""
+        cached = self.cached_windows(instant)
+        if cached is not None:
+            return cached
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(_WINDOWS, instant)
+            found = {row["board_id"]: row for row in rows}
+            for board in self.boards.values():
+                self._open[board.id] = await _window(connection, board, instant, found.get(board.id))
+        return tuple(self._open.values())
+
+    async def window(self, board: Board, instant: datetime | None = None) -> Window:
+        """The window of one board, now by default."""
+        windows = await self.windows_at(instant or datetime.now(UTC))
+        return next(window for window in windows if window.board.id == board.id)
+
+
+async def _window(
+    connection: asyncpg.Connection, board: Board, instant: datetime, row: asyncpg.Record | None
+) -> Window:
+    if row is not None:
+        return Window(row["id"], board, Span(row["starts_at"], row["ends_at"]))
+    span = span_at(board.period, board.time_zone, instant)
+    new_id = await connection.fetchval(_OPEN_WINDOW, board.id, span.starts_at, span.ends_at)
+    return Window(new_id, board, span)
+
+
+def _action_type(row: asyncpg.Record) -> ActionType:
+    return ActionType(
+        id=row["id"],
+        name=row["name"],
+        description=row["description"],
+        base_score=row["base_score"],
+        rules=parse_rules(row["scoring_rules"]),
+        is_active=row["is_active"],
+    )
+
+
+def _board(row: asyncpg.Record) -> Board:
+    kinds = row["action_types"]
+    return Board(
+        **{key: row[key] for key in row.keys() if key != "action_types"},  # noqa: SIM118  a Record iterates values
+        action_types=None if kinds is None else frozenset(kinds),
+    )

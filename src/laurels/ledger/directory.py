@@ -1,0 +1,96 @@
+"""Who is who: names for rows, ids for names, and whose tokens no longer count.
+
+A bounded cache over `users`; the journal (kind `users`) drops what changed elsewhere.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..domain.errors import Code, LaurelsError
+from .pool import Pool, acquire
+
+_PEOPLE = "SELECT id, username, rank FROM users WHERE id = ANY ($1::bigint[])"
+_FIND = "SELECT id FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
+_FIND_ANY = "SELECT id FROM users WHERE username_fold = $1"
+_BLOCKED = "SELECT id FROM users WHERE status IN ('banned', 'erased')"
+_BLOCKED_AMONG = _BLOCKED + " AND id = ANY ($1::bigint[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`snapshot_rank` is the rank in the default board at the last snapshot."""
+
+    username: str
+    snapshot_rank: int | None
+
+
+class Directory:
+    """Call `refresh_blocked` before the first use. Holds at most `limit` people."""
+
+    def __init__(self, pool: Pool, *, limit: int = 100_000) -> None:
+        self._pool = pool
+        self._limit = limit
+        self._people: OrderedDict[int, Person] = OrderedDict()
+        self.blocked: set[int] = set()
+        self.generation = 0
+        """Grows whenever a cached name or snapshot rank may have changed."""
+
+    async def people(self, user_ids: Iterable[int]) -> dict[int, Person]:
+        """The people with these ids; one query for those not in the cache."""
+        wanted = list(user_ids)
+        missing = [user_id for user_id in wanted if user_id not in self._people]
+        if missing:
+            async with acquire(self._pool) as connection:
+                rows = await connection.fetch(_PEOPLE, missing)
+            fresh = {row["id"]: Person(row["username"], row["rank"]) for row in rows}
+            known = {u: self._people[u] for u in wanted if u in self._people}
+            self._keep(fresh)
+            return known | fresh
+        return {user_id: self._people[user_id] for user_id in wanted}
+
+    async def find(self, username: str, *, blocked_too: bool = False) -> int:
+        """The id behind a username, whatever its case. Raises LaurelsError(USER_UNKNOWN).
+
+        Banned users are found only when asked for (`blocked_too`): to the public they are not there.
+        """
+        fold = unicodedata.normalize("NFKC", username).casefold()
+        user_id = None
+        if "\0" not in fold:
+            async with acquire(self._pool) as connection:
+                user_id = await connection.fetchval(_FIND_ANY if blocked_too else _FIND, fold)
+        if user_id is None:
+            raise LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
+        return int(user_id)
+
+    async def refresh_blocked(self) -> None:
+        """Read the whole list of banned and erased users."""
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(_BLOCKED)
+        self.blocked = {row["id"] for row in rows}
+
+    async def changed(self, user_ids: Iterable[int]) -> None:
+        """Someone else changed these users: forget their names, look up whether they are blocked."""
+        ids = list(user_ids)
+        self.forget(ids)
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(_BLOCKED_AMONG, ids)
+        self.blocked.difference_update(ids)
+        self.blocked.update(row["id"] for row in rows)
+
+    def forget(self, user_ids: Iterable[int] | None = None) -> None:
+        """Drop these people from the cache, or everybody."""
+        self.generation += 1
+        if user_ids is None:
+            self._people.clear()
+            return
+        for user_id in user_ids:
+            self._people.pop(user_id, None)
+
+    def _keep(self, fresh: dict[int, Person]) -> None:
+        self._people.update(fresh)
+        while len(self._people) > self._limit:
+            self._people.popitem(last=False)

@@ -1,0 +1,74 @@
+"""What other processes committed and this one has not seen.
+
+`id > last_seen` would lose a row that commits after a later one was seen, so the journal is read
+by transaction snapshot: every visible row whose transaction id is not below the oldest one still
+running at the last look. That repeats some rows; their ids are remembered until the horizon
+passes them, and applying one twice would change nothing anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from .pool import Connection, Pool, acquire
+
+_HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
+_READ = """
+SELECT h.xmin, j.id, j.kind, j.ids, extract(epoch FROM clock_timestamp() - j.created_at)::float8 AS age
+FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin) h
+LEFT JOIN journal j ON j.xid >= $1::text::xid8 AND j.node <> $2
+ORDER BY j.id"""
+_WRITE = "INSERT INTO journal (node, kind, ids) VALUES ($1, $2, $3)"
+_TRIM = """
+DELETE FROM journal WHERE id IN (
+    SELECT id FROM journal WHERE created_at < now() - interval '1 day'
+    AND id < (SELECT max(id) FROM journal) ORDER BY id LIMIT $1)"""
+_LAST = "SELECT last_value FROM journal_id_seq"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One foreign commit. `kind`: standings or users (ids are user ids), catalogue. `age` in seconds."""
+
+    id: int
+    kind: str
+    ids: list[int]
+    age: float
+
+
+class Journal:
+    """A reader of the journal on behalf of `node`, whose own commits it leaves out."""
+
+    def __init__(self, pool: Pool, node: UUID) -> None:
+        self._pool = pool
+        self._node = node
+        self._horizon: str | None = None
+        self._seen: set[int] = set()
+
+    async def start(self) -> int:
+        """Start here: everything committed from now on will be read. Returns the last id given out."""
+        async with acquire(self._pool) as connection:
+            self._horizon = await connection.fetchval(_HORIZON)
+            return int(await connection.fetchval(_LAST))
+
+    async def read(self) -> Sequence[Entry]:
+        """What others committed since the last look."""
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(_READ, self._horizon, self._node)
+        entries = [Entry(r["id"], r["kind"], r["ids"], r["age"]) for r in rows if r["id"] is not None]
+        news = [entry for entry in entries if entry.id not in self._seen]
+        self._seen = {entry.id for entry in entries}
+        self._horizon = rows[0]["xmin"]
+        return news
+
+    async def trim(self, limit: int = 10_000) -> None:
+        """Delete up to `limit` entries that are older than a day."""
+        async with acquire(self._pool) as connection:
+            await connection.execute(_TRIM, limit)
+
+
+async def announce(connection: Connection, node: UUID, kind: str, ids: Sequence[int]) -> None:
+    """Journal a change inside the caller's transaction."""
+    await connection.execute(_WRITE, node, kind, list(ids))

@@ -1,0 +1,128 @@
+"""Connections to the primary, and what their failures mean to the rest of the service.
+
+Statements get no client-side timeout: asyncpg enforces those by cancelling, and a cancelled
+COMMIT may be committed all the same. Servers bound statements (`statement_timeout`); the writer
+bounds whole batches by closing the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from ..domain.errors import Code, LaurelsError
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+Pool = asyncpg.Pool
+
+MINIMUM_VERSION = 15
+CONNECT_TIMEOUT = 5.0
+ACQUIRE_TIMEOUT = 2.0
+
+UNAVAILABLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DiskFullError,
+)
+"""What asyncpg raises when the database, not the request, is at fault."""
+
+
+class DatabaseUnusable(Exception):
+    """The database can't be used as it is configured; the message tells the operator what to do."""
+
+
+async def connect(url: str, *, size: int, statement_timeout: float = 10.0) -> Pool:
+    """A pool of `size` connections to the primary at `url`.
+
+    Raises DatabaseUnusable when the address is wrong, nobody answers, or the server is too old.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT + 1):
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=min(2, size),
+                max_size=size,
+                timeout=CONNECT_TIMEOUT,
+                max_inactive_connection_lifetime=0,
+                server_settings=_server_settings(statement_timeout),
+            )
+    except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnusable(_explain(error)) from error
+    try:
+        await _check_version(pool)
+    except DatabaseUnusable:
+        await pool.close()
+        raise
+    return pool
+
+
+@contextlib.asynccontextmanager
+async def acquire(pool: Pool) -> AsyncIterator[Connection]:
+    """A pooled connection, or LaurelsError(DATABASE_UNAVAILABLE) when the database is away."""
+    with translated():
+        try:
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        except TimeoutError as error:
+            raise unavailable() from error
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
+
+
+@contextlib.contextmanager
+def translated() -> contextlib.AbstractContextManager[None]:  # type: ignore[misc]
+    """Turn a database that is away into LaurelsError(DATABASE_UNAVAILABLE)."""
+    try:
+        yield
+    except UNAVAILABLE as error:
+        raise unavailable() from error
+
+
+def unavailable() -> LaurelsError:
+    return LaurelsError(
+        Code.DATABASE_UNAVAILABLE, "The ledger can't be reached at present.", retry_after=1
+    )
+
+
+def _server_settings(statement_timeout: float) -> dict[str, str]:
+    return {
+        "application_name": "laurels",
+        "statement_timeout": str(int(statement_timeout * 1000)),
+        "lock_timeout": "5000",
+        "idle_in_transaction_session_timeout": "10000",
+        "jit": "off",
+        "timezone": "UTC",
+    }
+
+
+async def _check_version(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        major = connection.get_server_version().major
+    if major < MINIMUM_VERSION:
+        raise DatabaseUnusable(
+            f"PostgreSQL {major} is too old: Laurels needs {MINIMUM_VERSION} or newer."
+        )
+
+
+def _explain(error: Exception) -> str:
+    reason = str(error) or type(error).__name__
+    if isinstance(error, asyncpg.InvalidPasswordError):
+        hint = "check user and password in DATABASE_URL"
+    elif isinstance(error, asyncpg.InvalidCatalogNameError):
+        hint = "create the database first (createdb), or correct its name in DATABASE_URL"
+    elif isinstance(error, OSError | TimeoutError):
+        hint = "is the server running, and are host and port of DATABASE_URL right?"
+    else:
+        hint = "DATABASE_URL looks like postgresql://user:password@host:5432/database"
+    return f"can't connect to PostgreSQL: {reason.splitlines()[0]} ({hint})"

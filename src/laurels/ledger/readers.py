@@ -1,0 +1,58 @@
+"""The questions that need no index: receipts and recent actions of one user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from ..domain.actions import Recorded
+from ..domain.errors import Code, LaurelsError
+from .pool import Pool, acquire
+
+RECENT_ACTIONS = """
+SELECT a.id, t.name AS action_type, a.action_identifier, a.score_earned, a.new_score, a.status,
+       a.completed_at, a.created_at
+FROM actions a JOIN action_types t ON t.id = a.action_type_id
+WHERE a.user_id = $1 ORDER BY a.id DESC LIMIT $2"""
+RECEIPT = """
+SELECT a.id, a.user_id, t.name AS action_type, a.action_identifier, a.fingerprint, a.score_earned,
+       a.new_score, a.completed_at, a.batch_id
+FROM actions a JOIN action_types t ON t.id = a.action_type_id
+WHERE a.user_id = $1 AND a.action_identifier = $2"""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One action of a user, as that user may see it."""
+
+    action_id: int
+    action_type: str
+    action_identifier: str
+    score_earned: int
+    new_score: int
+    status: str
+    completed_at: datetime
+    created_at: datetime
+
+
+class Readers:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def recent_actions(self, user_id: int, limit: int) -> list[LedgerRow]:
+        """Newest first."""
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(RECENT_ACTIONS, user_id, limit)
+        return [LedgerRow(*row.values()) for row in rows]
+
+    async def receipt(self, user_id: int, identifier: str) -> Recorded:
+        """Raises LaurelsError(RECEIPT_UNKNOWN)."""
+        async with acquire(self._pool) as connection:
+            row: asyncpg.Record | None = await connection.fetchrow(RECEIPT, user_id, identifier)
+        if row is None:
+            raise LaurelsError(
+                Code.RECEIPT_UNKNOWN, f"You have no action {identifier!r}: it was never accepted."
+            )
+        return Recorded(*row.values())

@@ -1,0 +1,314 @@
+"""Group commit: one bounded queue, a few lanes, one transaction per batch.
+
+Batching is natural: a lane takes whatever is queued the moment it is free, so an idle ledger
+commits a single action at once and a busy one fills the next batch while the last is in flight.
+Several lanes overlap Python's share of one batch with PostgreSQL's share of another; the row
+locks order them where they touch the same user.
+
+An entry belongs to the queue, not to its caller: a caller that goes away neither loses nor
+doubles its actions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from .. import telemetry
+from ..domain.actions import Placement, Submission
+from ..domain.errors import Code, LaurelsError
+from ..domain.judgement import Accepted, Outcome
+from .batch import CommitUnknown, CommittedBatch, WindowMoved, commit_batch
+from .catalogue import Catalogue
+from .pool import UNAVAILABLE, Connection, Pool, unavailable
+from .receipts import Receipts
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 4
+RECONNECT_DELAY = 0.2
+_RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
+"""Applies a committed batch to the index; answers user id -> placement in the default board."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the ledger says to one submission: an accepted action with its placement."""
+
+    accepted: Accepted
+    placement: Placement
+
+
+Result = Answer | LaurelsError
+
+
+@dataclass(slots=True)
+class _Entry:
+    submissions: Sequence[Submission]
+    done: asyncio.Future[list[Result]]
+    enqueued_at: float = field(default_factory=time.perf_counter)
+
+
+class Writer:
+    """Start with `run()` in a task; stop with `close()`, which drains the queue.
+
+    `queue_limit` and `batch_limit` count actions. `deadline` bounds one batch, in seconds.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        catalogue: Catalogue,
+        receipts: Receipts,
+        project: Project,
+        node: UUID,
+        *,
+        lanes: int = 3,
+        queue_limit: int = 10_000,
+        batch_limit: int = 1_000,
+        deadline: float = 10.0,
+    ) -> None:
+        self._pool = pool
+        self._catalogue = catalogue
+        self._receipts = receipts
+        self._project = project
+        self._node = node
+        self._lanes = lanes
+        self._queue_limit = queue_limit
+        self._batch_limit = batch_limit
+        self._deadline = deadline
+        self._queue: deque[_Entry] = deque()
+        self._queued = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._closing = False
+
+    @property
+    def queued(self) -> int:
+        """Actions waiting for a lane."""
+        return self._queued
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Result]:
+        """Queue the submissions as one unit and wait for their results, in order.
+
+        All of them are decided in one transaction. Raises LaurelsError(OVERLOADED) at once when the
+        queue is full.
+        """
+        if self._closing or self._queued + len(submissions) > self._queue_limit:
+            raise LaurelsError(
+                Code.OVERLOADED, "The ledger's queue is full. Try again shortly.", retry_after=1
+            )
+        entry = _Entry(submissions, asyncio.get_running_loop().create_future())
+        self._queue.append(entry)
+        self._queued += len(submissions)
+        telemetry.QUEUE_DEPTH.set(self._queued)
+        self._wake_one()
+        return await asyncio.shield(entry.done)
+
+    async def run(self) -> None:
+        """Run the lanes until `close()`; returns when the queue is drained."""
+        async with asyncio.TaskGroup() as lanes:
+            for number in range(self._lanes):
+                lanes.create_task(self._lane(), name=f"ledger-lane-{number}")
+
+    def close(self) -> None:
+        """Take no more; let the lanes finish what is queued."""
+        self._closing = True
+        while self._idle:
+            self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            sleeper = self._idle.popleft()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                return
+
+    async def _lane(self) -> None:
+        while True:
+            async with self._connection() as connection:
+                if await self._serve(connection):
+                    return
+
+    async def _serve(self, connection: Connection) -> bool:
+        """Commit batches until the queue closes (True) or the connection breaks (False)."""
+        while not connection.is_closed():
+            entries = self._take()
+            if entries:
+                await self._process(connection, entries)
+            elif self._closing:
+                return True
+            else:
+                await self._sleep()
+        return self._closing and not self._queue
+
+    async def _sleep(self) -> None:
+        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle.append(sleeper)
+        await sleeper
+
+    def _take(self) -> list[_Entry]:
+        entries: list[_Entry] = []
+        taken = 0
+        while self._queue and (not entries or taken + len(self._queue[0].submissions) <= self._batch_limit):
+            entry = self._queue.popleft()
+            taken += len(entry.submissions)
+            entries.append(entry)
+        self._queued -= taken
+        if self._queue:
+            self._wake_one()
+        return entries
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """A connection of this lane's own; while there is none, queued callers are refused."""
+        while True:
+            try:
+                connection = await self._pool.acquire(timeout=RECONNECT_DELAY * 10)
+                break
+            except (TimeoutError, *UNAVAILABLE) as error:
+                log.warning("ledger unreachable, lane reconnects", reason=str(error) or repr(error))
+                self._refuse_all(unavailable())
+                if self._closing:
+                    raise
+                await asyncio.sleep(RECONNECT_DELAY)
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+    def _refuse_all(self, refusal: LaurelsError) -> None:
+        for entry in self._take():
+            _settle(entry, [refusal] * len(entry.submissions))
+
+    async def _process(self, connection: Connection, entries: list[_Entry]) -> None:
+        """Commit the entries; if one of them poisons the transaction, find it by halving."""
+        try:
+            await self._commit(connection, entries)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            if len(entries) == 1:
+                log.error("unwritable action refused", reason=str(error))
+                _settle(entries[0], [_unwritable()] * len(entries[0].submissions))
+                return
+            middle = len(entries) // 2
+            await self._process(connection, entries[:middle])
+            await self._process(connection, entries[middle:])
+
+    async def _commit(self, connection: Connection, entries: list[_Entry]) -> None:
+        submissions = [item for entry in entries for item in entry.submissions]
+        started = time.perf_counter()
+        try:
+            batch = await self._within_deadline(connection, submissions)
+            results = await self._answers(batch)
+        except CommitUnknown:
+            results = [_unknown()] * len(submissions)
+        except UNAVAILABLE as error:
+            log.warning("batch not written", reason=str(error) or repr(error), actions=len(submissions))
+            results = [unavailable()] * len(submissions)
+        except (*_RETRYABLE, WindowMoved) as error:
+            log.error("batch gave up", reason=str(error), attempts=MAX_ATTEMPTS)
+            results = [unavailable()] * len(submissions)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+            raise
+        except asyncpg.PostgresError as error:
+            log.error("the ledger refused a batch", reason=str(error), sqlstate=error.sqlstate)
+            results = [unavailable()] * len(submissions)
+        self._observe(entries, submissions, started)
+        _settle_all(entries, results)
+
+    async def _within_deadline(
+        self, connection: Connection, submissions: Sequence[Submission]
+    ) -> CommittedBatch:
+        """Closes the connection at the deadline instead of cancelling: a cancelled COMMIT may have happened."""
+        work = asyncio.create_task(self._attempt(connection, submissions))
+        done, _ = await asyncio.wait({work}, timeout=self._deadline)
+        if not done:
+            connection.terminate()
+            log.warning("batch deadline passed, connection closed", seconds=self._deadline)
+        try:
+            return await work
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            if done:
+                raise
+            raise CommitUnknown("deadline") from error
+
+    async def _attempt(
+        self, connection: Connection, submissions: Sequence[Submission]
+    ) -> CommittedBatch:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return await commit_batch(connection, self._catalogue, self._node, submissions)
+            except _RETRYABLE:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+            except WindowMoved as moved:
+                await self._catalogue.windows_at(moved.now)
+                if attempt == MAX_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _answers(self, batch: CommittedBatch) -> list[Result]:
+        placements = await self._project(batch)
+        self._receipts.remember(batch, placements)
+        replayed = [o.action for o in batch.outcomes if isinstance(o, Accepted) and o.replayed]
+        told: Mapping[int, Placement] | LaurelsError = {}
+        try:
+            told = await self._receipts.find(replayed) if replayed else {}
+        except LaurelsError as away:  # the new actions of the batch stay acknowledged
+            told = away
+        return [_result(outcome, placements, told) for outcome in batch.outcomes]
+
+    def _observe(
+        self, entries: Sequence[_Entry], submissions: Sequence[Submission], started: float
+    ) -> None:
+        telemetry.BATCH_ACTIONS.observe(len(submissions))
+        telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
+        telemetry.QUEUE_SECONDS.observe(started - entries[0].enqueued_at)
+        telemetry.QUEUE_DEPTH.set(self._queued)
+
+
+def _result(
+    outcome: Outcome,
+    placements: Mapping[int, Placement],
+    told: Mapping[int, Placement] | LaurelsError,
+) -> Result:
+    if isinstance(outcome, LaurelsError):
+        return outcome
+    action = outcome.action
+    if not outcome.replayed:
+        return Answer(outcome, placements[action.user_id])
+    return told if isinstance(told, LaurelsError) else Answer(outcome, told[action.action_id])
+
+
+def _settle_all(entries: Sequence[_Entry], results: Sequence[Result]) -> None:
+    start = 0
+    for entry in entries:
+        end = start + len(entry.submissions)
+        _settle(entry, list(results[start:end]))
+        start = end
+
+
+def _settle(entry: _Entry, results: list[Result]) -> None:
+    if not entry.done.done():
+        entry.done.set_result(results)
+
+
+def _unknown() -> LaurelsError:
+    return LaurelsError(
+        Code.OUTCOME_UNKNOWN,
+        "The ledger went away while it was writing. Send the same action_identifier again: it counts once.",
+        retry_after=1,
+    )
+
+
+def _unwritable() -> LaurelsError:
+    return LaurelsError(Code.ACTION_UNWRITABLE, "The ledger can't store this action as it was sent.")

@@ -1,0 +1,9 @@
+"""The index: a derived, disposable structure that answers ranks.
+
+index        the questions every index answers, and their answers
+memory       sorted lists in this process
+sql          the same answers straight from the ledger, for proof and for bad days
+projection   the only writer of the index: committed batches, the journal, loading
+scoreboards  top lists with names, as ready bytes
+verify       index == ledger, or the drift
+"""

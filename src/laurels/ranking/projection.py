@@ -1,0 +1,137 @@
+"""The only writer of the index.
+
+Three sources, one way in: batches this process committed (at once), commits of others (from the
+journal), and the whole ledger (at start and on rebuild). Applying is idempotent and monotone by
+version, so their order and overlap don't matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from .. import telemetry
+from ..domain.actions import Placement
+from ..domain.boards import Window
+from ..domain.standings import Standing
+from ..ledger import standings
+from ..ledger.batch import CommittedBatch
+from ..ledger.catalogue import Catalogue
+from ..ledger.pool import Pool
+from .index import MAX_TOP
+from .memory import MemoryIndex, Shift
+
+KEEP_ENDED = timedelta(minutes=5)
+"""How long an ended window stays in memory for batches that were in flight when it ended."""
+
+SLICE = 250
+"""Members applied between two yields of a rebuild: some 10 ms."""
+
+Progress = Callable[[int, int], None]
+"""Told (done, total) while a window loads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A window changed; `top` says whether one of its first MAX_TOP places may have."""
+
+    window: Window
+    seq: int
+    top: bool
+
+
+@dataclass(slots=True)
+class Projection:
+    """Feeds `index`. `listeners` hear of every window that moved, synchronously."""
+
+    index: MemoryIndex
+    catalogue: Catalogue
+    pool: Pool
+    listeners: list[Callable[[Moved], None]] = field(default_factory=list)
+
+    async def project(self, batch: CommittedBatch) -> Mapping[int, Placement]:
+        """Apply a batch of this process; user id -> placement in the default board."""
+        shifts = self._apply(batch.changes)
+        users = {action.user_id for action in batch.new_actions}
+        if not users:
+            return {}
+        window = await self.catalogue.window(self.catalogue.default_board, batch.now)
+        return self._placements(window, users, shifts.get(window.id))
+
+    async def heal(self, user_ids: Sequence[int]) -> None:
+        """Apply what the ledger says of these users: someone else changed them."""
+        windows = await self.catalogue.windows_at(datetime.now(UTC))
+        self._apply(await standings.of_users(self.pool, windows, user_ids))
+
+    async def load(self, progress: Progress = lambda done, total: None) -> int:
+        """Fill the index from the ledger: all open windows; returns how many standings."""
+        loaded = 0
+        for window in await self.catalogue.windows_at(datetime.now(UTC)):
+            total = await standings.count(self.pool, window)
+            members: list[tuple[int, Standing]] = []
+            async for page in standings.stream(self.pool, window):
+                members.extend(page)
+                progress(loaded + len(members), loaded + total)
+            self.index.window(window).load(members)
+            loaded += len(members)
+            self._count(window)
+        return loaded
+
+    async def rebuild(self, progress: Progress = lambda done, total: None) -> int:
+        """Build every open window anew beside live writes and swap it in; returns how many standings."""
+        rebuilt = 0
+        for window in await self.catalogue.windows_at(datetime.now(UTC)):
+            total = await standings.count(self.pool, window)
+            fresh = self.index.begin_rebuild(window)
+            async for page in standings.stream(self.pool, window):
+                for start in range(0, len(page), SLICE):
+                    fresh.apply(page[start : start + SLICE])
+                    await asyncio.sleep(0)
+                progress(rebuilt + len(fresh), rebuilt + total)
+            self.index.finish_rebuild(fresh)
+            rebuilt += len(fresh)
+            self._tell(Moved(window, fresh.seq, top=True))
+        return rebuilt
+
+    def drop_ended(self, now: datetime) -> None:
+        """Forget windows that ended a while ago; the ledger keeps them."""
+        for held in self.index.windows():
+            ends_at = held.window.span.ends_at
+            if ends_at is not None and ends_at + KEEP_ENDED < now:
+                self.index.drop(held.window.id)
+
+    def _apply(self, changes: Sequence[standings.StandingChange]) -> dict[int, Shift]:
+        shifts = self.index.apply(changes)
+        windows = {change.window.id: change.window for change in changes}
+        for window_id, shift in shifts.items():
+            window = windows[window_id]
+            self._count(window)
+            self._tell(Moved(window, shift.seq, _touches_top(shift)))
+        return shifts
+
+    def _tell(self, moved: Moved) -> None:
+        for listener in self.listeners:
+            listener(moved)
+
+    def _placements(
+        self, window: Window, users: set[int], shift: Shift | None
+    ) -> dict[int, Placement]:
+        held = self.index.window(window)
+        ranks = shift.ranks if shift else {}
+        placements = {}
+        for user_id in users:
+            before, after = ranks.get(user_id) or (held.rank(user_id),) * 2
+            placements[user_id] = Placement(after, before, held.seq, "exact")
+        return placements
+
+    def _count(self, window: Window) -> None:
+        telemetry.INDEX_MEMBERS.labels(window.board.slug).set(len(self.index.window(window)))
+
+
+def _touches_top(shift: Shift) -> bool:
+    return any(
+        before is None or after is None or min(before, after) <= MAX_TOP
+        for before, after in shift.ranks.values()
+    )

@@ -1,0 +1,157 @@
+"""Top lists with names, as ready bytes: encoded once per seq and size, read by everybody.
+
+The index gives places, the directory names, the last snapshot the movement. A read whose board
+has not moved costs two dictionary look-ups.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from ..domain.boards import Board, Window
+from ..ledger.catalogue import Catalogue
+from ..ledger.directory import Directory
+from ..ledger.pool import Pool, acquire
+from ..ledger.snapshots import latest_ranks
+from .index import Ranking
+from .memory import MemoryIndex
+
+READY_LIMIT = 512
+"""Encoded boards kept: boards x sizes asked for."""
+
+
+class WindowSpan(msgspec.Struct, frozen=True):
+    """Both null: all time. `ends_at` is exclusive."""
+
+    starts_at: datetime | None
+    ends_at: datetime | None
+
+
+class ScoreRow(msgspec.Struct, frozen=True):
+    """`movement`: places gained (+) or lost (-) since the last snapshot; null when new since then."""
+
+    rank: int | None
+    username: str
+    score: int
+    movement: int | None
+
+
+class Scoreboard(msgspec.Struct, frozen=True):
+    """A stretch of one board. Equal `epoch` and `seq` mean: the same instant."""
+
+    board: str
+    name: str
+    order: str
+    period: str
+    window: WindowSpan
+    epoch: str
+    seq: int
+    as_of: datetime
+    rank_state: str
+    total_users: int
+    rows: list[ScoreRow]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyBoard:
+    """An encoded Scoreboard. `version` names what it was made from; the ETag is its printed form.
+
+    `shown` is the part that people see: equal when only places below the list have moved.
+    """
+
+    body: bytes
+    shown: bytes
+    etag: str
+    seq: int
+    version: tuple[int, int, int]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Scoreboards:
+    def __init__(self, index: MemoryIndex, catalogue: Catalogue, directory: Directory, pool: Pool) -> None:
+        self._index = index
+        self._catalogue = catalogue
+        self._directory = directory
+        self._pool = pool
+        self._ready: OrderedDict[tuple[str, int], ReadyBoard] = OrderedDict()
+        self._baselines: dict[int, dict[int, int]] = {}
+
+    async def top(self, slug: str, size: int) -> ReadyBoard:
+        """The first `size` places of a board's present window. Raises LaurelsError(BOARD_UNKNOWN)."""
+        board = self._catalogue.board(slug)
+        window = await self._catalogue.window(board)
+        version = self._version(window)
+        ready = self._ready.get((slug, size))
+        if ready is not None and ready.version == version:
+            return ready
+        ranking = await self._index.top(window, size)
+        rows = await self._rows(window, ranking)
+        # Names may have been awaited: the version is the one of the ranking that was read.
+        version = (window.id, ranking.seq, version[2])
+        ready = self._encoded(window, ranking, rows, version, size)
+        self._keep(slug, size, ready)
+        return ready
+
+    async def around(self, slug: str, user_id: int, radius: int) -> Scoreboard:
+        """A user's place with its neighbours; no rows when the user is not on the board."""
+        window = await self._catalogue.window(self._catalogue.board(slug))
+        ranking = await self._index.around(window, user_id, radius)
+        return self._scoreboard(window, ranking, await self._rows(window, ranking))
+
+    async def remember_snapshot(self) -> None:
+        """A snapshot was taken: movement counts from there."""
+        windows = await self._catalogue.windows_at(datetime.now(UTC))
+        async with acquire(self._pool) as connection:
+            self._baselines = {w.id: await latest_ranks(connection, w.id) for w in windows}
+        self._directory.forget()
+
+    def _version(self, window: Window) -> tuple[int, int, int]:
+        return window.id, self._index.window(window).seq, self._directory.generation
+
+    def _keep(self, slug: str, size: int, ready: ReadyBoard) -> None:
+        self._ready[slug, size] = ready
+        while len(self._ready) > READY_LIMIT:
+            self._ready.popitem(last=False)
+
+    async def _rows(self, window: Window, ranking: Ranking) -> list[ScoreRow]:
+        people = await self._directory.people(place.user_id for place in ranking.places)
+        baseline = self._baselines.get(window.id, {})
+        rows = []
+        for place in ranking.places:
+            person = people[place.user_id]
+            before = baseline.get(place.user_id)
+            if before is None and window.board.is_default:
+                before = person.snapshot_rank
+            movement = None if before is None else before - place.rank
+            rows.append(ScoreRow(place.rank, person.username, place.score, movement))
+        return rows
+
+    def _encoded(
+        self, window: Window, ranking: Ranking, rows: list[ScoreRow], version: tuple[int, int, int], size: int
+    ) -> ReadyBoard:
+        body = _encode(self._scoreboard(window, ranking, rows))
+        etag = f'"{self._index.epoch}-{window.id}-{ranking.seq}-{version[2]}-{size}"'
+        shown = _encode((rows, ranking.total, window.id))
+        return ReadyBoard(body, shown, etag, ranking.seq, version)
+
+    def _scoreboard(self, window: Window, ranking: Ranking, rows: list[ScoreRow]) -> Scoreboard:
+        board: Board = window.board
+        return Scoreboard(
+            board=board.slug,
+            name=board.name,
+            order=board.order,
+            period=board.period,
+            window=WindowSpan(window.span.starts_at, window.span.ends_at),
+            epoch=self._index.epoch,
+            seq=ranking.seq,
+            as_of=datetime.now(UTC),
+            rank_state="exact",
+            total_users=ranking.total,
+            rows=rows,
+        )

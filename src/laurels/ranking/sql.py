@@ -1,0 +1,98 @@
+"""The same answers straight from the ledger: the proof of the index, and its stand-in on bad days.
+
+A rank counts the better standings along `standings_order`: exact, O(rank) on an index-only scan.
+Each answer is one statement, so score, rank and total are of one instant. `seq` is the newest
+journal entry that instant could see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from ..domain.boards import Board, Window
+from ..domain.standings import micros
+from ..ledger.pool import Pool, acquire
+from .index import Place, Ranking
+
+_BETTER = {
+    "ordinal": """
+        (SELECT count(*) FROM standings b WHERE b.window_id = m.window_id AND NOT b.hidden
+         AND (b.sort_score, b.reached_at, b.user_id) < (m.sort_score, m.reached_at, m.user_id))""",
+    "competition": """
+        (SELECT count(*) FROM standings b WHERE b.window_id = m.window_id AND NOT b.hidden
+         AND b.sort_score < m.sort_score)""",
+    "dense": """
+        (SELECT count(DISTINCT b.sort_score) FROM standings b WHERE b.window_id = m.window_id AND NOT b.hidden
+         AND b.sort_score < m.sort_score)""",
+}
+
+_TOTALS = """
+    (SELECT coalesce(max(id), 0) FROM journal) AS seq,
+    (SELECT count(*) FROM standings WHERE window_id = $1 AND NOT hidden) AS total"""
+
+_TOP = """
+WITH members AS MATERIALIZED (
+    SELECT window_id, user_id, score, sort_score, reached_at FROM standings
+    WHERE window_id = $1 AND NOT hidden
+    ORDER BY window_id, sort_score, reached_at, user_id LIMIT $2
+)
+SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
+FROM (SELECT {totals}) t LEFT JOIN members m ON true
+ORDER BY m.sort_score, m.reached_at, m.user_id"""
+
+_AROUND = """
+WITH me AS (
+    SELECT * FROM standings WHERE window_id = $1 AND user_id = $2 AND NOT hidden
+), members AS MATERIALIZED (
+    (SELECT s.* FROM me, LATERAL (
+        SELECT * FROM standings b WHERE b.window_id = $1 AND NOT b.hidden
+          AND (b.sort_score, b.reached_at, b.user_id) < (me.sort_score, me.reached_at, me.user_id)
+        ORDER BY b.window_id DESC, b.sort_score DESC, b.reached_at DESC, b.user_id DESC LIMIT $3) s)
+    UNION ALL
+    (SELECT s.* FROM me, LATERAL (
+        SELECT * FROM standings b WHERE b.window_id = $1 AND NOT b.hidden
+          AND (b.sort_score, b.reached_at, b.user_id) >= (me.sort_score, me.reached_at, me.user_id)
+        ORDER BY b.window_id, b.sort_score, b.reached_at, b.user_id LIMIT $3 + 1) s)
+)
+SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
+FROM (SELECT {totals}) t LEFT JOIN members m ON true
+ORDER BY m.sort_score, m.reached_at, m.user_id"""
+
+_PLACES = """
+SELECT m.user_id, m.score, m.reached_at, 1 + {better} AS rank
+FROM standings m WHERE m.window_id = $1 AND m.user_id = ANY ($2::bigint[]) AND NOT m.hidden"""
+
+
+def query(template: str, board: Board) -> str:
+    """One of the templates above, under the board's tie policy."""
+    return template.format(better=_BETTER[board.ties], totals=_TOTALS)
+
+
+class SqlIndex:
+    """An Index without a copy: reads the standings themselves."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def top(self, window: Window, size: int) -> Ranking:
+        return await self._ranking(query(_TOP, window.board), window.id, size)
+
+    async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
+        return await self._ranking(query(_AROUND, window.board), window.id, user_id, radius)
+
+    async def places(self, window: Window, user_ids: Sequence[int]) -> dict[int, Place]:
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(query(_PLACES, window.board), window.id, list(user_ids))
+        return {row["user_id"]: _place(row) for row in rows}
+
+    async def _ranking(self, statement: str, *arguments: object) -> Ranking:
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(statement, *arguments)
+        places = tuple(_place(row) for row in rows if row["user_id"] is not None)
+        return Ranking(rows[0]["seq"], rows[0]["total"], places)
+
+
+def _place(row: asyncpg.Record) -> Place:
+    return Place(row["rank"], row["user_id"], row["score"], micros(row["reached_at"]))

@@ -1,0 +1,117 @@
+"""Index == ledger, or the drift.
+
+`prove` needs no running node: standings must be the fold of their actions, and the order of an
+index loaded from them must be the one PostgreSQL computes by sorting. `compare` and `sample` hold
+the index of a running node against the ledger while writes go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from ..domain.boards import Window
+from ..domain.standings import Standing
+from ..ledger import standings
+from ..ledger.pool import Pool, acquire
+from ..ledger.repair import count_differing
+from .memory import MemoryIndex, MemoryWindow
+
+LOOKS = 4
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at a member that seems to have drifted."""
+SAMPLE = 200
+"""Members looked at by the sampler, from each side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One window at one instant.
+
+    unfolded  users whose standing is not the sum of their actions; None: the board does not sum
+    misranked members that an index ranks otherwise than a sort in PostgreSQL does
+    """
+
+    standings: int
+    unfolded: int | None
+    misranked: int
+
+
+async def prove(pool: Pool, window: Window) -> Proof:
+    """Read the whole window in one snapshot and check it. O(n log n)."""
+    members: list[tuple[int, Standing]] = []
+    ranks: dict[int, int] = {}
+    async with acquire(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300s'")
+        unfolded = await count_differing(connection, window) if window.board.aggregate == "sum" else None
+        async for user_id, standing, rank in standings.ranked(connection, window):
+            members.append((user_id, standing))
+            ranks[user_id] = rank
+    held = MemoryWindow(window, 0)
+    held.load(members)
+    misranked = sum(held.rank(user_id) != rank for user_id, rank in ranks.items())
+    return Proof(len(members), unfolded, misranked)
+
+
+async def compare(index: MemoryIndex, pool: Pool, window: Window) -> int:
+    """Members that index and ledger hold differently, all of them compared. O(n)."""
+    ledger: dict[int, Standing] = {}
+    async for page in standings.stream(pool, window):
+        ledger.update(page)
+    held = {user: Standing(score, at, version) for user, score, at, version in index.window(window).standings()}
+    suspects = [user for user in ledger.keys() | held.keys() if ledger.get(user) != held.get(user)]
+    return len(await _confirm(index, pool, window, suspects))
+
+
+async def sample(index: MemoryIndex, pool: Pool, window: Window) -> int:
+    """A cheap look for a running node: the top, random members of both sides, and the count."""
+    members = index.window(window).sample(SAMPLE)
+    rows = await standings.random_users(pool, window, SAMPLE)
+    drifted = await _confirm(index, pool, window, list({*members, *rows}))
+    return len(drifted) + await _count_differs(index, pool, window)
+
+
+async def _count_differs(index: MemoryIndex, pool: Pool, window: Window) -> bool:
+    """Does the number of members differ, beyond what came or went during the look?"""
+    for look in range(LOOKS):
+        if look:
+            await asyncio.sleep(LOOK_AGAIN)
+        before = len(index.window(window))
+        total = await standings.count(pool, window)
+        after = len(index.window(window))
+        if min(before, after) <= total <= max(before, after):
+            return False
+    return True
+
+
+async def _confirm(index: MemoryIndex, pool: Pool, window: Window, suspects: list[int]) -> list[int]:
+    """The suspects that index and ledger hold differently at every one of LOOKS looks.
+
+    One look is not enough: writes go on, and a commit reaches the ledger a moment before the index.
+    """
+    for look in range(LOOKS):
+        if not suspects:
+            break
+        if look:
+            await asyncio.sleep(LOOK_AGAIN)
+        suspects = await _disagreeing(index, pool, window, suspects)
+    return suspects
+
+
+async def _disagreeing(index: MemoryIndex, pool: Pool, window: Window, users: list[int]) -> list[int]:
+    found = []
+    for start in range(0, len(users), 1_000):
+        chunk = users[start : start + 1_000]
+        rows = await standings.of_users(pool, [window], chunk)
+        present = {row.user_id: row.standing for row in rows}
+        found += [user for user in chunk if not _agrees(index, window, user, present.get(user))]
+    return found
+
+
+def _agrees(index: MemoryIndex, window: Window, user_id: int, row: Standing | None) -> bool:
+    held = index.window(window).standing(user_id)
+    if row is None or row.hidden:
+        return held is None
+    # A newer version than the row just read was written in between.
+    return held is not None and (held == row or held.version > row.version)

@@ -1,0 +1,306 @@
+"""The composition root: settings in, one running node out, started and stopped in order.
+
+Start: PostgreSQL, migrations, bootstrap, index, lanes and followers, HTTP.
+Stop:  no new connections, sockets closed with 1001, requests under way answered, queue drained,
+       receipts written, PostgreSQL stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from . import telemetry
+from .background import Background
+from .config import Settings
+from .domain.errors import LaurelsError
+from .domain.names import parse_name
+from .ledger import bootstrap, migrations, pool as ledger_pool
+from .ledger.accounts import Accounts
+from .ledger.catalogue import Catalogue
+from .ledger.directory import Directory
+from .ledger.embedded import EmbeddedPostgres
+from .ledger.journal import Journal
+from .ledger.pool import Pool
+from .ledger.readers import Readers
+from .ledger.receipts import Receipts
+from .ledger.writer import Writer
+from .live.hub import Hub
+from .ranking.memory import MemoryIndex
+from .ranking.projection import Progress, Projection
+from .ranking.scoreboards import Scoreboards
+from .web.edge import application
+from .web.limits import RateLimit
+from .web.passwords import Passwords
+from .web.routes import ROUTES
+from .web.services import EdgeOptions, Limits, Services
+from .web.tokens import Tokens, new_signing_key
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 10.0
+"""How long requests under way may take once a stop was asked for."""
+
+
+OnReady = Callable[[str, tuple[str, str] | None], None]
+"""Told the address, and name and password of the first admin if one was made."""
+
+
+class StartError(Exception):
+    """The node can't start; the message is the one line that the operator sees."""
+
+
+@dataclass(slots=True)
+class Node:
+    """The parts of a node, wired but not running."""
+
+    services: Services
+    journal: Journal
+    loaded: bool = False
+    stopping: bool = False
+    lost: list[str] = field(default_factory=list)
+
+    def missing(self) -> list[str]:
+        reasons = list(self.lost)
+        if not self.loaded:
+            reasons.append("the index is being loaded")
+        if self.stopping:
+            reasons.append("the node is stopping")
+        return reasons
+
+
+@contextlib.asynccontextmanager
+async def database(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
+    """A pool to the ledger, migrated and with what every ledger has. Raises DatabaseUnusable."""
+    async with connection(settings, own=own) as pool:
+        applied = await migrations.migrate(pool)
+        if applied:
+            log.info("migrated", applied=applied)
+        await bootstrap.prepare(pool, samples=settings.samples, signing_key=new_signing_key())
+        yield pool
+
+
+@contextlib.asynccontextmanager
+async def connection(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
+    """A pool to the database as it is: DATABASE_URL, or the embedded server (`own`: claim its folder).
+
+    Raises DatabaseUnusable.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        url = settings.database_url
+        if not url:
+            embedded = EmbeddedPostgres(settings.data)
+            stack.push_async_callback(asyncio.to_thread, embedded.stop)
+            url = await asyncio.to_thread(embedded.start, own=own)
+        pool = await ledger_pool.connect(url, size=settings.pool_size)
+        stack.push_async_callback(_close_pool, pool)
+        yield pool
+
+
+async def _close_pool(pool: Pool) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+async def assemble(settings: Settings, pool: Pool) -> Node:
+    """Build every part of a node on a migrated ledger."""
+    node_id = uuid4()
+    journal = Journal(pool, node_id)
+    last_batch = await journal.start()
+    catalogue, directory, receipts = Catalogue(pool), Directory(pool), Receipts(pool)
+    await catalogue.refresh()
+    await directory.refresh_blocked()
+    # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
+    index = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
+    projection = Projection(index, catalogue, pool)
+    scoreboards = Scoreboards(index, catalogue, directory, pool)
+    hub = Hub(
+        lambda slug: scoreboards.top(slug, 10),
+        frames_per_second=settings.frames_per_second,
+        per_address=settings.sockets_per_address,
+        limit=settings.sockets,
+    )
+    projection.listeners.append(hub.moved)
+    accounts, tokens = Accounts(pool, node_id), Tokens(settings.token_seconds)
+    tokens.use(await accounts.signing_keys())
+    writer = Writer(
+        pool, catalogue, receipts, projection.project, node_id,
+        lanes=settings.lanes, queue_limit=settings.queue_limit,
+    )
+    holder: list[Node] = []
+    services = Services(
+        pool=pool,
+        accounts=accounts,
+        catalogue=catalogue,
+        directory=directory,
+        readers=Readers(pool),
+        receipts=receipts,
+        writer=writer,
+        index=index,
+        projection=projection,
+        scoreboards=scoreboards,
+        hub=hub,
+        tokens=tokens,
+        passwords=Passwords(settings.password_workers),
+        limits=Limits(
+            RateLimit("user", settings.user_rate),
+            RateLimit("address", settings.address_rate),
+            RateLimit("login", settings.login_rate),
+        ),
+        options=EdgeOptions(settings.refresh_days, settings.trusted_proxies, settings.access_log),
+        missing=lambda: holder[0].missing(),
+    )
+    node = Node(services, journal)
+    holder.append(node)
+    return node
+
+
+async def serve(
+    settings: Settings,
+    *,
+    on_ready: OnReady = lambda address, admin: None,
+    on_node: Callable[[str, Node], None] = lambda address, node: None,
+    on_load: Progress = lambda done, total: None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run a node until SIGINT, SIGTERM or `stop`.
+
+    Raises StartError or DatabaseUnusable when it can't start.
+    """
+    stopping = stop or asyncio.Event()
+    _stop_on_signals(stopping)
+    # The port first: a second start must not touch the data of the first.
+    listener = _bind(settings.host, settings.port)
+    try:
+        async with database(settings, own=True) as pool:
+            node = await assemble(settings, pool)
+            await node.services.projection.load(on_load)
+            await node.services.scoreboards.remember_snapshot()
+            node.loaded = True
+            await _run(settings, node, listener, stopping, on_ready, on_node)
+    finally:
+        listener.close()
+
+
+async def _run(
+    settings: Settings,
+    node: Node,
+    listener: socket.socket,
+    stopping: asyncio.Event,
+    on_ready: OnReady,
+    on_node: Callable[[str, Node], None],
+) -> None:
+    services = node.services
+    background = Background(settings, node)
+    async with asyncio.TaskGroup() as tasks:
+        lanes = tasks.create_task(services.writer.run(), name="ledger-lanes")
+        receipts = tasks.create_task(services.receipts.run(), name="receipts")
+        hub = tasks.create_task(services.hub.run(), name="live-hub")
+        chores = background.start(tasks)
+        runner = await _listen(services, listener)
+        telemetry.READY.set(1)
+        on_ready(_address(listener), await _first_admin(services))
+        on_node(_address(listener), node)
+        await _until(stopping, lanes)
+        await _drain(node, runner, lanes, receipts, hub, chores)
+
+
+async def _first_admin(services: Services) -> tuple[str, str] | None:
+    """(name, password) of the admin that an empty ledger gets; None when there is one."""
+    if await services.accounts.any_admin():
+        return None
+    password = secrets.token_urlsafe(12)
+    hashed = await services.passwords.hash(password)
+    try:
+        account = await services.accounts.create(parse_name("admin"), None, hashed, "admin")
+    except LaurelsError as error:
+        log.warning("no first admin created", reason=error.detail)
+        return None
+    return account.username, password
+
+
+async def _until(stopping: asyncio.Event, lanes: asyncio.Task[None]) -> None:
+    waiter = asyncio.create_task(stopping.wait())
+    await asyncio.wait({waiter, lanes}, return_when=asyncio.FIRST_COMPLETED)
+    waiter.cancel()
+
+
+async def _drain(
+    node: Node,
+    runner: web.AppRunner,
+    lanes: asyncio.Task[None],
+    receipts: asyncio.Task[None],
+    hub: asyncio.Task[None],
+    chores: list[asyncio.Task[None]],
+) -> None:
+    log.info("stopping")
+    telemetry.READY.set(0)
+    node.stopping = True
+    services = node.services
+    for site in list(runner.sites):
+        await site.stop()
+    services.hub.close()
+    for chore in chores:
+        chore.cancel()
+    await runner.cleanup()
+    services.writer.close()
+    await lanes
+    services.receipts.close()
+    await receipts
+    await hub
+    services.passwords.close()
+    log.info("stopped")
+
+
+async def _listen(services: Services, listener: socket.socket) -> web.AppRunner:
+    runner = web.AppRunner(
+        application(ROUTES, services),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=DRAIN_SECONDS,
+        keepalive_timeout=75,
+    )
+    await runner.setup()
+    await web.SockSite(runner, listener, backlog=2048).start()
+    return runner
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)} "
+            "(stop what runs there, or set LAURELS_PORT)"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)

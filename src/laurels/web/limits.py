@@ -1,0 +1,59 @@
+"""Request rates by the generic cell rate algorithm (GCRA, ITU-T I.371): one timestamp per key.
+
+A key may burst up to its whole allowance of a minute and regains it evenly. Unlike a fixed window
+it can't be doubled by straddling a boundary; unlike a log of hits it costs one float per key.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The state of a key after a request. `reset` and `retry_after` are in seconds."""
+
+    limit: int
+    remaining: int
+    reset: float
+    retry_after: float | None
+
+    @property
+    def refused(self) -> bool:
+        return self.retry_after is not None
+
+    def headers(self, policy: str) -> dict[str, str]:
+        """RateLimit fields (IETF httpapi draft)."""
+        return {
+            "RateLimit-Policy": f'"{policy}";q={self.limit};w={MINUTE:.0f}',
+            "RateLimit": f'"{policy}";r={self.remaining};t={self.reset:.0f}',
+        }
+
+
+class RateLimit:
+    """At most `per_minute` a key. Holds the latest `keys` keys; one forgotten starts afresh."""
+
+    def __init__(self, policy: str, per_minute: int, *, keys: int = 100_000) -> None:
+        self.policy = policy
+        self._limit = per_minute
+        self._step = MINUTE / per_minute
+        self._keys = keys
+        self._full_at: OrderedDict[str | int, float] = OrderedDict()
+
+    def hit(self, key: str | int, now: float, cost: int = 1) -> Allowance:
+        """Take `cost` (at most `per_minute` is ever granted at once). O(1)."""
+        full_at = max(self._full_at.get(key, 0.0), now)
+        after = full_at + min(cost, self._limit) * self._step
+        if after - now > MINUTE + 1e-6:
+            return Allowance(self._limit, self._left(full_at, now), full_at - now, after - now - MINUTE)
+        self._full_at[key] = after
+        self._full_at.move_to_end(key)
+        if len(self._full_at) > self._keys:
+            self._full_at.popitem(last=False)
+        return Allowance(self._limit, self._left(after, now), after - now, None)
+
+    def _left(self, full_at: float, now: float) -> int:
+        return int((MINUTE - (full_at - now)) / self._step + 1e-6)

@@ -1,0 +1,150 @@
+"""The OpenAPI 3.1 document, made from the routes and the same structs that decode requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from .. import __version__
+from ..domain.errors import Code
+from . import problems
+from .call import Route
+
+_REF = "#/components/schemas/{name}"
+_HTTP_WORDS = {200: "OK", 201: "Created", 204: "Done, no content", 304: "Not modified", 101: "Switching protocols"}
+
+
+@cache
+def document() -> bytes:
+    """The document as JSON."""
+    from .routes import ROUTES
+
+    return msgspec.json.format(msgspec.json.encode(build(ROUTES)), indent=1)
+
+
+def build(routes: Iterable[Route]) -> dict[str, Any]:
+    shown = [route for route in routes if route.documented]
+    structs = _structs(shown)
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in shown:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Laurels",
+            "version": __version__,
+            "description": "Live scoreboards nobody can cheat, and no point is ever lost.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in shown)],
+        "paths": paths,
+        "components": {
+            "schemas": {name: schemas[name] for name in sorted(schemas) if not name.endswith("Query")},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def possible_codes(route: Route) -> tuple[Code, ...]:
+    """Every code that a request to this route may be refused with."""
+    codes = list(route.problems)
+    if route.limit != "none":
+        codes.append(Code.RATE_LIMITED)
+    if route.access != "public":
+        codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED]
+    if route.access == "admin":
+        codes.append(Code.FORBIDDEN)
+    if route.params is not None or route.body is not None:
+        codes.append(Code.INVALID_REQUEST)
+    if route.body is not None:
+        codes += [Code.INVALID_JSON, Code.UNSUPPORTED_MEDIA_TYPE, Code.BODY_TOO_LARGE]
+    return tuple(dict.fromkeys(codes))
+
+
+def _structs(routes: list[Route]) -> list[type]:
+    found: list[type] = [problems.Problem]
+    for route in routes:
+        found += [kind for kind in (route.body, *route.replies.values()) if kind is not None]
+    return list(dict.fromkeys(found))
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": route.summary,
+        "description": route.description,
+        "parameters": _parameters(route),
+        "responses": _responses(route),
+    }
+    if route.access != "public":
+        operation["security"] = [{"bearer": []}]
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(route.body)}},
+        }
+    return {key: value for key, value in operation.items() if value not in ("", [])}
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    if route.params is None:
+        return []
+    in_path = set(re.findall(r"{(\w+)}", route.path))
+    _, components = msgspec.json.schema_components([route.params], ref_template=_REF)
+    schema = components[route.params.__name__]
+    return [
+        {
+            "name": name,
+            "in": "path" if name in in_path else "query",
+            "required": name in in_path,
+            "schema": _without_null(kind),
+        }
+        for name, kind in schema["properties"].items()
+    ]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter is text or absent, never null."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    return kinds[0] if len(kinds) == 1 else schema
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, kind in route.replies.items():
+        responses[str(status)] = {"description": _HTTP_WORDS.get(status, "Not ready")}
+        if kind is not None:
+            responses[str(status)]["content"] = {route.media: {"schema": _reference(kind)}}
+        elif route.media != "application/json" and status == 200:
+            responses[str(status)]["content"] = {route.media: {"schema": {"type": "string"}}}
+    by_status: dict[int, list[Code]] = {}
+    for code in possible_codes(route):
+        by_status.setdefault(problems.status_of(code), []).append(code)
+    for status, codes in sorted(by_status.items()):
+        responses[str(status)] = _problem_response(codes)
+    return responses
+
+
+def _problem_response(codes: list[Code]) -> dict[str, Any]:
+    return {
+        "description": "; ".join(f"`{code}`: {problems.STATUS[code][1].lower()}" for code in codes),
+        "content": {
+            problems.MEDIA_TYPE: {
+                "schema": {
+                    "allOf": [_reference(problems.Problem)],
+                    "properties": {"code": {"enum": [code.value for code in codes]}},
+                }
+            }
+        },
+    }
+
+
+def _reference(kind: type) -> dict[str, str]:
+    return {"$ref": _REF.format(name=kind.__name__)}

@@ -1,0 +1,104 @@
+"""Refusals as RFC 9457 problem details: one HTTP status and title per code."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import msgspec
+
+from ..domain.errors import Code, LaurelsError, Refusal
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[Code, tuple[int, str]] = {
+    Code.BODY_TOO_LARGE: (413, "Body too large"),
+    Code.INVALID_JSON: (400, "Not valid JSON"),
+    Code.INVALID_REQUEST: (422, "Request does not fit its schema"),
+    Code.UNSUPPORTED_MEDIA_TYPE: (415, "Unsupported media type"),
+    Code.METHOD_NOT_ALLOWED: (405, "Method not allowed"),
+    Code.NOT_FOUND: (404, "Not found"),
+    Code.TOKEN_MISSING: (401, "Access token missing"),
+    Code.TOKEN_INVALID: (401, "Access token not valid"),
+    Code.TOKEN_EXPIRED: (401, "Access token expired"),
+    Code.REFRESH_INVALID: (401, "Refresh token not valid"),
+    Code.CREDENTIALS_WRONG: (401, "Wrong username or password"),
+    Code.FORBIDDEN: (403, "Not allowed"),
+    Code.BANNED: (403, "Account banned"),
+    Code.RATE_LIMITED: (429, "Too many requests"),
+    Code.OVERLOADED: (503, "Overloaded"),
+    Code.DATABASE_UNAVAILABLE: (503, "Ledger not reachable"),
+    Code.OUTCOME_UNKNOWN: (503, "Outcome unknown"),
+    Code.USERNAME_INVALID: (422, "Username not allowed"),
+    Code.USERNAME_TAKEN: (409, "Username taken"),
+    Code.EMAIL_TAKEN: (409, "E-mail address taken"),
+    Code.BOARD_UNKNOWN: (404, "Unknown board"),
+    Code.USER_UNKNOWN: (404, "Unknown user"),
+    Code.RECEIPT_UNKNOWN: (404, "No such receipt"),
+    Code.IDENTIFIER_CONFLICT: (409, "Identifier used with another body"),
+    Code.ACTION_TYPE_UNKNOWN: (422, "Unknown action type"),
+    Code.ACTION_TYPE_INACTIVE: (422, "Action type not active"),
+    Code.COMPLETED_IN_FUTURE: (422, "Completed in the future"),
+    Code.COOLDOWN_ACTIVE: (422, "Cooldown active"),
+    Code.DAILY_CAP_REACHED: (422, "Daily cap reached"),
+    Code.TOTAL_CAP_REACHED: (422, "Total cap reached"),
+    Code.SCORE_OVERFLOW: (422, "Score overflow"),
+    Code.ACTION_UNWRITABLE: (422, "Action can't be stored"),
+    Code.UPGRADE_REQUIRED: (426, "WebSocket only"),
+    Code.TOO_MANY_SOCKETS: (503, "Too many sockets"),
+    Code.INTERNAL: (500, "Internal error"),
+}
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """RFC 9457 problem details. `code` is stable; `detail` is for people and may change."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    path: str | None = None
+    retry_after: int | None = None
+    retry_at: datetime | None = None
+
+
+def status_of(code: Code) -> int:
+    return STATUS[code][0]
+
+
+def problem(error: LaurelsError, request_id: str) -> tuple[Problem, dict[str, str]]:
+    """The body and the headers that belong to it."""
+    status, title = STATUS[error.code]
+    retry_after = retry_seconds(error)
+    body = Problem(
+        type=f"/api/docs#{error.code}",
+        title=title,
+        status=status,
+        code=error.code.value,
+        detail=error.detail,
+        request_id=request_id,
+        path=error.path,
+        retry_after=retry_after,
+        retry_at=error.retry_at if isinstance(error, Refusal) else None,
+    )
+    return body, _headers(error.code, status, retry_after)
+
+
+def retry_seconds(error: LaurelsError) -> int | None:
+    """Whole seconds until another try may succeed, at least 1; None when waiting does not help."""
+    seconds = error.retry_after
+    if isinstance(error, Refusal) and error.retry_at is not None:
+        seconds = (error.retry_at - datetime.now(UTC)).total_seconds()
+    return None if seconds is None else max(1, math.ceil(seconds))
+
+
+def _headers(code: Code, status: int, retry_after: int | None) -> dict[str, str]:
+    headers = {"Content-Type": MEDIA_TYPE}
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    if status == 401:
+        expired = ', error="invalid_token"' if code is not Code.TOKEN_MISSING else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="laurels"{expired}'
+    return headers

@@ -1,0 +1,60 @@
+"""What the handlers work with. Built by `runtime`, handed to every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..ledger.accounts import Accounts
+from ..ledger.catalogue import Catalogue
+from ..ledger.directory import Directory
+from ..ledger.pool import Pool
+from ..ledger.readers import Readers
+from ..ledger.receipts import Receipts
+from ..ledger.writer import Writer
+from ..live.hub import Hub
+from ..ranking.memory import MemoryIndex
+from ..ranking.projection import Projection
+from ..ranking.scoreboards import Scoreboards
+from .limits import RateLimit
+from .passwords import Passwords
+from .tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    user: RateLimit
+    address: RateLimit
+    login: RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeOptions:
+    """`refresh_days`: life of a refresh token. `slow_seconds`: a request slower than this is logged."""
+
+    refresh_days: int
+    trusted_proxies: int
+    access_log: bool
+    slow_seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`missing` answers, in words, what keeps the node from serving."""
+
+    pool: Pool
+    accounts: Accounts
+    catalogue: Catalogue
+    directory: Directory
+    readers: Readers
+    receipts: Receipts
+    writer: Writer
+    index: MemoryIndex
+    projection: Projection
+    scoreboards: Scoreboards
+    hub: Hub
+    tokens: Tokens
+    passwords: Passwords
+    limits: Limits
+    options: EdgeOptions
+    missing: Callable[[], list[str]]

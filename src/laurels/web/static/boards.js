@@ -1,0 +1,38 @@
+// Knows which boards there are, and shows them as links of which one is current.
+
+import { el } from "./dom.js";
+
+const PATIENCE_MS = 10_000;
+
+/** The boards of this server; throws when it cannot be asked. */
+export async function loadBoards() {
+  const reply = await fetch("/api/boards", {
+    headers: { Accept: "application/json" },
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  if (!reply.ok) throw new Error(`The list of boards came with status ${reply.status}.`);
+  return (await reply.json()).boards;
+}
+
+/** Draw the links once, then only move the mark: the one with the focus must keep it. */
+export function showTabs(list, boards, current) {
+  const drawn = [...list.querySelectorAll("a")].map((link) => link.dataset.board);
+  if (drawn.join() !== boards.map((board) => board.slug).join()) list.replaceChildren(...boards.map(tab));
+  for (const link of list.querySelectorAll("a")) mark(link, link.dataset.board === current);
+}
+
+function tab({ slug, name }) {
+  return el("li", {}, el("a", { href: `#${encodeURIComponent(slug)}`, "data-board": slug }, el("bdi", {}, name)));
+}
+
+function mark(link, isCurrent) {
+  if (!isCurrent) {
+    link.removeAttribute("aria-current");
+    return;
+  }
+  link.setAttribute("aria-current", "page");
+  const strip = link.closest("nav");
+  const { left, right } = link.getBoundingClientRect();
+  const bounds = strip.getBoundingClientRect();
+  if (left < bounds.left || right > bounds.right) strip.scrollLeft += left - bounds.left - 16;
+}

@@ -1,0 +1,119 @@
+"""Fixtures: a real PostgreSQL for the session, a database of its own for every test, real nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import uvloop
+
+from laurels.config import Settings
+from laurels.ledger import bootstrap, migrations
+from laurels.ledger import pool as ledger_pool
+from laurels.ledger.embedded import EmbeddedPostgres
+from laurels.web.tokens import new_signing_key
+from tests.support.node import InProcessNode, running_node
+from tests.support.server import LaurelsServer
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """The loop that production runs on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return uvloop.EventLoopPolicy()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the session's PostgreSQL, with a migrated `laurels_template` database."""
+    server = EmbeddedPostgres(_reachable(tmp_path_factory.mktemp("pg")))
+    url = server.start(own=True)
+    asyncio.run(_make_template(url))
+    yield url
+    server.stop()
+
+
+def _reachable(folder: Path) -> Path:
+    """pytest's folders are private to root; the server runs as another user."""
+    for parent in [folder, *folder.parents][:3]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    return folder
+
+
+async def _make_template(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE DATABASE laurels_template")
+    await connection.close()
+    pool = await ledger_pool.connect(_database(url, "laurels_template"), size=6)
+    await migrations.migrate(pool)
+    await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+    await pool.close()
+
+
+def _database(url: str, name: str) -> str:
+    return url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture
+async def database_url(postgres: str) -> AsyncIterator[str]:
+    """A migrated database that no other test sees, with the default boards and sample types."""
+    name = f"t{next(_numbers)}"
+    admin = await asyncpg.connect(postgres)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE laurels_template")
+    yield _database(postgres, name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[ledger_pool.Pool]:
+    pool = await ledger_pool.connect(database_url, size=20)
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """A node's settings for tests: a free port, generous rates, no chores that run by the clock."""
+    return Settings(
+        database_url=database_url,
+        port=0,
+        user_rate=10_000_000,
+        address_rate=10_000_000,
+        login_rate=10_000_000,
+        sockets_per_address=10_000,
+        snapshot_seconds=0,
+        verify_seconds=0,
+    )
+
+
+@pytest.fixture
+async def node(settings: Settings) -> AsyncIterator[InProcessNode]:
+    """A whole node in this process, on a real port."""
+    async with running_node(settings) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def laurels_server(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaurelsServer]:
+    """`laurels serve` as a process of its own, for browsers and crashes; one for the session."""
+    name = f"server{next(_numbers)}"
+    asyncio.run(_create(postgres, name))
+    server = LaurelsServer(_database(postgres, name), tmp_path_factory.mktemp("server") / "log")
+    server.start()
+    yield server
+    server.stop()
+
+
+async def _create(url: str, name: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE laurels_template")
+    await connection.close()

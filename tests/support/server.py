@@ -1,0 +1,111 @@
+"""`laurels serve` as a real process, driven from the outside as a client would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any
+
+PASSWORD = "correct horse battery"
+START_SECONDS = 30.0
+
+GENEROUS = {
+    "LAURELS_USER_RATE": "10000000",
+    "LAURELS_ADDRESS_RATE": "10000000",
+    "LAURELS_LOGIN_RATE": "10000000",
+    "LAURELS_SOCKETS_PER_ADDRESS": "10000",
+    "LAURELS_SNAPSHOT_SECONDS": "0",
+}
+
+
+class LaurelsServer:
+    """One process on one port. `restart()` keeps the port; `kill()` is SIGKILL."""
+
+    def __init__(self, database_url: str, log: Path, **environment: str) -> None:
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+        self._log = log
+        self._environment = {
+            **os.environ,
+            **GENEROUS,
+            "DATABASE_URL": database_url,
+            "LAURELS_PORT": str(self.port),
+            **environment,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "laurels.cli", "serve"], env=self._environment, stdout=log, stderr=log
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(timeout=30)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def register(self, username: str) -> str:
+        """An access token of a fresh account."""
+        body = {"username": username, "password": PASSWORD}
+        return self.post("/api/auth/register", body)["access_token"]
+
+    def complete(self, token: str, action_type: str = "lesson", n: int = 1) -> dict[str, Any]:
+        """Complete `n` actions; the last receipt."""
+        receipt: dict[str, Any] = {}
+        for _ in range(n):
+            body = {"action_type": action_type, "action_identifier": str(uuid.uuid4())}
+            receipt = self.post("/api/actions/complete", body, token)
+        return receipt
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path, timeout=10) as reply:
+            return json.load(reply)
+
+    def post(self, path: str, body: Any, token: str | None = None) -> Any:
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), method="POST")
+        request.add_header("Content-Type", "application/json")
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"laurels serve exited: {self._log.read_text()[-2000:]}")
+            try:
+                self.get("/readyz")
+                return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.05)
+        raise AssertionError(f"laurels serve was not ready: {self._log.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

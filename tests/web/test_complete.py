@@ -1,0 +1,47 @@
+"""Promises of POST /api/actions/complete."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.support.node import InProcessNode
+
+
+async def test_an_action_earns_its_worth_and_the_receipt_tells_the_place(node: InProcessNode) -> None:
+    """201 with score, rank and seq that the board shows too."""
+    token = await node.token("ada")
+    status, receipt = await node.complete(token, "a-1")
+    assert status == 201
+    assert (receipt["score_earned"], receipt["new_score"], receipt["rank"], receipt["previous_rank"]) == (10, 10, 1, None)
+    assert receipt["entered_top"] is True
+    _, board = await node.get("/api/scoreboard")
+    assert board["rows"] == [{"rank": 1, "username": "ada", "score": 10, "movement": None}]
+    assert board["seq"] == receipt["seq"]
+
+
+async def test_the_same_identifier_gets_the_same_receipt(node: InProcessNode) -> None:
+    """200, equal to the first receipt but for `replayed`; also when others have moved since."""
+    token, rival = await node.token("ada"), await node.token("grace")
+    _, first = await node.complete(token, "a-1")
+    await node.complete(rival, "b-1", "quiz")
+    status, second = await node.complete(token, "a-1")
+    assert status == 200
+    assert second == {**first, "replayed": True}
+    assert await node.get("/api/receipts/a-1", token) == (200, {**first, "replayed": True})
+
+
+async def test_the_same_identifier_at_once_counts_once(node: InProcessNode) -> None:
+    """Thirty requests at once: one 201, the rest 200, all the same receipt."""
+    token = await node.token("ada")
+    answers = await asyncio.gather(*(node.complete(token, "same") for _ in range(30)))
+    assert sorted(status for status, _ in answers) == [200] * 29 + [201]
+    assert len({tuple(sorted({**receipt, "replayed": None}.items())) for _, receipt in answers}) == 1
+    _, me = await node.get("/api/me", token)
+    assert me["places"][0]["score"] == 10
+
+
+async def test_the_same_identifier_with_another_body_is_a_conflict(node: InProcessNode) -> None:
+    token = await node.token()
+    await node.complete(token, "a-1", metadata={"level": 1})
+    status, problem = await node.complete(token, "a-1", metadata={"level": 2})
+    assert (status, problem["code"]) == (409, "identifier_conflict")
