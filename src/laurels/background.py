@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,10 +17,8 @@ from .config import Settings
 from .domain.errors import LaurelsError
 from .ledger.journal import Entry
 from .ledger.snapshots import freeze, record_ranks
+from .node import Node
 from .ranking.verify import sample
-
-if TYPE_CHECKING:
-    from .runtime import Node
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +42,7 @@ class Background:
             ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
         ]
         return [
-            tasks.create_task(self._repeat(name, seconds, work), name=name)
-            for name, seconds, work in chores
-            if seconds
+            tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
         ]
 
     async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -60,7 +55,7 @@ class Background:
 
     async def _follow_journal(self) -> None:
         """Also the pulse of the database: a node whose journal can't be read is not ready."""
-        lost = self._node.lost
+        lost = self._node.condition.lost
         try:
             entries = await self._node.journal.read()
         except LaurelsError:

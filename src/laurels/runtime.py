@@ -14,8 +14,6 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
-from uuid import uuid4
 
 import structlog
 from aiohttp import web
@@ -25,26 +23,16 @@ from .background import Background
 from .config import Settings
 from .domain.errors import LaurelsError
 from .domain.names import parse_name
-from .ledger import bootstrap, migrations, pool as ledger_pool
-from .ledger.accounts import Accounts
-from .ledger.catalogue import Catalogue
-from .ledger.directory import Directory
+from .ledger import bootstrap, migrations
+from .ledger import pool as ledger_pool
 from .ledger.embedded import EmbeddedPostgres
-from .ledger.journal import Journal
 from .ledger.pool import Pool
-from .ledger.readers import Readers
-from .ledger.receipts import Receipts
-from .ledger.writer import Writer
-from .live.hub import Hub
-from .ranking.memory import MemoryIndex
-from .ranking.projection import Progress, Projection
-from .ranking.scoreboards import Scoreboards
+from .node import Node, assemble
+from .ranking.projection import Progress
 from .web.edge import application
-from .web.limits import RateLimit
-from .web.passwords import Passwords
 from .web.routes import ROUTES
-from .web.services import EdgeOptions, Limits, Services
-from .web.tokens import Tokens, new_signing_key
+from .web.services import Services
+from .web.tokens import new_signing_key
 
 log = structlog.get_logger(__name__)
 
@@ -58,25 +46,6 @@ OnReady = Callable[[str, tuple[str, str] | None], None]
 
 class StartError(Exception):
     """The node can't start; the message is the one line that the operator sees."""
-
-
-@dataclass(slots=True)
-class Node:
-    """The parts of a node, wired but not running."""
-
-    services: Services
-    journal: Journal
-    loaded: bool = False
-    stopping: bool = False
-    lost: list[str] = field(default_factory=list)
-
-    def missing(self) -> list[str]:
-        reasons = list(self.lost)
-        if not self.loaded:
-            reasons.append("the index is being loaded")
-        if self.stopping:
-            reasons.append("the node is stopping")
-        return reasons
 
 
 @contextlib.asynccontextmanager
@@ -115,59 +84,6 @@ async def _close_pool(pool: Pool) -> None:
         pool.terminate()
 
 
-async def assemble(settings: Settings, pool: Pool) -> Node:
-    """Build every part of a node on a migrated ledger."""
-    node_id = uuid4()
-    journal = Journal(pool, node_id)
-    last_batch = await journal.start()
-    catalogue, directory, receipts = Catalogue(pool), Directory(pool), Receipts(pool)
-    await catalogue.refresh()
-    await directory.refresh_blocked()
-    # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
-    index = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
-    projection = Projection(index, catalogue, pool)
-    scoreboards = Scoreboards(index, catalogue, directory, pool)
-    hub = Hub(
-        lambda slug: scoreboards.top(slug, 10),
-        frames_per_second=settings.frames_per_second,
-        per_address=settings.sockets_per_address,
-        limit=settings.sockets,
-    )
-    projection.listeners.append(hub.moved)
-    accounts, tokens = Accounts(pool, node_id), Tokens(settings.token_seconds)
-    tokens.use(await accounts.signing_keys())
-    writer = Writer(
-        pool, catalogue, receipts, projection.project, node_id,
-        lanes=settings.lanes, queue_limit=settings.queue_limit,
-    )
-    holder: list[Node] = []
-    services = Services(
-        pool=pool,
-        accounts=accounts,
-        catalogue=catalogue,
-        directory=directory,
-        readers=Readers(pool),
-        receipts=receipts,
-        writer=writer,
-        index=index,
-        projection=projection,
-        scoreboards=scoreboards,
-        hub=hub,
-        tokens=tokens,
-        passwords=Passwords(settings.password_workers),
-        limits=Limits(
-            RateLimit("user", settings.user_rate),
-            RateLimit("address", settings.address_rate),
-            RateLimit("login", settings.login_rate),
-        ),
-        options=EdgeOptions(settings.refresh_days, settings.trusted_proxies, settings.access_log),
-        missing=lambda: holder[0].missing(),
-    )
-    node = Node(services, journal)
-    holder.append(node)
-    return node
-
-
 async def serve(
     settings: Settings,
     *,
@@ -189,7 +105,7 @@ async def serve(
             node = await assemble(settings, pool)
             await node.services.projection.load(on_load)
             await node.services.scoreboards.remember_snapshot()
-            node.loaded = True
+            node.condition.loaded = True
             await _run(settings, node, listener, stopping, on_ready, on_node)
     finally:
         listener.close()
@@ -248,7 +164,7 @@ async def _drain(
 ) -> None:
     log.info("stopping")
     telemetry.READY.set(0)
-    node.stopping = True
+    node.condition.stopping = True
     services = node.services
     for site in list(runner.sites):
         await site.stop()

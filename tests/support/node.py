@@ -12,7 +12,7 @@ import aiohttp
 
 from laurels import runtime
 from laurels.config import Settings
-from laurels.runtime import Node
+from laurels.node import Node
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)

@@ -78,9 +78,7 @@ class _Bench:
         if known is not None:
             return _replay(known, submission)
         if kind is None:
-            raise Refusal(
-                Code.ACTION_TYPE_UNKNOWN, f"There is no action type {submission.action_type!r}."
-            )
+            raise Refusal(Code.ACTION_TYPE_UNKNOWN, f"There is no action type {submission.action_type!r}.")
         if not kind.is_active:
             raise Refusal(Code.ACTION_TYPE_INACTIVE, f"{kind.name!r} is not active at present.")
         progress = facts.progress.get((submission.user_id, kind.id)) or Progress()
@@ -96,9 +94,7 @@ class _Bench:
         if user.status == "banned":
             raise LaurelsError(Code.BANNED, "This account is banned.")
 
-    def _award(
-        self, index: int, submission: Submission, kind: ActionType, progress: Progress
-    ) -> Accepted:
+    def _award(self, index: int, submission: Submission, kind: ActionType, progress: Progress) -> Accepted:
         facts, user_id = self._facts, submission.user_id
         folded = self._fold_windows(user_id, kind)
         facts.standings.update(folded)

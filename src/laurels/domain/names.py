@@ -2,7 +2,7 @@
 
 A name is kept as the user typed it (NFKC-normalised) beside two keys, each unique in the ledger:
 the *fold* (case-insensitive) and the *skeleton* of Unicode Technical Standard 39, under which
-"paypal" and "раураl" are the same string. The confusables table is that of the Unicode
+"paypal" spelt in Latin and in Cyrillic letters is the same string. The confusables table is that of the Unicode
 consortium as shipped by `confusable_homoglyphs`.
 """
 
@@ -112,4 +112,5 @@ def _bare(text: str) -> str:
 
 
 def _representative_order(text: str) -> tuple[int, int, str]:
-    return (not text.isascii(), len(text), text)
+    """ASCII first; of those the longest, because only single characters are mapped: m becomes rn."""
+    return (not text.isascii(), -len(text), text)

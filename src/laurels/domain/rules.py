@@ -94,9 +94,7 @@ def _cooldown(attempt: Attempt) -> Refusal | None:
     ready_at = last + timedelta(seconds=seconds)
     if attempt.now >= ready_at:
         return None
-    return Refusal(
-        Code.COOLDOWN_ACTIVE, f"This action counts once every {seconds} seconds.", retry_at=ready_at
-    )
+    return Refusal(Code.COOLDOWN_ACTIVE, f"This action counts once every {seconds} seconds.", retry_at=ready_at)
 
 
 def _daily_cap(attempt: Attempt) -> Refusal | None:

@@ -68,9 +68,7 @@ def split_key(key: bytes) -> tuple[int, int, int]:
     return sort_value - _BIAS, reached_at - _BIAS, user_id
 
 
-def fold(
-    standing: Standing | None, earned: int, at: int, aggregate: Aggregate, order: Order
-) -> Standing:
+def fold(standing: Standing | None, earned: int, at: int, aggregate: Aggregate, order: Order) -> Standing:
     """The standing after an award of `earned` at `at` (microseconds).
 
     Returns the same object when nothing changed, so that an action worth 0 moves nobody in a tie.

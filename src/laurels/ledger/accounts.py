@@ -19,7 +19,9 @@ INSERT INTO users (username, username_fold, username_skeleton, email, password_h
 VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"""
 _LOGIN = "SELECT id, username, password_hash, role, status FROM users WHERE username_fold = $1"
 _BY_ID = "SELECT id, username, role, status FROM users WHERE id = $1"
-_FIRST_ADMIN = "SELECT id, username, role, status FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id LIMIT 1"
+_FIRST_ADMIN = (
+    "SELECT id, username, role, status FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id LIMIT 1"
+)
 _INSERT_REFRESH = """
 INSERT INTO refresh_tokens (user_id, family, token_hash, expires_at)
 VALUES ($1, $2, $3, clock_timestamp() + $4)"""
@@ -63,9 +65,7 @@ class Accounts:
         self._pool = pool
         self._node = node
 
-    async def create(
-        self, name: Name, email: str | None, password_hash: str, role: str = "player"
-    ) -> Account:
+    async def create(self, name: Name, email: str | None, password_hash: str, role: str = "player") -> Account:
         """Raises LaurelsError USERNAME_TAKEN (also by a look-alike) or EMAIL_TAKEN."""
         async with acquire(self._pool) as connection:
             try:
@@ -98,18 +98,14 @@ class Accounts:
 
     async def any_admin(self) -> bool:
         async with acquire(self._pool) as connection:
-            return bool(
-                await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin')")
-            )
+            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"))
 
     async def add_refresh(self, user_id: int, token_hash: bytes, lifetime: timedelta) -> None:
         """Start a new family of refresh tokens."""
         async with acquire(self._pool) as connection:
             await connection.execute(_INSERT_REFRESH, user_id, uuid4(), token_hash, lifetime)
 
-    async def rotate_refresh(
-        self, old_hash: bytes, new_hash: bytes, lifetime: timedelta
-    ) -> Account | None:
+    async def rotate_refresh(self, old_hash: bytes, new_hash: bytes, lifetime: timedelta) -> Account | None:
         """Trade an unused refresh token for a new one of its family; None when it is not good.
 
         A token that is presented twice was stolen on one of the two occasions: its family is revoked.
@@ -121,18 +117,14 @@ class Accounts:
             if row["used_at"] is not None or row["status"] in ("banned", "erased"):
                 await connection.execute(_REVOKE_FAMILY, row["family"])
                 return None
-            await connection.execute(
-                "UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = $1", row["id"]
-            )
+            await connection.execute("UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = $1", row["id"])
             await connection.execute(_INSERT_REFRESH, row["user_id"], row["family"], new_hash, lifetime)
         return Account(row["user_id"], row["username"], row["role"], row["status"])
 
     async def revoke_refresh(self, token_hash: bytes) -> None:
         """Log out: the whole family ends. Unknown tokens are no error."""
         async with acquire(self._pool) as connection:
-            family = await connection.fetchval(
-                "SELECT family FROM refresh_tokens WHERE token_hash = $1", token_hash
-            )
+            family = await connection.fetchval("SELECT family FROM refresh_tokens WHERE token_hash = $1", token_hash)
             if family is not None:
                 await connection.execute(_REVOKE_FAMILY, family)
 

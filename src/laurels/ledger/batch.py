@@ -6,7 +6,7 @@ before it has written nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -201,9 +201,9 @@ def _standing_rows(judgement: Judgement, windows: Sequence[Window]) -> list[tupl
     ]
 
 
-def _columns(rows: object, width: int) -> list[list[object]]:
+def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
     """Rows to the parallel arrays that `unnest` takes; `width` empty ones when there are no rows."""
-    columns = [list(column) for column in zip(*rows, strict=True)]  # type: ignore[call-overload]
+    columns = [list(column) for column in zip(*rows, strict=True)]
     return columns or [[] for _ in range(width)]
 
 

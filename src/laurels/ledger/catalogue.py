@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from ..domain.actions import ActionType
-from ..domain.boards import Board, Window, default_board, span_at
-from ..domain.boards import Span
+from ..domain.boards import Board, Span, Window, default_board, span_at
 from ..domain.errors import Code, LaurelsError
 from ..domain.rules import parse_rules
 from .pool import Pool, acquire
@@ -49,9 +48,7 @@ class Catalogue:
             return self.boards[slug]
         except KeyError:
             known = ", ".join(self.boards)
-            raise LaurelsError(
-                Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {known}."
-            ) from None
+            raise LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {known}.") from None
 
     async def refresh(self) -> None:
         """Read everything anew and open the windows of this moment."""

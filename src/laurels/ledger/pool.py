@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from ..domain.errors import Code, LaurelsError
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-Pool = asyncpg.Pool
+Connection: TypeAlias = Any
+"""An asyncpg connection or a pool's proxy of one: the library has no type that covers both."""
+Pool: TypeAlias = asyncpg.Pool
 
 MINIMUM_VERSION = 15
 CONNECT_TIMEOUT = 5.0
@@ -81,7 +83,7 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
 
 
 @contextlib.contextmanager
-def translated() -> contextlib.AbstractContextManager[None]:  # type: ignore[misc]
+def translated() -> Iterator[None]:
     """Turn a database that is away into LaurelsError(DATABASE_UNAVAILABLE)."""
     try:
         yield
@@ -90,9 +92,7 @@ def translated() -> contextlib.AbstractContextManager[None]:  # type: ignore[mis
 
 
 def unavailable() -> LaurelsError:
-    return LaurelsError(
-        Code.DATABASE_UNAVAILABLE, "The ledger can't be reached at present.", retry_after=1
-    )
+    return LaurelsError(Code.DATABASE_UNAVAILABLE, "The ledger can't be reached at present.", retry_after=1)
 
 
 def _server_settings(statement_timeout: float) -> dict[str, str]:
@@ -110,9 +110,7 @@ async def _check_version(pool: Pool) -> None:
     async with pool.acquire() as connection:
         major = connection.get_server_version().major
     if major < MINIMUM_VERSION:
-        raise DatabaseUnusable(
-            f"PostgreSQL {major} is too old: Laurels needs {MINIMUM_VERSION} or newer."
-        )
+        raise DatabaseUnusable(f"PostgreSQL {major} is too old: Laurels needs {MINIMUM_VERSION} or newer.")
 
 
 def _explain(error: Exception) -> str:

@@ -52,7 +52,5 @@ class Readers:
         async with acquire(self._pool) as connection:
             row: asyncpg.Record | None = await connection.fetchrow(RECEIPT, user_id, identifier)
         if row is None:
-            raise LaurelsError(
-                Code.RECEIPT_UNKNOWN, f"You have no action {identifier!r}: it was never accepted."
-            )
+            raise LaurelsError(Code.RECEIPT_UNKNOWN, f"You have no action {identifier!r}: it was never accepted.")
         return Recorded(*row.values())

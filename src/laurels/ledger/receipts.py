@@ -68,9 +68,7 @@ class Receipts:
         missing = [action for action in actions if action.action_id not in found]
         if missing:
             async with acquire(self._pool) as connection:
-                rows = await connection.fetch(
-                    _SELECT, [a.batch_id for a in missing], [a.action_id for a in missing]
-                )
+                rows = await connection.fetch(_SELECT, [a.batch_id for a in missing], [a.action_id for a in missing])
             found |= {row["action_id"]: _placement(row) for row in rows}
         return {action.action_id: found.get(action.action_id, UNRECORDED) for action in actions}
 

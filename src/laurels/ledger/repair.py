@@ -77,9 +77,7 @@ async def _refold_user(connection: Connection, window: Window, user_id: int) -> 
     else:
         score = int(row["score"])
         value = sort_score(score, window.board.order)
-        await connection.execute(
-            _PUT, window.id, user_id, score, value, row["reached_at"], status != "active"
-        )
+        await connection.execute(_PUT, window.id, user_id, score, value, row["reached_at"], status != "active")
     if window.board.is_default:
         await connection.execute(_CURRENT, user_id, 0 if row is None else int(row["score"]))
 

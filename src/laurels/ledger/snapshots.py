@@ -39,7 +39,8 @@ WITH top AS (
 INSERT INTO scoreboard_snapshots (window_id, top_scores, snapshot_time, total_users)
 SELECT $1,
        coalesce((SELECT jsonb_agg(jsonb_build_object('rank', rank, 'user_id', user_id, 'username', username,
-                                                     'score', score) ORDER BY rank, reached_at, user_id) FROM top), '[]'),
+                                                     'score', score) ORDER BY rank, reached_at, user_id)
+                 FROM top), '[]'),
        clock_timestamp(),
        (SELECT count(*) FROM standings WHERE window_id = $1 AND NOT hidden)
 RETURNING id, snapshot_time, total_users"""

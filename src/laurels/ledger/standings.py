@@ -31,7 +31,8 @@ WINDOW_FUNCTIONS = {
 }
 """Tie policy -> the SQL window function and the order that give the same ranks as the index."""
 _RANDOM = """
-SELECT user_id FROM standings WHERE window_id = $1 AND user_id >= $2 AND NOT hidden ORDER BY window_id, user_id LIMIT $3"""
+SELECT user_id FROM standings WHERE window_id = $1 AND user_id >= $2 AND NOT hidden
+ORDER BY window_id, user_id LIMIT $3"""
 _HIGHEST = "SELECT max(user_id) FROM standings WHERE window_id = $1"
 
 Member = tuple[int, Standing]
@@ -53,9 +54,7 @@ async def stream(pool: Pool, window: Window) -> AsyncIterator[list[Member]]:
             yield [(user_id, Standing(score, at, version)) for user_id, score, at, version in rows]
 
 
-async def of_users(
-    pool: Pool, windows: Iterable[Window], user_ids: Sequence[int]
-) -> list[StandingChange]:
+async def of_users(pool: Pool, windows: Iterable[Window], user_ids: Sequence[int]) -> list[StandingChange]:
     """The present standings of these users in these windows, hidden ones too."""
     by_id = {window.id: window for window in windows}
     async with acquire(pool) as connection:

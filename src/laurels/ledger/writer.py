@@ -26,7 +26,7 @@ from .. import telemetry
 from ..domain.actions import Placement, Submission
 from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
-from .batch import CommitUnknown, CommittedBatch, WindowMoved, commit_batch
+from .batch import CommittedBatch, CommitUnknown, WindowMoved, commit_batch
 from .catalogue import Catalogue
 from .pool import UNAVAILABLE, Connection, Pool, unavailable
 from .receipts import Receipts
@@ -104,9 +104,7 @@ class Writer:
         queue is full.
         """
         if self._closing or self._queued + len(submissions) > self._queue_limit:
-            raise LaurelsError(
-                Code.OVERLOADED, "The ledger's queue is full. Try again shortly.", retry_after=1
-            )
+            raise LaurelsError(Code.OVERLOADED, "The ledger's queue is full. Try again shortly.", retry_after=1)
         entry = _Entry(submissions, asyncio.get_running_loop().create_future())
         self._queue.append(entry)
         self._queued += len(submissions)
@@ -225,9 +223,7 @@ class Writer:
         self._observe(entries, submissions, started)
         _settle_all(entries, results)
 
-    async def _within_deadline(
-        self, connection: Connection, submissions: Sequence[Submission]
-    ) -> CommittedBatch:
+    async def _within_deadline(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         """Closes the connection at the deadline instead of cancelling: a cancelled COMMIT may have happened."""
         work = asyncio.create_task(self._attempt(connection, submissions))
         done, _ = await asyncio.wait({work}, timeout=self._deadline)
@@ -241,9 +237,7 @@ class Writer:
                 raise
             raise CommitUnknown("deadline") from error
 
-    async def _attempt(
-        self, connection: Connection, submissions: Sequence[Submission]
-    ) -> CommittedBatch:
+    async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return await commit_batch(connection, self._catalogue, self._node, submissions)
@@ -267,9 +261,7 @@ class Writer:
             told = away
         return [_result(outcome, placements, told) for outcome in batch.outcomes]
 
-    def _observe(
-        self, entries: Sequence[_Entry], submissions: Sequence[Submission], started: float
-    ) -> None:
+    def _observe(self, entries: Sequence[_Entry], submissions: Sequence[Submission], started: float) -> None:
         telemetry.BATCH_ACTIONS.observe(len(submissions))
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
         telemetry.QUEUE_SECONDS.observe(started - entries[0].enqueued_at)

@@ -41,9 +41,7 @@ class MemoryWindow:
         self._keys: SortedList[bytes] = SortedList()
         self._by_user: dict[int, bytes] = {}
         self._removed: dict[int, int] = {}
-        self._distinct: _DistinctScores | None = (
-            _DistinctScores() if window.board.ties == "dense" else None
-        )
+        self._distinct: _DistinctScores | None = _DistinctScores() if window.board.ties == "dense" else None
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -17,7 +17,7 @@ from ..domain.actions import Placement
 from ..domain.boards import Window
 from ..domain.standings import Standing
 from ..ledger import standings
-from ..ledger.batch import CommittedBatch
+from ..ledger.batch import CommittedBatch, StandingChange
 from ..ledger.catalogue import Catalogue
 from ..ledger.pool import Pool
 from .index import MAX_TOP
@@ -102,7 +102,7 @@ class Projection:
             if ends_at is not None and ends_at + KEEP_ENDED < now:
                 self.index.drop(held.window.id)
 
-    def _apply(self, changes: Sequence[standings.StandingChange]) -> dict[int, Shift]:
+    def _apply(self, changes: Sequence[StandingChange]) -> dict[int, Shift]:
         shifts = self.index.apply(changes)
         windows = {change.window.id: change.window for change in changes}
         for window_id, shift in shifts.items():
@@ -115,9 +115,7 @@ class Projection:
         for listener in self.listeners:
             listener(moved)
 
-    def _placements(
-        self, window: Window, users: set[int], shift: Shift | None
-    ) -> dict[int, Placement]:
+    def _placements(self, window: Window, users: set[int], shift: Shift | None) -> dict[int, Placement]:
         held = self.index.window(window)
         ranks = shift.ranks if shift else {}
         placements = {}
@@ -132,6 +130,5 @@ class Projection:
 
 def _touches_top(shift: Shift) -> bool:
     return any(
-        before is None or after is None or min(before, after) <= MAX_TOP
-        for before, after in shift.ranks.values()
+        before is None or after is None or min(before, after) <= MAX_TOP for before, after in shift.ranks.values()
     )

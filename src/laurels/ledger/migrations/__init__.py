@@ -59,9 +59,7 @@ async def _apply(connection: Connection, name: str, sql: str) -> None:
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '3s'; SET LOCAL statement_timeout = '60s'")
         await connection.execute(sql)
-        await connection.execute(
-            "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, _checksum(sql)
-        )
+        await connection.execute("INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, _checksum(sql))
 
 
 def _refuse_strangers(applied: dict[str, str], known: list[tuple[str, str]]) -> None:

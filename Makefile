@@ -1,0 +1,56 @@
+# Everything a newcomer types. `make help` lists it.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-slow check format bench bench-smoke lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Start a node with its own PostgreSQL under ./data: http://127.0.0.1:8000/
+	@exec $(BIN)/laurels serve
+
+demo: $(VENV)/.run ## Let simulated people play on the running node (ARGS="--people 100 --rate 50")
+	@exec $(BIN)/laurels demo $(ARGS)
+
+test: $(VENV)/.dev ## Install what the tests need, then run them all
+	@scripts/ensure-chromium
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m bench --smoke
+
+test-slow: $(VENV)/.dev ## Also the slow matrix: PostgreSQL versions, long crashes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(VENV)/.dev ## Style, types, import contracts, known vulnerabilities
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@scripts/audit
+
+format: $(VENV)/.dev ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Measure against this machine's floor; writes bench/RESULTS.md
+	@scripts/ensure-wrk
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## Resolve the dependencies anew into requirements/*.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet uv==0.13.9
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml requirements/build.in -o requirements/run.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra bench -c requirements/run.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+
+clean: ## Remove the virtual environment (never the data)
+	rm -rf $(VENV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml
+	@scripts/make-venv $(PYTHON) $(VENV) requirements/run.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	@scripts/make-venv $(PYTHON) $(VENV) requirements/dev.txt
+	@touch $@ $(VENV)/.run

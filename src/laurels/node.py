@@ -1,0 +1,106 @@
+"""A node: its parts, wired but not running. `runtime` starts and stops it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from .config import Settings
+from .ledger.accounts import Accounts
+from .ledger.catalogue import Catalogue
+from .ledger.directory import Directory
+from .ledger.journal import Journal
+from .ledger.pool import Pool
+from .ledger.readers import Readers
+from .ledger.receipts import Receipts
+from .ledger.writer import Writer
+from .live.hub import Hub
+from .ranking.memory import MemoryIndex
+from .ranking.projection import Projection
+from .ranking.scoreboards import Scoreboards
+from .web.limits import RateLimit
+from .web.passwords import Passwords
+from .web.services import EdgeOptions, Limits, Services
+from .web.tokens import Tokens
+
+
+@dataclass(slots=True)
+class Condition:
+    """What keeps a node from serving, in words."""
+
+    loaded: bool = False
+    stopping: bool = False
+    lost: list[str] = field(default_factory=list)
+
+    def missing(self) -> list[str]:
+        reasons = list(self.lost)
+        if not self.loaded:
+            reasons.append("the index is being loaded")
+        if self.stopping:
+            reasons.append("the node is stopping")
+        return reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts of a node."""
+
+    services: Services
+    journal: Journal
+    condition: Condition
+
+
+async def assemble(settings: Settings, pool: Pool) -> Node:
+    """Build every part of a node on a migrated ledger."""
+    node_id = uuid4()
+    journal = Journal(pool, node_id)
+    last_batch = await journal.start()
+    catalogue, directory, receipts = Catalogue(pool), Directory(pool), Receipts(pool)
+    await catalogue.refresh()
+    await directory.refresh_blocked()
+    # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
+    index = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
+    projection = Projection(index, catalogue, pool)
+    scoreboards = Scoreboards(index, catalogue, directory, pool)
+    hub = Hub(
+        lambda slug: scoreboards.top(slug, 10),
+        frames_per_second=settings.frames_per_second,
+        per_address=settings.sockets_per_address,
+        limit=settings.sockets,
+    )
+    projection.listeners.append(hub.moved)
+    accounts, tokens = Accounts(pool, node_id), Tokens(settings.token_seconds)
+    tokens.use(await accounts.signing_keys())
+    writer = Writer(
+        pool,
+        catalogue,
+        receipts,
+        projection.project,
+        node_id,
+        lanes=settings.lanes,
+        queue_limit=settings.queue_limit,
+    )
+    condition = Condition()
+    services = Services(
+        pool=pool,
+        accounts=accounts,
+        catalogue=catalogue,
+        directory=directory,
+        readers=Readers(pool),
+        receipts=receipts,
+        writer=writer,
+        index=index,
+        projection=projection,
+        scoreboards=scoreboards,
+        hub=hub,
+        tokens=tokens,
+        passwords=Passwords(settings.password_workers),
+        limits=Limits(
+            RateLimit("user", settings.user_rate),
+            RateLimit("address", settings.address_rate),
+            RateLimit("login", settings.login_rate),
+        ),
+        options=EdgeOptions(settings.refresh_days, settings.trusted_proxies, settings.access_log),
+        missing=condition.missing,
+    )
+    return Node(services, journal, condition)
