@@ -95,7 +95,10 @@ def test_a_daily_cap_ends_with_the_day() -> None:
 def test_unknown_inactive_and_foreign_are_refused_and_write_nothing() -> None:
     judgement = run([Submission(1, "nope", "a"), Submission(1, "closed", "b"), Submission(9, "lesson", "c")])
     assert codes(judgement) == ["action_type_unknown", "action_type_inactive", "token_invalid"]
-    assert not (judgement.actions or judgement.standings or judgement.progress or judgement.scores)
+    assert not (judgement.actions)
+    assert not (judgement.standings)
+    assert not (judgement.progress)
+    assert not (judgement.scores)
 
 
 def test_an_overflow_refuses_the_action_on_every_board() -> None:

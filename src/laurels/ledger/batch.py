@@ -19,7 +19,7 @@ from ..domain.judgement import Accepted, Judgement, Outcome, judge
 from ..domain.rules import Progress
 from ..domain.standings import Standing, micros, sort_score
 from .catalogue import Catalogue
-from .pool import Connection
+from .pool import Connection, is_closed
 from .sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
 
 _ACKNOWLEDGE_REPLAY = "SELECT pg_logical_emit_message(true, 'laurels.replay', '')"
@@ -208,7 +208,7 @@ def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object
 
 
 async def _roll_back(connection: Connection) -> None:
-    if not connection.is_closed():
+    if not is_closed(connection):
         await connection.execute("ROLLBACK")
 
 
@@ -218,7 +218,7 @@ async def _commit(connection: Connection) -> None:
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
         raise CommitUnknown(str(error)) from error
     except asyncpg.PostgresError as error:
-        if connection.is_closed():
+        if is_closed(connection):
             raise CommitUnknown(str(error)) from error
         raise
     if status != "COMMIT":

@@ -79,7 +79,21 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
         try:
             yield connection
         finally:
-            await pool.release(connection)
+            await release(pool, connection)
+
+
+async def release(pool: Pool, connection: Connection) -> None:
+    """Give a connection back. One that died meanwhile can't be reset: the pool has dropped it."""
+    with contextlib.suppress(*UNAVAILABLE):
+        await pool.release(connection)
+
+
+def is_closed(connection: Connection) -> bool:
+    """Also true for a proxy whose connection died: the pool takes it back behind our back."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ _LOCK = "SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE"
 _PUT = """
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version, hidden)
 VALUES ($1, $2, $3, $4, $5, 1, $6)
-ON CONFLICT (window_id, user_id) DO UPDATE
+ON CONFLICT (user_id, window_id) DO UPDATE
 SET score = EXCLUDED.score, sort_score = EXCLUDED.sort_score, reached_at = EXCLUDED.reached_at,
     version = standings.version + 1"""
 _DROP = "DELETE FROM standings WHERE window_id = $1 AND user_id = $2"

@@ -32,8 +32,8 @@ WINDOW_FUNCTIONS = {
 """Tie policy -> the SQL window function and the order that give the same ranks as the index."""
 _RANDOM = """
 SELECT user_id FROM standings WHERE window_id = $1 AND user_id >= $2 AND NOT hidden
-ORDER BY window_id, user_id LIMIT $3"""
-_HIGHEST = "SELECT max(user_id) FROM standings WHERE window_id = $1"
+ORDER BY user_id LIMIT $3"""
+_HIGHEST = "SELECT max(id) FROM users"
 
 Member = tuple[int, Standing]
 
@@ -80,7 +80,7 @@ async def ranked(connection: Connection, window: Window) -> AsyncIterator[tuple[
 async def random_users(pool: Pool, window: Window, size: int) -> list[int]:
     """Up to `size` users of a window, from a random id on."""
     async with acquire(pool) as connection:
-        highest = await connection.fetchval(_HIGHEST, window.id)
+        highest = await connection.fetchval(_HIGHEST)
         start = random.randint(0, highest or 0)  # noqa: S311  a sample, not a secret
         rows = await connection.fetch(_RANDOM, window.id, start, size)
     return [row["user_id"] for row in rows]

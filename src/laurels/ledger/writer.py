@@ -28,7 +28,7 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
 from .batch import CommittedBatch, CommitUnknown, WindowMoved, commit_batch
 from .catalogue import Catalogue
-from .pool import UNAVAILABLE, Connection, Pool, unavailable
+from .pool import UNAVAILABLE, Connection, Pool, is_closed, release, unavailable
 from .receipts import Receipts
 
 log = structlog.get_logger(__name__)
@@ -139,7 +139,7 @@ class Writer:
 
     async def _serve(self, connection: Connection) -> bool:
         """Commit batches until the queue closes (True) or the connection breaks (False)."""
-        while not connection.is_closed():
+        while not is_closed(connection):
             entries = self._take()
             if entries:
                 await self._process(connection, entries)
@@ -182,7 +182,7 @@ class Writer:
         try:
             yield connection
         finally:
-            await self._pool.release(connection)
+            await release(self._pool, connection)
 
     def _refuse_all(self, refusal: LaurelsError) -> None:
         for entry in self._take():

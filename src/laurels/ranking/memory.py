@@ -65,6 +65,10 @@ class MemoryWindow:
         self.seq += 1
         return Shift(self.seq, {user: (before[user], self.rank(user)) for user in before})
 
+    def remember_removed(self, other: MemoryWindow) -> None:
+        """Take over which versions removed whom, so that an older change can't bring anybody back."""
+        self._removed = dict(other._removed)
+
     def rank(self, user_id: int) -> int | None:
         """1-based under the board's tie policy; None for users not on the board."""
         entry = self._by_user.get(user_id)
@@ -170,6 +174,7 @@ class MemoryIndex:
     def begin_rebuild(self, window: Window) -> MemoryWindow:
         """A second, empty copy of a window. It takes live changes too, until `finish_rebuild`."""
         fresh = self._rebuilding[window.id] = MemoryWindow(window, self._first_seq)
+        fresh.remember_removed(self.window(window))
         return fresh
 
     def finish_rebuild(self, fresh: MemoryWindow) -> None:

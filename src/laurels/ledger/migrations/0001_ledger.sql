@@ -86,12 +86,11 @@ CREATE TABLE standings (
     reached_at timestamptz NOT NULL,
     version    bigint NOT NULL CHECK (version >= 1),
     hidden     boolean NOT NULL DEFAULT false,
-    PRIMARY KEY (window_id, user_id)
+    PRIMARY KEY (user_id, window_id)
 ) WITH (fillfactor = 80);
 COMMENT ON COLUMN standings.sort_score IS 'Ascending is best first: ~score on desc boards, score on asc boards.';
 COMMENT ON COLUMN standings.hidden IS 'Not on the board: the user is banned, shadowed or erased.';
 CREATE INDEX standings_order ON standings (window_id, sort_score, reached_at, user_id) WHERE NOT hidden;
-CREATE INDEX standings_user ON standings (user_id);
 
 CREATE TABLE progress (
     user_id        bigint NOT NULL REFERENCES users,

@@ -21,7 +21,7 @@ WITH new_actions AS (
     INSERT INTO standings (window_id, user_id, score, sort_score, version, hidden, reached_at)
     SELECT *, $1::timestamptz
     FROM unnest($19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::boolean[])
-    ON CONFLICT (window_id, user_id) DO UPDATE
+    ON CONFLICT (user_id, window_id) DO UPDATE
         SET score = EXCLUDED.score, sort_score = EXCLUDED.sort_score,
             version = EXCLUDED.version, reached_at = EXCLUDED.reached_at
 ), new_scores AS (

@@ -1,0 +1,124 @@
+"""Every look-up has its index: no statement of the service reads a big table from end to end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from laurels.domain.boards import Board
+from laurels.ledger import accounts, directory, journal, readers, receipts, standings
+from laurels.ledger.pool import Pool
+from laurels.ledger.snapshots import _LATEST
+from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS
+from laurels.ranking import sql
+
+PEOPLE = 20_000
+BIG = {"users", "actions", "standings", "progress", "placements", "journal", "refresh_tokens", "scoreboard_snapshots"}
+DESC = Board(1, "b", "B")
+NODE = UUID(int=1)
+
+# statement, arguments, the indexes that must serve it
+STATEMENTS = [
+    (LOCK_USERS, [[5, 6, 7]], {"users_pkey"}),
+    (
+        LOAD_BATCH,
+        [[5, 6], [1, 2], [5, 6], ["i5", "i6"], [5, 6], [1, 1], 2],
+        {"actions_identifier", "progress_pkey", "standings_pkey"},
+    ),
+    (readers.RECEIPT, [5, "i5"], {"actions_identifier"}),
+    (readers.RECENT_ACTIONS, [5, 20], {"actions_recent"}),
+    (receipts._SELECT, [[5], [5]], {"placements_pkey"}),
+    (sql.query(sql._TOP, DESC), [1, 100], {"standings_order"}),
+    (sql.query(sql._AROUND, DESC), [1, 5, 50], {"standings_order", "standings_pkey"}),
+    (sql.query(sql._PLACES, DESC), [1, [5, 6]], {"standings_order", "standings_pkey"}),
+    (standings._OF_USERS, [[1, 2], [5, 6]], {"standings_pkey"}),
+    (standings._RANDOM, [1, 50, 200], {"standings_pkey"}),
+    (directory._PEOPLE, [[5, 6]], {"users_pkey"}),
+    (directory._FIND, ["user-5"], {"users_username_fold"}),
+    (directory._BLOCKED, [], {"users_not_active"}),
+    (accounts._LOGIN, ["user-5"], {"users_username_fold"}),
+    (accounts._LOCK_REFRESH, [b"5"], {"refresh_tokens_token_hash_key"}),
+    (accounts._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
+    (accounts._HIDE, [5, True], {"standings_pkey"}),
+    (_LATEST, [1], {"scoreboard_snapshots_latest"}),
+    (journal._READ, ["9999999", NODE], {"journal_xid"}),
+]
+
+_FILL = f"""
+INSERT INTO users (id, username, username_fold, username_skeleton, email, status)
+SELECT n, 'user-' || n, 'user-' || n, 'user-' || n, n || '@example.org',
+       CASE WHEN n % 500 = 0 THEN 'banned' ELSE 'active' END
+FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO windows (id, board_id, starts_at)
+SELECT w, 2, now() - w * interval '1 week' FROM generate_series(1, 8) w ON CONFLICT DO NOTHING;
+INSERT INTO actions (id, user_id, action_type_id, action_identifier, score_earned, new_score, fingerprint, batch_id,
+                     completed_at, created_at)
+SELECT n, 1 + n % {PEOPLE}, 1, 'i' || n, 10, 10, n, n, now(), now() FROM generate_series(1, {PEOPLE * 2}) n;
+INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version)
+SELECT w, n, n % 977, ~(n % 977)::bigint, now(), 1 FROM generate_series(1, {PEOPLE}) n, generate_series(1, 8) w;
+INSERT INTO progress SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO placements SELECT n, n, ARRAY[n], ARRAY[1], ARRAY[1] FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO journal (xid, node, kind, ids)
+SELECT n::text::xid8, '{NODE}', 'standings', ARRAY[n] FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO refresh_tokens (user_id, family, token_hash, expires_at)
+SELECT n, lpad(to_hex(n), 32, '0')::uuid, n::text::bytea, now() FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO scoreboard_snapshots (window_id, top_scores, snapshot_time, total_users)
+SELECT 1, '[]', now() - n * interval '1 minute', 5 FROM generate_series(1, {PEOPLE}) n;
+"""
+
+
+@pytest.fixture
+async def full_pool(pool: Pool) -> Pool:
+    """A ledger with enough rows for the planner to care."""
+    async with pool.acquire() as connection:
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute(_FILL)
+        await connection.execute("VACUUM ANALYZE")
+    return pool
+
+
+async def test_every_look_up_uses_its_index(full_pool: Pool) -> None:
+    """Each statement's plan names its indexes and scans no big table sequentially."""
+    for statement, arguments, indexes in STATEMENTS:
+        plan = await _plan(full_pool, statement, arguments)
+        nodes = list(_nodes(plan))
+        scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & BIG
+        used = {node["Index Name"] for node in nodes if "Index Name" in node}
+        assert not scanned, f"{statement}\nreads {scanned} from end to end"
+        assert indexes <= used, f"{statement}\nuses {used}, not {indexes}"
+
+
+async def test_the_top_list_reads_no_more_than_it_shows(full_pool: Pool) -> None:
+    """The rows come off the index in order: no sort of the whole window."""
+    plan = await _plan(full_pool, sql._TOP.format(better="0", totals="0 AS seq, 0 AS total"), [1, 10])
+    limit = next(node for node in _nodes(plan) if node["Node Type"] == "Limit")
+    assert limit["Plans"][0]["Node Type"] in ("Index Scan", "Index Only Scan")
+
+
+async def _plan(pool: Pool, statement: str, arguments: list[object]) -> dict:
+    """The plan of a statement with literals in place of its parameters."""
+    text = re.sub(r"\$(\d+)", lambda found: _literal(arguments[int(found[1]) - 1]), statement)
+    async with pool.acquire() as connection, connection.transaction():
+        (row,) = await connection.fetch(f"EXPLAIN (FORMAT JSON) {text}")
+    return json.loads(row[0])[0]["Plan"]
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list):
+        kind = "text" if value and isinstance(value[0], str) else "bigint"
+        return f"ARRAY[{', '.join(map(_literal, value))}]::{kind}[]"
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'::bytea"
+    if isinstance(value, UUID):
+        return f"'{value}'::uuid"
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _nodes(plan: dict) -> Iterator[dict]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
