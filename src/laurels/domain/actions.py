@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from .rules import Progress, ScoringRules
 from .standings import Standing
 
@@ -25,8 +27,7 @@ class ActionType:
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """One completion as a client claims it: facts, never points. `metadata` is JSON text."""
 
     user_id: int
@@ -45,8 +46,7 @@ class Submission:
         return int.from_bytes(digest, "big", signed=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """One row of the ledger, as much of it as a receipt needs."""
 
     action_id: int
@@ -60,8 +60,7 @@ class Recorded:
     batch_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True, gc=False):
     """Where an action left its user in the default board.
 
     `rank` is exact at `seq`; None when unknown, and then `rank_state` says why.
@@ -82,8 +81,7 @@ UNRECORDED = Placement(None, None, None, "unrecorded")
 """The node died between its acknowledgement and the record of the rank: said, not guessed."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserFacts:
+class UserFacts(msgspec.Struct, frozen=True, gc=False):
     """A user's row as read under its lock."""
 
     id: int

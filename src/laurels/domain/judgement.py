@@ -7,7 +7,10 @@ left behind, so a cap holds inside one batch as it does between batches.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec.structs import replace
 
 from .actions import ActionType, Facts, Recorded, Submission
 from .boards import Window
@@ -16,8 +19,7 @@ from .rules import Attempt, Progress, first_refusal
 from .standings import Standing, fold, micros
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The action is in the ledger: now, or since an earlier request (`replayed`)."""
 
     action: Recorded

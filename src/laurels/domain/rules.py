@@ -7,7 +7,6 @@ Rules run in order, under the user's row lock, and the first refusal wins.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
@@ -37,8 +36,7 @@ class ScoringRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     total_cap: PositiveCount | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, gc=False):
     """What one user has done of one action type. `day_count` counts on `day` only."""
 
     total_count: int = 0
@@ -55,8 +53,7 @@ class Progress:
         return Progress(self.total_count + 1, day, self.count_on(day) + 1, now)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One action as the rules see it. `now` is the ledger's clock, in UTC."""
 
     rules: ScoringRules

@@ -12,9 +12,11 @@ standing has exactly one ordinal place. The same key sorts the in-memory index a
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from .errors import Code, Refusal
 
@@ -29,8 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """score: int64. reached_at: microseconds since 1970. version: grows with every change."""
 
     score: int

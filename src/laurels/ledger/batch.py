@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from ..domain.actions import Facts, Recorded, Submission, UserFacts
 from ..domain.boards import Window
@@ -37,8 +38,7 @@ class WindowMoved(Exception):
         self.now = now
 
 
-@dataclass(frozen=True, slots=True)
-class StandingChange:
+class StandingChange(msgspec.Struct, frozen=True, gc=False):
     """One committed standing, as the index takes it."""
 
     window: Window

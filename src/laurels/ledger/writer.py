@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import structlog
 
 from .. import telemetry
@@ -41,8 +42,7 @@ Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
 """Applies a committed batch to the index; answers user id -> placement in the default board."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What the ledger says to one submission: an accepted action with its placement."""
 
     accepted: Accepted

@@ -7,8 +7,9 @@ two answers with the same epoch and seq describe the same instant.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ..domain.boards import Board, Window
 
@@ -16,8 +17,7 @@ MAX_AROUND = 50
 MAX_TOP = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """One row of a ranking. `reached_at` in microseconds."""
 
     rank: int
@@ -26,8 +26,7 @@ class Place:
     reached_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(msgspec.Struct, frozen=True, gc=False):
     """Rows of one window at one instant. `total` counts everybody on the board."""
 
     seq: int
