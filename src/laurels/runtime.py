@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import signal
 import socket
@@ -31,6 +30,7 @@ from .node import Node, assemble
 from .ranking.projection import Progress
 from .web.edge import application
 from .web.routes import ROUTES
+from .web.server import Runner
 from .web.services import Services
 from .web.tokens import new_signing_key
 
@@ -100,15 +100,37 @@ async def serve(
     _stop_on_signals(stopping)
     # The port first: a second start must not touch the data of the first.
     listener = _bind(settings.host, settings.port)
-    try:
-        async with database(settings, own=True) as pool:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        async with _given_up_on(stopping):
+            pool = await stack.enter_async_context(database(settings, own=True))
             node = await assemble(settings, pool)
             await node.services.projection.load(on_load)
             await node.services.scoreboards.remember_snapshot()
+        if not stopping.is_set():
             node.condition.loaded = True
             await _run(settings, node, listener, stopping, on_ready, on_node)
+
+
+@contextlib.asynccontextmanager
+async def _given_up_on(stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Leave the block early, and in silence, once a stop is asked for."""
+
+    async def give_up() -> None:
+        await stopping.wait()
+        deadline.reschedule(asyncio.get_running_loop().time())
+
+    deadline = asyncio.timeout(None)
+    watcher = asyncio.create_task(give_up(), name="stop-while-starting")
+    try:
+        async with deadline:
+            yield
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        log.info("stopped before it was ready")
     finally:
-        listener.close()
+        watcher.cancel()
 
 
 async def _run(
@@ -182,7 +204,7 @@ async def _drain(
 
 
 async def _listen(services: Services, listener: socket.socket) -> web.AppRunner:
-    runner = web.AppRunner(
+    runner = Runner(
         application(ROUTES, services),
         access_log=None,
         handle_signals=False,
@@ -204,8 +226,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise StartError(
-            f"can't listen on {host}:{port}: {os.strerror(error.errno or 0)} "
-            "(stop what runs there, or set LAURELS_PORT)"
+            f"can't listen on {host}:{port}: {error.strerror} (stop what runs there, or set LAURELS_PORT)"
         ) from error
     listener.setblocking(False)
     return listener

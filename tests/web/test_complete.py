@@ -12,7 +12,12 @@ async def test_an_action_earns_its_worth_and_the_receipt_tells_the_place(node: I
     token = await node.token("ada")
     status, receipt = await node.complete(token, "a-1")
     assert status == 201
-    assert (receipt["score_earned"], receipt["new_score"], receipt["rank"], receipt["previous_rank"]) == (10, 10, 1, None)
+    assert (receipt["score_earned"], receipt["new_score"], receipt["rank"], receipt["previous_rank"]) == (
+        10,
+        10,
+        1,
+        None,
+    )
     assert receipt["entered_top"] is True
     _, board = await node.get("/api/scoreboard")
     assert board["rows"] == [{"rank": 1, "username": "ada", "score": 10, "movement": None}]

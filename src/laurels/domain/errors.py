@@ -16,6 +16,8 @@ from enum import StrEnum
 class Code(StrEnum):
     """Stable machine-readable reasons, in the order a request would meet them."""
 
+    MALFORMED_REQUEST = "malformed_request"
+    BODY_TIMEOUT = "body_timeout"
     BODY_TOO_LARGE = "body_too_large"
     INVALID_JSON = "invalid_json"
     INVALID_REQUEST = "invalid_request"

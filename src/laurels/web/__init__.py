@@ -2,7 +2,7 @@
 
 routes     the table of every endpoint: path, structs, access, limits, what may go wrong
 wire       what requests and replies look like
-edge       from a route to an aiohttp handler: the order in which a request is checked
+edge       from a route to an aiohttp handler: the order in which a request is checked; server: what is beneath it
 handlers/  one function per endpoint, thin: wire -> ledger or ranking -> wire
 tokens     access tokens; passwords: argon2; limits: request rates; problems: refusals as RFC 9457
 openapi    the OpenAPI document, made from the routes

@@ -49,6 +49,12 @@ class Call:
     def header(self, name: str) -> str | None:
         return self.request.headers.get(name)
 
+    def already_has(self, etag: str) -> bool:
+        """If-None-Match names what would be sent (RFC 9110: a list, compared weakly, or `*`)."""
+        lines = self.request.headers.getall("If-None-Match", [])
+        names = [name.strip().removeprefix("W/") for line in lines for name in line.split(",")]
+        return names == ["*"] or etag in names
+
 
 Answer = Reply | web.StreamResponse | msgspec.Struct
 Handler = Callable[[Call], Awaitable[Answer]]

@@ -1,13 +1,16 @@
 """From bytes to strict structs: what the JSON libraries let pass is caught here.
 
-msgspec checks types, limits and unknown members. Beside it: duplicate member names (every common
-decoder silently takes the last), and in free-form metadata depth, size, NUL (which PostgreSQL can't
-store) and integers beyond 64 bits.
+msgspec checks types, limits and unknown members. Before it: that all of the body is JSON, without
+duplicate member names (every common decoder silently takes the last). Behind it, in free-form
+metadata: depth, size, NUL (which PostgreSQL can't store) and integers beyond 64 bits.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -23,16 +26,26 @@ class _DuplicateMember(ValueError):
     pass
 
 
+class _Members(list[tuple[str, Any]]):
+    """An object as it was sent: its members in order, duplicates and all."""
+
+
 def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DuplicateMember(next(name for name in names if names.count(name) > 1))
+        raise _DuplicateMember
     return members
 
 
-_strict = json.JSONDecoder(object_pairs_hook=_unique_members).decode
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+# Integers stay text: they are not looked at here, and a long one is work for nothing.
+_strict = json.JSONDecoder(object_pairs_hook=_unique_members, parse_int=str, parse_constant=_no_constant).decode
+_as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
 _sorted = msgspec.json.Encoder(order="sorted").encode
+_MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 
 
 @cache
@@ -43,25 +56,25 @@ def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
 def decode_body(body: bytes, kind: type) -> Any:
     """Raises LaurelsError INVALID_JSON, or INVALID_REQUEST with the path of the member that is wrong."""
     try:
-        value = _decoder(kind).decode(body)
         _strict(body.decode())
+        return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except _DuplicateMember as error:
-        raise LaurelsError(
-            Code.INVALID_REQUEST, f"The member {str(error)!r} appears twice.", path=f"$.{error}"
-        ) from error
+        raise _bad("This member appears twice in its object.", _duplicate_path(body)) from error
     except RecursionError as error:
         raise LaurelsError(Code.INVALID_JSON, "The body is nested too deeply.") from error
     except ValueError as error:  # msgspec.DecodeError, invalid UTF-8
         raise LaurelsError(Code.INVALID_JSON, f"The body is not valid JSON: {error}") from error
-    return value
 
 
-def decode_params(params: dict[str, str], kind: type) -> Any:
+def decode_params(query: Mapping[str, str], in_path: Mapping[str, str], kind: type) -> Any:
     """Path and query parameters, which arrive as text. Raises LaurelsError(INVALID_REQUEST)."""
+    repeated = _first_repeated([*in_path, *(name for name, _ in query.items())])
+    if repeated is not None:
+        raise _bad("This parameter is given twice.", f"$.{repeated}")
     try:
-        return msgspec.convert(params, kind, strict=False)
+        return msgspec.convert({**query, **in_path}, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
 
@@ -73,7 +86,16 @@ def submission(user_id: int, action: CompleteAction, path: str = "$") -> Submiss
     metadata = None
     if action.metadata is not None:
         metadata = _metadata_text(action.metadata, f"{path}.metadata")
-    return Submission(user_id, action.action_type, action.action_identifier, metadata, action.completed_at)
+    completed_at = _in_utc(action.completed_at, f"{path}.completed_at")
+    return Submission(user_id, action.action_type, action.action_identifier, metadata, completed_at)
+
+
+def _in_utc(instant: datetime | None, path: str) -> datetime | None:
+    """As the ledger will give it back, so that a replay shows the same receipt to the letter."""
+    try:
+        return None if instant is None else instant.astimezone(UTC)
+    except OverflowError as error:
+        raise _bad("This instant lies outside the years 1 to 9999 in UTC.", path) from error
 
 
 def _metadata_text(metadata: dict[str, Any], path: str) -> str:
@@ -108,9 +130,39 @@ def _check_members(value: dict[str, Any] | list[Any], path: str, depth: int) -> 
             _check_value(member, f"{path}[{position}]", depth)
 
 
+def _duplicate_path(body: bytes) -> str:
+    """Where the outermost object that has a name twice has it the second time."""
+    pending: list[tuple[str, Any]] = [("$", _as_sent(body.decode()))]
+    for path, value in pending:  # grows while it is walked: no recursion, a sender decides the depth
+        members = _members_of(value, path)
+        repeated = _first_repeated(name for name, _ in members)
+        if repeated is not None:
+            return repeated
+        pending += members
+    raise AssertionError("unreachable")
+
+
+def _members_of(value: Any, path: str) -> list[tuple[str, Any]]:
+    if isinstance(value, _Members):
+        return [(f"{path}.{name}", member) for name, member in value]
+    if isinstance(value, list):
+        return [(f"{path}[{position}]", member) for position, member in enumerate(value)]
+    return []
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def _invalid(error: msgspec.ValidationError) -> LaurelsError:
-    message, _, path = str(error).partition(" - at ")
-    return _bad(message, path.strip("`") or "$")
+    found = _MESSAGE.fullmatch(str(error))
+    assert found is not None, "the pattern matches everything"
+    return _bad(found["detail"], found["path"] or "$")
 
 
 def _bad(detail: str, path: str) -> LaurelsError:

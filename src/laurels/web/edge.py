@@ -1,20 +1,25 @@
 """From a route to an aiohttp handler: the order in which a request is checked.
 
-    request id -> address limit -> token -> ban -> user limit -> media type -> size -> JSON -> schema -> handler
+    request id -> address limit -> token -> ban -> parameters -> media type -> size -> JSON -> schema
+    -> user limit -> handler
 
+The user's limit comes last because a request costs what its body holds: one per action.
 Whatever is refused on the way becomes problem+json. What nobody foresaw is logged with its
 traceback and answered as `internal` without it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 
 import msgspec
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
@@ -27,7 +32,6 @@ from .tokens import Principal
 
 log = structlog.get_logger(__name__)
 
-MAX_BODY = 1024 * 1024
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -47,17 +51,32 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def application(routes: Iterable[Route], services: Services) -> web.Application:
     """All routes, then a catch-all so that 404 and 405 are problems like any other."""
-    app = web.Application(client_max_size=MAX_BODY)
+    app = web.Application()
     allowed: dict[str, list[str]] = {}
     for route in routes:
-        app.router.add_route(route.method, route.path, _endpoint(route, services))
-        if route.method == hdrs.METH_GET and route.path != "/api/live":
-            app.router.add_route(hdrs.METH_HEAD, route.path, _endpoint(route, services))
-        allowed.setdefault(route.path, []).append(route.method)
+        endpoint = _endpoint(route, services)
+        for method in _methods(route):
+            app.router.add_route(method, route.path, endpoint, expect_handler=_continue)
+            allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
-        app.router.add_route(hdrs.METH_ANY, path, _refusing(_method_not_allowed(methods)))
-    app.router.add_route(hdrs.METH_ANY, "/{rest:.*}", _refusing(_not_found))
+        refusal = _refusing(_method_not_allowed(methods))
+        app.router.add_route(hdrs.METH_ANY, path, refusal, expect_handler=_continue)
+    app.router.add_route(hdrs.METH_ANY, "/{rest:.*}", _refusing(_not_found), expect_handler=_continue)
     return app
+
+
+def _methods(route: Route) -> list[str]:
+    """What can be got can be asked for without its body, but for a socket."""
+    with_head = route.method == hdrs.METH_GET and 101 not in route.replies
+    return [route.method, hdrs.METH_HEAD] if with_head else [route.method]
+
+
+async def _continue(request: web.Request) -> None:
+    """Expect: 100-continue is answered; other expectations may be ignored (RFC 9110), and are."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # Bytes in front of the reply, not of it: who asks whether the reply has begun must not count them.
+        request.writer.output_size = 0
 
 
 def _endpoint(route: Route, services: Services) -> Handle:
@@ -70,19 +89,13 @@ def _endpoint(route: Route, services: Services) -> Handle:
         code: Code | None = None
         try:
             answer = await _answer(route, services, request, headers)
-        except LaurelsError as error:
+        except Exception as failure:
+            error = _as_refusal(failure, request, route, request_id)
+            if request.writer.output_size:
+                raise ConnectionResetError("too late for an answer") from failure
             code = error.code
-            answer = _refusal(error, request_id)
-        except web.HTTPRequestEntityTooLarge:
-            code = Code.BODY_TOO_LARGE
-            answer = _refusal(_too_large(MAX_BODY), request_id)
-        except (ConnectionResetError, web.HTTPException):
-            raise
-        except Exception:
-            log.exception("unforeseen failure", request_id=request_id, route=route.name)
-            code = Code.INTERNAL
-            answer = _refusal(LaurelsError(code, "This is our fault. Quote the request id."), request_id)
-        response = _response(answer, headers)
+            answer = refusal_reply(error, request_id)
+        response = response_to(answer, headers)
         elapsed = time.perf_counter() - started
         seconds.observe(elapsed)
         telemetry.REQUESTS.labels(route.name, response.status).inc()
@@ -95,9 +108,7 @@ def _endpoint(route: Route, services: Services) -> Handle:
     return handle
 
 
-async def _answer(
-    route: Route, services: Services, request: web.Request, headers: dict[str, str]
-) -> Answer:
+async def _answer(route: Route, services: Services, request: web.Request, headers: dict[str, str]) -> Answer:
     address = client_address(request, services.options.trusted_proxies)
     if route.limit != "none":
         _spend(services.limits.address, address, 1, headers, tell=route.limit == "address")
@@ -106,9 +117,10 @@ async def _answer(
     principal = _authenticate(services, request) if route.access != "public" else None
     call = Call(services, request, principal, address)
     if route.params is not None:
-        call.params = decode_params({**request.query, **request.match_info}, route.params)
+        call.params = decode_params(request.query, request.match_info, route.params)
     if route.body is not None:
-        call.body = decode_body(await _read(request, route.body_limit), route.body)
+        body = await _read(request, route.body_limit, services.options.body_seconds)
+        call.body = decode_body(body, route.body)
     if principal is not None:
         _spend(services.limits.user, principal.user_id, route.cost(call.body), headers)
     if route.access == "admin":
@@ -135,9 +147,7 @@ async def _require_admin(services: Services, principal: Principal | None) -> Non
         raise LaurelsError(Code.FORBIDDEN, "Only an admin may do this.")
 
 
-def _spend(
-    limit: RateLimit, key: str | int, cost: int, headers: dict[str, str], *, tell: bool = True
-) -> None:
+def _spend(limit: RateLimit, key: str | int, cost: int, headers: dict[str, str], *, tell: bool = True) -> None:
     allowance: Allowance = limit.hit(key, time.monotonic(), cost)
     if tell or allowance.refused:
         headers.update(allowance.headers(limit.policy))
@@ -149,31 +159,46 @@ def _spend(
         )
 
 
-async def _read(request: web.Request, limit: int) -> bytes:
+async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
     if request.content_type != "application/json":
         raise LaurelsError(Code.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json.")
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = await request.read()
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as error:
+        raise LaurelsError(Code.BODY_TIMEOUT, f"The body took more than {seconds:.0f} seconds to arrive.") from error
+    return bytes(body)
 
 
 def client_address(request: web.Request, trusted_proxies: int) -> str:
     """The peer, or the entry of X-Forwarded-For that the outermost trusted proxy wrote."""
     if trusted_proxies:
-        entries = [
-            entry.strip()
-            for line in request.headers.getall("X-Forwarded-For", [])
-            for entry in line.split(",")
-        ]
+        entries = [entry.strip() for line in request.headers.getall("X-Forwarded-For", []) for entry in line.split(",")]
         if len(entries) >= trusted_proxies:
-            return entries[-trusted_proxies]
-    return request.remote or "unknown"
+            return _subscriber(entries[-trusted_proxies])
+    return _subscriber(request.remote or "unknown")
 
 
-def _response(answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
+@lru_cache(10_000)
+def _subscriber(address: str) -> str:
+    """What one subscriber holds: an IPv4 address, or the /64 in which an IPv6 host picks addresses at will."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), 64), strict=False))
+
+
+def response_to(answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
+    """What is sent: every reply carries the security headers, and `headers`."""
     if isinstance(answer, web.StreamResponse):
         return answer
     if isinstance(answer, msgspec.Struct):
@@ -183,7 +208,25 @@ def _response(answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
     )
 
 
-def _refusal(error: LaurelsError, request_id: str) -> Reply:
+def _as_refusal(failure: Exception, request: web.Request, route: Route, request_id: str) -> LaurelsError:
+    if isinstance(failure, LaurelsError):
+        return failure
+    if isinstance(failure, ConnectionError) and _hung_up(request):
+        raise failure
+    if isinstance(failure, web.RequestPayloadError):
+        return LaurelsError(Code.MALFORMED_REQUEST, "The body can't be read: its chunks or its compression are broken.")
+    if isinstance(failure, web.HTTPBadRequest):  # what aiohttp raises when a handshake is not one
+        return LaurelsError(Code.UPGRADE_REQUIRED, f"This is no WebSocket handshake: {failure.text}")
+    log.error("unforeseen failure", request_id=request_id, route=route.name, exc_info=failure)
+    return LaurelsError(Code.INTERNAL, "This is our fault. Quote the request id.")
+
+
+def _hung_up(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def refusal_reply(error: LaurelsError, request_id: str) -> Reply:
+    """A refusal as problem+json."""
     body, headers = problem(error, request_id)
     return Reply(encode(body), body.status, headers)
 
@@ -192,11 +235,11 @@ def _refusing(error: Callable[[web.Request], LaurelsError]) -> Handle:
     async def handle(request: web.Request) -> web.StreamResponse:
         request_id = _request_id(request)
         refusal = error(request)
-        reply = _refusal(refusal, request_id)
+        reply = refusal_reply(refusal, request_id)
         telemetry.REFUSALS.labels(refusal.code.value).inc()
         allow = getattr(refusal, "allow", None)
         extra = {"X-Request-ID": request_id} | ({"Allow": allow} if allow else {})
-        return _response(reply, extra)
+        return response_to(reply, extra)
 
     return handle
 
@@ -211,7 +254,7 @@ def _method_not_allowed(methods: list[str]) -> Callable[[web.Request], LaurelsEr
     return lambda request: _MethodNotAllowed(request.method, methods)
 
 
-def _not_found(request: web.Request) -> LaurelsError:
+def _not_found(_: web.Request) -> LaurelsError:
     return LaurelsError(Code.NOT_FOUND, "Nothing lives at this path. See /api/docs.")
 
 

@@ -6,6 +6,7 @@ it can't be doubled by straddling a boundary; unlike a log of hits it costs one 
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Allowance:
         """RateLimit fields (IETF httpapi draft)."""
         return {
             "RateLimit-Policy": f'"{policy}";q={self.limit};w={MINUTE:.0f}',
-            "RateLimit": f'"{policy}";r={self.remaining};t={self.reset:.0f}',
+            "RateLimit": f'"{policy}";r={self.remaining};t={math.ceil(self.reset)}',
         }
 
 

@@ -14,8 +14,20 @@ from ..domain.errors import Code
 from . import problems
 from .call import Route
 
+_DESCRIPTION = (
+    "Live scoreboards nobody can cheat, and no point is ever lost.\n\n"
+    "Every refusal is `application/problem+json` with a stable `code`. Beside those named at each operation, any "
+    "request may meet `malformed_request` (400), `not_found` (404), `method_not_allowed` (405) and `internal` (500)."
+)
 _REF = "#/components/schemas/{name}"
 _HTTP_WORDS = {200: "OK", 201: "Created", 204: "Done, no content", 304: "Not modified", 101: "Switching protocols"}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of the board you have",
+    "schema": {"type": "string"},
+}
 
 
 @cache
@@ -38,7 +50,7 @@ def build(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "Laurels",
             "version": __version__,
-            "description": "Live scoreboards nobody can cheat, and no point is ever lost.",
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -63,7 +75,8 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
     if route.params is not None or route.body is not None:
         codes.append(Code.INVALID_REQUEST)
     if route.body is not None:
-        codes += [Code.INVALID_JSON, Code.UNSUPPORTED_MEDIA_TYPE, Code.BODY_TOO_LARGE]
+        codes += [Code.INVALID_JSON, Code.MALFORMED_REQUEST, Code.UNSUPPORTED_MEDIA_TYPE]
+        codes += [Code.BODY_TOO_LARGE, Code.BODY_TIMEOUT]
     return tuple(dict.fromkeys(codes))
 
 
@@ -94,8 +107,9 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
+    headers = [_IF_NONE_MATCH] if 304 in route.replies else []
     if route.params is None:
-        return []
+        return headers
     in_path = set(re.findall(r"{(\w+)}", route.path))
     _, components = msgspec.json.schema_components([route.params], ref_template=_REF)
     schema = components[route.params.__name__]
@@ -107,7 +121,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
             "schema": _without_null(kind),
         }
         for name, kind in schema["properties"].items()
-    ]
+    ] + headers
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ Parameters are OWASP's first choice (19 MiB, 2 passes): strong enough, and a flo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-from collections.abc import Callable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError

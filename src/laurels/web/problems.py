@@ -12,6 +12,8 @@ from ..domain.errors import Code, LaurelsError, Refusal
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[Code, tuple[int, str]] = {
+    Code.MALFORMED_REQUEST: (400, "Not valid HTTP"),
+    Code.BODY_TIMEOUT: (408, "Body not received in time"),
     Code.BODY_TOO_LARGE: (413, "Body too large"),
     Code.INVALID_JSON: (400, "Not valid JSON"),
     Code.INVALID_REQUEST: (422, "Request does not fit its schema"),
@@ -56,7 +58,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     type: str
     title: str
     status: int
-    code: str
+    code: Code
     detail: str
     request_id: str
     path: str | None = None
@@ -76,7 +78,7 @@ def problem(error: LaurelsError, request_id: str) -> tuple[Problem, dict[str, st
         type=f"/api/docs#{error.code}",
         title=title,
         status=status,
-        code=error.code.value,
+        code=error.code,
         detail=error.detail,
         request_id=request_id,
         path=error.path,
@@ -99,6 +101,8 @@ def _headers(code: Code, status: int, retry_after: int | None) -> dict[str, str]
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     if status == 401:
-        expired = ', error="invalid_token"' if code is not Code.TOKEN_MISSING else ""
-        headers["WWW-Authenticate"] = f'Bearer realm="laurels"{expired}'
+        presented = code in (Code.TOKEN_INVALID, Code.TOKEN_EXPIRED)
+        headers["WWW-Authenticate"] = 'Bearer realm="laurels"' + (', error="invalid_token"' if presented else "")
+    if code is Code.UPGRADE_REQUIRED:
+        headers["Upgrade"] = "websocket"
     return headers

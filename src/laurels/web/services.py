@@ -30,12 +30,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class EdgeOptions:
-    """`refresh_days`: life of a refresh token. `slow_seconds`: a request slower than this is logged."""
+    """`refresh_days`: life of a refresh token. `slow_seconds`: a request slower than this is logged.
+
+    `body_seconds`: how long a body may take to arrive.
+    """
 
     refresh_days: int
     trusted_proxies: int
     access_log: bool
     slow_seconds: float = 1.0
+    body_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet, OKPKey
 
 from ..domain.errors import Code, LaurelsError
+from ..domain.standings import INT64_MAX
 from ..ledger.accounts import Account, SigningKey
 
 ALGORITHM = "Ed25519"
@@ -72,7 +73,7 @@ class Tokens:
         self._signer = next(
             (p for p, key in zip(reversed(parsed), reversed(keys), strict=True) if key.retired_at is None), None
         )
-        self.jwks = [key.as_dict(private=False) for key in parsed]
+        self.jwks = [dict(key.as_dict(private=False)) for key in parsed]
         self._verified.clear()
 
     def issue(self, account: Account, *, lifetime: int | None = None) -> str:
@@ -125,7 +126,13 @@ def _principal(claims: dict[str, object]) -> Principal:
         raise _invalid()
     if isinstance(expires, bool) or not isinstance(expires, int):
         raise _invalid()
-    return Principal(int(subject), name, role, expires)
+    return Principal(_user_id(subject), name, role, expires)
+
+
+def _user_id(subject: str) -> int:
+    if not (subject.isascii() and subject.isdigit()) or int(subject) > INT64_MAX:
+        raise _invalid()
+    return int(subject)
 
 
 def _invalid() -> LaurelsError:

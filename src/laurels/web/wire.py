@@ -10,21 +10,35 @@ from msgspec import Meta
 
 from ..ranking.scoreboards import Scoreboard, ScoreRow, WindowSpan
 
-__all__ = ["Scoreboard", "ScoreRow", "WindowSpan"]
+__all__ = ["ScoreRow", "Scoreboard", "WindowSpan"]
 
 MAX_BATCH = 1_000
 METADATA_BYTES = 4_096
 METADATA_DEPTH = 8
 
-Slug = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$", max_length=63)]
-Username = Annotated[str, Meta(min_length=3, max_length=32, description="Letters, digits, symbols and single spaces")]
-UsernameInPath = Annotated[str, Meta(min_length=1, max_length=64)]
-Password = Annotated[str, Meta(min_length=10, max_length=256)]
-Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}$")]
-Identifier = Annotated[
-    str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", description="Printable characters; unique per user")
+# Python's $ also matches before a final newline; (?!\n) makes it mean in Python what it means in JSON Schema.
+_END = r"$(?!\n)"
+
+Slug = Annotated[str, Meta(pattern=f"^[a-z0-9][a-z0-9-]{{0,62}}{_END}", max_length=63, examples=["points"])]
+Username = Annotated[
+    str,
+    Meta(min_length=3, max_length=32, description="Letters, digits, symbols and single spaces", examples=["ada"]),
 ]
-TypeName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+AnyUsername = Annotated[str, Meta(min_length=1, max_length=64, examples=["ada"])]
+Password = Annotated[str, Meta(min_length=10, max_length=256, examples=["correct horse battery"])]
+Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}" + _END)]
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+" + _END
+Identifier = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=_NO_CONTROLS,
+        description="Printable characters; unique per user",
+        examples=["course-12-lesson-7"],
+    ),
+]
+TypeName = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_CONTROLS, examples=["lesson"])]
 RefreshToken = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -32,22 +46,22 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """Unknown members are refused: a misspelt one must not be ignored in silence."""
 
 
-class Register(Request):
+class Register(Request, frozen=True):
     username: Username
     password: Password
     email: Email | None = None
 
 
-class Login(Request):
-    username: Annotated[str, Meta(min_length=1, max_length=64)]
-    password: Annotated[str, Meta(min_length=1, max_length=256)]
+class Login(Request, frozen=True):
+    username: AnyUsername
+    password: Annotated[str, Meta(min_length=1, max_length=256, examples=["correct horse battery"])]
 
 
-class Refresh(Request):
+class Refresh(Request, frozen=True):
     refresh_token: RefreshToken
 
 
-class CompleteAction(Request):
+class CompleteAction(Request, frozen=True):
     """`completed_at` is when it happened by the sender's clock; left out, the ledger's clock counts."""
 
     action_type: TypeName
@@ -62,7 +76,7 @@ class CompleteAction(Request):
     completed_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
-class CompleteBatch(Request):
+class CompleteBatch(Request, frozen=True):
     actions: Annotated[list[CompleteAction], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
@@ -79,7 +93,7 @@ class Tokens(msgspec.Struct, frozen=True):
     expires_in: int
     refresh_token: str
     user: Account
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  a scheme, not a secret
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,33 +222,33 @@ class IndexReport(msgspec.Struct, frozen=True):
     windows: list[WindowReport]
 
 
-class TopQuery(Request):
+class TopQuery(Request, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
 
 
-class BoardQuery(Request):
+class BoardQuery(Request, frozen=True):
     slug: Slug
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
 
 
-class AroundQuery(Request):
+class AroundQuery(Request, frozen=True):
     slug: Slug
-    username: UsernameInPath
+    username: AnyUsername
     radius: Annotated[int, Meta(ge=0, le=50, description="Neighbours on each side")] = 5
 
 
-class RankQuery(Request):
+class RankQuery(Request, frozen=True):
     slug: Slug
-    username: UsernameInPath
+    username: AnyUsername
 
 
-class LiveQuery(Request):
+class LiveQuery(Request, frozen=True):
     board: Slug | None = None
 
 
-class ReceiptQuery(Request):
+class ReceiptQuery(Request, frozen=True):
     action_identifier: Identifier
 
 
-class MeQuery(Request):
+class MeQuery(Request, frozen=True):
     recent: Annotated[int, Meta(ge=0, le=100, description="How many recent actions")] = 20

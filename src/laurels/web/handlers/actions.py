@@ -18,7 +18,7 @@ async def complete_action(call: Call) -> Reply:
     item: CompleteAction = call.body
     (result,) = await call.services.writer.submit([submission(call.user.user_id, item)])
     if isinstance(result, LaurelsError):
-        raise result
+        raise _own(result)
     receipt = _receipt(result, call.services.catalogue.default_board.slug)
     return json_reply(receipt, 200 if receipt.replayed else 201)
 
@@ -26,18 +26,14 @@ async def complete_action(call: Call) -> Reply:
 async def complete_batch(call: Call) -> Reply:
     """Every item gets its own result; those that are awarded share one commit."""
     items: list[CompleteAction] = call.body.actions
-    submissions = [
-        submission(call.user.user_id, item, f"$.actions[{position}]") for position, item in enumerate(items)
-    ]
+    submissions = [submission(call.user.user_id, item, f"$.actions[{position}]") for position, item in enumerate(items)]
     results = await call.services.writer.submit(submissions)
+    _raise_if_undecided(results)
     board = call.services.catalogue.default_board.slug
     answered = [_batch_item(item, result, board) for item, result in zip(items, results, strict=True)]
     statuses = [item.status for item in answered]
-    _raise_if_nothing_was_decided(results)
     return json_reply(
-        BatchReceipt(
-            statuses.count("awarded"), statuses.count("replayed"), statuses.count("refused"), answered
-        )
+        BatchReceipt(statuses.count("awarded"), statuses.count("replayed"), statuses.count("refused"), answered)
     )
 
 
@@ -85,12 +81,20 @@ def _batch_item(item: CompleteAction, result: Result, board: str) -> BatchItem:
             retry_after=retry_seconds(result),
         )
     receipt = _receipt(result, board)
-    status = "replayed" if receipt.replayed else "awarded"
-    return BatchItem(status=status, action_identifier=item.action_identifier, receipt=receipt)
+    return BatchItem(
+        status="replayed" if receipt.replayed else "awarded",
+        action_identifier=item.action_identifier,
+        receipt=receipt,
+    )
 
 
-def _raise_if_nothing_was_decided(results: list[Result]) -> None:
-    """A ledger that is away, or a ban, refuses the request, not its items."""
-    first = results[0]
-    if isinstance(first, LaurelsError) and status_of(first.code) in (401, 403, 503):
-        raise first
+def _raise_if_undecided(results: list[Result]) -> None:
+    """A ledger that is away, or a ban, refuses the request: it says nothing of the items."""
+    for result in results:
+        if isinstance(result, LaurelsError) and status_of(result.code) in (401, 403, 503):
+            raise _own(result)
+
+
+def _own(refusal: LaurelsError) -> LaurelsError:
+    """The writer settles many requests with one refusal: each raise would lengthen its traceback."""
+    return refusal.with_traceback(None)

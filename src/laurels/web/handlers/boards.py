@@ -40,10 +40,7 @@ async def get_rank(call: Call) -> PlaceOnBoard:
 async def list_boards(call: Call) -> Boards:
     boards = call.services.catalogue.boards.values()
     return Boards(
-        [
-            BoardInfo(b.slug, b.name, b.is_default, b.order, b.aggregate, b.ties, b.period, b.time_zone)
-            for b in boards
-        ]
+        [BoardInfo(b.slug, b.name, b.is_default, b.order, b.aggregate, b.ties, b.period, b.time_zone) for b in boards]
     )
 
 
@@ -69,6 +66,6 @@ async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:
 
 def _ready(call: Call, ready: ReadyBoard) -> Reply:
     headers = {**_READ, "ETag": ready.etag}
-    if ready.etag in (call.header("If-None-Match") or ""):
+    if call.already_has(ready.etag):
         return Reply(b"", 304, headers)
     return Reply(ready.body, 200, headers)

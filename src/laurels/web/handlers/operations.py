@@ -12,7 +12,7 @@ from ..call import Call, Reply, encode
 from ..wire import IndexReport, Liveness, Readiness, WindowReport
 
 
-async def livez(call: Call) -> Liveness:
+async def livez(_: Call) -> Liveness:
     return Liveness()
 
 
@@ -21,7 +21,7 @@ async def readyz(call: Call) -> Reply:
     return Reply(encode(Readiness(not missing, missing)), 503 if missing else 200)
 
 
-async def metrics(call: Call) -> Reply:
+async def metrics(_: Call) -> Reply:
     return Reply(generate_latest(telemetry.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

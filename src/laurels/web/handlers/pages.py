@@ -26,7 +26,7 @@ async def static_file(call: Call) -> Reply:
     return _file(call, call.request.match_info["name"])
 
 
-async def openapi(call: Call) -> Reply:
+async def openapi(_: Call) -> Reply:
     return Reply(document())
 
 
@@ -36,7 +36,7 @@ def _file(call: Call, name: str) -> Reply:
         raise LaurelsError(Code.NOT_FOUND, "There is no such file.")
     body, media, etag = files[name]
     headers = {"Content-Type": media, "ETag": etag, "Cache-Control": "no-cache"}
-    if etag in (call.header("If-None-Match") or ""):
+    if call.already_has(etag):
         return Reply(b"", 304, headers)
     return Reply(body, headers=headers)
 

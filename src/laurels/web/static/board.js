@@ -9,6 +9,8 @@ import { Rows } from "./rows.js";
 
 const CHIP = { live: "Live", reconnecting: "Reconnecting…", offline: "Offline" };
 
+const SLUG = /^[a-z0-9][a-z0-9-]{0,62}$/; // What else is asked for is refused before a socket opens, which no page can see.
+
 const $ = (id) => document.getElementById(id);
 const rows = new Rows($("board_rows"));
 const announcer = new Announcer($("board_news"));
@@ -52,6 +54,10 @@ function follow() {
   showTabs($("tabs"), boards, slug);
   showHeading(board?.name ?? slug);
   $("facts").replaceChildren();
+  if (!SLUG.test(slug)) {
+    showUnknown(slug);
+    return;
+  }
   setView("loading");
   live = new LiveBoard(slug, {
     state: setState,

@@ -1,0 +1,74 @@
+"""Beneath the application: what never reaches a route is refused as a problem too.
+
+aiohttp answers what is no HTTP, and targets that are no path, by itself: in plain text, and the
+former with a traceback in the log for each. Two methods of its connections can change that.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from ..domain.errors import Code, LaurelsError
+from .edge import refusal_reply, response_to
+
+log = structlog.get_logger(__name__)
+
+LINGER_SECONDS = 2.0
+"""How long the rest of a refused body is read and dropped, so that its sender gets to read the refusal."""
+
+
+class Runner(web.AppRunner):
+    """An AppRunner whose connections speak problem+json to the end."""
+
+    def __init__(self, app: web.Application, **options: Any) -> None:
+        super().__init__(app, lingering_time=LINGER_SECONDS, **options)
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        options = made._kwargs  # noqa: SLF001  what the runner was given: it has no other name
+        return _Server(made.request_handler, request_factory=made.request_factory, **options)
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  the caller's signature
+    ) -> web.StreamResponse:
+        """The last words on a connection: what follows on it can't be told from what was broken."""
+        if request.writer.output_size or isinstance(exc, ConnectionError):
+            raise ConnectionResetError("nobody can be told")
+        refusal = LaurelsError(Code.MALFORMED_REQUEST, "This is no HTTP as RFC 9112 has it, or a line is too long.")
+        if status >= 500:
+            log.error("unforeseen failure", exc_info=exc)
+            refusal = LaurelsError(Code.INTERNAL, "This is our fault.")
+        response = _problem(refusal)
+        response.force_close()
+        return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Routes answer every path: an exception of aiohttp means that no route was asked."""
+        if isinstance(resp, web.HTTPException):
+            resp = _problem(LaurelsError(Code.NOT_FOUND, "Nothing lives here: a target starts with a slash."))
+        return await super().finish_response(request, resp, start_time)
+
+
+def _problem(refusal: LaurelsError) -> web.StreamResponse:
+    request_id = secrets.token_hex(8)
+    return response_to(refusal_reply(refusal, request_id), {"X-Request-ID": request_id})
