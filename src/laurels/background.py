@@ -15,8 +15,8 @@ import structlog
 from . import telemetry
 from .config import Settings
 from .domain.errors import LaurelsError
+from .ledger import snapshots
 from .ledger.journal import Entry
-from .ledger.snapshots import freeze, record_ranks
 from .node import Node
 from .ranking.verify import sample
 
@@ -72,20 +72,25 @@ class Background:
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
             await services.projection.heal(entry.ids)
-        elif entry.kind == "users":
+            return
+        if entry.kind == "users":
             await services.directory.changed(entry.ids)
+        elif entry.kind == "snapshot":
+            await services.scoreboards.remember_snapshot()
         else:
             await services.catalogue.refresh()
             services.tokens.use(await services.accounts.signing_keys())
+        self._refresh_screens()
 
     async def _take_snapshots(self) -> None:
-        for window in await self._services.catalogue.windows_at(datetime.now(UTC)):
-            await freeze(self._services.pool, window)
-            if window.board.is_default:
-                await record_ranks(self._services.pool, window)
-        await self._services.scoreboards.remember_snapshot()
-        for window in await self._services.catalogue.windows_at(datetime.now(UTC)):
-            self._services.hub.refresh(window.board.slug)
+        services = self._services
+        await snapshots.take(services.pool, services.catalogue, self._node.journal.node)
+        await services.scoreboards.remember_snapshot()
+        self._refresh_screens()
+
+    def _refresh_screens(self) -> None:
+        for slug in self._services.catalogue.boards:
+            self._services.hub.refresh(slug)
 
     async def _sample_drift(self) -> None:
         services = self._services

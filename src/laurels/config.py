@@ -13,6 +13,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+SPARE_CONNECTIONS = 3
+"""Left to reads, receipts and the journal when every lane is busy."""
+EMBEDDED_POOL = 40
+"""The embedded PostgreSQL takes 60 connections; commands beside the node need some."""
+
 
 class ConfigError(Exception):
     """A setting can't be used; the message names it and says what to do."""
@@ -27,7 +32,7 @@ class Settings:
     """All of it. `laurels config` prints this table with the values in force."""
 
     database_url: str = _setting("DATABASE_URL", "", "PostgreSQL 15 to 18; empty: an embedded one under LAURELS_DATA")
-    data: Path = _setting("LAURELS_DATA", Path("data"), "folder of the embedded PostgreSQL")
+    data: Path = _setting("LAURELS_DATA", Path("data"), "folder of the embedded PostgreSQL")  # noqa: RUF009  a field() by another name
     host: str = _setting("LAURELS_HOST", "127.0.0.1", "address to listen on")
     port: int = _setting("LAURELS_PORT", 8000, "port to listen on; 0 takes a free one", low=0, high=65535)
     log_level: str = _setting("LAURELS_LOG_LEVEL", "info", "debug, info, warning or error")
@@ -41,29 +46,45 @@ class Settings:
     token_seconds: int = _setting("LAURELS_TOKEN_SECONDS", 900, "life of an access token", low=5, high=86_400)
     refresh_days: int = _setting("LAURELS_REFRESH_DAYS", 30, "life of an unused refresh token", low=1, high=365)
     password_workers: int = _setting("LAURELS_PASSWORD_WORKERS", 2, "password hashes computed at once", low=1, high=32)
-    user_rate: int = _setting("LAURELS_USER_RATE", 600, "actions and requests per minute and user", low=1, high=10_000_000)
-    address_rate: int = _setting("LAURELS_ADDRESS_RATE", 6_000, "requests per minute and address", low=1, high=10_000_000)
+    user_rate: int = _setting(
+        "LAURELS_USER_RATE", 600, "actions and requests per minute and user", low=1, high=10_000_000
+    )
+    address_rate: int = _setting(
+        "LAURELS_ADDRESS_RATE", 6_000, "requests per minute and address", low=1, high=10_000_000
+    )
     login_rate: int = _setting(
         "LAURELS_LOGIN_RATE", 30, "registrations and log-ins per minute and address", low=1, high=10_000_000
     )
-    snapshot_seconds: int = _setting("LAURELS_SNAPSHOT_SECONDS", 300, "between two snapshots; 0: never", low=0, high=86_400)
-    verify_seconds: int = _setting("LAURELS_VERIFY_SECONDS", 30, "between two drift samples; 0: never", low=0, high=86_400)
+    snapshot_seconds: int = _setting(
+        "LAURELS_SNAPSHOT_SECONDS", 300, "between two snapshots; 0: never", low=0, high=86_400
+    )
+    verify_seconds: int = _setting(
+        "LAURELS_VERIFY_SECONDS", 30, "between two drift samples; 0: never", low=0, high=86_400
+    )
     frames_per_second: int = _setting("LAURELS_FRAMES_PER_SECOND", 10, "live frames a second and board", low=1, high=60)
-    sockets_per_address: int = _setting("LAURELS_SOCKETS_PER_ADDRESS", 100, "live sockets per address", low=1, high=1_000_000)
+    sockets_per_address: int = _setting(
+        "LAURELS_SOCKETS_PER_ADDRESS", 100, "live sockets per address", low=1, high=1_000_000
+    )
     sockets: int = _setting("LAURELS_SOCKETS", 20_000, "live sockets in all", low=1, high=1_000_000)
     samples: bool = _setting("LAURELS_SAMPLES", True, "add sample action types to an empty ledger")
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine reaches the node."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from `environment` (os.environ by default). Raises ConfigError."""
     source = os.environ if environment is None else environment
     _refuse_unknown(source)
-    values = {}
+    values: dict[str, Any] = {}
     for item in fields(Settings):
         raw = _raw(source, item.metadata["env"])
         if raw is not None:
             values[item.name] = _convert(item.metadata, raw, type(item.default))
-    return Settings(**values)
+    return _agreed(Settings(**values))
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
@@ -87,10 +108,25 @@ def _raw(source: Mapping[str, str], env: str) -> str | None:
     path = source.get(f"{env}_FILE")
     if path is None:
         return source.get(env)
+    if env in source:
+        raise ConfigError(f"{env} and {env}_FILE are both set: keep one")
     try:
         return Path(path).read_text().strip()
     except OSError as error:
         raise ConfigError(f"{env}_FILE: can't read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{env}_FILE: {path} holds no text") from error
+
+
+def _agreed(settings: Settings) -> Settings:
+    """What no setting can say for itself alone."""
+    if settings.lanes > settings.pool_size - SPARE_CONNECTIONS:
+        raise ConfigError(
+            f"LAURELS_LANES must be at most LAURELS_POOL_SIZE - {SPARE_CONNECTIONS}, so that reads find a connection"
+        )
+    if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
+        raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
+    return settings
 
 
 def _convert(metadata: Mapping[str, Any], raw: str, kind: type) -> object:
@@ -104,6 +140,8 @@ def _convert(metadata: Mapping[str, Any], raw: str, kind: type) -> object:
         return _whole_number(metadata, raw)
     if env == "LAURELS_LOG_LEVEL" and raw.lower() not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"{env} must be debug, info, warning or error, not {raw!r}")
+    if not raw.strip() and env != "DATABASE_URL":
+        raise ConfigError(f"{env} must not be empty: leave it unset for the default")
     return Path(raw) if issubclass(kind, Path) else raw
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Literal
 from uuid import uuid4
 
 import aiohttp
@@ -16,12 +16,12 @@ import msgspec
 
 from .config import Settings
 from .domain.names import parse_name
-from .ledger import migrations, repair
+from .ledger import migrations, repair, snapshots
 from .ledger.accounts import Account, Accounts
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
-from .ledger.pool import DatabaseUnusable, Pool
-from .ledger.snapshots import Snapshot, freeze, record_ranks
+from .ledger.pool import Pool
+from .ledger.snapshots import Snapshot
 from .ranking.verify import prove
 from .runtime import connection, database
 from .web.passwords import Passwords
@@ -30,6 +30,10 @@ from .web.wire import IndexReport
 
 Role = Literal["player", "moderator", "admin"]
 NODE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=2)
+
+
+class NotDone(Exception):
+    """What was asked can't be done; the message is the operator's line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,7 @@ async def snapshot(settings: Settings) -> list[Snapshot]:
     async with database(settings) as pool:
         catalogue = Catalogue(pool)
         await catalogue.refresh()
-        taken = []
-        for window in await catalogue.windows_at(datetime.now(UTC)):
-            taken.append(await freeze(pool, window))
-            if window.board.is_default:
-                await record_ranks(pool, window)
-        return taken
+        return await snapshots.take(pool, catalogue, uuid4())
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -97,25 +96,19 @@ async def migrate(settings: Settings) -> list[str]:
         return await migrations.migrate(pool)
 
 
-async def create_user(
-    settings: Settings, username: str, email: str | None, password: str, role: str
-) -> Account:
-    if role not in get_args(Role):
-        raise DatabaseUnusable(f"a role is one of {', '.join(get_args(Role))}, not {role!r}")
+async def create_user(settings: Settings, username: str, email: str | None, password: str, role: Role) -> Account:
     passwords = Passwords(1)
     async with database(settings) as pool:
         hashed = await passwords.hash(password)
         return await Accounts(pool, uuid4()).create(parse_name(username), email, hashed, role)
 
 
-async def set_status(settings: Settings, username: str, status: str) -> None:
+async def set_status(settings: Settings, username: str, status: Literal["active", "banned"]) -> None:
     async with database(settings) as pool:
         await Accounts(pool, uuid4()).set_status(await _any_user(pool, username), status)
 
 
-async def set_role(settings: Settings, username: str, role: str) -> None:
-    if role not in get_args(Role):
-        raise DatabaseUnusable(f"a role is one of {', '.join(get_args(Role))}, not {role!r}")
+async def set_role(settings: Settings, username: str, role: Role) -> None:
     async with database(settings) as pool:
         await Accounts(pool, uuid4()).set_role(await _any_user(pool, username), role)
 
@@ -149,28 +142,45 @@ async def _verify(settings: Settings, pool: Pool, node: str | None, act: str) ->
     return Verification(windows, note)
 
 
-async def _ask_node(
-    settings: Settings, pool: Pool, node: str | None, act: str
-) -> tuple[dict[str, int], str]:
-    """Board -> drift as the running node reports it, and what to tell the operator about it."""
-    address = node or f"http://{settings.host}:{settings.port}"
+async def _ask_node(settings: Settings, pool: Pool, node: str | None, act: str) -> tuple[dict[str, int], str]:
+    """Board -> drift as the running node reports it, and what to tell the operator about it.
+
+    Raises NotDone when the node that was named can't be asked; one that was only guessed may be absent.
+    """
+    address = (node or settings.url).rstrip("/")
     accounts, tokens = Accounts(pool, uuid4()), Tokens(60)
     tokens.use(await accounts.signing_keys())
     admin = await accounts.first_admin()
+    if admin is None and node is not None:
+        raise NotDone("only an admin may ask a node, and there is none: `laurels user role NAME admin`")
     if admin is None:
         return {}, "There is no admin account, so no node was asked."
-    headers = {"Authorization": f"Bearer {tokens.issue(admin)}"}
+    try:
+        report = await _order(f"{address}/api/admin/index/{act}", tokens.issue(admin))
+    except NotDone as error:
+        if node is not None:
+            raise
+        return {}, f"Only the ledger was checked: {error}."
+    return {window.board: window.drift for window in report.windows}, f"Asked the node at {address}."
+
+
+async def _order(url: str, token: str) -> IndexReport:
+    """Raises NotDone, saying who did not do it and why."""
+    place = url.rpartition("/api/admin/")[0]
     try:
         async with (
-            aiohttp.ClientSession(timeout=NODE_TIMEOUT) as session,
-            session.post(f"{address}/api/admin/index/{act}", headers=headers) as reply,
+            aiohttp.ClientSession(timeout=NODE_TIMEOUT, headers={"Authorization": f"Bearer {token}"}) as session,
+            session.post(url) as reply,
         ):
             body = await reply.read()
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        if node is not None:
-            raise DatabaseUnusable(f"no node answers at {node}") from None
-        return {}, f"No node answers at {address}: only the ledger was checked."
-    if reply.status != 200:
-        raise DatabaseUnusable(f"the node at {address} answered {reply.status}: {body[:200].decode(errors='replace')}")
-    report = msgspec.json.decode(body, type=IndexReport)
-    return {window.board: window.drift for window in report.windows}, f"Asked the node at {address}."
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise NotDone(f"no node answers at {place}") from error
+    if reply.status == 401:
+        raise NotDone(f"the node at {place} serves another ledger")
+    try:
+        if reply.status == 200:
+            return msgspec.json.decode(body, type=IndexReport)
+    except msgspec.DecodeError:
+        pass
+    words = body[:200].decode(errors="replace")
+    raise NotDone(f"what runs at {place} answered {reply.status}: {words}")

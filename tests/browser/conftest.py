@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
+from tests.support.server import LaurelsServer
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",  # Test machines run as root; every page visited here is our own.
@@ -58,8 +60,28 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for the module, not the session: while it lives, its event loop occupies the main thread."""
+def laurels_server(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaurelsServer]:
+    """A server of the pages' own: what other tests score, kill or restart does not show here."""
+    asyncio.run(_create_database(postgres))
+    server = LaurelsServer(postgres.replace("/postgres?", "/pages?"), tmp_path_factory.mktemp("pages") / "log")
+    server.start()
+    yield server
+    server.stop()
+
+
+async def _create_database(postgres: str) -> None:
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("DROP DATABASE IF EXISTS pages WITH (FORCE)")
+    await connection.execute("CREATE DATABASE pages TEMPLATE laurels_template")
+    await connection.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(laurels_server: LaurelsServer) -> Iterator[Browser]:
+    """One browser for the module, not the session: while it lives, its event loop occupies the main thread.
+
+    After the server, whose fixture needs that thread for a moment.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium_path(), args=CHROMIUM_ARGUMENTS)
         yield browser
@@ -67,7 +89,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def chromium_page(chromium: Browser, laurels_server: Any) -> Iterator[Callable[..., Visit]]:
+def chromium_page(chromium: Browser, laurels_server: LaurelsServer) -> Iterator[Callable[..., Visit]]:
     """`chromium_page("/path", width=320, dark=True)` opens a page in a profile of its own."""
     contexts = []
 

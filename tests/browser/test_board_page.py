@@ -7,14 +7,14 @@ import re
 import secrets
 from collections.abc import Callable
 from typing import Any
-from urllib.request import urlopen
+from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 PATIENCE_MS = 10_000
-TOP_LIST = "/api/boards/points/top"
+TOP_LIST = "/api/boards/points?limit=100"
 SHOWN_ROWS = 10
 MOST_ACTIONS_TO_RISE = 100
 BIGGEST_SCORE = 2**63 - 1
@@ -60,7 +60,7 @@ def test_two_pages_agree_with_the_api_after_a_burst(laurels_server: Any, chromiu
 
 
 def test_a_score_beyond_the_double_is_shown_to_the_last_digit(chromium_page: OpenPage) -> None:
-    """2^63 − 1 is shown exactly, though a JavaScript number cannot hold it."""
+    """2^63 - 1 is shown exactly, though a JavaScript number cannot hold it."""
     page = chromium_page(before=speak(frame(seq=1, scores={"ada": BIGGEST_SCORE}))).page
 
     expect(row(page, "ada")).to_have_attribute("data-score", str(BIGGEST_SCORE))
@@ -113,11 +113,12 @@ def test_every_board_can_be_chosen(chromium_page: OpenPage) -> None:
         expect_state(page, "live")
 
 
-def test_an_unknown_board_is_said_to_be_unknown(chromium_page: OpenPage) -> None:
+@pytest.mark.parametrize("name", ["nowhere-to-be-found", "No Board Has Such A Name", "<b>"])
+def test_an_unknown_board_is_said_to_be_unknown(chromium_page: OpenPage, name: str) -> None:
     """A link to a board that does not exist says so and does not keep knocking."""
-    page = chromium_page("/#nowhere-to-be-found").page
+    page = chromium_page(f"/#{quote(name)}").page
 
-    expect(page.get_by_text("Nothing here is called nowhere-to-be-found")).to_be_visible()
+    expect(page.get_by_text(f"Nothing here is called {name}")).to_be_visible()
     expect_state(page, "offline")
 
 
@@ -260,6 +261,17 @@ def test_the_docs_list_every_operation(chromium_page: OpenPage) -> None:
         expect(article.locator("pre")).to_contain_text("curl ")
 
 
+def test_the_docs_name_every_problem_code(chromium_page: OpenPage) -> None:
+    """Each code that the API may refuse an operation with stands at that operation, once."""
+    page = chromium_page("/api/docs").page
+    expect_drawn(page)
+
+    for name, codes in described_codes(page).items():
+        shown = page.locator(f'article[id="{name}"] .responses code').all_inner_texts()
+        assert sorted(set(shown) & codes) == sorted(codes)
+        assert len(shown) == len(set(shown)), f"{name} says a code twice"
+
+
 def test_a_link_to_one_operation_leads_to_it(chromium_page: OpenPage) -> None:
     """The address of an operation can be shared: it opens with that operation in view."""
     page = chromium_page("/api/docs").page
@@ -312,8 +324,7 @@ def row(page: Page, username: str) -> Locator:
 
 
 def top_list(server: Any) -> list[dict[str, Any]]:
-    with urlopen(server.url + TOP_LIST, timeout=10) as reply:  # noqa: S310  our own server
-        return json.load(reply)["rows"][:SHOWN_ROWS]
+    return server.get(TOP_LIST)["rows"][:SHOWN_ROWS]
 
 
 def described_operations(page: Page) -> list[str]:
@@ -321,6 +332,20 @@ def described_operations(page: Page) -> list[str]:
     return [
         operation["operationId"] for item in paths.values() for operation in item.values() if "operationId" in operation
     ]
+
+
+def described_codes(page: Page) -> dict[str, set[str]]:
+    paths = page.request.get("/api/openapi.json").json()["paths"]
+    return {
+        operation["operationId"]: {
+            code
+            for response in operation["responses"].values()
+            for media in response.get("content", {}).values()
+            for code in media["schema"].get("properties", {}).get("code", {}).get("enum", [])
+        }
+        for item in paths.values()
+        for operation in item.values()
+    }
 
 
 def expect_state(page: Page, state: str) -> None:

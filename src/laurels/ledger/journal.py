@@ -30,7 +30,7 @@ _LAST = "SELECT last_value FROM journal_id_seq"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One foreign commit. `kind`: standings or users (ids are user ids), catalogue. `age` in seconds."""
+    """One foreign commit. `kind`: standings or users (ids are user ids), catalogue, snapshot. `age` in seconds."""
 
     id: int
     kind: str
@@ -43,7 +43,7 @@ class Journal:
 
     def __init__(self, pool: Pool, node: UUID) -> None:
         self._pool = pool
-        self._node = node
+        self.node = node
         self._horizon: str | None = None
         self._seen: set[int] = set()
 
@@ -56,7 +56,7 @@ class Journal:
     async def read(self) -> Sequence[Entry]:
         """What others committed since the last look."""
         async with acquire(self._pool) as connection:
-            rows = await connection.fetch(_READ, self._horizon, self._node)
+            rows = await connection.fetch(_READ, self._horizon, self.node)
         entries = [Entry(r["id"], r["kind"], r["ids"], r["age"]) for r in rows if r["id"] is not None]
         news = [entry for entry in entries if entry.id not in self._seen]
         self._seen = {entry.id for entry in entries}

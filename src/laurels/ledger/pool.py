@@ -37,6 +37,8 @@ UNAVAILABLE = (
     asyncpg.DiskFullError,
 )
 """What asyncpg raises when the database, not the request, is at fault."""
+ServerError: TypeAlias = asyncpg.PostgresError
+"""Anything that PostgreSQL refuses, for the operator's commands: a missing privilege, a standby, a full disk."""
 
 
 class DatabaseUnusable(Exception):

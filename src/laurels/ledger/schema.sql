@@ -87,7 +87,7 @@ CREATE TABLE public.journal (
     kind text NOT NULL,
     ids bigint[] NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT journal_kind_check CHECK ((kind = ANY (ARRAY['standings'::text, 'users'::text, 'catalogue'::text])))
+    CONSTRAINT journal_kind_check CHECK ((kind = ANY (ARRAY['standings'::text, 'users'::text, 'catalogue'::text, 'snapshot'::text])))
 );
 
 COMMENT ON TABLE public.journal IS 'What each commit changed, for nodes that did not make it. Read by transaction snapshot, trimmed after a day.';

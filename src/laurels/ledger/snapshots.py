@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from uuid import UUID
 
 from ..domain.boards import Window
+from .catalogue import Catalogue
+from .journal import announce
 from .pool import Connection, Pool, acquire
 from .standings import WINDOW_FUNCTIONS
 
@@ -95,6 +98,18 @@ async def _write_chunk(connection: Connection) -> int:
             await connection.execute(_LOCK_CHUNK, ids)
             await connection.execute(_WRITE_CHUNK, ids, [row["rank"] for row in rows])
     return len(rows)
+
+
+async def take(pool: Pool, catalogue: Catalogue, node: UUID) -> list[Snapshot]:
+    """Snapshot every open window, record everybody's rank, and tell the other nodes."""
+    taken = []
+    for window in await catalogue.windows_at(datetime.now(UTC)):
+        taken.append(await freeze(pool, window))
+        if window.board.is_default:
+            await record_ranks(pool, window)
+    async with acquire(pool) as connection:
+        await announce(connection, node, "snapshot", [])
+    return taken
 
 
 async def latest_ranks(connection: Connection, window_id: int) -> dict[int, int]:

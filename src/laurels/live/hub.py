@@ -1,19 +1,24 @@
 """Who watches what. One frame per board and tick, built once, written to every transport.
 
-A board that moved is sent at once if its last frame is old enough (leading edge), else when the
-interval is over: at most `frames_per_second`. Writes never wait: a transport buffers what the
-kernel does not take, and how much it has buffered decides who is skipped and who is closed.
-Sockets are written in slices with a yield between, so that requests are answered meanwhile.
+A board that is watched has a task of its own, the only one that reads it and the only one that
+decides what its viewers see: whoever joins gets the frame that all others have, so nothing a
+viewer sees ever goes back. A board that moved is sent at once (leading edge), then not again
+before the interval is over: at most `frames_per_second`.
+
+Writes never wait. The kernel's send buffer, kept small, is a socket's outbox; a transport that
+holds a single byte back is behind, gets nothing until that is gone, then the newest frame, and is
+closed when it stays behind. Sockets are written in slices, so that requests are answered meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import UTC, datetime
 
 import structlog
 
@@ -27,40 +32,51 @@ log = structlog.get_logger(__name__)
 
 SLICE = 64
 CATCH_UP = 0.25
-"""Seconds between two looks at those who were skipped."""
+"""Seconds between two looks at those who are behind."""
 READ_AGAIN = 1.0
 """Seconds until a board whose read failed is tried again."""
 
 
-class Transport(Protocol):
-    """The part of asyncio.WriteTransport that the hub uses."""
-
-    def write(self, data: bytes) -> None: ...
-    def get_write_buffer_size(self) -> int: ...
-    def is_closing(self) -> bool: ...
-    def abort(self) -> None: ...
-
-
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """One socket. `behind_since`: when it was first skipped; it is owed the newest frame."""
+    """One socket. `behind_since`: when it was first skipped; it is owed the newest frame.
 
-    transport: Transport
+    `closed_with`: the code of the close frame it was sent, after which it is sent nothing.
+    """
+
+    transport: asyncio.WriteTransport
     board: str
-    address: str
     behind_since: float | None = None
     closed_with: int | None = None
 
 
 @dataclass(slots=True)
 class _Channel:
-    """One board's viewers, the last frame they were sent and the part of it that people see."""
+    """One board's viewers, the frame they have (empty until the first read), and since when it is old."""
 
+    board: str
     viewers: set[Viewer] = field(default_factory=set)
-    shown: bytes = b""
     frame: bytes = b""
-    sent_at: float = 0.0
-    dirty_at: float | None = None
+    shown: bytes = b""
+    ends_at: datetime | None = None
+    moved_at: float = field(default_factory=time.perf_counter)
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    def mark(self) -> None:
+        """What the board shows may have changed."""
+        if not self.moved.is_set():
+            self.moved_at = time.perf_counter()
+            self.moved.set()
+
+    async def wait(self) -> None:
+        """Until it moved, or its window is over: the next one begins without anybody moving."""
+        left = None if self.ends_at is None else max(0.0, (self.ends_at - datetime.now(UTC)).total_seconds())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self.moved.wait()
+                return
+        self.mark()
 
 
 Read = Callable[[str], Awaitable[ReadyBoard]]
@@ -69,22 +85,17 @@ Read = Callable[[str], Awaitable[ReadyBoard]]
 class Hub:
     """Run `run()` in a task. `read` answers a board's ready bytes."""
 
-    def __init__(
-        self, read: Read, *, frames_per_second: int, per_address: int, limit: int
-    ) -> None:
+    def __init__(self, read: Read, *, frames_per_second: int, per_address: int, limit: int) -> None:
         self._read = read
         self._interval = 1 / frames_per_second
         self._per_address = per_address
         self._limit = limit
-        self._channels: dict[str, _Channel] = {}
+        self._taken = 0
         self._addresses: Counter[str] = Counter()
+        self._channels: dict[str, _Channel] = {}
         self._behind: set[Viewer] = set()
-        self._work = asyncio.Event()
-        self._closing = False
-
-    @property
-    def closing(self) -> bool:
-        return self._closing
+        self._tasks = asyncio.TaskGroup()
+        self._closing = asyncio.Event()
 
     def moved(self, moved: Moved) -> None:
         """A listener of the projection: the board has a new top list."""
@@ -94,133 +105,137 @@ class Hub:
     def refresh(self, board: str) -> None:
         """Something that the board shows may have changed: read it again."""
         channel = self._channels.get(board)
-        if channel is not None and channel.viewers and channel.dirty_at is None:
-            channel.dirty_at = time.perf_counter()
-            self._work.set()
+        if channel is not None:
+            channel.mark()
 
-    def admit(self, address: str) -> None:
-        """Raises LaurelsError(TOO_MANY_SOCKETS) before a handshake that would pass a limit."""
-        total = self._addresses.total()
-        if self._closing or total >= self._limit:
-            raise LaurelsError(
-                Code.TOO_MANY_SOCKETS, "This node holds all the sockets it may. Try again.", retry_after=5
-            )
+    @contextlib.contextmanager
+    def seat(self, address: str) -> Iterator[None]:
+        """Hold one of the sockets that this node and this address may have, from before the handshake on.
+
+        Raises LaurelsError(TOO_MANY_SOCKETS).
+        """
+        if self._closing.is_set() or self._taken >= self._limit:
+            raise _too_many("This node holds all the sockets it may. Try again.")
         if self._addresses[address] >= self._per_address:
-            raise LaurelsError(
-                Code.TOO_MANY_SOCKETS,
-                f"One address may hold {self._per_address} sockets. Close one first.",
-                retry_after=5,
-            )
-
-    async def join(self, transport: Transport, board: str, address: str) -> Viewer:
-        """Add a socket and send it the board as it stands."""
-        viewer = Viewer(transport, board, address)
-        channel = self._channels.setdefault(board, _Channel())
+            raise _too_many(f"One address may hold {self._per_address} sockets. Close one first.")
+        self._taken += 1
         self._addresses[address] += 1
-        telemetry.SOCKETS.inc()
-        # In the set before the read: what moves meanwhile is sent behind this snapshot, never lost.
-        channel.viewers.add(viewer)
         try:
-            ready = await self._read(board)
-        except BaseException:
-            self.leave(viewer)
-            raise
-        # This viewer may have seen another state than the others: the next change goes to all of them.
-        channel.shown = b""
-        channel.frame = protocol.text_frame(protocol.board_message(ready.body))
-        self._write(viewer, channel.frame)
+            yield
+        finally:
+            self._taken -= 1
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    def join(self, transport: asyncio.WriteTransport, board: str) -> Viewer:
+        """Add a socket. It gets the board as the others have it, or as it stands if it is the first."""
+        viewer = Viewer(transport, board)
+        telemetry.SOCKETS.inc()
+        channel = self._channels.get(board) or self._open(board)
+        channel.viewers.add(viewer)
+        if self._closing.is_set():
+            self.dismiss(viewer, protocol.GOING_AWAY)
+        elif channel.frame:
+            self._write(viewer, channel.frame)
         return viewer
 
-    def leave(self, viewer: Viewer, code: int = 1006) -> None:
+    def leave(self, viewer: Viewer, code: int | None = None) -> None:
         """Remove a socket that has closed. Twice is no error."""
         channel = self._channels.get(viewer.board)
         if channel is None or viewer not in channel.viewers:
             return
         channel.viewers.discard(viewer)
         self._behind.discard(viewer)
-        self._addresses[viewer.address] -= 1
-        if not self._addresses[viewer.address]:
-            del self._addresses[viewer.address]
+        if not channel.viewers:
+            channel.mark()  # wakes its task, which ends
         telemetry.SOCKETS.dec()
-        telemetry.SOCKETS_CLOSED.labels(str(viewer.closed_with or code)).inc()
+        telemetry.SOCKETS_CLOSED.labels(_close_label(viewer.closed_with or code)).inc()
+
+    def dismiss(self, viewer: Viewer, code: int) -> None:
+        """Say why, send nothing after it, and cut soon: a graceful close waits for what does not drain."""
+        if viewer.closed_with is not None or viewer.transport.is_closing():
+            return
+        viewer.closed_with = code
+        self._behind.discard(viewer)
+        viewer.transport.write(protocol.close_frame(code))
+        asyncio.get_running_loop().call_later(protocol.CLOSE_GRACE, viewer.transport.abort)
 
     async def run(self) -> None:
-        """Send what is due until `close()`."""
-        async with asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(self._heartbeats(), name="live-heartbeats"),
-                tasks.create_task(self._catch_up(), name="live-catch-up"),
+        """Send what is due until `close()`, then tell everybody to come back later."""
+        async with self._tasks:
+            chores = [
+                self._tasks.create_task(self._heartbeats(), name="live-heartbeats"),
+                self._tasks.create_task(self._catch_up(), name="live-catch-up"),
             ]
-            await self._frames()
-            for task in background:
-                task.cancel()
+            await self._closing.wait()
+            for task in [*chores, *(channel.task for channel in self._channels.values())]:
+                if task is not None:
+                    task.cancel()
+            async for viewer in _in_slices(self._everybody()):
+                self.dismiss(viewer, protocol.GOING_AWAY)
 
     def close(self) -> None:
-        """Refuse new sockets and tell everybody to come back later (1001)."""
-        self._closing = True
-        self._work.set()
-        goodbye = protocol.close_frame(protocol.CLOSE_GOING_AWAY)
-        for viewer in self._everybody():
-            viewer.closed_with = protocol.CLOSE_GOING_AWAY
-            if not viewer.transport.is_closing():
-                viewer.transport.write(goodbye)
+        """Refuse new sockets and send the others away (1001)."""
+        self._closing.set()
 
-    async def _frames(self) -> None:
-        while not self._closing:
-            wait = await self._send_due()
+    def _open(self, board: str) -> _Channel:
+        channel = self._channels[board] = _Channel(board)
+        if not self._closing.is_set():
+            channel.task = self._tasks.create_task(self._follow(channel), name=f"live-{board}")
+        return channel
+
+    async def _follow(self, channel: _Channel) -> None:
+        """Send a board whenever it moved, as long as somebody watches."""
+        while channel.viewers:
             try:
-                async with asyncio.timeout(wait):
-                    await self._work.wait()
-            except TimeoutError:
+                await self._send(channel)
+            except LaurelsError as error:
+                self._not_read(channel, error)
+                await asyncio.sleep(READ_AGAIN)
                 continue
-            self._work.clear()
+            await asyncio.sleep(self._interval)
+            await channel.wait()
+        del self._channels[channel.board]
 
-    async def _send_due(self) -> float | None:
-        """Send every board that is due; seconds until the next one is, or None."""
-        waits = []
-        for slug, channel in list(self._channels.items()):
-            if channel.dirty_at is None:
-                continue
-            wait = channel.sent_at + self._interval - time.perf_counter()
-            if wait > 0:
-                waits.append(wait)
-            else:
-                await self._send(slug, channel)
-        return min(waits, default=None)
-
-    async def _send(self, slug: str, channel: _Channel) -> None:
-        due, channel.dirty_at = channel.dirty_at, None
-        channel.sent_at = time.perf_counter()
-        try:
-            ready = await self._read(slug)
-        except LaurelsError as error:
-            log.warning("live board not read", board=slug, code=error.code)
-            channel.dirty_at, channel.sent_at = due, time.perf_counter() + READ_AGAIN
-            return
+    async def _send(self, channel: _Channel) -> None:
+        moved_at = channel.moved_at
+        # Before the read: what moves during it is read again.
+        channel.moved.clear()
+        ready = await self._read(channel.board)
+        channel.ends_at = ready.ends_at
+        channel.frame = protocol.board_frame(ready.body)
         if ready.shown == channel.shown:
             return
         channel.shown = ready.shown
-        channel.frame = protocol.text_frame(protocol.board_message(ready.body))
-        await self._broadcast(channel.viewers, channel.frame)
-        telemetry.TICK_SECONDS.observe(time.perf_counter() - (due or channel.sent_at))
+        await self._broadcast(list(channel.viewers), channel.frame)
+        telemetry.TICK_SECONDS.observe(time.perf_counter() - moved_at)
+
+    def _not_read(self, channel: _Channel, error: LaurelsError) -> None:
+        """The viewers keep what they have; a board that is gone sends them away."""
+        if error.code is not Code.BOARD_UNKNOWN:
+            log.warning("live board not read", board=channel.board, code=error.code)
+            return
+        for viewer in channel.viewers:
+            self.dismiss(viewer, protocol.NO_SUCH_BOARD)
 
     async def _heartbeats(self) -> None:
-        frame = protocol.text_frame(protocol.HEARTBEAT_FRAME_MESSAGE)
+        """Also reads every board again: whatever moved it without telling us shows by then."""
         while True:
             await asyncio.sleep(protocol.HEARTBEAT)
-            await self._broadcast(self._everybody(), frame)
+            for channel in self._channels.values():
+                channel.mark()
+            await self._broadcast(self._everybody(), protocol.HEARTBEAT_FRAME)
 
-    async def _broadcast(self, viewers: Iterable[Viewer], frame: bytes) -> None:
-        for position, viewer in enumerate(list(viewers), 1):
+    async def _broadcast(self, viewers: list[Viewer], frame: bytes) -> None:
+        async for viewer in _in_slices(viewers):
             self._write(viewer, frame)
-            if position % SLICE == 0:
-                await asyncio.sleep(0)
 
     def _write(self, viewer: Viewer, frame: bytes) -> None:
         transport = viewer.transport
-        if transport.is_closing():
+        if viewer.closed_with is not None or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > protocol.CONFLATE_BYTES:
+        if viewer.behind_since is not None or transport.get_write_buffer_size():
             self._skip(viewer)
             return
         transport.write(frame)
@@ -229,32 +244,44 @@ class Hub:
     def _skip(self, viewer: Viewer) -> None:
         telemetry.FRAMES_CONFLATED.inc()
         if viewer.behind_since is None:
-            viewer.behind_since = time.perf_counter()
+            viewer.behind_since = asyncio.get_running_loop().time()
             self._behind.add(viewer)
 
     async def _catch_up(self) -> None:
         """Give those who have read on the newest frame; close those who have not for too long."""
         while True:
             await asyncio.sleep(CATCH_UP)
+            now = asyncio.get_running_loop().time()
             for viewer in list(self._behind):
-                self._look_after(viewer, time.perf_counter())
+                self._look_after(viewer, now)
 
     def _look_after(self, viewer: Viewer, now: float) -> None:
-        if viewer.transport.is_closing():
+        since = viewer.behind_since
+        if since is None or viewer.transport.is_closing():
             self._behind.discard(viewer)
-        elif viewer.transport.get_write_buffer_size() <= protocol.CONFLATE_BYTES:
+        elif not viewer.transport.get_write_buffer_size():
             self._behind.discard(viewer)
             viewer.behind_since = None
             self._write(viewer, self._channels[viewer.board].frame)
-        elif now - (viewer.behind_since or now) > protocol.SLOW_SECONDS:
-            self._evict(viewer)
-
-    def _evict(self, viewer: Viewer) -> None:
-        """Say why, then cut: a graceful close would wait for the very buffer that does not drain."""
-        self._behind.discard(viewer)
-        viewer.closed_with = protocol.CLOSE_SLOW
-        viewer.transport.write(protocol.close_frame(protocol.CLOSE_SLOW))
-        asyncio.get_running_loop().call_later(protocol.SLOW_GRACE, viewer.transport.abort)
+        elif now - since > protocol.SLOW_SECONDS:
+            self.dismiss(viewer, protocol.SLOW)
 
     def _everybody(self) -> list[Viewer]:
         return [viewer for channel in self._channels.values() for viewer in channel.viewers]
+
+
+async def _in_slices(viewers: list[Viewer]) -> AsyncIterator[Viewer]:
+    for position, viewer in enumerate(viewers, 1):
+        yield viewer
+        if position % SLICE == 0:
+            await asyncio.sleep(0)
+
+
+def _too_many(detail: str) -> LaurelsError:
+    return LaurelsError(Code.TOO_MANY_SOCKETS, detail, retry_after=5)
+
+
+def _close_label(code: int | None) -> str:
+    """Clients choose their codes among thousands: as labels they would be a metric each."""
+    known = (1000, 1001, 1006, *protocol.REASONS)
+    return str(code or 1006) if (code or 1006) in known else "other"

@@ -61,6 +61,7 @@ class ReadyBoard:
     """An encoded Scoreboard. `version` names what it was made from; the ETag is its printed form.
 
     `shown` is the part that people see: equal when only places below the list have moved.
+    `ends_at`: when the window is over, and the board begins anew.
     """
 
     body: bytes
@@ -68,6 +69,7 @@ class ReadyBoard:
     etag: str
     seq: int
     version: tuple[int, int, int]
+    ends_at: datetime | None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -89,12 +91,12 @@ class Scoreboards:
         version = self._version(window)
         ready = self._ready.get((slug, size))
         if ready is not None and ready.version == version:
+            self._ready.move_to_end((slug, size))
             return ready
         ranking = await self._index.top(window, size)
-        rows = await self._rows(window, ranking)
+        scoreboard = await self._scoreboard(window, ranking)
         # Names may have been awaited: the version is the one of the ranking that was read.
-        version = (window.id, ranking.seq, version[2])
-        ready = self._encoded(window, ranking, rows, version, size)
+        ready = self._encoded(window, scoreboard, (window.id, ranking.seq, version[2]), size)
         self._keep(slug, size, ready)
         return ready
 
@@ -102,7 +104,7 @@ class Scoreboards:
         """A user's place with its neighbours; no rows when the user is not on the board."""
         window = await self._catalogue.window(self._catalogue.board(slug))
         ranking = await self._index.around(window, user_id, radius)
-        return self._scoreboard(window, ranking, await self._rows(window, ranking))
+        return await self._scoreboard(window, ranking)
 
     async def remember_snapshot(self) -> None:
         """A snapshot was taken: movement counts from there."""
@@ -112,10 +114,11 @@ class Scoreboards:
         self._directory.forget()
 
     def _version(self, window: Window) -> tuple[int, int, int]:
-        return window.id, self._index.window(window).seq, self._directory.generation
+        return window.id, self._index.window(window).seq, self._directory.generation + self._catalogue.generation
 
     def _keep(self, slug: str, size: int, ready: ReadyBoard) -> None:
         self._ready[slug, size] = ready
+        self._ready.move_to_end((slug, size))
         while len(self._ready) > READY_LIMIT:
             self._ready.popitem(last=False)
 
@@ -132,16 +135,15 @@ class Scoreboards:
             rows.append(ScoreRow(place.rank, person.username, place.score, movement))
         return rows
 
-    def _encoded(
-        self, window: Window, ranking: Ranking, rows: list[ScoreRow], version: tuple[int, int, int], size: int
-    ) -> ReadyBoard:
-        body = _encode(self._scoreboard(window, ranking, rows))
-        etag = f'"{self._index.epoch}-{window.id}-{ranking.seq}-{version[2]}-{size}"'
-        shown = _encode((rows, ranking.total, window.id))
-        return ReadyBoard(body, shown, etag, ranking.seq, version)
+    def _encoded(self, window: Window, board: Scoreboard, version: tuple[int, int, int], size: int) -> ReadyBoard:
+        etag = f'"{board.epoch}-{window.id}-{board.seq}-{version[2]}-{size}"'
+        shown = _encode((board.rows, board.total_users, board.rank_state, board.name, window.id))
+        return ReadyBoard(_encode(board), shown, etag, board.seq, version, window.span.ends_at)
 
-    def _scoreboard(self, window: Window, ranking: Ranking, rows: list[ScoreRow]) -> Scoreboard:
+    async def _scoreboard(self, window: Window, ranking: Ranking) -> Scoreboard:
         board: Board = window.board
+        as_of = datetime.now(UTC)  # before names are awaited: it is the instant of the ranking
+        rows = await self._rows(window, ranking)
         return Scoreboard(
             board=board.slug,
             name=board.name,
@@ -150,7 +152,7 @@ class Scoreboards:
             window=WindowSpan(window.span.starts_at, window.span.ends_at),
             epoch=self._index.epoch,
             seq=ranking.seq,
-            as_of=datetime.now(UTC),
+            as_of=as_of,
             rank_state="exact",
             total_users=ranking.total,
             rows=rows,

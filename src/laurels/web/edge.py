@@ -97,6 +97,9 @@ def _endpoint(route: Route, services: Services) -> Handle:
             answer = refusal_reply(error, request_id)
         response = response_to(answer, headers)
         elapsed = time.perf_counter() - started
+        if response.status == 101:  # a socket that has closed: its life is no time to answer
+            telemetry.REQUESTS.labels(route.name, 101).inc()
+            return response
         seconds.observe(elapsed)
         telemetry.REQUESTS.labels(route.name, response.status).inc()
         if code is not None:

@@ -134,7 +134,8 @@ _BOARDS = (
         description=(
             'Upgrade to WebSocket. First a text frame {"type":"board",…} with the members of Scoreboard, then one '
             'whenever the top list changed, at most ten a second; {"type":"heartbeat"} every 25 seconds. '
-            "Close codes: 1001 come back later, 4008 you read too slowly (come back), 4404 there is no such board."
+            "Close codes: 1001 come back later, 4008 you read too slowly (come back), 4404 there is no such board, "
+            "1008 you sent something (clients have nothing to say)."
         ),
         params=wire.LiveQuery,
         replies={101: None},

@@ -2,9 +2,17 @@
 
 import { mainContent } from "./openapi.js";
 
+/** What makes a request a WebSocket handshake; the key may be any 16 bytes. Frames arrive as text behind a few bytes of head. */
+const UPGRADE = [
+  "-sN --output -",
+  "-H 'Connection: Upgrade' -H 'Upgrade: websocket'",
+  "-H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: bGF1cmVscyBmb3IgYWxsIQ=='",
+];
+
 /** One command, one option a line. `origin` is where this page came from. */
 export function curl(spec, operation, origin) {
   const lines = [`curl ${methodFlag(operation.method)}${quote(address(spec, operation, origin))}`];
+  if (operation.responses?.["101"]) lines.push(...UPGRADE);
   if (spec.needsToken(operation)) lines.push('-H "Authorization: Bearer $TOKEN"');
   for (const parameter of operation.parameters) {
     if (parameter.in === "header" && parameter.required) lines.push(`-H ${quote(`${parameter.name}: ${sample(spec, parameter)}`)}`);

@@ -29,7 +29,7 @@ function show(spec) {
   $("docs_version").textContent = `version ${version}`;
   $("docs_about").replaceChildren(...prose(description));
   const groups = spec.groups();
-  $("groups").replaceChildren(...groups.map((group) => groupView(spec, group)));
+  $("groups").replaceChildren(...groups.map((group) => groupView(spec, group)), problemsView(spec.document["x-problems"] ?? []));
   $("index").replaceChildren(...groups.map(indexView));
   drawn = spec.operations().map(searchable);
   document.body.dataset.view = "ready";
@@ -50,6 +50,15 @@ function groupView(spec, group) {
     prose(group.description),
     group.operations.map((operation) => operationView(spec, operation)),
   );
+}
+
+/** Where the `type` of a problem leads: each code has its anchor. */
+function problemsView(problems) {
+  const rows = problems.map(({ code, status, title }) =>
+    el("tr", { id: code }, el("td", {}, el("code", {}, code)), el("td", {}, String(status)), el("td", {}, title)),
+  );
+  const head = el("thead", {}, el("tr", {}, ["Code", "Status", "Meaning"].map((name) => el("th", { scope: "col" }, name))));
+  return el("section", { class: "problems", "aria-label": "Problem codes" }, el("h2", {}, "Problem codes"), el("div", { class: "scroll" }, el("table", {}, head, el("tbody", {}, rows))));
 }
 
 function indexView(group) {
@@ -99,7 +108,8 @@ function responsesPart(spec, { responses = {} }) {
 
 function responseView(spec, status, response) {
   const content = mainContent(spec, response);
-  const codes = problemCodes(spec, response);
+  // Those that the description explains already need no second mention.
+  const codes = problemCodes(spec, response).filter((code) => !response.description?.includes(`\`${code}\``));
   const line = [
     el("span", { class: `status status-${status[0]}` }, status),
     el("span", { class: "meaning" }, inline(response.description)),

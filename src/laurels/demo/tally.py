@@ -1,0 +1,110 @@
+"""What came of a demo: counted while it runs, printed when it ends."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+LATENCIES = 1_000_000
+"""Kept at most; a demo that outgrows this has long told what there is to tell."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """`sent` counts actions, not tries. `held_back`: not sent, because too many were in flight.
+
+    `unfinished`: cut short by Ctrl-C; such an action may or may not count, which is no failure.
+    """
+
+    url: str
+    people: int = 0
+    sent: int = 0
+    awarded: int = 0
+    replayed: int = 0
+    points: int = 0
+    held_back: int = 0
+    unfinished: int = 0
+    not_let_in: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    latencies: array[float] = field(default_factory=lambda: array("d"), repr=False)
+    top: list[dict[str, Any]] = field(default_factory=list)
+    leader: str = ""
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def healthy(self) -> bool:
+        return self.awarded > 0 and not self.failed
+
+    def timed(self, seconds: float) -> None:
+        if len(self.latencies) < LATENCIES:
+            self.latencies.append(seconds)
+
+    def latency_ms(self, share: float) -> float | None:
+        """The time within which `share` of the answers came; None without answers."""
+        if not self.latencies:
+            return None
+        ordered = sorted(self.latencies)
+        return round(1_000 * ordered[math.ceil(share * len(ordered)) - 1], 1)
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "url": f"{self.url}/",
+            "seconds": round(self.seconds, 1),
+            "interrupted": self.interrupted,
+            "people": self.people,
+            "not_let_in": self.not_let_in,
+            "sent": self.sent,
+            "awarded": self.awarded,
+            "replayed": self.replayed,
+            "refused": dict(self.refused.most_common()),
+            "failed": dict(self.failed.most_common()),
+            "held_back": self.held_back,
+            "unfinished": self.unfinished,
+            "points": self.points,
+            "latency_ms": {"p50": self.latency_ms(0.5), "p99": self.latency_ms(0.99)},
+            "top": self.top,
+            "healthy": self.healthy,
+        }
+
+    def print(self, console: Console) -> None:
+        console.print(self._outcome(), self._board())
+        console.print(f"The board is at [bold]{self.url}/[/]")
+
+    def _outcome(self) -> Table:
+        table = Table("what", "count", title="Interrupted" if self.interrupted else "Played")
+        table.columns[1].justify = "right"
+        table.add_row("people in the game", f"{self.people:,}")
+        table.add_row("actions sent", f"{self.sent:,}")
+        table.add_row("awarded", f"{self.awarded:,}")
+        table.add_row("replayed", f"{self.replayed:,}")
+        for label, counted in (("refused", self.refused), ("failed", self.failed)):
+            for code, count in counted.most_common():
+                table.add_row(f"{label}: {code}", f"{count:,}")
+        optional = {
+            "people still waiting at the door (rate limit)": self.not_let_in,
+            "held back (too many in flight)": self.held_back,
+            "unfinished": self.unfinished,
+        }
+        for label, count in optional.items():
+            if count:
+                table.add_row(label, f"{count:,}")
+        if not self.failed:
+            table.add_row("failed", "0")
+        table.add_row("latency p50 / p99", f"{self.latency_ms(0.5) or '-'} / {self.latency_ms(0.99) or '-'} ms")
+        return table
+
+    def _board(self) -> Table:
+        table = Table("rank", "name", "points", title="Top of the board")
+        for row in self.top:
+            rank = "-" if row.get("rank") is None else str(row["rank"])
+            table.add_row(rank, escape(str(row.get("username"))), f"{row.get('score', 0):,}")
+        return table

@@ -1,0 +1,129 @@
+"""`laurels demo`: simulated people, a board that moves, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from tests.support.server import LaurelsServer
+
+from laurels.demo.client import Client
+from laurels.demo.people import Person, invent, other_name
+from laurels.domain.names import parse_name
+
+from .commands import LAURELS, answer, environment, laurels, until
+
+KINDS = ["lesson", "quiz"]
+
+
+@pytest.fixture
+def server(database_url: str, tmp_path: Path) -> Iterator[LaurelsServer]:
+    """A node with the limit that laptops have, and tokens that end within the game."""
+    server = LaurelsServer(database_url, tmp_path / "log", LAURELS_LOGIN_RATE="30", LAURELS_TOKEN_SECONDS="5")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_people_play_and_the_board_moves(server: LaurelsServer) -> None:
+    """Awards and refusals are counted, tokens renewed in the game, and who is not let in waits at the door."""
+    told = answer("demo", "--url", server.url, "--people", "32", "--seconds", "6.5", "--rate", "60", "--seed", "1")
+    assert told["healthy"] is True
+    assert told["failed"] == {}
+    assert (told["people"] + told["not_let_in"], told["people"] >= 30) == (32, True)
+    assert told["sent"] == told["awarded"] + told["replayed"] + sum(told["refused"].values())
+    assert told["awarded"] > 100
+    assert told["latency_ms"]["p50"] <= told["latency_ms"]["p99"]
+    board = server.get("/api/scoreboard")
+    assert sum(row["score"] for row in server.get("/api/scoreboard?limit=100")["rows"]) == told["points"]
+    assert told["top"] == board["rows"][:5]
+
+
+def test_a_table_is_printed_and_ctrl_c_ends_the_game_with_it(server: LaurelsServer) -> None:
+    """Long before its time, with exit code 0 and where to look."""
+    command = [*LAURELS, "demo", "--url", server.url, "--people", "5", "--seconds", "600", "--rate", "50"]
+    with subprocess.Popen(command, env=environment(), stdout=-1, stderr=-1, text=True) as playing:
+        until(lambda: server.get("/api/scoreboard")["rows"], "somebody scores")
+        playing.send_signal(signal.SIGINT)
+        said, complaints = playing.communicate(timeout=20)
+    assert (playing.returncode, complaints) == (0, "")
+    assert "Interrupted" in said
+    assert "awarded" in said
+    assert server.get("/api/scoreboard")["rows"][0]["username"] in said
+    assert f"The board is at {server.url}/" in said
+
+
+def test_what_listens_may_be_something_else() -> None:
+    """A port where no Laurels answers is one line too."""
+    done = laurels("demo", "--url", "ftp://127.0.0.1")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_names_are_good_and_nobody_has_two() -> None:
+    """Every name is one that the service takes, however many people play; suffixes keep it so."""
+    chance = random.Random(1)
+    people = invent(5_000, KINDS, chance)
+    names = [person.name for person in people]
+    assert len({parse_name(name).fold for name in names}) == len(names)
+    assert parse_name(other_name(other_name(names[0], chance), chance))
+
+
+def test_the_same_seed_gives_the_same_people() -> None:
+    """So that a demo can be shown twice."""
+    once, twice = (invent(40, KINDS, random.Random(7)) for _ in range(2))
+    assert [(p.name, p.pace, p.taste) for p in once] == [(p.name, p.pace, p.taste) for p in twice]
+    assert once[0].password != twice[0].password
+
+
+def test_form_comes_and_goes() -> None:
+    """The same person is likelier now and less likely then: that is what makes places change."""
+    chance = random.Random(3)
+    person = invent(1, KINDS, chance)[0]
+    assert len({person.weight(second, chance) for second in range(300)}) == 3
+
+
+class Moody:
+    """A server that loses a reply, is away once, and then awards."""
+
+    def __init__(self) -> None:
+        self.identifiers: list[str] = []
+
+    async def complete(self, request: web.Request) -> web.StreamResponse:
+        self.identifiers.append((await request.json())["action_identifier"])
+        if len(self.identifiers) == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        if len(self.identifiers) < 3:
+            return web.json_response({"code": "outcome_unknown"}, status=503, headers={"Retry-After": "0"})
+        return web.json_response({"score_earned": 10, "rank": 1, "replayed": True}, status=200)
+
+
+@pytest.fixture
+async def moody() -> AsyncIterator[tuple[str, Moody]]:
+    mood = Moody()
+    app = web.Application()
+    app.router.add_post("/api/actions/complete", mood.complete)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", mood
+    await runner.cleanup()
+
+
+async def test_an_unknown_outcome_is_settled_with_the_same_identifier(moody: tuple[str, Moody]) -> None:
+    """A lost reply and a 503 are asked about again, never replaced by a second action."""
+    url, mood = moody
+    person = Person("Ada Ember", 1.0, 0.0, {}, access_token="t")
+    async with aiohttp.ClientSession() as session, asyncio.timeout(10):
+        settled = await Client(session, url).complete(person, "lesson", "once")
+    assert (settled.status, settled.body["replayed"]) == (200, True)
+    assert mood.identifiers == ["once"] * 3
+    assert json.dumps(settled.body)
