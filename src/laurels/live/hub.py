@@ -172,8 +172,9 @@ class Hub:
             for task in [*chores, *(channel.task for channel in self._channels.values())]:
                 if task is not None:
                     task.cancel()
-            async for viewer in _in_slices(self._everybody()):
-                self.dismiss(viewer, protocol.GOING_AWAY)
+            async for some in _in_slices(self._everybody()):
+                for viewer in some:
+                    self.dismiss(viewer, protocol.GOING_AWAY)
 
     def close(self) -> None:
         """Refuse new sockets and send the others away (1001)."""
@@ -228,18 +229,19 @@ class Hub:
             await self._broadcast(self._everybody(), protocol.HEARTBEAT_FRAME)
 
     async def _broadcast(self, viewers: list[Viewer], frame: bytes) -> None:
-        async for viewer in _in_slices(viewers):
-            self._write(viewer, frame)
+        async for some in _in_slices(viewers):
+            telemetry.FRAMES.inc(sum([self._write(viewer, frame) for viewer in some]))
 
-    def _write(self, viewer: Viewer, frame: bytes) -> None:
+    def _write(self, viewer: Viewer, frame: bytes) -> bool:
+        """Whether the frame was written: not to who is leaving, nor to who has not read the last one."""
         transport = viewer.transport
         if viewer.closed_with is not None or transport.is_closing():
-            return
+            return False
         if viewer.behind_since is not None or transport.get_write_buffer_size():
             self._skip(viewer)
-            return
+            return False
         transport.write(frame)
-        telemetry.FRAMES.inc()
+        return True
 
     def _skip(self, viewer: Viewer) -> None:
         telemetry.FRAMES_CONFLATED.inc()
@@ -270,11 +272,10 @@ class Hub:
         return [viewer for channel in self._channels.values() for viewer in channel.viewers]
 
 
-async def _in_slices(viewers: list[Viewer]) -> AsyncIterator[Viewer]:
-    for position, viewer in enumerate(viewers, 1):
-        yield viewer
-        if position % SLICE == 0:
-            await asyncio.sleep(0)
+async def _in_slices(viewers: list[Viewer]) -> AsyncIterator[list[Viewer]]:
+    for start in range(0, len(viewers), SLICE):
+        yield viewers[start : start + SLICE]
+        await asyncio.sleep(0)
 
 
 def _too_many(detail: str) -> LaurelsError:

@@ -51,7 +51,9 @@ class Call:
 
     def already_has(self, etag: str) -> bool:
         """If-None-Match names what would be sent (RFC 9110: a list, compared weakly, or `*`)."""
-        lines = self.request.headers.getall("If-None-Match", [])
+        lines = self.request.headers.getall("If-None-Match", ())
+        if not lines:
+            return False
         names = [name.strip().removeprefix("W/") for line in lines for name in line.split(",")]
         return names == ["*"] or etag in names
 

@@ -70,11 +70,22 @@ def decode_body(body: bytes, kind: type) -> Any:
 
 def decode_params(query: Mapping[str, str], in_path: Mapping[str, str], kind: type) -> Any:
     """Path and query parameters, which arrive as text. Raises LaurelsError(INVALID_REQUEST)."""
+    if not query and not in_path:
+        return _defaults(kind)
     repeated = _first_repeated([*in_path, *(name for name, _ in query.items())])
     if repeated is not None:
         raise _bad("This parameter is given twice.", f"$.{repeated}")
     try:
         return msgspec.convert({**query, **in_path}, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+
+
+@cache
+def _defaults(kind: type) -> Any:
+    """The parameters of a request that gives none; the structs are frozen, so one serves all."""
+    try:
+        return msgspec.convert({}, kind)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
 

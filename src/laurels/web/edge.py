@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,6 +21,7 @@ from functools import lru_cache
 import msgspec
 import structlog
 from aiohttp import HttpVersion11, hdrs, web
+from prometheus_client import Counter
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
@@ -27,24 +29,15 @@ from .call import Answer, Call, Reply, Route, encode
 from .decode import decode_body, decode_params
 from .limits import Allowance, RateLimit
 from .problems import problem
+from .sending import ReadyResponse
 from .services import Services
 from .tokens import Principal
 
 log = structlog.get_logger(__name__)
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Server": "laurels",
-}
+_PROCESS = secrets.token_hex(4)
+_requests = itertools.count(1)
+"""Request ids are unique, not secret: a random start for the process, then a counter."""
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -81,6 +74,7 @@ async def _continue(request: web.Request) -> None:
 
 def _endpoint(route: Route, services: Services) -> Handle:
     seconds = telemetry.REQUEST_SECONDS.labels(route.name)
+    counters: dict[int, Counter] = {}
 
     async def handle(request: web.Request) -> web.StreamResponse:
         started = time.perf_counter()
@@ -101,7 +95,7 @@ def _endpoint(route: Route, services: Services) -> Handle:
             telemetry.REQUESTS.labels(route.name, 101).inc()
             return response
         seconds.observe(elapsed)
-        telemetry.REQUESTS.labels(route.name, response.status).inc()
+        _counter(counters, route, response.status).inc()
         if code is not None:
             telemetry.REFUSALS.labels(code.value).inc()
         if code is not None or services.options.access_log or elapsed > services.options.slow_seconds:
@@ -109,6 +103,14 @@ def _endpoint(route: Route, services: Services) -> Handle:
         return response
 
     return handle
+
+
+def _counter(counters: dict[int, Counter], route: Route, status: int) -> Counter:
+    """Looking a labelled metric up costs more than counting."""
+    found = counters.get(status)
+    if found is None:
+        found = counters[status] = telemetry.REQUESTS.labels(route.name, status)
+    return found
 
 
 async def _answer(route: Route, services: Services, request: web.Request, headers: dict[str, str]) -> Answer:
@@ -167,6 +169,8 @@ async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
         raise LaurelsError(Code.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json.")
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
+    if request.content.is_eof():  # all of it came with the head, as small bodies do
+        return _whole(request, limit)
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
@@ -177,6 +181,15 @@ async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
     except TimeoutError as error:
         raise LaurelsError(Code.BODY_TIMEOUT, f"The body took more than {seconds:.0f} seconds to arrive.") from error
     return bytes(body)
+
+
+def _whole(request: web.Request, limit: int) -> bytes:
+    if not request.body_exists:
+        return b""
+    body = request.content.read_nowait()
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
 
 
 def client_address(request: web.Request, trusted_proxies: int) -> str:
@@ -206,9 +219,7 @@ def response_to(answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
         return answer
     if isinstance(answer, msgspec.Struct):
         answer = Reply(encode(answer))
-    return web.Response(
-        body=answer.body, status=answer.status, headers={**SECURITY_HEADERS, **headers, **answer.headers}
-    )
+    return ReadyResponse(answer.status, {**headers, **answer.headers}, answer.body)
 
 
 def _as_refusal(failure: Exception, request: web.Request, route: Route, request_id: str) -> LaurelsError:
@@ -270,7 +281,7 @@ def _request_id(request: web.Request) -> str:
     given = request.headers.get("X-Request-ID", "")
     if 8 <= len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
         return given
-    return secrets.token_hex(8)
+    return f"{_PROCESS}{next(_requests):08x}"
 
 
 def _log_request(

@@ -29,7 +29,7 @@ class Allowance:
     def headers(self, policy: str) -> dict[str, str]:
         """RateLimit fields (IETF httpapi draft)."""
         return {
-            "RateLimit-Policy": f'"{policy}";q={self.limit};w={MINUTE:.0f}',
+            "RateLimit-Policy": f'"{policy}";q={self.limit};w=60',
             "RateLimit": f'"{policy}";r={self.remaining};t={math.ceil(self.reset)}',
         }
 

@@ -57,8 +57,7 @@ def build(routes: Iterable[Route]) -> dict[str, Any]:
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in shown)],
         "paths": paths,
         "x-problems": [
-            {"code": code.value, "status": status, "title": title}
-            for code, (status, title) in problems.STATUS.items()
+            {"code": code.value, "status": status, "title": title} for code, (status, title) in problems.STATUS.items()
         ],
         "components": {
             "schemas": {name: schemas[name] for name in sorted(schemas) if not name.endswith("Query")},

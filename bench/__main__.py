@@ -1,0 +1,116 @@
+"""`python -m bench`: ask the questions, print the table, write RESULTS.md when all were asked at full size."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import uvloop
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from . import machine, report
+from .measure import SMOKE, Row, Sizes, Tick
+from .questions import Scene, questions
+from .stage import Stage, staged
+
+app = App(name="python -m bench", help="What Laurels costs on this machine, each figure beside its floor.")
+out = Console(width=None if sys.stdout.isatty() else 180)
+err = Console(stderr=True)
+
+Flag = Parameter(negative=())
+
+
+@app.default
+def bench(
+    *,
+    only: Annotated[Sequence[str], Parameter(consume_multiple=True)] = (),
+    smoke: Annotated[bool, Flag] = False,
+    turns: int | None = None,
+    seconds: float | None = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Measure, and tell. Exit code 1 when a measurement is broken or a proof fails; never for a time.
+
+    Parameters
+    ----------
+    only
+        Questions to ask: completes, batches, scoreboard, fanout, ranks, members. Writes no RESULTS.md.
+    smoke
+        Tiny sizes: proves that the measurements work. Writes no RESULTS.md.
+    turns
+        How often figure and floor take turns.
+    seconds
+        How long one turn of load takes.
+    as_json
+        Print JSON for machines.
+    """
+    strangers = [name for name in only if name not in questions()]
+    if strangers:
+        err.print(f"There is no question {strangers[0]!r}. Questions: {', '.join(questions())}.")
+        return 2
+    sizes = SMOKE if smoke else Sizes()
+    sizes = replace(sizes, turns=turns or sizes.turns, seconds=seconds or sizes.seconds)
+    return _run(list(only or questions()), sizes, as_json=as_json, write=not smoke and not only)
+
+
+def _run(names: Sequence[str], sizes: Sizes, *, as_json: bool, write: bool) -> int:
+    where = machine.describe()
+    command = " ".join(["python -m bench", *sys.argv[1:]])
+    rows, broken = _ask(names, sizes)
+    _tell(rows, where, command, as_json=as_json)
+    if broken:
+        err.print(f"[bold red]Broken: {', '.join(broken)}.[/] Nothing was written.")
+        return 1
+    if write:
+        report.RESULTS.write_text(report.for_markdown(rows, where, command))
+    return 0
+
+
+def _ask(names: Sequence[str], sizes: Sizes) -> tuple[list[Row], list[str]]:
+    """The rows, and the questions that could not be answered. Those give no rows at all."""
+    _allow_many_sockets()
+    rows: list[Row] = []
+    broken: list[str] = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress, staged() as stage:
+        task = progress.add_task("", total=len(names))
+        for name in names:
+            try:
+                rows += _answer(name, stage, sizes, lambda text: progress.update(task, description=text))
+            except Exception:  # noqa: BLE001  one broken question must not hide the others
+                traceback.print_exc()
+                broken.append(name)
+            progress.advance(task)
+    return rows, broken
+
+
+def _answer(name: str, stage: Stage, sizes: Sizes, tick: Tick) -> list[Row]:
+    return uvloop.run(questions()[name](Scene(stage, sizes, tick)))
+
+
+def _tell(rows: Sequence[Row], where: dict[str, str], command: str, *, as_json: bool) -> None:
+    if as_json:
+        out.print_json(json.dumps(report.for_machines(rows, where, command)))
+        return
+    for name, value in where.items():
+        out.print(f"{name}: {value}", highlight=False)
+    out.print(report.for_terminal(rows))
+
+
+def _allow_many_sockets() -> None:
+    """Children inherit the limit; thousands of sockets need more than the usual 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    sys.exit(app(result_action="return_value"))

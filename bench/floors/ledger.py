@@ -1,0 +1,100 @@
+"""The ledger without the service: what `commit_batch` says to PostgreSQL, played back over bare asyncpg.
+
+A recording runs the product's own batches in transactions that are rolled back and keeps every statement
+with its arguments. Playing them back is then the same locking, loading, writing and committing of the same
+arrays over as many connections as the service has lanes: no HTTP, no rules, no index, nothing to build.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+from laurels.config import Settings
+from laurels.domain.actions import Submission
+from laurels.ledger import pool as ledger_pool
+from laurels.ledger.batch import commit_batch
+from laurels.ledger.catalogue import Catalogue
+from laurels.ledger.pool import Pool
+
+from ..stage import FIRST_PLAYER
+
+Statement = tuple[str, str, tuple[Any, ...]]
+"""(method of the connection, SQL, arguments)."""
+Tape = list[Statement]
+
+LANES = Settings().lanes
+
+
+class _Recorder:
+    """Stands where a connection does, and commits nothing."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.tape: Tape = []
+
+    def is_closed(self) -> bool:
+        return bool(self._connection.is_closed())
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(sql: str, *arguments: Any) -> Any:
+            self.tape.append((method, sql, arguments))
+            if sql == "COMMIT":
+                await self._connection.execute("ROLLBACK")
+                return sql
+            return await getattr(self._connection, method)(sql, *arguments)
+
+        return call
+
+
+class BareLedger:
+    """One database that is only ever written by playing back. `players` take turns, as with the generators."""
+
+    def __init__(self, pool: Pool, players: int) -> None:
+        self._pool = pool
+        self._catalogue = Catalogue(pool)
+        self._users = itertools.cycle(range(FIRST_PLAYER, FIRST_PLAYER + players))
+        self._numbers = itertools.count()
+
+    @classmethod
+    async def open(cls, url: str, players: int) -> BareLedger:
+        bare = cls(await ledger_pool.connect(url, size=max(LANES, 6)), players)
+        await bare._catalogue.refresh()
+        return bare
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def actions_per_second(self, *, batch: int, per_user: int, actions: int) -> float:
+        """Commit about so many actions, `batch` at a time, `per_user` for each user of a batch."""
+        count = max(LANES, actions // batch)
+        tapes = [await self._record(batch, per_user) for _ in range(count)]
+        connections = [await self._pool.acquire() for _ in range(LANES)]
+        try:
+            shared = iter(tapes)
+            started = time.perf_counter()
+            await asyncio.gather(*(_play(connection, shared) for connection in connections))
+            return count * batch / (time.perf_counter() - started)
+        finally:
+            for connection in connections:
+                await self._pool.release(connection)
+
+    async def _record(self, batch: int, per_user: int) -> Tape:
+        async with self._pool.acquire() as connection:
+            recorder = _Recorder(connection)
+            await commit_batch(recorder, self._catalogue, uuid4(), self._submissions(batch, per_user))
+        return recorder.tape
+
+    def _submissions(self, batch: int, per_user: int) -> Sequence[Submission]:
+        users = [next(self._users) for _ in range(-(-batch // per_user))]
+        return [Submission(users[n // per_user], "lesson", f"bare-{next(self._numbers)}") for n in range(batch)]
+
+
+async def _play(connection: Any, tapes: Any) -> None:
+    for tape in tapes:
+        for method, sql, arguments in tape:
+            await getattr(connection, method)(sql, *arguments)

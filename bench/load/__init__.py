@@ -1,0 +1,96 @@
+"""Who asks. The generator must never be what is measured, so its own ceiling is a row of the table.
+
+`wrk` where it is installed; else `raw`, a generator in Python in a process of its own, which costs about
+as much as the server it asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import msgspec
+
+SCRIPT = Path(__file__).with_name("wrk.lua")
+PATIENCE = 30.0
+"""Seconds that a generator may take beyond its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send. `actions` per request; 0 sends no body. `tokens_file` has one token a line, used in turn.
+
+    `prefix` begins every action identifier: another one for every run.
+    """
+
+    method: str
+    path: str
+    actions: int = 0
+    prefix: str = ""
+    tokens_file: str = ""
+    headers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What came of it. `errors` counts broken connections and statuses above 399; p50 and p99 in ms."""
+
+    requests: int
+    seconds: float
+    errors: int
+    p50: float
+    p99: float
+
+    @property
+    def per_second(self) -> float:
+        return self.requests / self.seconds
+
+
+class LoadFailed(Exception):
+    """The generator broke, or not every request was answered well."""
+
+
+def generator() -> str:
+    """Name of the generator that will be used."""
+    return "wrk" if shutil.which("wrk") else "the generator in Python"
+
+
+async def ask(url: str, plan: Plan, *, connections: int, seconds: float) -> Load:
+    """Load `url` for so long. Raises LoadFailed when a single request was not answered well."""
+    if shutil.which("wrk"):
+        command = _wrk(url, plan, connections, seconds)
+    else:
+        spec = json.dumps(asdict(plan))
+        command = [sys.executable, "-m", "bench.load.raw", url, str(connections), str(seconds), spec]
+    load = await _run(command, seconds + PATIENCE)
+    if load.errors or not load.requests:
+        raise LoadFailed(f"{load.errors} of {load.requests} requests to {plan.path} failed")
+    return load
+
+
+def _wrk(url: str, plan: Plan, connections: int, seconds: float) -> list[str]:
+    arguments = [plan.method, plan.path, str(plan.actions), plan.prefix, plan.tokens_file, "\n".join(plan.headers)]
+    limits = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s"]
+    return ["wrk", *limits, "-s", str(SCRIPT), url, "--", *arguments]
+
+
+async def _run(command: list[str], patience: float) -> Load:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(patience):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise LoadFailed("the load generator did not end") from None
+    text = output.decode(errors="replace")
+    for line in text.splitlines():
+        if line.startswith("RESULT "):
+            return msgspec.json.decode(line.removeprefix("RESULT "), type=Load)
+    raise LoadFailed(f"the load generator said: {text[-500:]}")

@@ -1,0 +1,153 @@
+"""Receivers that only count: raw sockets, the handshake by hand, one epoll loop, no decoding.
+
+    python -m bench.load.sockets HOST PORT PATH COUNT
+
+Prints {"open", "frame"} (sockets, bytes of the first frame) once all have had their first frame or the
+handshake is over and nothing comes, then for every line on standard input {"open", "bytes", "frames"} so far.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import select
+import socket
+import sys
+import time
+from dataclasses import dataclass
+
+QUIET = 1.0
+"""Seconds without a byte after which the receivers call themselves ready."""
+PONG = b"\x8a\x80\0\0\0\0"
+_PING = 0x89
+
+
+@dataclass(slots=True)
+class Receiver:
+    """One socket; `missing` bytes of the frame that is under way, `pending` the start of a header."""
+
+    socket: socket.socket
+    missing: int = 0
+    pending: bytes = b""
+
+
+class Counter:
+    """All receivers. Frames of the server are unmasked."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.frames = 0
+        self.first_frame = 0
+
+    def take(self, receiver: Receiver, data: bytes) -> None:
+        self.bytes += len(data)
+        if receiver.missing >= len(data):
+            receiver.missing -= len(data)
+            return
+        data = receiver.pending + data[receiver.missing :]
+        receiver.missing, receiver.pending = 0, b""
+        while data:
+            size = _frame_size(data)
+            if size is None:
+                receiver.pending = data
+                return
+            self._frame(receiver, data[0], size)
+            receiver.missing = max(0, size - len(data))
+            data = data[size:]
+
+    def _frame(self, receiver: Receiver, first_byte: int, size: int) -> None:
+        if first_byte == _PING:
+            receiver.socket.send(PONG)
+            return
+        self.frames += 1
+        self.first_frame = self.first_frame or size
+
+
+def _frame_size(data: bytes) -> int | None:
+    """Header and payload; None when the header is not whole."""
+    if len(data) < 2:
+        return None
+    length = data[1] & 0x7F
+    if length < 126:
+        return 2 + length
+    width = 2 if length == 126 else 8
+    return 2 + width + int.from_bytes(data[2 : 2 + width], "big") if len(data) >= 2 + width else None
+
+
+def _connect(host: str, port: int, path: str) -> tuple[socket.socket, bytes]:
+    """A socket behind its handshake, and what came after that."""
+    opened = socket.create_connection((host, port), timeout=10)
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}:{port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: bGF1cmVscyBiZW5jaCBrZQ==",
+    ]
+    opened.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    received = b""
+    while b"\r\n\r\n" not in received:
+        part = opened.recv(65_536)
+        if not part:
+            raise ConnectionError(f"no handshake: {received[:200]!r}")
+        received += part
+    head, _, rest = received.partition(b"\r\n\r\n")
+    if b" 101 " not in head.split(b"\r\n", 1)[0]:
+        raise ConnectionError(f"no handshake: {head[:200]!r}")
+    opened.setblocking(False)
+    return opened, rest
+
+
+def main(host: str, port: int, path: str, count: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    poll, counter, receivers = select.epoll(), Counter(), {}
+    for _ in range(count):
+        opened, rest = _connect(host, port, path)
+        receivers[opened.fileno()] = receiver = Receiver(opened)
+        poll.register(opened.fileno(), select.EPOLLIN)
+        counter.take(receiver, rest)
+    _until_quiet(poll, counter, receivers)
+    print(json.dumps({"open": len(receivers), "frame": counter.first_frame}), flush=True)
+    poll.register(sys.stdin.fileno(), select.EPOLLIN)
+    while _read(poll, counter, receivers, None):
+        sys.stdin.readline()
+        print(json.dumps({"open": len(receivers), "bytes": counter.bytes, "frames": counter.frames}), flush=True)
+
+
+def _until_quiet(poll: select.epoll, counter: Counter, receivers: dict[int, Receiver]) -> None:
+    seen, since = -1, time.monotonic()
+    while time.monotonic() - since < QUIET:
+        _read(poll, counter, receivers, QUIET / 4)
+        if counter.bytes != seen:
+            seen, since = counter.bytes, time.monotonic()
+
+
+def _read(poll: select.epoll, counter: Counter, receivers: dict[int, Receiver], timeout: float | None) -> bool:
+    """Read what is there until somebody asks (True), or for `timeout` seconds."""
+    while True:
+        events = poll.poll(timeout)
+        asked = False
+        for number, _ in events:
+            receiver = receivers.get(number)
+            if receiver is None:
+                asked = True
+            elif data := _receive(receiver.socket):
+                counter.take(receiver, data)
+            else:
+                poll.unregister(number)
+                del receivers[number]
+        if asked or timeout is not None:
+            return True
+
+
+def _receive(opened: socket.socket) -> bytes:
+    try:
+        return opened.recv(65_536)
+    except ConnectionError:
+        return b""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

@@ -1,0 +1,36 @@
+"""One module per question. Each has `measure(scene)`, which answers with the rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from ..measure import Row, Sizes, Tick
+from ..stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a question is given."""
+
+    stage: Stage
+    sizes: Sizes
+    tick: Tick
+
+
+Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
+
+
+def questions() -> dict[str, Question]:
+    """Name -> how to answer it, in the order of the table."""
+    from . import batches, completes, fanout, members, ranks, scoreboard
+
+    return {
+        "completes": completes.measure,
+        "batches": batches.measure,
+        "scoreboard": scoreboard.measure,
+        "fanout": fanout.measure,
+        "ranks": ranks.measure,
+        "members": members.measure,
+    }

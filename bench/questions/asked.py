@@ -1,0 +1,60 @@
+"""Requests without a proof of their own: servers under load, and what else the questions share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+
+from ..floors import process
+from ..load import Load, Plan, ask
+from ..measure import Sizes
+from ..stage import Node
+from . import Scene
+
+
+class Asked:
+    """A server under load, turn by turn."""
+
+    def __init__(self, url: str, plan: Plan, sizes: Sizes) -> None:
+        self.loads: list[Load] = []
+        self._url = url
+        self._plan = plan
+        self._sizes = sizes
+
+    async def warm_up(self) -> None:
+        if self._sizes.warm_up:
+            await ask(self._url, self._plan, connections=self._sizes.connections, seconds=self._sizes.warm_up)
+
+    async def per_second(self, _turn: int) -> float:
+        """Requests answered a second."""
+        sizes = self._sizes
+        load = await ask(self._url, self._plan, connections=sizes.connections, seconds=sizes.seconds)
+        self.loads.append(load)
+        return load.per_second
+
+
+@contextlib.asynccontextmanager
+async def answering(scene: Scene, kind: str, status: int, body: bytes) -> AsyncIterator[str]:
+    """Address of a floors.http server that answers so."""
+    file = scene.stage.folder / f"reply-{kind}-{status}-{len(body)}"
+    file.write_bytes(body)
+    async with process("bench.floors.http", kind, str(status), str(file)) as (url, _):
+        yield url
+
+
+def tokens_file(scene: Scene, node: Node) -> str:
+    file: Path = scene.stage.folder / "tokens"
+    file.write_text("\n".join(node.tokens) + "\n")
+    return str(file)
+
+
+async def sample_reply(node: Node, path: str, body: object, *, token: str = "") -> bytes:
+    """What the service answers, for a floor of the same size."""
+    headers = {"Authorization": f"Bearer {token or node.tokens[0]}"}
+    async with aiohttp.ClientSession() as session, session.post(node.url + path, json=body, headers=headers) as reply:
+        if reply.status != 201:
+            raise RuntimeError(f"{path} answered {reply.status}: {await reply.text()}")
+        return await reply.read()

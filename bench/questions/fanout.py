@@ -1,0 +1,189 @@
+"""(d) What does one live frame to one socket cost the server's CPU?
+
+The leader completes ten actions a second; each changes the board, so each is a frame to every socket. What
+such an action costs without an audience is measured first and deducted; making the frame counts against us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import psutil  # type: ignore[import-untyped]
+
+from ..floors import fanout, process
+from ..measure import Aim, Row, Sizes, Spread, against, alternate
+from ..stage import Node
+from . import Scene
+
+PLAYERS = 20
+FRAMES_PER_SECOND = 10
+SETTLE = 1.0
+"""Seconds for the last frames to arrive before they are counted."""
+READY_SECONDS = 60.0
+
+Cause = Callable[[], Awaitable[None]]
+
+
+class Receivers:
+    """The process that holds the sockets' other ends."""
+
+    def __init__(self, running: asyncio.subprocess.Process) -> None:
+        self._running = running
+
+    async def ready(self) -> dict[str, int]:
+        async with asyncio.timeout(READY_SECONDS):
+            return await self._line()
+
+    async def so_far(self) -> dict[str, int]:
+        assert self._running.stdin is not None
+        self._running.stdin.write(b"\n")
+        return await self._line()
+
+    async def _line(self) -> dict[str, int]:
+        assert self._running.stdout is not None
+        line = await self._running.stdout.readline()
+        if not line:
+            raise RuntimeError("the receivers died: too few file descriptors, or refused handshakes")
+        return dict(json.loads(line))
+
+
+@dataclass(slots=True)
+class Broadcast:
+    """One server, its receivers, and what makes it send a frame. `cause_cost`: seconds of CPU for that alone."""
+
+    process: psutil.Process
+    receivers: Receivers
+    cause: Cause
+    sizes: Sizes
+    cause_cost: float = 0.0
+
+    async def cpu_per_message(self, _turn: int) -> float:
+        """µs of the server's CPU time, user and system, over the frames that arrived."""
+        before, used = await self.receivers.so_far(), _cpu(self.process)
+        causes = await _cause(self.cause, self.sizes.seconds)
+        await asyncio.sleep(SETTLE)
+        used, after = _cpu(self.process) - used, await self.receivers.so_far()
+        frames = after["frames"] - before["frames"]
+        if after["open"] != self.sizes.sockets or frames < self.sizes.sockets:
+            raise RuntimeError(f"{after['open']} of {self.sizes.sockets} sockets are open, {frames} frames arrived")
+        return (used - causes * self.cause_cost) / frames * 1e6
+
+
+async def measure(scene: Scene) -> list[Row]:
+    sizes = scene.sizes
+    limits = {"LAURELS_SOCKETS_PER_ADDRESS": "100000", "LAURELS_FRAMES_PER_SECOND": "20"}
+    async with contextlib.AsyncExitStack() as stack:
+        node = await stack.enter_async_context(scene.stage.node(players=PLAYERS, **limits))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        await _fill(session, node)
+        server, lead = psutil.Process(node.pid), _leader(session, node)
+        scene.tick("fan-out: the actions alone")
+        cost = await _cost_alone(server, lead, sizes.seconds)
+        scene.tick(f"fan-out: {sizes.sockets:,} sockets")
+        place = urlsplit(node.url)
+        watching = await stack.enter_async_context(_receivers(place.hostname, place.port, "/api/live", sizes.sockets))
+        frame = (await watching.ready())["frame"]
+        served = Broadcast(server, watching, lead, sizes, cost)
+        floor = await stack.enter_async_context(_floor(sizes, frame))
+        if sizes.warm_up:
+            await served.cpu_per_message(-1)
+            await floor.cpu_per_message(-1)
+        sides = [("fan-out", served.cpu_per_message), ("fan-out: raw writes", floor.cpu_per_message)]
+        figures = await alternate(sizes.turns, sides, scene.tick)
+    return _rows(sizes.sockets, frame, figures)
+
+
+async def _cost_alone(server: psutil.Process, cause: Cause, seconds: float) -> float:
+    """Seconds of CPU for one action that nobody watches."""
+    await _cause(cause, min(1.0, seconds))
+    used = _cpu(server)
+    causes = await _cause(cause, seconds)
+    return (_cpu(server) - used) / causes
+
+
+async def _cause(cause: Cause, seconds: float) -> int:
+    """Cause FRAMES_PER_SECOND for so long; how many in all."""
+    loop = asyncio.get_running_loop()
+    ends, count = loop.time() + seconds, 0
+    while loop.time() < ends:
+        due = loop.time() + 1 / FRAMES_PER_SECOND
+        await cause()
+        count += 1
+        await asyncio.sleep(max(0.0, due - loop.time()))
+    return count
+
+
+def _rows(sockets: int, frame: int, figures: list[list[float]]) -> list[Row]:
+    question = f"Server CPU per live frame of {frame} bytes, {sockets:,} sockets"
+    per_core = Row("… so many frames a second a core", "/s", Spread.of([1e6 / cost for cost in figures[0]]))
+    name = "uvloop transports, one loop of writes"
+    return [against(question, "µs", figures[0], name, figures[1], aim=Aim("ratio", "≤", 1.2)), per_core]
+
+
+@contextlib.asynccontextmanager
+async def _floor(sizes: Sizes, frame: int) -> AsyncIterator[Broadcast]:
+    async with process("bench.floors.fanout", str(frame)) as (port, pid):
+        _, control = await asyncio.open_connection(fanout.HOST, int(port))
+
+        async def tick() -> None:
+            control.write(b"TICK\n")
+            await control.drain()
+
+        async with _receivers(fanout.HOST, int(port), "/", sizes.sockets) as receivers:
+            await receivers.ready()
+            yield Broadcast(psutil.Process(pid), receivers, tick, sizes)
+        control.close()
+
+
+@contextlib.asynccontextmanager
+async def _receivers(host: str | None, port: int | None, path: str, count: int) -> AsyncIterator[Receivers]:
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.load.sockets", str(host), str(port), path, str(count)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Receivers(running)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            running.kill()
+        await running.wait()
+
+
+def _leader(session: aiohttp.ClientSession, node: Node) -> Cause:
+    numbers = itertools.count()
+    headers = {"Authorization": f"Bearer {node.tokens[0]}"}
+
+    async def lead() -> None:
+        body = {"action_type": "lesson", "action_identifier": f"d-{next(numbers)}"}
+        async with session.post(f"{node.url}/api/actions/complete", json=body, headers=headers) as reply:
+            reply.raise_for_status()
+
+    return lead
+
+
+async def _fill(session: aiohttp.ClientSession, node: Node) -> None:
+    """A full board, so that a frame has the size it has in earnest."""
+    for token in node.tokens:
+        body = {"action_type": "lesson", "action_identifier": "fill"}
+        headers = {"Authorization": f"Bearer {token}"}
+        async with session.post(f"{node.url}/api/actions/complete", json=body, headers=headers) as reply:
+            reply.raise_for_status()
+
+
+def _cpu(server: psutil.Process) -> float:
+    """Seconds of CPU time. Linux counts nanoseconds per thread; elsewhere a clock tick is the finest there is."""
+    tasks = Path(f"/proc/{server.pid}/task")
+    if (tasks / str(server.pid) / "schedstat").exists():
+        return sum(int(task.read_text().split()[0]) for task in tasks.glob("*/schedstat")) / 1e9
+    times = server.cpu_times()
+    return float(times.user + times.system)

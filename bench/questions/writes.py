@@ -1,0 +1,90 @@
+"""What (a) single completes and (b) batches share: a loaded service, its proof, and the bare ledger beside it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import aiohttp
+
+from ..floors.ledger import BareLedger
+from ..load import Load, Plan, ask
+from ..measure import Sizes
+from ..proof import Claim, prove
+from ..stage import Node
+from . import Scene
+
+BARE_ACTIONS = 12_000
+"""Actions in one turn of the bare ledger: enough for a second or two."""
+SMOKE_ACTIONS = 600
+
+
+class LoadedService:
+    """The service under load. Every turn is proved before its figure counts."""
+
+    def __init__(self, node: Node, plan: Plan, sizes: Sizes, *, connections: int) -> None:
+        self.loads: list[Load] = []
+        self.batch_sizes: list[float] = []
+        self._node = node
+        self._plan = plan
+        self._sizes = sizes
+        self._connections = connections
+
+    async def warm_up(self) -> None:
+        if self._sizes.warm_up:
+            await self._ask(replace(self._plan, prefix=f"{self._plan.prefix}-w-"), self._sizes.warm_up)
+
+    async def actions_per_second(self, turn: int) -> float:
+        """One turn, proved."""
+        plan = replace(self._plan, prefix=f"{self._plan.prefix}-{turn}-")
+        before = await _batches(self._node.url)
+        load = await self._ask(plan, self._sizes.seconds)
+        after = await _batches(self._node.url)
+        claim = Claim(plan.prefix, load.requests * plan.actions, self._connections * plan.actions)
+        await prove(self._node, claim)
+        self.loads.append(load)
+        self.batch_sizes.append((after[0] - before[0]) / (after[1] - before[1]))
+        return load.per_second * plan.actions
+
+    @property
+    def last_batch(self) -> int:
+        """Actions per commit in the last turn, as /metrics tells it."""
+        return max(1, round(self.batch_sizes[-1]))
+
+    async def _ask(self, plan: Plan, seconds: float) -> Load:
+        return await ask(self._node.url, plan, connections=self._connections, seconds=seconds)
+
+
+class PlayedLedger:
+    """The bare ledger, asked to commit batches of the size that the service just had."""
+
+    def __init__(self, bare: BareLedger, service: LoadedService, sizes: Sizes, *, per_user: int) -> None:
+        self._bare = bare
+        self._service = service
+        self._per_user = per_user
+        self._actions = SMOKE_ACTIONS if sizes.smoke else BARE_ACTIONS
+
+    async def actions_per_second(self, _turn: int) -> float:
+        return await self._bare.actions_per_second(
+            batch=self._service.last_batch, per_user=self._per_user, actions=self._actions
+        )
+
+
+@contextlib.asynccontextmanager
+async def bare_ledger(scene: Scene, *, batch: int) -> AsyncIterator[BareLedger]:
+    """A warm one: every player has a standing, as on the service's side after its warm-up."""
+    players = scene.sizes.players
+    bare = await BareLedger.open(await scene.stage.database(players=players), players)
+    try:
+        await bare.actions_per_second(batch=batch, per_user=1, actions=players)
+        yield bare
+    finally:
+        await bare.close()
+
+
+async def _batches(url: str) -> tuple[float, float]:
+    """(actions, commits) so far."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as reply:
+        lines = dict(line.rsplit(" ", 1) for line in (await reply.text()).splitlines() if not line.startswith("#"))
+    return float(lines["laurels_batch_actions_sum"]), float(lines["laurels_batch_actions_count"])

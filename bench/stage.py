@@ -1,0 +1,150 @@
+"""Where the questions are played: PostgreSQL in a temporary folder, databases, users, real server processes.
+
+Everything is made new for a run and removed behind it. fsync stays on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+from tests.support.server import LaurelsServer
+
+from laurels.ledger import bootstrap, migrations
+from laurels.ledger import pool as ledger_pool
+from laurels.ledger.accounts import Account, Accounts
+from laurels.ledger.embedded import EmbeddedPostgres
+from laurels.ledger.pool import Pool
+from laurels.web.tokens import Tokens, new_signing_key
+
+TEMPLATE = "laurels_bench"
+TOKEN_SECONDS = 86_400
+FIRST_PLAYER = 1_000
+"""Players' ids start here, so that they never meet the first admin's."""
+
+_USERS = """
+INSERT INTO users (id, username, username_fold, username_skeleton)
+SELECT i, 'p-' || i, 'p-' || i, 'p-' || i FROM generate_series($1::bigint, $2::bigint) i"""
+_STANDINGS = """
+INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version)
+SELECT w.id, i, s.score, ~s.score, now() - i * interval '1 millisecond', 1
+FROM generate_series($1::bigint, $2::bigint) i
+CROSS JOIN LATERAL (SELECT i * 7919 % 100000 AS score) s
+JOIN boards b ON b.is_default JOIN windows w ON w.board_id = b.id"""
+_WITHOUT_TRIGGERS = "SET session_replication_role = replica"
+"""Foreign keys are not checked for rows made by one statement: a million checks would be most of the set-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A server process with its database. `tokens` belong to distinct players, in id order from FIRST_PLAYER."""
+
+    url: str
+    database_url: str
+    pid: int
+    tokens: list[str]
+
+
+class Stage:
+    """One PostgreSQL for a whole run. `folder` is for whatever the questions write."""
+
+    def __init__(self, folder: Path, postgres_url: str) -> None:
+        self.folder = folder
+        self._url = postgres_url
+        self._numbers = itertools.count(1)
+
+    async def database(self, *, players: int = 0, standings: int = 0) -> str:
+        """Address of a new database with so many players, the first `standings` of them on the default board."""
+        name = f"bench_{next(self._numbers)}"
+        await _execute(self._url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        url = _named(self._url, name)
+        if players:
+            await _populate(url, players, standings)
+        return url
+
+    @contextlib.asynccontextmanager
+    async def node(self, *, players: int, **environment: str) -> AsyncIterator[Node]:
+        """`laurels serve` on a new database."""
+        database_url = await self.database(players=players)
+        server = LaurelsServer(
+            database_url,
+            self.folder / "server.log",
+            LAURELS_VERIFY_SECONDS="0",
+            LAURELS_LOG_LEVEL="warning",
+            **environment,
+        )
+        await asyncio.to_thread(server.start)
+        assert server.process is not None
+        try:
+            yield Node(server.url, database_url, server.process.pid, await _tokens(database_url, players))
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+@contextlib.contextmanager
+def staged() -> Iterator[Stage]:
+    """A stage that is struck at the end. The folder must be open to the user that PostgreSQL runs as."""
+    folder = Path(tempfile.mkdtemp(prefix="laurels-bench-"))
+    folder.chmod(0o755)
+    postgres = EmbeddedPostgres(folder / "data")
+    try:
+        url = postgres.start(own=True)
+        asyncio.run(_make_template(url))
+        yield Stage(folder, url)
+    finally:
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _make_template(url: str) -> None:
+    await _execute(url, f"CREATE DATABASE {TEMPLATE}")
+    pool = await ledger_pool.connect(_named(url, TEMPLATE), size=6)
+    await migrations.migrate(pool)
+    await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+    await pool.close()
+
+
+async def _populate(url: str, players: int, standings: int) -> None:
+    pool: Pool = await ledger_pool.connect(url, size=2, statement_timeout=600)
+    last = FIRST_PLAYER + players - 1
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(_WITHOUT_TRIGGERS.replace("SET", "SET LOCAL"))
+        await connection.execute(_USERS, FIRST_PLAYER, last)
+        if standings:
+            await connection.execute(_WINDOW)
+            await connection.execute(_STANDINGS, FIRST_PLAYER, FIRST_PLAYER + standings - 1)
+    await pool.execute("VACUUM ANALYZE users, standings")
+    await pool.close()
+
+
+_WINDOW = """
+INSERT INTO windows (board_id, starts_at, ends_at) SELECT id, NULL, NULL FROM boards WHERE is_default
+ON CONFLICT DO NOTHING"""
+
+
+async def _tokens(url: str, players: int) -> list[str]:
+    """A token for every player, signed with the ledger's key: registering them would hash a password each."""
+    pool = await ledger_pool.connect(url, size=2)
+    tokens = Tokens(TOKEN_SECONDS)
+    tokens.use(await Accounts(pool, uuid4()).signing_keys())
+    await pool.close()
+    ids = range(FIRST_PLAYER, FIRST_PLAYER + players)
+    return [tokens.issue(Account(number, f"p-{number}", "player", "active")) for number in ids]
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+def _named(url: str, name: str) -> str:
+    return url.replace("/postgres?", f"/{name}?")
