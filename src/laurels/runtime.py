@@ -216,7 +216,7 @@ async def _drain(
 
 async def _listen(services: Services, listener: socket.socket) -> web.AppRunner:
     runner = Runner(
-        application(ROUTES, services),
+        *application(ROUTES, services),
         access_log=None,
         handle_signals=False,
         shutdown_timeout=DRAIN_SECONDS,

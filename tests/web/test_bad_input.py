@@ -385,7 +385,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(attacker: 
     """408 when a body takes longer than it may."""
     services = attacker.node.services
     hasty = replace(services, options=replace(services.options, body_seconds=0.2))
-    runner = Runner(application(ROUTES, hasty), access_log=None)
+    runner = Runner(*application(ROUTES, hasty), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]

@@ -46,7 +46,7 @@ def route(handler: Any) -> Route:
 @contextlib.asynccontextmanager
 async def serving(services: Services, routes: tuple[Route, ...]) -> AsyncIterator[str]:
     """The address of a second edge over a node's services."""
-    runner = Runner(application(routes, services), access_log=None)
+    runner = Runner(*application(routes, services), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]

@@ -36,13 +36,14 @@ class Catalogue:
         self._pool = pool
         self.types: dict[str, ActionType] = {}
         self.boards: dict[str, Board] = {}
+        self._default: Board
         self._open: dict[int, Window] = {}
         self.generation = 0
         """Grows whenever types or boards were read anew."""
 
     @property
     def default_board(self) -> Board:
-        return default_board(self.boards.values())
+        return self._default
 
     def board(self, slug: str) -> Board:
         """Raises LaurelsError(BOARD_UNKNOWN)."""
@@ -59,6 +60,7 @@ class Catalogue:
             boards = await connection.fetch(_BOARDS)
         self.types = {row["name"]: _action_type(row) for row in types}
         self.boards = {row["slug"]: _board(row) for row in boards}
+        self._default = default_board(self.boards.values())
         self._open = {}
         self.generation += 1
         await self.windows_at(datetime.now(UTC))
@@ -84,6 +86,9 @@ class Catalogue:
 
     async def window(self, board: Board, instant: datetime | None = None) -> Window:
         """The window of one board, now by default."""
+        known = self._open.get(board.id)
+        if known is not None and known.board is board and known.span.covers(instant or datetime.now(UTC)):
+            return known
         windows = await self.windows_at(instant or datetime.now(UTC))
         return next(window for window in windows if window.board.id == board.id)
 

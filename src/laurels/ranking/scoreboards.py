@@ -91,7 +91,6 @@ class Scoreboards:
         version = self._version(window)
         ready = self._ready.get((slug, size))
         if ready is not None and ready.version == version:
-            self._ready.move_to_end((slug, size))
             return ready
         ranking = await self._index.top(window, size)
         scoreboard = await self._scoreboard(window, ranking)
@@ -118,7 +117,7 @@ class Scoreboards:
 
     def _keep(self, slug: str, size: int, ready: ReadyBoard) -> None:
         self._ready[slug, size] = ready
-        self._ready.move_to_end((slug, size))
+        self._ready.move_to_end((slug, size))  # the longest unchanged are forgotten first
         while len(self._ready) > READY_LIMIT:
             self._ready.popitem(last=False)
 

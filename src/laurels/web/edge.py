@@ -40,22 +40,31 @@ _requests = itertools.count(1)
 """Request ids are unique, not secret: a random start for the process, then a counter."""
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Shortcuts = dict[tuple[str, str], Handle]
+"""(method, path) -> endpoint."""
+NOTHING_IN_PATH: dict[str, str] = {}
 
 
-def application(routes: Iterable[Route], services: Services) -> web.Application:
-    """All routes, then a catch-all so that 404 and 405 are problems like any other."""
+def application(routes: Iterable[Route], services: Services) -> tuple[web.Application, Shortcuts]:
+    """All routes, then a catch-all so that 404 and 405 are problems like any other.
+
+    The shortcuts lead to the routes whose path is plain text, past aiohttp's resolver.
+    """
     app = web.Application()
+    shortcuts: Shortcuts = {}
     allowed: dict[str, list[str]] = {}
     for route in routes:
         endpoint = _endpoint(route, services)
         for method in _methods(route):
+            if "{" not in route.path:
+                shortcuts[method, route.path] = endpoint
             app.router.add_route(method, route.path, endpoint, expect_handler=_continue)
             allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
         refusal = _refusing(_method_not_allowed(methods))
         app.router.add_route(hdrs.METH_ANY, path, refusal, expect_handler=_continue)
     app.router.add_route(hdrs.METH_ANY, "/{rest:.*}", _refusing(_not_found), expect_handler=_continue)
-    return app
+    return app, shortcuts
 
 
 def _methods(route: Route) -> list[str]:
@@ -114,6 +123,7 @@ def _counter(counters: dict[int, Counter], route: Route, status: int) -> Counter
 
 
 async def _answer(route: Route, services: Services, request: web.Request, headers: dict[str, str]) -> Answer:
+    in_path = request.match_info if "{" in route.path else NOTHING_IN_PATH
     address = client_address(request, services.options.trusted_proxies)
     if route.limit != "none":
         _spend(services.limits.address, address, 1, headers, tell=route.limit == "address")
@@ -122,7 +132,7 @@ async def _answer(route: Route, services: Services, request: web.Request, header
     principal = _authenticate(services, request) if route.access != "public" else None
     call = Call(services, request, principal, address)
     if route.params is not None:
-        call.params = decode_params(request.query, request.match_info, route.params)
+        call.params = decode_params(request.query, in_path, route.params)
     if route.body is not None:
         body = await _read(request, route.body_limit, services.options.body_seconds)
         call.body = decode_body(body, route.body)
@@ -214,12 +224,13 @@ def _subscriber(address: str) -> str:
 
 
 def response_to(answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
-    """What is sent: every reply carries the security headers, and `headers`."""
+    """What is sent: every reply carries the security headers, and `headers` (taken over)."""
     if isinstance(answer, web.StreamResponse):
         return answer
     if isinstance(answer, msgspec.Struct):
         answer = Reply(encode(answer))
-    return ReadyResponse(answer.status, {**headers, **answer.headers}, answer.body)
+    headers.update(answer.headers)
+    return ReadyResponse(answer.status, headers, answer.body)
 
 
 def _as_refusal(failure: Exception, request: web.Request, route: Route, request_id: str) -> LaurelsError:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 MINUTE = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(msgspec.Struct, frozen=True, gc=False):
     """The state of a key after a request. `reset` and `retry_after` are in seconds."""
 
     limit: int

@@ -27,8 +27,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Server": "laurels",
 }
-CACHING = {"Cache-Control": "no-store"}
-"""What a reply says of caching unless it says it itself."""
 
 _CONSTANT = "".join(f"{name}: {value}\r\n" for name, value in SECURITY_HEADERS.items())
 _HEADS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n{_CONSTANT}" for status in HTTPStatus}
@@ -36,11 +34,14 @@ _BODILESS = (204, 304)
 
 
 class ReadyResponse(web.StreamResponse):
-    """A whole reply. `headers` beside SECURITY_HEADERS; Content-Length, Date and Connection are added."""
+    """A whole reply. `headers` (taken over) beside SECURITY_HEADERS; what HTTP itself asks for is added, and
+    `Cache-Control: no-store` unless they say otherwise.
+    """
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         super().__init__(status=status)
-        self._lines = headers if "Cache-Control" in headers else {**CACHING, **headers}
+        headers.setdefault("Cache-Control", "no-store")
+        self._lines = headers
         self._content = body
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:

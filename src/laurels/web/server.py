@@ -10,11 +10,11 @@ import secrets
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from ..domain.errors import Code, LaurelsError
-from .edge import refusal_reply, response_to
+from .edge import Shortcuts, refusal_reply, response_to
 
 log = structlog.get_logger(__name__)
 
@@ -25,13 +25,28 @@ LINGER_SECONDS = 2.0
 class Runner(web.AppRunner):
     """An AppRunner whose connections speak problem+json to the end."""
 
-    def __init__(self, app: web.Application, **options: Any) -> None:
+    def __init__(self, app: web.Application, shortcuts: Shortcuts, **options: Any) -> None:
         super().__init__(app, lingering_time=LINGER_SECONDS, **options)
+        self._shortcuts = shortcuts
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         options = made._kwargs  # noqa: SLF001  what the runner was given: it has no other name
-        return _Server(made.request_handler, request_factory=made.request_factory, **options)
+        handler = _shortened(made.request_handler, self._shortcuts)
+        return _Server(handler, request_factory=made.request_factory, **options)
+
+
+def _shortened(resolve: Any, shortcuts: Shortcuts) -> Any:
+    """Most requests name a plain path: one look-up instead of aiohttp's resolver, some 4 µs less."""
+
+    async def handle(request: Any) -> web.StreamResponse:
+        endpoint = shortcuts.get((request.method, request.rel_url.raw_path))
+        if endpoint is None or hdrs.EXPECT in request.headers:
+            response: web.StreamResponse = await resolve(request)
+            return response
+        return await endpoint(request)
+
+    return handle
 
 
 class _Server(web.Server):
