@@ -20,7 +20,7 @@ from ..domain.judgement import Accepted, Judgement, Outcome, judge
 from ..domain.rules import Progress
 from ..domain.standings import Standing, micros, sort_score
 from .catalogue import Catalogue
-from .pool import Connection, is_closed
+from .pool import BROKEN, Connection, is_closed
 from .sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
 
 _ACKNOWLEDGE_REPLAY = "SELECT pg_logical_emit_message(true, 'laurels.replay', '')"
@@ -215,12 +215,10 @@ async def _roll_back(connection: Connection) -> None:
 async def _commit(connection: Connection) -> None:
     try:
         status = await connection.execute("COMMIT")
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+    except (asyncpg.IntegrityConstraintViolationError, asyncpg.TransactionRollbackError):
+        raise  # the only answers to COMMIT that say for certain that nothing was written
+    except (*BROKEN, asyncpg.PostgresError) as error:
         raise CommitUnknown(str(error)) from error
-    except asyncpg.PostgresError as error:
-        if is_closed(connection):
-            raise CommitUnknown(str(error)) from error
-        raise
     if status != "COMMIT":
         raise CommitUnknown(f"COMMIT answered {status}")
 

@@ -24,10 +24,15 @@ MINIMUM_VERSION = 15
 CONNECT_TIMEOUT = 5.0
 ACQUIRE_TIMEOUT = 2.0
 
-UNAVAILABLE = (
+BROKEN = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection cut in the middle of an exchange confuses asyncpg's state machine
+)
+"""The connection failed, not the statement: what was under way may have happened."""
+UNAVAILABLE = (
+    *BROKEN,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -88,6 +93,12 @@ async def release(pool: Pool, connection: Connection) -> None:
     """Give a connection back. One that died meanwhile can't be reset: the pool has dropped it."""
     with contextlib.suppress(*UNAVAILABLE):
         await pool.release(connection)
+
+
+def drop(connection: Connection) -> None:
+    """Close a connection at once, without a word to the server; the pool makes a new one."""
+    with contextlib.suppress(*BROKEN):
+        connection.terminate()
 
 
 def is_closed(connection: Connection) -> bool:

@@ -29,7 +29,7 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
 from .batch import CommittedBatch, CommitUnknown, WindowMoved, commit_batch
 from .catalogue import Catalogue
-from .pool import UNAVAILABLE, Connection, Pool, is_closed, release, unavailable
+from .pool import BROKEN, UNAVAILABLE, Connection, Pool, drop, is_closed, release, unavailable
 from .receipts import Receipts
 
 log = structlog.get_logger(__name__)
@@ -207,9 +207,12 @@ class Writer:
         try:
             batch = await self._within_deadline(connection, submissions)
             results = await self._answers(batch)
-        except CommitUnknown:
+        except CommitUnknown as error:
+            drop(connection)
+            log.warning("outcome of a batch unknown", reason=str(error), actions=len(submissions))
             results = [_unknown()] * len(submissions)
         except UNAVAILABLE as error:
+            drop(connection)
             log.warning("batch not written", reason=str(error) or repr(error), actions=len(submissions))
             results = [unavailable()] * len(submissions)
         except (*_RETRYABLE, WindowMoved) as error:
@@ -228,11 +231,11 @@ class Writer:
         work = asyncio.create_task(self._attempt(connection, submissions))
         done, _ = await asyncio.wait({work}, timeout=self._deadline)
         if not done:
-            connection.terminate()
+            drop(connection)
             log.warning("batch deadline passed, connection closed", seconds=self._deadline)
         try:
             return await work
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        except BROKEN as error:
             if done:
                 raise
             raise CommitUnknown("deadline") from error
