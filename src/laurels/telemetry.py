@@ -23,7 +23,10 @@ REQUEST_SECONDS = Histogram(
 )
 REFUSALS = Counter("laurels_refusals", "Refusals by code, per item.", ["code"], registry=REGISTRY)
 BATCH_ACTIONS = Histogram(
-    "laurels_batch_actions", "Actions per commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000), registry=REGISTRY
+    "laurels_batch_actions",
+    "Actions per commit.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000),
+    registry=REGISTRY,
 )
 BATCH_SECONDS = Histogram(
     "laurels_batch_seconds", "Time from taking a batch to its answers.", buckets=_LATENCY, registry=REGISTRY
@@ -37,7 +40,9 @@ INDEX_DRIFT = Gauge(
     "laurels_index_drift", "Standings in which index and ledger disagreed at the last look.", registry=REGISTRY
 )
 JOURNAL_LAG = Gauge(
-    "laurels_journal_lag_seconds", "Age of the newest commit of another process when it was projected.", registry=REGISTRY
+    "laurels_journal_lag_seconds",
+    "Age of the newest commit of another process when it was projected.",
+    registry=REGISTRY,
 )
 SOCKETS = Gauge("laurels_sockets", "Open live sockets.", registry=REGISTRY)
 SOCKETS_CLOSED = Counter("laurels_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
@@ -46,7 +51,10 @@ FRAMES_CONFLATED = Counter(
     "laurels_frames_conflated", "Frames a slow reader was not sent because a newer one followed.", registry=REGISTRY
 )
 TICK_SECONDS = Histogram(
-    "laurels_tick_seconds", "From a board's change being due to its last socket written.", buckets=_LATENCY, registry=REGISTRY
+    "laurels_tick_seconds",
+    "From a board's change being due to its last socket written.",
+    buckets=_LATENCY,
+    registry=REGISTRY,
 )
 READY = Gauge("laurels_ready", "1 when the node serves, 0 when /readyz says why not.", registry=REGISTRY)
 
