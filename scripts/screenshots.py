@@ -9,8 +9,6 @@ Let people play meanwhile, so that there is something to see; it waits until som
 Needs Chromium (scripts/ensure-chromium), as the browser tests do; CHROMIUM names another one.
 """
 
-
-
 from __future__ import annotations
 
 import os

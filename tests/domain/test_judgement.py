@@ -126,7 +126,14 @@ def test_a_replay_with_another_body_is_a_conflict() -> None:
 
 
 def test_completed_at_must_not_lie_ahead() -> None:
-    ahead = Attempt(ScoringRules(), Progress(), NOW + timedelta(minutes=1), NOW)
+    ahead = Attempt(
+        rules=ScoringRules(),
+        base_score=1,
+        progress=Progress(),
+        now=NOW,
+        day=NOW.date(),
+        completed_at=NOW + timedelta(minutes=1),
+    )
     refusal = first_refusal(ahead)
     assert refusal is not None
     assert refusal.code is Code.COMPLETED_IN_FUTURE
@@ -138,11 +145,11 @@ def test_completed_at_must_not_lie_ahead() -> None:
         ('{"cooldown_seconds": 0}', "$.cooldown_seconds"),
         ('{"daily_cap": "3"}', "$.daily_cap"),
         ('{"version": 2}', "$.version"),
-        ('{"cooldwon_seconds": 3}', None),
-        ("[]", None),
+        ('{"cooldwon_seconds": 3}', "$"),
+        ("[]", "$"),
     ],
 )
-def test_a_bad_rules_document_names_the_member(document: str, path: str | None) -> None:
+def test_a_bad_rules_document_names_the_member(document: str, path: str) -> None:
     with pytest.raises(LaurelsError) as refused:
         parse_rules(document)
     assert refused.value.path == path

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal
+from datetime import date, datetime
+from typing import Any, Literal
 
 import msgspec
 
+from .boards import local_day
 from .rules import Progress, ScoringRules
 from .standings import Standing
 
@@ -35,6 +36,10 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     identifier: str
     metadata: str | None = None
     completed_at: datetime | None = None
+
+    def decoded(self) -> dict[str, Any] | None:
+        """The metadata as rules read it."""
+        return None if self.metadata is None else msgspec.json.decode(self.metadata)
 
     def fingerprint(self) -> int:
         """int64 digest of the body: the same identifier with another one is a conflict.
@@ -87,15 +92,24 @@ class UserFacts(msgspec.Struct, frozen=True, gc=False):
     id: int
     status: str
     current_score: int
+    points_day: date | None = None
+    points_today: int = 0
+
+    def points_on(self, day: date) -> int:
+        """What the user has earned on `day`, over all types."""
+        return self.points_today if self.points_day == day else 0
 
 
 @dataclass(slots=True)
 class Facts:
     """All that judging one batch needs, read under the users' row locks.
 
+    zone       the default board's time zone; `day` is the calendar day of `now` there
     known      (user id, identifier) -> the action already in the ledger
     progress   (user id, action type id) -> counters
     standings  (window id, user id) -> standing
+    type_counts  action type id -> awards to anybody, for types whose rules look at it
+    claims     (action type id, value) that somebody has claimed
     """
 
     now: datetime
@@ -105,3 +119,10 @@ class Facts:
     known: dict[tuple[int, str], Recorded] = field(default_factory=dict)
     progress: dict[tuple[int, int], Progress] = field(default_factory=dict)
     standings: dict[tuple[int, int], Standing] = field(default_factory=dict)
+    type_counts: dict[int, int] = field(default_factory=dict)
+    claims: set[tuple[int, str]] = field(default_factory=set)
+    zone: str = "UTC"
+
+    @property
+    def day(self) -> date:
+        return local_day(self.zone, self.now)

@@ -24,7 +24,10 @@ TOP_SIZE = 10
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A ranking. `action_types` None takes every type, else only those ids."""
+    """A ranking. `action_types` None takes every type, else only those ids.
+
+    `daily_points_cap` (default board): the most that one user may earn on a calendar day, over all types.
+    """
 
     id: int
     slug: str
@@ -36,6 +39,7 @@ class Board:
     time_zone: str = "UTC"
     is_default: bool = False
     action_types: frozenset[int] | None = None
+    daily_points_cap: int | None = None
 
     def takes(self, action_type_id: int) -> bool:
         return self.action_types is None or action_type_id in self.action_types
@@ -81,7 +85,7 @@ def span_at(period: Period, time_zone: str, instant: datetime) -> Span:
 
 
 def local_day(time_zone: str, instant: datetime) -> date:
-    """The calendar day on which daily caps count."""
+    """The calendar day on which daily caps and streaks count."""
     return instant.astimezone(ZoneInfo(time_zone)).date()
 
 

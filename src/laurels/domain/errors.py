@@ -48,6 +48,15 @@ class Code(StrEnum):
     COOLDOWN_ACTIVE = "cooldown_active"
     DAILY_CAP_REACHED = "daily_cap_reached"
     TOTAL_CAP_REACHED = "total_cap_reached"
+    HOUR_CAP_REACHED = "hour_cap_reached"
+    MINUTE_CAP_REACHED = "minute_cap_reached"
+    DAILY_POINTS_REACHED = "daily_points_reached"
+    NOT_STARTED = "not_started"
+    ENDED = "ended"
+    COMPLETED_TOO_LONG_AGO = "completed_too_long_ago"
+    METADATA_INVALID = "metadata_invalid"
+    REQUIREMENT_MISSING = "requirement_missing"
+    ALREADY_CLAIMED = "already_claimed"
     SCORE_OVERFLOW = "score_overflow"
     ACTION_UNWRITABLE = "action_unwritable"
     UPGRADE_REQUIRED = "upgrade_required"
@@ -83,6 +92,6 @@ class Refusal(LaurelsError):
     `retry_at` is the first instant at which the same action could count, if any.
     """
 
-    def __init__(self, code: Code, detail: str, *, retry_at: datetime | None = None) -> None:
-        super().__init__(code, detail)
+    def __init__(self, code: Code, detail: str, *, retry_at: datetime | None = None, path: str | None = None) -> None:
+        super().__init__(code, detail, path=path)
         self.retry_at = retry_at

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from .actions import ActionType, Facts, Recorded, Submission
-from .boards import Window
+from .actions import ActionType, Facts, Recorded, Submission, UserFacts
+from .boards import Window, span_at
 from .errors import Code, LaurelsError, Refusal
-from .rules import Attempt, Progress, first_refusal
+from .rules import Attempt, Progress, first_refusal, score
 from .standings import Standing, fold, micros
 
 
@@ -29,11 +30,23 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 Outcome = Accepted | LaurelsError
 
 
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """A value that counts once for everybody, and who was first."""
+
+    action_type_id: int
+    value: str
+    user_id: int
+    action_id: int
+
+
 @dataclass(slots=True)
 class Judgement:
     """What one batch decided. The mappings hold only what changed and must be written.
 
-    `actions` pairs each new row with the index of its submission.
+    actions      each new row with the index of its submission
+    scores       user id -> score in the default board
+    points       user id -> points earned on the day of the batch, over all types
+    type_counts  action type id -> awards to anybody
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -41,6 +54,9 @@ class Judgement:
     progress: dict[tuple[int, int], Progress] = field(default_factory=dict)
     standings: dict[tuple[int, int], Standing] = field(default_factory=dict)
     scores: dict[int, int] = field(default_factory=dict)
+    points: dict[int, int] = field(default_factory=dict)
+    type_counts: dict[int, int] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
 
 
 def judge(
@@ -53,73 +69,133 @@ def judge(
 
     `facts.action_ids` must hold one unused id per submission; `windows` are those open at `facts.now`.
     """
-    judgement = Judgement()
-    bench = _Bench(facts, windows, judgement)
+    bench = _Bench(facts, types, windows)
     for index, submission in enumerate(submissions):
         try:
-            outcome: Outcome = bench.decide(index, submission, types.get(submission.action_type))
+            outcome: Outcome = bench.decide(index, submission)
         except LaurelsError as refusal:
             outcome = refusal
-        judgement.outcomes.append(outcome)
-    return judgement
+        bench.result.outcomes.append(outcome)
+    return bench.result
 
 
 class _Bench:
     """The state that one batch walks through."""
 
-    def __init__(self, facts: Facts, windows: Sequence[Window], judgement: Judgement) -> None:
+    def __init__(self, facts: Facts, types: Mapping[str, ActionType], windows: Sequence[Window]) -> None:
+        self.result = Judgement()
         self._facts = facts
+        self._types = types
         self._windows = windows
-        self._result = judgement
+        self._board = next((window.board for window in windows if window.board.is_default), None)
         self._at = micros(facts.now)
+        self._day = facts.day
 
-    def decide(self, index: int, submission: Submission, kind: ActionType | None) -> Accepted:
-        facts = self._facts
-        self._check_user(submission.user_id)
-        known = facts.known.get((submission.user_id, submission.identifier))
+    def decide(self, index: int, submission: Submission) -> Accepted:
+        user = self._user(submission.user_id)
+        known = self._facts.known.get((user.id, submission.identifier))
         if known is not None:
             return _replay(known, submission)
-        if kind is None:
-            raise Refusal(Code.ACTION_TYPE_UNKNOWN, f"There is no action type {submission.action_type!r}.")
-        if not kind.is_active:
-            raise Refusal(Code.ACTION_TYPE_INACTIVE, f"{kind.name!r} is not active at present.")
-        progress = facts.progress.get((submission.user_id, kind.id)) or Progress()
-        refusal = first_refusal(Attempt(kind.rules, progress, submission.completed_at, facts.now))
+        kind = self._type(submission.action_type)
+        attempt = self._attempt(submission, user, kind)
+        refusal = first_refusal(attempt)
         if refusal is not None:
             raise refusal
-        return self._award(index, submission, kind, progress)
+        earned = score(attempt)
+        self._check_points_of_the_day(user, earned)
+        return self._award(index, submission, kind, attempt, earned)
 
-    def _check_user(self, user_id: int) -> None:
+    def _user(self, user_id: int) -> UserFacts:
         user = self._facts.users.get(user_id)
         if user is None:
             raise LaurelsError(Code.TOKEN_INVALID, "This account no longer exists.")
         if user.status == "banned":
             raise LaurelsError(Code.BANNED, "This account is banned.")
+        return user
 
-    def _award(self, index: int, submission: Submission, kind: ActionType, progress: Progress) -> Accepted:
-        facts, user_id = self._facts, submission.user_id
-        folded = self._fold_windows(user_id, kind)
+    def _type(self, name: str) -> ActionType:
+        kind = self._types.get(name)
+        if kind is None:
+            raise Refusal(Code.ACTION_TYPE_UNKNOWN, f"There is no action type {name!r}.")
+        if not kind.is_active:
+            raise Refusal(Code.ACTION_TYPE_INACTIVE, f"{name!r} is not active at present.")
+        return kind
+
+    def _attempt(self, submission: Submission, user: UserFacts, kind: ActionType) -> Attempt:
+        facts, rules = self._facts, kind.rules
+        metadata = submission.decoded() if rules.reads_metadata else None
+        claim = claimed_value(kind, metadata)
+        return Attempt(
+            rules=rules,
+            base_score=kind.base_score,
+            progress=facts.progress.get((user.id, kind.id)) or Progress(),
+            now=facts.now,
+            day=self._day,
+            zone=facts.zone,
+            completed_at=submission.completed_at,
+            metadata=metadata,
+            earlier=self._earlier(user.id, kind) if rules.requires else {},
+            type_count=facts.type_counts.get(kind.id, 0),
+            claimed=claim is not None and (kind.id, claim) in facts.claims,
+        )
+
+    def _earlier(self, user_id: int, kind: ActionType) -> dict[str, int]:
+        counts = {}
+        for wanted in kind.rules.requires or ():
+            other = self._types.get(wanted.action_type)
+            held = None if other is None else self._facts.progress.get((user_id, other.id))
+            counts[wanted.action_type] = held.total_count if held else 0
+        return counts
+
+    def _check_points_of_the_day(self, user: UserFacts, earned: int) -> None:
+        cap = None if self._board is None else self._board.daily_points_cap
+        if cap is None or self._points_today(user) + earned <= cap:
+            return
+        tomorrow = span_at("day", self._facts.zone, self._facts.now).ends_at
+        raise Refusal(Code.DAILY_POINTS_REACHED, f"One user may earn {cap} points a day.", retry_at=tomorrow)
+
+    def _points_today(self, user: UserFacts) -> int:
+        return self.result.points.get(user.id, user.points_on(self._day))
+
+    def _award(self, index: int, submission: Submission, kind: ActionType, attempt: Attempt, earned: int) -> Accepted:
+        facts, result, user_id = self._facts, self.result, submission.user_id
+        folded = self._fold_windows(user_id, kind, earned)
         facts.standings.update(folded)
-        self._result.standings.update(folded)
-        advanced = progress.advanced(facts.now)
-        facts.progress[user_id, kind.id] = self._result.progress[user_id, kind.id] = advanced
-        action = Recorded(
+        result.standings.update(folded)
+        advanced = attempt.progress.advanced(facts.now, self._day)
+        facts.progress[user_id, kind.id] = result.progress[user_id, kind.id] = advanced
+        action = self._record(index, submission, kind, earned)
+        facts.known[user_id, submission.identifier] = action
+        result.actions.append((index, action))
+        result.scores[user_id] = action.new_score
+        result.points[user_id] = self._points_today(facts.users[user_id]) + earned
+        if kind.rules.is_shared:
+            self._count_for_everybody(kind, attempt, action)
+        return Accepted(action, replayed=False)
+
+    def _record(self, index: int, submission: Submission, kind: ActionType, earned: int) -> Recorded:
+        facts = self._facts
+        return Recorded(
             action_id=facts.action_ids[index],
-            user_id=user_id,
+            user_id=submission.user_id,
             action_type=kind.name,
             identifier=submission.identifier,
             fingerprint=submission.fingerprint(),
-            score_earned=kind.base_score,
-            new_score=self._current_score(user_id),
+            score_earned=earned,
+            new_score=self._current_score(submission.user_id),
             completed_at=submission.completed_at or facts.now,
             batch_id=facts.batch_id,
         )
-        facts.known[user_id, submission.identifier] = action
-        self._result.actions.append((index, action))
-        self._result.scores[user_id] = action.new_score
-        return Accepted(action, replayed=False)
 
-    def _fold_windows(self, user_id: int, kind: ActionType) -> dict[tuple[int, int], Standing]:
+    def _count_for_everybody(self, kind: ActionType, attempt: Attempt, action: Recorded) -> None:
+        facts = self._facts
+        facts.type_counts[kind.id] = self.result.type_counts[kind.id] = attempt.type_count + 1
+        value = claimed_value(kind, attempt.metadata)
+        if value is not None:
+            facts.claims.add((kind.id, value))
+            self.result.claims.append(Claim(kind.id, value, action.user_id, action.action_id))
+
+    def _fold_windows(self, user_id: int, kind: ActionType, earned: int) -> dict[tuple[int, int], Standing]:
         """All windows or, when one overflows, none: nothing is half-written."""
         changed: dict[tuple[int, int], Standing] = {}
         for window in self._windows:
@@ -127,7 +203,7 @@ class _Bench:
             if not board.takes(kind.id):
                 continue
             before = self._facts.standings.get((window.id, user_id))
-            after = fold(before, kind.base_score, self._at, board.aggregate, board.order)
+            after = fold(before, earned, self._at, board.aggregate, board.order)
             if before is None and self._facts.users[user_id].status != "active":
                 after = replace(after, hidden=True)
             if after is not before:
@@ -140,6 +216,13 @@ class _Bench:
                 standing = self._facts.standings.get((window.id, user_id))
                 return standing.score if standing else 0
         return 0
+
+
+def claimed_value(kind: ActionType, metadata: Mapping[str, Any] | None) -> str | None:
+    """What an action claims for good under `once_for_all`, as the ledger keeps it."""
+    member = kind.rules.once_for_all
+    value = None if member is None else (metadata or {}).get(member)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
 def _replay(known: Recorded, submission: Submission) -> Accepted:

@@ -16,12 +16,12 @@ import msgspec
 
 from ..domain.actions import Facts, Recorded, Submission, UserFacts
 from ..domain.boards import Window
-from ..domain.judgement import Accepted, Judgement, Outcome, judge
+from ..domain.judgement import Accepted, Judgement, Outcome, claimed_value, judge
 from ..domain.rules import Progress
 from ..domain.standings import Standing, micros, sort_score
 from .catalogue import Catalogue
 from .pool import BROKEN, Connection, is_closed
-from .sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
+from .sql import LOAD_BATCH, LOAD_CLAIMS, LOCK_TYPES, LOCK_USERS, WRITE_BATCH, WRITE_SHARED
 
 _ACKNOWLEDGE_REPLAY = "SELECT pg_logical_emit_message(true, 'laurels.replay', '')"
 
@@ -87,11 +87,10 @@ async def _gather(
 ) -> Facts:
     user_ids = sorted({submission.user_id for submission in submissions})
     locked = await connection.fetch(LOCK_USERS, user_ids)
+    shared = await _lock_shared(connection, catalogue, submissions)
     identifiers = {(item.user_id, item.identifier): None for item in submissions}
     counters = {
-        (item.user_id, kind.id): None
-        for item in submissions
-        if (kind := catalogue.types.get(item.action_type)) is not None
+        (item.user_id, type_id): None for item in submissions for type_id in catalogue.counted_types(item.action_type)
     }
     rows = await connection.fetch(
         LOAD_BATCH,
@@ -101,20 +100,40 @@ async def _gather(
         *_columns(counters, 2),
         len(submissions),
     )
-    users = {row[0]: UserFacts(row[0], row[1], row[2]) for row in locked}
-    return _facts(rows, users)
+    users = {row[0]: UserFacts(*row) for row in locked}
+    facts = _facts(rows, users, catalogue.default_board.time_zone)
+    facts.type_counts, facts.claims = shared
+    return facts
 
 
-def _facts(rows: Sequence[asyncpg.Record], users: dict[int, UserFacts]) -> Facts:
+async def _lock_shared(
+    connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission]
+) -> tuple[dict[int, int], set[tuple[int, str]]]:
+    """Counts and claims of the types whose rules look at what others have done; nothing for a batch without."""
+    kinds = {item.action_type: catalogue.types.get(item.action_type) for item in submissions}
+    shared = {name: kind for name, kind in kinds.items() if kind is not None and kind.rules.is_shared}
+    if not shared:
+        return {}, set()
+    counts = await connection.fetch(LOCK_TYPES, sorted(kind.id for kind in shared.values()))
+    wanted = {
+        (kind.id, value)
+        for item in submissions
+        if (kind := shared.get(item.action_type)) and (value := claimed_value(kind, item.decoded())) is not None
+    }
+    claims = await connection.fetch(LOAD_CLAIMS, *_columns(wanted, 2)) if wanted else []
+    return dict(counts), {(row[0], row[1]) for row in claims}
+
+
+def _facts(rows: Sequence[asyncpg.Record], users: dict[int, UserFacts], zone: str) -> Facts:
     """The UNION of load_batch.sql taken apart; its first row is the clock."""
     clock = next(row for row in rows if row["kind"] == 0)
-    facts = Facts(clock["at"], clock["ref"], clock["ids"], users)
+    facts = Facts(clock["at"], clock["ref"], clock["ids"], users, zone=zone)
     for row in rows:
         kind, user_id, ref = row["kind"], row["user_id"], row["ref"]
         if kind == 3:
             facts.standings[ref, user_id] = Standing(row["a"], micros(row["at"]), row["b"], row["flag"])
         elif kind == 2:
-            facts.progress[user_id, ref] = Progress(row["a"], row["day"], row["b"], row["at"])
+            facts.progress[user_id, ref] = Progress(row["a"], row["day"], row["b"], row["at"], *row["ids"])
         elif kind == 1:
             facts.known[user_id, row["identifier"]] = _recorded(row)
     return facts
@@ -152,11 +171,17 @@ async def _write(
             node,
             users,
             *_columns([_action_row(catalogue, submissions, *item) for item in judgement.actions], 9),
-            *_columns(_progress_rows(judgement), 5),
+            *_columns(_progress_rows(judgement), 8),
             *_columns(_standing_rows(judgement, windows), 6),
             users,
             [judgement.scores[user] for user in users],
+            [judgement.points[user] for user in users],
+            facts.day,
         )
+        if judgement.type_counts:
+            await connection.execute(
+                WRITE_SHARED, *_columns(judgement.type_counts.items(), 2), *_columns(_claim_rows(judgement), 4)
+            )
     elif any(isinstance(outcome, Accepted) for outcome in judgement.outcomes):
         # A replay must wait for the synchronous standby as its first commit did. A transaction that
         # wrote nothing waits for nothing, and would acknowledge a row that failover then loses.
@@ -181,8 +206,8 @@ def _action_row(
 
 def _progress_rows(judgement: Judgement) -> list[tuple[object, ...]]:
     return [
-        (user_id, type_id, progress.total_count, progress.day, progress.day_count)
-        for (user_id, type_id), progress in sorted(judgement.progress.items())
+        (user_id, type_id, p.total_count, p.day, p.day_count, p.hour_count, p.minute_count, p.streak)
+        for (user_id, type_id), p in sorted(judgement.progress.items())
     ]
 
 
@@ -199,6 +224,10 @@ def _standing_rows(judgement: Judgement, windows: Sequence[Window]) -> list[tupl
         )
         for (window_id, user_id), standing in sorted(judgement.standings.items())
     ]
+
+
+def _claim_rows(judgement: Judgement) -> list[tuple[object, ...]]:
+    return [(claim.action_type_id, claim.value, claim.user_id, claim.action_id) for claim in judgement.claims]
 
 
 def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:

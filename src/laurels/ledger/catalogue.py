@@ -18,7 +18,7 @@ from .pool import Pool, acquire
 
 _TYPES = "SELECT id, name, description, base_score, scoring_rules, is_active FROM action_types ORDER BY id"
 _BOARDS = """
-SELECT id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types
+SELECT id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types, daily_points_cap
 FROM boards ORDER BY is_default DESC, id"""
 _WINDOWS = """
 SELECT id, board_id, starts_at, ends_at FROM windows
@@ -52,6 +52,14 @@ class Catalogue:
         except KeyError:
             known = ", ".join(self.boards)
             raise LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {known}.") from None
+
+    def counted_types(self, name: str) -> list[int]:
+        """Ids of the types whose counters judging an action of type `name` looks at: its own, and those required."""
+        kind = self.types.get(name)
+        if kind is None:
+            return []
+        required = (self.types.get(wanted.action_type) for wanted in kind.rules.requires or ())
+        return [kind.id, *(other.id for other in required if other is not None)]
 
     async def refresh(self) -> None:
         """Read everything anew and open the windows of this moment."""

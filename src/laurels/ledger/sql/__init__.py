@@ -8,5 +8,8 @@ def _read(name: str) -> str:
 
 
 LOCK_USERS = _read("lock_users")
+LOCK_TYPES = _read("lock_types")
 LOAD_BATCH = _read("load_batch")
+LOAD_CLAIMS = _read("load_claims")
 WRITE_BATCH = _read("write_batch")
+WRITE_SHARED = _read("write_shared")

@@ -14,7 +14,7 @@ JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier
 JOIN action_types t ON t.id = a.action_type_id
 UNION ALL
 SELECT 2, p.user_id, p.action_type_id, p.total_count, p.day_count, NULL,
-       p.last_at, p.day, NULL, NULL, NULL, NULL, NULL
+       p.last_at, p.day, NULL, NULL, NULL, ARRAY[p.hour_count, p.minute_count, p.streak], NULL
 FROM unnest($5::bigint[], $6::int[]) AS k (user_id, action_type_id)
 JOIN progress p ON p.user_id = k.user_id AND p.action_type_id = k.action_type_id
 UNION ALL

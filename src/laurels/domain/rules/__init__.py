@@ -1,0 +1,20 @@
+"""What may count and what it is worth: one pure function per rule, one line each in a registry.
+
+document   `scoring_rules` as operators write it: strict, versioned, refused with the path that is wrong
+progress   what one user has done of one action type: the counters that rules look at
+checks     rules that refuse (CHECKS), in the order in which they are asked
+worth      rules that change the score (BONUSES)
+
+To add a rule: give `ScoringRules` a member in `document`, write a function in `checks` or `worth`, add its
+line to the registry there. What it must know goes into `Attempt`.
+"""
+
+from __future__ import annotations
+
+from .attempt import Attempt
+from .checks import CHECKS, first_refusal
+from .document import ScoringRules, parse_rules
+from .progress import Progress
+from .worth import BONUSES, score
+
+__all__ = ["BONUSES", "CHECKS", "Attempt", "Progress", "ScoringRules", "first_refusal", "parse_rules", "score"]

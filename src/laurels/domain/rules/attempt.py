@@ -1,0 +1,36 @@
+"""One action as the rules see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from .document import ScoringRules
+from .progress import Progress
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a rule may look at.
+
+    now           the ledger's clock, in UTC; `day` is its calendar day in the default board's time zone
+    zone          that time zone
+    earlier       action type name -> how many the user has of it, for `requires`
+    type_count    how many of this type anybody was awarded, for `first`
+    claimed       somebody has claimed the value that `once_for_all` names
+    points_today  what the user has earned on `day`, over all types
+    """
+
+    rules: ScoringRules
+    base_score: int
+    progress: Progress
+    now: datetime
+    day: date
+    zone: str = "UTC"
+    completed_at: datetime | None = None
+    metadata: Mapping[str, Any] | None = None
+    earlier: Mapping[str, int] = {}
+    type_count: int = 0
+    claimed: bool = False

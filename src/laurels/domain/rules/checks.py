@@ -1,0 +1,166 @@
+"""Rules that refuse. They are asked in the order of CHECKS; the first refusal wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from ..boards import span_at
+from ..errors import Code, Refusal
+from .attempt import Attempt
+from .document import Member
+
+FUTURE_TOLERANCE = timedelta(seconds=5)
+"""How far ahead of the ledger's clock a client's `completed_at` may lie: clocks differ."""
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "number": (int, float),
+    "integer": (int,),
+    "string": (str,),
+    "boolean": (bool,),
+}
+
+
+def _schedule(attempt: Attempt) -> Refusal | None:
+    rules = attempt.rules
+    if rules.starts_at is not None and attempt.now < rules.starts_at:
+        return Refusal(Code.NOT_STARTED, "This action does not count yet.", retry_at=rules.starts_at)
+    if rules.ends_at is not None and attempt.now >= rules.ends_at:
+        return Refusal(Code.ENDED, "This action no longer counts.")
+    return None
+
+
+def _completed_at(attempt: Attempt) -> Refusal | None:
+    at, limit = attempt.completed_at, attempt.rules.max_age_seconds
+    if at is None:
+        return None
+    if at > attempt.now + FUTURE_TOLERANCE:
+        return Refusal(
+            Code.COMPLETED_IN_FUTURE,
+            "completed_at lies in the future. Leave it out, or set the clock of the sender.",
+            retry_at=at,
+        )
+    if limit is not None and attempt.now - at > timedelta(seconds=limit):
+        return Refusal(Code.COMPLETED_TOO_LONG_AGO, f"completed_at may lie at most {limit} seconds back.")
+    return None
+
+
+def _metadata(attempt: Attempt) -> Refusal | None:
+    schema = attempt.rules.metadata
+    if schema is None:
+        return None
+    given = attempt.metadata or {}
+    unknown = sorted(given.keys() - schema.keys())
+    if unknown:
+        return _bad_metadata(f"{unknown[0]!r} is not a member this action takes.", unknown[0])
+    for name, member in schema.items():
+        missing = "is missing" if member.required else None
+        complaint = _complaint(given[name], member) if name in given else missing
+        if complaint:
+            return _bad_metadata(f"{name!r} {complaint}.", name)
+    return None
+
+
+def _complaint(value: Any, member: Member) -> str | None:
+    fits = isinstance(value, _PYTHON_TYPES[member.type]) and (isinstance(value, bool) == (member.type == "boolean"))
+    if not fits:
+        return f"must be a {member.type}"
+    if member.minimum is not None and value < member.minimum:
+        return f"must be at least {member.minimum:g}"
+    if member.maximum is not None and value > member.maximum:
+        return f"must be at most {member.maximum:g}"
+    if member.max_length is not None and len(value) > member.max_length:
+        return f"has at most {member.max_length} characters"
+    if member.one_of is not None and value not in member.one_of:
+        return "must be one of the allowed values"
+    return None
+
+
+def _requires(attempt: Attempt) -> Refusal | None:
+    for wanted in attempt.rules.requires or ():
+        if attempt.earlier.get(wanted.action_type, 0) < wanted.count:
+            return Refusal(
+                Code.REQUIREMENT_MISSING, f"First complete {wanted.action_type!r} ({wanted.count} times in all)."
+            )
+    return None
+
+
+def _once_for_all(attempt: Attempt) -> Refusal | None:
+    member = attempt.rules.once_for_all
+    if member is None:
+        return None
+    value = (attempt.metadata or {}).get(member)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return _bad_metadata(f"{member!r} must be a string or an integer.", member)
+    if attempt.claimed:
+        return Refusal(Code.ALREADY_CLAIMED, "Somebody was faster: this counts once for everybody.")
+    return None
+
+
+def _total_cap(attempt: Attempt) -> Refusal | None:
+    cap = attempt.rules.total_cap
+    if cap is None or attempt.progress.total_count < cap:
+        return None
+    return Refusal(Code.TOTAL_CAP_REACHED, f"This action counts {cap} times in all.")
+
+
+def _daily_cap(attempt: Attempt) -> Refusal | None:
+    cap = attempt.rules.daily_cap
+    if cap is None or attempt.progress.on_day(attempt.day) < cap:
+        return None
+    tomorrow = span_at("day", attempt.zone, attempt.now).ends_at
+    return Refusal(Code.DAILY_CAP_REACHED, f"This action counts {cap} times a day.", retry_at=tomorrow)
+
+
+def _hour_cap(attempt: Attempt) -> Refusal | None:
+    cap, now = attempt.rules.hour_cap, attempt.now
+    if cap is None or attempt.progress.in_hour(now) < cap:
+        return None
+    next_hour = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return Refusal(Code.HOUR_CAP_REACHED, f"This action counts {cap} times an hour.", retry_at=next_hour)
+
+
+def _minute_cap(attempt: Attempt) -> Refusal | None:
+    cap, now = attempt.rules.minute_cap, attempt.now
+    if cap is None or attempt.progress.in_minute(now) < cap:
+        return None
+    next_minute = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return Refusal(Code.MINUTE_CAP_REACHED, f"This action counts {cap} times a minute.", retry_at=next_minute)
+
+
+def _cooldown(attempt: Attempt) -> Refusal | None:
+    seconds, last = attempt.rules.cooldown_seconds, attempt.progress.last_at
+    if seconds is None or last is None:
+        return None
+    ready_at = last + timedelta(seconds=seconds)
+    if attempt.now >= ready_at:
+        return None
+    return Refusal(Code.COOLDOWN_ACTIVE, f"This action counts once every {seconds} seconds.", retry_at=ready_at)
+
+
+def _bad_metadata(detail: str, member: str) -> Refusal:
+    return Refusal(Code.METADATA_INVALID, detail, path=f"$.metadata.{member}")
+
+
+CHECKS: tuple[Callable[[Attempt], Refusal | None], ...] = (
+    _schedule,
+    _completed_at,
+    _metadata,
+    _requires,
+    _once_for_all,
+    _total_cap,
+    _daily_cap,
+    _hour_cap,
+    _minute_cap,
+    _cooldown,
+)
+
+
+def first_refusal(attempt: Attempt) -> Refusal | None:
+    """Ask every rule in order; None means that the action counts."""
+    for check in CHECKS:
+        refusal = check(attempt)
+        if refusal is not None:
+            return refusal
+    return None

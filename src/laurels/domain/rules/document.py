@@ -1,0 +1,156 @@
+"""`scoring_rules`: what an operator may demand of an action type. An empty document means: always counts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import Code, LaurelsError
+from ..standings import INT64_MAX, INT64_MIN
+
+MAX_MEMBERS = 32
+
+PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+TypeName = Annotated[str, Meta(min_length=1, max_length=64)]
+MemberName = Annotated[str, Meta(min_length=1, max_length=64)]
+Points = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
+Factor = Annotated[float, Meta(ge=-1_000_000, le=1_000_000)]
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Unknown members are refused: a misspelt rule must not be no rule."""
+
+
+class Requirement(_Strict, frozen=True):
+    """Earlier actions of the same user: `count` of `action_type`."""
+
+    action_type: TypeName
+    count: PositiveCount = 1
+
+
+class Member(_Strict, frozen=True):
+    """One member of the metadata. `minimum` and `maximum` bound numbers, `max_length` strings."""
+
+    type: Literal["number", "integer", "string", "boolean"]
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    max_length: Annotated[int, Meta(ge=1, le=4_096)] | None = None
+    one_of: Annotated[list[str | int | float | bool], Meta(min_length=1, max_length=100)] | None = None
+
+
+class Multiplier(_Strict, frozen=True, kw_only=True):
+    """The base score times the number in `member`, held between `minimum` and `maximum`; absent counts as `default`."""
+
+    member: MemberName
+    minimum: Factor
+    maximum: Factor
+    default: Factor = 1.0
+
+
+class Streak(_Strict, frozen=True):
+    """`bonus` points for each consecutive earlier day, for at most `days` of them."""
+
+    bonus: Points
+    days: Annotated[int, Meta(ge=1, le=366)]
+
+
+class First(_Strict, frozen=True):
+    """`bonus` points for the first `count` awards of this type to anybody."""
+
+    count: PositiveCount
+    bonus: Points
+
+
+class ScoringRules(_Strict, frozen=True):
+    """Every rule an action type may have.
+
+    cooldown_seconds    at least this long between two of the same user
+    *_cap               at most so many per user in a calendar minute, hour, day, or for ever
+    once_for_all        a metadata member whose value may be claimed once by anybody: redeem codes, first solves
+    starts_at, ends_at  counts from then, and before then
+    requires            earlier actions of the same user
+    metadata            the members that metadata may have; null: anything
+    multiplier, streak, first   what changes the base score
+    max_age_seconds     how far back `completed_at` may lie
+    """
+
+    version: Annotated[int, Meta(ge=1, le=1)] = 1
+    cooldown_seconds: Seconds | None = None
+    minute_cap: PositiveCount | None = None
+    hour_cap: PositiveCount | None = None
+    daily_cap: PositiveCount | None = None
+    total_cap: PositiveCount | None = None
+    once_for_all: MemberName | None = None
+    starts_at: Annotated[datetime, Meta(tz=True)] | None = None
+    ends_at: Annotated[datetime, Meta(tz=True)] | None = None
+    requires: Annotated[list[Requirement], Meta(max_length=MAX_MEMBERS)] | None = None
+    metadata: Annotated[dict[MemberName, Member], Meta(max_length=MAX_MEMBERS)] | None = None
+    multiplier: Multiplier | None = None
+    streak: Streak | None = None
+    first: First | None = None
+    max_age_seconds: Seconds | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Rules that look at what others have done: such types are decided one batch at a time."""
+        return self.once_for_all is not None or self.first is not None
+
+    @property
+    def reads_metadata(self) -> bool:
+        """Without such a rule the metadata need not even be decoded."""
+        return not (self.metadata is None and self.multiplier is None and self.once_for_all is None)
+
+
+def parse_rules(document: bytes | str) -> ScoringRules:
+    """Decode a `scoring_rules` document.
+
+    Raises LaurelsError(INVALID_REQUEST) whose `path` names the member that is wrong.
+    """
+    try:
+        rules = msgspec.json.decode(document, type=ScoringRules)
+    except msgspec.DecodeError as error:
+        message, _, path = str(error).partition(" - at ")
+        raise _bad(message, path.strip("`") or "$") from error
+    _check(rules)
+    return rules
+
+
+def _check(rules: ScoringRules) -> None:
+    """What a schema can't say: members that contradict each other."""
+    if rules.starts_at and rules.ends_at and rules.starts_at >= rules.ends_at:
+        raise _bad("ends_at must lie after starts_at.", "$.ends_at")
+    if rules.multiplier and rules.multiplier.minimum > rules.multiplier.maximum:
+        raise _bad("maximum must not lie below minimum.", "$.multiplier.maximum")
+    for name, member in (rules.metadata or {}).items():
+        _check_member(member, f"$.metadata.{name}")
+    for used, path in _members_used(rules):
+        if rules.metadata is not None and used not in rules.metadata:
+            raise _bad(f"{used!r} is not a member of metadata.", path)
+
+
+def _check_member(member: Member, path: str) -> None:
+    numeric = member.type in ("number", "integer")
+    if not numeric and (member.minimum is not None or member.maximum is not None):
+        raise _bad("minimum and maximum are for numbers.", path)
+    if member.type != "string" and member.max_length is not None:
+        raise _bad("max_length is for strings.", path)
+    if member.minimum is not None and member.maximum is not None and member.minimum > member.maximum:
+        raise _bad("maximum must not lie below minimum.", f"{path}.maximum")
+
+
+def _members_used(rules: ScoringRules) -> list[tuple[str, str]]:
+    used = []
+    if rules.once_for_all is not None:
+        used.append((rules.once_for_all, "$.once_for_all"))
+    if rules.multiplier is not None:
+        used.append((rules.multiplier.member, "$.multiplier.member"))
+    return used
+
+
+def _bad(detail: str, path: str) -> LaurelsError:
+    return LaurelsError(Code.INVALID_REQUEST, detail, path=path)

@@ -1,0 +1,61 @@
+"""What one user has done of one action type: the counters that rules look at."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+ONE_DAY = timedelta(days=1)
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False):
+    """Counts of awards. `minute`, `hour` and `day` name the calendar stretch that their counts belong to.
+
+    streak: consecutive days up to `day`, at least 1 once there was an award.
+    """
+
+    total_count: int = 0
+    day: date | None = None
+    day_count: int = 0
+    last_at: datetime | None = None
+    hour_count: int = 0
+    minute_count: int = 0
+    streak: int = 0
+
+    def on_day(self, day: date) -> int:
+        return self.day_count if self.day == day else 0
+
+    def in_hour(self, now: datetime) -> int:
+        return self.hour_count if self.last_at is not None and _hour(self.last_at) == _hour(now) else 0
+
+    def in_minute(self, now: datetime) -> int:
+        return self.minute_count if self.last_at is not None and _minute(self.last_at) == _minute(now) else 0
+
+    def streak_on(self, day: date) -> int:
+        """Consecutive earlier days that an award on `day` would continue."""
+        if self.day is None:
+            return 0
+        if self.day == day:
+            return self.streak - 1
+        return self.streak if self.day + ONE_DAY == day else 0
+
+    def advanced(self, now: datetime, day: date) -> Progress:
+        """The counters after one more award at `now`, which is on `day`."""
+        return Progress(
+            total_count=self.total_count + 1,
+            day=day,
+            day_count=self.on_day(day) + 1,
+            last_at=now,
+            hour_count=self.in_hour(now) + 1,
+            minute_count=self.in_minute(now) + 1,
+            streak=self.streak_on(day) + 1,
+        )
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _minute(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)

@@ -1,0 +1,45 @@
+"""Rules that change the score: base x multiplier, then what BONUSES add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import floor
+
+from ..errors import Code, Refusal
+from ..standings import INT64_MAX, INT64_MIN
+from .attempt import Attempt
+
+
+def score(attempt: Attempt) -> int:
+    """What the action is worth. Exact: no float touches the score, halves round up.
+
+    Raises Refusal(SCORE_OVERFLOW) when it would leave int64.
+    """
+    worth = _multiplied(attempt) + sum(bonus(attempt) for bonus in BONUSES)
+    if not INT64_MIN <= worth <= INT64_MAX:
+        raise Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
+    return worth
+
+
+def _multiplied(attempt: Attempt) -> int:
+    rule = attempt.rules.multiplier
+    if rule is None:
+        return attempt.base_score
+    given = (attempt.metadata or {}).get(rule.member)
+    number = given if isinstance(given, int | float) and not isinstance(given, bool) else rule.default
+    held = min(max(number, rule.minimum), rule.maximum)
+    return floor(attempt.base_score * Fraction(held) + Fraction(1, 2))
+
+
+def _streak(attempt: Attempt) -> int:
+    rule = attempt.rules.streak
+    return 0 if rule is None else rule.bonus * min(attempt.progress.streak_on(attempt.day), rule.days)
+
+
+def _first(attempt: Attempt) -> int:
+    rule = attempt.rules.first
+    return 0 if rule is None or attempt.type_count >= rule.count else rule.bonus
+
+
+BONUSES: tuple[Callable[[Attempt], int], ...] = (_streak, _first)
