@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from .boards import local_day
-from .rules import Progress, ScoringRules
+from .rules import Check, Progress, ScoringRules, checks_for
 from .standings import Standing
 
 RankState = Literal["exact", "rebuilding", "unrecorded"]
@@ -26,6 +26,10 @@ class ActionType:
     base_score: int
     rules: ScoringRules
     is_active: bool
+    checks: tuple[Check, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checks", checks_for(self.rules))
 
 
 class Submission(msgspec.Struct, frozen=True, gc=False):

@@ -98,7 +98,7 @@ class _Bench:
             return _replay(known, submission)
         kind = self._type(submission.action_type)
         attempt = self._attempt(submission, user, kind)
-        refusal = first_refusal(attempt)
+        refusal = first_refusal(attempt, kind.checks)
         if refusal is not None:
             raise refusal
         earned = score(attempt)

@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from .errors import Code, Refusal
 
@@ -80,7 +79,7 @@ def fold(standing: Standing | None, earned: int, at: int, aggregate: Aggregate, 
     score = _combine(standing.score, earned, aggregate, order)
     if score == standing.score:
         return standing
-    return replace(standing, score=score, reached_at=at, version=standing.version + 1)
+    return Standing(score, at, standing.version + 1, standing.hidden)
 
 
 def _combine(score: int, earned: int, aggregate: Aggregate, order: Order) -> int:

@@ -12,9 +12,20 @@ line to the registry there. What it must know goes into `Attempt`.
 from __future__ import annotations
 
 from .attempt import Attempt
-from .checks import CHECKS, first_refusal
+from .checks import CHECKS, Check, checks_for, first_refusal
 from .document import ScoringRules, parse_rules
 from .progress import Progress
 from .worth import BONUSES, score
 
-__all__ = ["BONUSES", "CHECKS", "Attempt", "Progress", "ScoringRules", "first_refusal", "parse_rules", "score"]
+__all__ = [
+    "BONUSES",
+    "CHECKS",
+    "Attempt",
+    "Check",
+    "Progress",
+    "ScoringRules",
+    "checks_for",
+    "first_refusal",
+    "parse_rules",
+    "score",
+]

@@ -1,4 +1,7 @@
-"""Rules that refuse. They are asked in the order of CHECKS; the first refusal wins."""
+"""Rules that refuse. They are asked in the order of CHECKS; the first refusal wins.
+
+A type asks only the checks that its rules name: `checks_for` is computed once per type.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from ..boards import span_at
 from ..errors import Code, Refusal
 from .attempt import Attempt
-from .document import Member
+from .document import Member, ScoringRules
 
 FUTURE_TOLERANCE = timedelta(seconds=5)
 """How far ahead of the ledger's clock a client's `completed_at` may lie: clocks differ."""
@@ -143,23 +146,35 @@ def _bad_metadata(detail: str, member: str) -> Refusal:
     return Refusal(Code.METADATA_INVALID, detail, path=f"$.metadata.{member}")
 
 
-CHECKS: tuple[Callable[[Attempt], Refusal | None], ...] = (
-    _schedule,
-    _completed_at,
-    _metadata,
-    _requires,
-    _once_for_all,
-    _total_cap,
-    _daily_cap,
-    _hour_cap,
-    _minute_cap,
-    _cooldown,
+Check = Callable[[Attempt], Refusal | None]
+
+CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
+    (_schedule, ("starts_at", "ends_at")),
+    (_completed_at, ()),
+    (_metadata, ("metadata",)),
+    (_requires, ("requires",)),
+    (_once_for_all, ("once_for_all",)),
+    (_total_cap, ("total_cap",)),
+    (_daily_cap, ("daily_cap",)),
+    (_hour_cap, ("hour_cap",)),
+    (_minute_cap, ("minute_cap",)),
+    (_cooldown, ("cooldown_seconds",)),
 )
+"""Each check with the members of ScoringRules that ask for it; with none, it is always asked."""
 
 
-def first_refusal(attempt: Attempt) -> Refusal | None:
-    """Ask every rule in order; None means that the action counts."""
-    for check in CHECKS:
+def checks_for(rules: ScoringRules) -> tuple[Check, ...]:
+    """The checks that these rules ask for, in order."""
+    return tuple(
+        check
+        for check, members in CHECKS
+        if not members or any(getattr(rules, member) is not None for member in members)
+    )
+
+
+def first_refusal(attempt: Attempt, checks: tuple[Check, ...] | None = None) -> Refusal | None:
+    """Ask `checks` (by default those that the attempt's rules ask for) in order; None: the action counts."""
+    for check in checks_for(attempt.rules) if checks is None else checks:
         refusal = check(attempt)
         if refusal is not None:
             return refusal

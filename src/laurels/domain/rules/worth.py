@@ -16,7 +16,9 @@ def score(attempt: Attempt) -> int:
 
     Raises Refusal(SCORE_OVERFLOW) when it would leave int64.
     """
-    worth = _multiplied(attempt) + sum(bonus(attempt) for bonus in BONUSES)
+    worth = _multiplied(attempt)
+    for bonus in BONUSES:
+        worth += bonus(attempt)
     if not INT64_MIN <= worth <= INT64_MAX:
         raise Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
     return worth
