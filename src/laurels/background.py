@@ -7,6 +7,7 @@ anything else ends the node: a chore that silently stopped would be worse.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -32,6 +33,7 @@ class Background:
         self._settings = settings
         self._node = node
         self._services = node.services
+        self._untaken: deque[Entry] = deque()
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start every chore that the settings ask for."""
@@ -64,8 +66,11 @@ class Background:
             raise
         if LOST_LEDGER in lost:
             lost.remove(LOST_LEDGER)
-        for entry in entries:
-            await self._take(entry)
+        # What can't be taken now is kept: the journal does not hand it out again.
+        self._untaken.extend(entries)
+        while self._untaken:
+            await self._take(self._untaken[0])
+            self._untaken.popleft()
 
     async def _take(self, entry: Entry) -> None:
         services = self._services

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
 from tests.ledger.conftest import Ledger, add_users, running_ledger
 
 from laurels.ledger import repair, snapshots
@@ -100,3 +101,26 @@ async def _play(ledger: Ledger, people: int) -> None:
 
 async def _ranks(pool: Pool) -> dict[int, int]:
     return dict(await pool.fetch("SELECT id, rank FROM users WHERE rank IS NOT NULL"))
+
+
+async def test_two_rebuilds_at_once_wait_for_each_other(ledger: Ledger) -> None:
+    """Neither fails, no half-made copy stays behind, and the index is exact."""
+    await _play(ledger, people=6)
+    window = await ledger.catalogue.window(ledger.catalogue.default_board)
+    await asyncio.gather(ledger.projection.rebuild(), ledger.projection.rebuild())
+    assert await compare(ledger.projection.index, ledger.pool, window) == 0
+    assert ledger.projection.index._rebuilding == {}
+
+
+async def test_a_rebuild_that_fails_leaves_nothing_behind(ledger: Ledger) -> None:
+    """The old copy goes on answering, and live changes are no longer applied twice."""
+    await _play(ledger, people=3)
+
+    def fail(done: int, total: int) -> None:
+        raise RuntimeError("the operator gave up")
+
+    with pytest.raises(RuntimeError):
+        await ledger.projection.rebuild(fail)
+    assert ledger.projection.index._rebuilding == {}
+    window = await ledger.catalogue.window(ledger.catalogue.default_board)
+    assert await compare(ledger.projection.index, ledger.pool, window) == 0

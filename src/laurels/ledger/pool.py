@@ -40,6 +40,9 @@ UNAVAILABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
     asyncpg.DiskFullError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
 )
 """What asyncpg raises when the database, not the request, is at fault."""
 ServerError: TypeAlias = asyncpg.PostgresError

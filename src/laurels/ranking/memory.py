@@ -181,7 +181,11 @@ class MemoryIndex:
         """Let the copy answer from now on, at a later seq than the old one ever had."""
         fresh.seq = self.window(fresh.window).seq + 1
         self._windows[fresh.window.id] = fresh
-        del self._rebuilding[fresh.window.id]
+        self.abandon_rebuild(fresh.window)
+
+    def abandon_rebuild(self, window: Window) -> None:
+        """Forget a copy that will not be finished: it would be kept up for nothing. None there is no error."""
+        self._rebuilding.pop(window.id, None)
 
     def apply(self, changes: Iterable[StandingChange]) -> dict[int, Shift]:
         """Take one committed batch; idempotent and monotone by version. Window id -> what moved."""

@@ -50,6 +50,7 @@ class Projection:
     catalogue: Catalogue
     pool: Pool
     listeners: list[Callable[[Moved], None]] = field(default_factory=list)
+    _one_rebuild: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def project(self, batch: CommittedBatch) -> Mapping[int, Placement]:
         """Apply a batch of this process; user id -> placement in the default board."""
@@ -80,20 +81,30 @@ class Projection:
         return loaded
 
     async def rebuild(self, progress: Progress = lambda done, total: None) -> int:
-        """Build every open window anew beside live writes and swap it in; returns how many standings."""
+        """Build every open window anew beside live writes and swap it in; returns how many standings.
+
+        `progress` counts each window by itself.
+        """
         rebuilt = 0
-        for window in await self.catalogue.windows_at(datetime.now(UTC)):
-            total = await standings.count(self.pool, window)
-            fresh = self.index.begin_rebuild(window)
-            async for page in standings.stream(self.pool, window):
-                for start in range(0, len(page), SLICE):
-                    fresh.apply(page[start : start + SLICE])
-                    await asyncio.sleep(0)
-                progress(rebuilt + len(fresh), rebuilt + total)
-            self.index.finish_rebuild(fresh)
-            rebuilt += len(fresh)
-            self._tell(Moved(window, fresh.seq, top=True))
+        async with self._one_rebuild:  # a second one waits: a window has one copy at a time
+            for window in await self.catalogue.windows_at(datetime.now(UTC)):
+                try:
+                    rebuilt += await self._rebuild_window(window, progress)
+                finally:
+                    self.index.abandon_rebuild(window)
         return rebuilt
+
+    async def _rebuild_window(self, window: Window, progress: Progress) -> int:
+        total = await standings.count(self.pool, window)
+        fresh = self.index.begin_rebuild(window)
+        async for page in standings.stream(self.pool, window):
+            for start in range(0, len(page), SLICE):
+                fresh.apply(page[start : start + SLICE])
+                await asyncio.sleep(0)
+            progress(len(fresh), total)
+        self.index.finish_rebuild(fresh)
+        self._tell(Moved(window, fresh.seq, top=True))
+        return len(fresh)
 
     def drop_ended(self, now: datetime) -> None:
         """Forget windows that ended a while ago; the ledger keeps them."""

@@ -1,0 +1,40 @@
+"""What a node learns from others survives a database that is away for a moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from tests.support.node import InProcessNode
+
+from laurels.background import Background
+from laurels.config import Settings
+from laurels.domain.errors import LaurelsError
+from laurels.ledger.accounts import Accounts
+from laurels.ledger.directory import Directory
+from laurels.ledger.journal import Journal
+from laurels.ledger.pool import unavailable
+
+
+async def test_an_entry_that_could_not_be_taken_is_taken_later(node: InProcessNode, settings: Settings) -> None:
+    """The journal hands an entry out once: a ban must not be lost because its look-up failed."""
+    pool = node.services.pool
+    directory, journal = Directory(pool), Journal(pool, uuid4())
+    parts = replace(node.parts, services=replace(node.services, directory=directory), journal=journal)
+    follower = Background(settings, parts)
+    player = (await node.register())["user"]["id"]
+    look_up, away = directory.changed, iter([unavailable()])
+
+    async def changed(user_ids: list[int]) -> None:
+        for error in away:
+            raise error
+        await look_up(user_ids)
+
+    directory.changed = changed
+    await journal.start()
+    await Accounts(pool, uuid4()).set_status(player, "banned")
+    with pytest.raises(LaurelsError):
+        await follower._follow_journal()
+    await follower._follow_journal()
+    assert player in directory.blocked
