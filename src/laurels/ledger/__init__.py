@@ -10,5 +10,6 @@ receipts      the ranks that were told, kept so that a replay answers the same
 journal       what other processes committed
 readers       the questions that need no index
 accounts      users, passwords, refresh tokens, signing keys
+audit         who changed what by hand, and why
 snapshots     frozen top lists and `users.rank`
 """
