@@ -10,12 +10,13 @@ import msgspec
 from aiohttp import web
 
 from ..domain.errors import Code
+from ..ledger.audit import Actor
 from .services import Services
 from .tokens import Principal
 
 JSON = "application/json"
 
-Access = Literal["public", "user", "admin"]
+Access = Literal["public", "user", "moderator", "admin"]
 LimitBy = Literal["address", "login", "user", "none"]
 
 encode = msgspec.json.Encoder().encode
@@ -38,8 +39,14 @@ class Call:
     request: web.Request
     principal: Principal | None
     address: str
+    request_id: str = ""
     params: Any = None
     body: Any = None
+
+    @property
+    def actor(self) -> Actor:
+        """Who answers for what this request changes, for the audit trail."""
+        return Actor(f"user:{self.user.user_id}", self.request_id)
 
     @property
     def user(self) -> Principal:

@@ -19,7 +19,7 @@ import msgspec
 from ..domain.actions import Submission
 from ..domain.errors import Code, LaurelsError
 from ..domain.standings import INT64_MAX, INT64_MIN
-from .wire import METADATA_BYTES, METADATA_DEPTH, CompleteAction
+from .wire.actions import METADATA_BYTES, METADATA_DEPTH, CompleteAction
 
 
 class _DuplicateMember(ValueError):

@@ -130,7 +130,7 @@ async def _answer(route: Route, services: Services, request: web.Request, header
     if route.limit == "login":
         _spend(services.limits.login, address, 1, headers)
     principal = _authenticate(services, request) if route.access != "public" else None
-    call = Call(services, request, principal, address)
+    call = Call(services, request, principal, address, headers["X-Request-ID"])
     if route.params is not None:
         call.params = decode_params(request.query, in_path, route.params)
     if route.body is not None:
@@ -138,8 +138,8 @@ async def _answer(route: Route, services: Services, request: web.Request, header
         call.body = decode_body(body, route.body)
     if principal is not None:
         _spend(services.limits.user, principal.user_id, route.cost(call.body), headers)
-    if route.access == "admin":
-        await _require_admin(services, principal)
+    if principal is not None and route.access in _ROLES:
+        await _require_role(services, principal, _ROLES[route.access])
     return await route.handler(call)
 
 
@@ -153,13 +153,16 @@ def _authenticate(services: Services, request: web.Request) -> Principal:
     return principal
 
 
-async def _require_admin(services: Services, principal: Principal | None) -> None:
-    """The role in a token may be minutes old: for what only admins may do, the ledger is asked."""
-    if principal is None or principal.role != "admin":
-        raise LaurelsError(Code.FORBIDDEN, "Only an admin may do this.")
-    account = await services.accounts.by_id(principal.user_id)
-    if account.role != "admin" or account.status != "active":
-        raise LaurelsError(Code.FORBIDDEN, "Only an admin may do this.")
+_ROLES = {"moderator": ("moderator", "admin"), "admin": ("admin",)}
+
+
+async def _require_role(services: Services, principal: Principal, roles: tuple[str, ...]) -> None:
+    """The role in a token may be minutes old: for what only some may do, the ledger is asked."""
+    if principal.role in roles:
+        account = await services.accounts.by_id(principal.user_id)
+        if account.role in roles and account.status == "active":
+            return
+    raise LaurelsError(Code.FORBIDDEN, f"Only {' or '.join(roles)} may do this.")
 
 
 def _spend(limit: RateLimit, key: str | int, cost: int, headers: dict[str, str], *, tell: bool = True) -> None:

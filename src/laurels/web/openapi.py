@@ -73,7 +73,7 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
         codes.append(Code.RATE_LIMITED)
     if route.access != "public":
         codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED]
-    if route.access == "admin":
+    if route.access in ("moderator", "admin"):
         codes.append(Code.FORBIDDEN)
     if route.params is not None or route.body is not None:
         codes.append(Code.INVALID_REQUEST)

@@ -11,7 +11,7 @@ from ...domain.errors import Code, LaurelsError
 from ...domain.names import parse_name
 from ...ledger import accounts
 from ..call import Call, Reply, json_reply
-from ..wire import Account, Jwks, Me, RecentAction, Tokens
+from ..wire.accounts import Account, Jwks, Me, RecentAction, Tokens
 from .boards import place_on
 
 

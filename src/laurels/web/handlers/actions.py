@@ -10,7 +10,7 @@ from ...ledger.writer import Answer, Result
 from ..call import Call, Reply, json_reply
 from ..decode import submission
 from ..problems import retry_seconds, status_of
-from ..wire import ActionTypeInfo, ActionTypes, BatchItem, BatchReceipt, CompleteAction, Receipt
+from ..wire.actions import ActionTypeInfo, ActionTypes, BatchItem, BatchReceipt, CompleteAction, Receipt
 
 
 async def complete_action(call: Call) -> Reply:

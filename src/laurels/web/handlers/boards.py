@@ -6,7 +6,7 @@ from ...domain.boards import Board
 from ...domain.errors import Code, LaurelsError
 from ...ranking.scoreboards import ReadyBoard, Scoreboard
 from ..call import JSON, Call, Reply
-from ..wire import BoardInfo, Boards, PlaceOnBoard
+from ..wire.boards import BoardInfo, Boards, PlaceOnBoard
 
 _READ = {"Content-Type": JSON, "Cache-Control": "no-cache"}
 

@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from ... import telemetry
 from ...ranking.verify import compare
 from ..call import Call, Reply, encode
-from ..wire import IndexReport, Liveness, Readiness, WindowReport
+from ..wire.operations import IndexReport, Liveness, Readiness, WindowReport
 
 
 async def livez(_: Call) -> Liveness:

@@ -1,39 +1,27 @@
-"""What the operator's commands do: each opens the ledger, does one thing, and closes it.
-
-Commands that concern a running node ask it over HTTP with an admin token of one minute, signed with
-the ledger's own key: whoever may read the ledger's keys may ask its nodes.
-"""
+"""Proof, repair, snapshots and the schema: of the ledger, and of the node that runs on it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
 from uuid import uuid4
 
 import aiohttp
 import msgspec
 
-from .config import Settings
-from .domain.names import parse_name
-from .ledger import migrations, repair, snapshots
-from .ledger.accounts import Account, Accounts
-from .ledger.catalogue import Catalogue
-from .ledger.directory import Directory
-from .ledger.pool import Pool
-from .ledger.snapshots import Snapshot
-from .ranking.verify import prove
-from .runtime import connection, database
-from .web.passwords import Passwords
-from .web.tokens import Tokens, new_signing_key
-from .web.wire import IndexReport
+from ..config import Settings
+from ..ledger import migrations, repair, snapshots
+from ..ledger.accounts import Accounts
+from ..ledger.catalogue import Catalogue
+from ..ledger.pool import Pool
+from ..ledger.snapshots import Snapshot
+from ..ranking.verify import prove
+from ..runtime import connection, database
+from ..web.tokens import Tokens
+from ..web.wire.operations import IndexReport
+from .errors import NotDone
 
-Role = Literal["player", "moderator", "admin"]
 NODE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=2)
-
-
-class NotDone(Exception):
-    """What was asked can't be done; the message is the operator's line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +82,6 @@ async def snapshot(settings: Settings) -> list[Snapshot]:
 async def migrate(settings: Settings) -> list[str]:
     async with connection(settings) as pool:
         return await migrations.migrate(pool)
-
-
-async def create_user(settings: Settings, username: str, email: str | None, password: str, role: Role) -> Account:
-    passwords = Passwords(1)
-    async with database(settings) as pool:
-        hashed = await passwords.hash(password)
-        return await Accounts(pool, uuid4()).create(parse_name(username), email, hashed, role)
-
-
-async def set_status(settings: Settings, username: str, status: Literal["active", "banned"]) -> None:
-    async with database(settings) as pool:
-        await Accounts(pool, uuid4()).set_status(await _any_user(pool, username), status)
-
-
-async def set_role(settings: Settings, username: str, role: Role) -> None:
-    async with database(settings) as pool:
-        await Accounts(pool, uuid4()).set_role(await _any_user(pool, username), role)
-
-
-async def set_password(settings: Settings, username: str, password: str) -> None:
-    async with database(settings) as pool:
-        hashed = await Passwords(1).hash(password)
-        await Accounts(pool, uuid4()).set_password(await _any_user(pool, username), hashed)
-
-
-async def rotate_keys(settings: Settings) -> str:
-    kid, jwk = new_signing_key()
-    async with database(settings) as pool:
-        await Accounts(pool, uuid4()).rotate_signing_key(kid, jwk)
-    return kid
-
-
-async def _any_user(pool: Pool, username: str) -> int:
-    return await Directory(pool).find(username, blocked_too=True)
 
 
 async def _verify(settings: Settings, pool: Pool, node: str | None, act: str) -> Verification:

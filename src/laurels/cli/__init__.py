@@ -1,0 +1,53 @@
+"""`laurels …`: every command, thin. What can't start or can't be done is one line and exit code 2.
+
+app      the tree of commands, the flags that many share, and how a command runs
+output   how commands speak: lines and tables for people, JSON for machines
+The other modules hold the commands; importing them adds theirs to the tree.
+"""
+
+# ruff: noqa: E402  most imports come after the line that makes Ctrl-C quiet during them
+
+from __future__ import annotations
+
+import signal
+
+_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # half a second of imports needs no traceback
+
+import sys
+from typing import NoReturn
+
+import cyclopts
+
+from .. import demo as play
+from .. import operations, runtime
+from ..config import ConfigError
+from ..domain.errors import LaurelsError
+from ..ledger.pool import DatabaseUnusable, ServerError
+from . import demo, node, proof, users
+from .app import app
+
+signal.signal(signal.SIGINT, _on_interrupt)
+
+__all__ = ["app", "demo", "main", "node", "proof", "users"]
+
+
+def main() -> None:
+    """Entry point: what went wrong becomes one line and an exit code."""
+    try:
+        code = app(exit_on_error=False, print_error=False, result_action="return_value")
+    except cyclopts.CycloptsError as error:
+        fail(f"{error} (`laurels --help` lists what there is)")
+    except (ConfigError, DatabaseUnusable, runtime.StartError, operations.NotDone, play.NoServer) as error:
+        fail(str(error))
+    except LaurelsError as error:
+        fail(error.detail)
+    except ServerError as error:
+        fail(f"PostgreSQL refused: {str(error).splitlines()[0]}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(words: str) -> NoReturn:
+    sys.stderr.write(f"laurels: {' '.join(words.split())}\n")
+    sys.exit(2)

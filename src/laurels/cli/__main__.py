@@ -1,0 +1,5 @@
+"""`python -m laurels.cli`."""
+
+from . import main
+
+main()

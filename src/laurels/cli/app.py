@@ -1,0 +1,55 @@
+"""The tree of commands, the flags that many share, and how a command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import uvloop
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from .. import __version__, config, telemetry
+from ..config import Settings
+
+app = App(
+    name="laurels",
+    version=__version__,
+    help="""Live scoreboards nobody can cheat, and no point is ever lost.
+
+Settings come from the environment: see `laurels config`.
+
+Exit codes: 0 done; 1 done, and something is wrong (verify, rebuild, demo); 2 could not be done.
+
+Examples:
+
+* `laurels serve`
+* `laurels demo`
+* `DATABASE_URL=postgresql://laurels:secret@db/laurels laurels verify`""",
+)
+user_app = App(name="user", help="Accounts: create, ban, unban, role, password.")
+keys_app = App(name="keys", help="The keys that sign access tokens.")
+app.command(user_app)
+app.command(keys_app)
+
+JsonFlag = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
+Positive = Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))]
+NodeFlag = Annotated[
+    str | None, Parameter(help="Address of the node to ask; by default LAURELS_HOST and LAURELS_PORT.")
+]
+
+
+def examples(*lines: str) -> str:
+    """What the help of a command ends with."""
+    return "Examples:\n\n" + "\n".join(f"* `{line}`" for line in lines)
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return uvloop.run(work)
+
+
+def settings() -> Settings:
+    """For commands, whose output is their answer: logs from warnings up, unless debugging."""
+    found = config.load()
+    telemetry.configure_logs(level="warning" if found.log_level.lower() == "info" else found.log_level)
+    return found

@@ -1,0 +1,54 @@
+"""Simulated people."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from .. import config
+from .. import demo as play
+from .app import JsonFlag, Positive, app, examples, run
+from .output import out, print_json
+
+
+@app.command(
+    help_epilogue=examples(
+        "laurels demo",
+        "laurels demo --people 200 --rate 100 --seconds 30",
+        "laurels demo --url https://laurels.example --json",
+    )
+)
+def demo(
+    *,
+    url: str | None = None,
+    people: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))] = 40,
+    rate: Positive = 25.0,
+    seconds: Positive = 60.0,
+    seed: int | None = None,
+    json: JsonFlag = False,
+) -> int:
+    """Play simulated people through the public HTTP API, so that the board visibly moves.
+
+    They register and complete actions; Ctrl-C ends the game early, with the table. Exit code 1 when no
+    action was awarded, or one failed for good.
+
+    Parameters
+    ----------
+    url
+        The node's address; by default that of LAURELS_HOST and LAURELS_PORT.
+    people
+        How many play. They come in as fast as the server lets them register.
+    rate
+        Actions a second in all, in a Poisson process.
+    seconds
+        How long they play.
+    seed
+        The same seed gives the same names and habits.
+    """
+    plan = play.Plan(url or config.load().url, people, rate, seconds, seed)
+    tally = run(play.run(plan, None if json else out))
+    if json:
+        print_json(tally.summary())
+    return 0 if tally.healthy else 1

@@ -1,0 +1,69 @@
+"""Running a node, and what there is to know of it."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.markup import escape
+from rich.table import Table
+
+from .. import __version__, config, runtime, telemetry
+from .app import JsonFlag, app, examples, run
+from .output import bar, out, print_json, say
+
+
+@app.command(
+    help_epilogue=examples(
+        "laurels serve",
+        "LAURELS_PORT=9000 LAURELS_DATA=/var/lib/laurels laurels serve",
+        "DATABASE_URL=postgresql://laurels:secret@db/laurels laurels serve",
+    )
+)
+def serve() -> None:
+    """Run a node: its own PostgreSQL under LAURELS_DATA unless DATABASE_URL is set.
+
+    Ctrl-C (or SIGTERM) stops it in order: requests that have arrived are answered, and nothing is left running.
+    """
+    settings = config.load()
+    telemetry.configure_logs(level=settings.log_level)
+
+    def ready(address: str, admin: tuple[str, str] | None) -> None:
+        if admin:
+            say(f"\nFirst admin: [bold]{admin[0]}[/]  password: [bold]{admin[1]}[/]  (shown this once)")
+        say(f"\nLaurels {__version__} is live at [bold]{address}/[/]  (API docs: {address}/api/docs)\n")
+        sys.stdout.flush()
+
+    with bar() as progress:
+        task = progress.add_task("Loading standings", total=None, visible=False)
+
+        def loading(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, visible=True)
+
+        def started(address: str, admin: tuple[str, str] | None) -> None:
+            progress.stop()
+            ready(address, admin)
+
+        run(runtime.serve(settings, on_ready=started, on_load=loading))
+
+
+@app.command(name="config", help_epilogue=examples("LAURELS_PORT=9000 laurels config"))
+def show_config(*, json: JsonFlag = False) -> None:
+    """List every setting, its value in force, and what it means. NAME_FILE reads a value from a file."""
+    rows = config.describe(config.load())
+    if json:
+        print_json([{"name": name, "value": value, "help": meaning} for name, value, meaning in rows])
+        return
+    table = Table("variable", "value", "meaning")
+    table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+@app.command(help_epilogue=examples("laurels openapi > laurels.json"))
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from ..web.openapi import document
+
+    sys.stdout.write(document().decode() + "\n")

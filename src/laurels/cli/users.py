@@ -1,0 +1,69 @@
+"""Accounts, and the keys that sign their tokens."""
+
+from __future__ import annotations
+
+import secrets
+
+from rich.markup import escape
+
+from .. import operations
+from .app import JsonFlag, examples, keys_app, run, settings, user_app
+from .output import print_json, say, say_of
+
+
+@user_app.command(
+    name="create",
+    help_epilogue=examples(
+        "laurels user create ada --role admin", 'laurels user create "Ada Ember" --email ada@example.org --json'
+    ),
+)
+def user_create(
+    username: str, *, role: operations.Role = "player", email: str | None = None, json: JsonFlag = False
+) -> None:
+    """Create an account; its generated password is printed once."""
+    password = secrets.token_urlsafe(12)
+    account = run(operations.create_user(settings(), username, email, password, role))
+    if json:
+        print_json({"username": account.username, "role": account.role, "password": password})
+    else:
+        name = escape(account.username)
+        say(f"Created [bold]{name}[/] ({role}). Password, shown this once: [bold]{password}[/]")
+
+
+@user_app.command(name="ban", help_epilogue=examples("laurels user ban mallory"))
+def user_ban(username: str, *, json: JsonFlag = False) -> None:
+    """Off every board and locked out, within seconds on every node. The ledger keeps its rows."""
+    run(operations.set_status(settings(), username, "banned"))
+    say_of(username, "is banned. `laurels user unban` restores the exact standing.", json, status="banned")
+
+
+@user_app.command(name="unban", help_epilogue=examples("laurels user unban mallory"))
+def user_unban(username: str, *, json: JsonFlag = False) -> None:
+    """Lift a ban: back on every board with the same standing."""
+    run(operations.set_status(settings(), username, "active"))
+    say_of(username, "is active again.", json, status="active")
+
+
+@user_app.command(name="role", help_epilogue=examples("laurels user role ada moderator"))
+def user_role(username: str, role: operations.Role, *, json: JsonFlag = False) -> None:
+    """Make someone player, moderator or admin."""
+    run(operations.set_role(settings(), username, role))
+    say_of(username, f"is {role} now.", json, role=role)
+
+
+@user_app.command(name="password", help_epilogue=examples("laurels user password admin"))
+def user_password(username: str, *, json: JsonFlag = False) -> None:
+    """Set a new generated password, printed once, and end every session of the user."""
+    password = secrets.token_urlsafe(12)
+    run(operations.set_password(settings(), username, password))
+    say_of(username, f"has a new password, shown this once: [bold]{password}[/]", json, password=password)
+
+
+@keys_app.command(name="rotate", help_epilogue=examples("laurels keys rotate"))
+def keys_rotate(*, json: JsonFlag = False) -> None:
+    """Sign with a new key from now on. Tokens of the old one stay good until they expire."""
+    kid = run(operations.rotate_keys(settings()))
+    if json:
+        print_json({"kid": kid})
+    else:
+        say(f"Now signing with {kid}.")

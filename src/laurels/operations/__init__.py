@@ -1,0 +1,29 @@
+"""What the operator's commands do: each opens the ledger, does one thing, and closes it.
+
+Commands that concern a running node ask it over HTTP with an admin token of one minute, signed with
+the ledger's own key: whoever may read the ledger's keys may ask its nodes.
+
+proof   verify, rebuild, snapshot, migrate
+users   accounts and signing keys
+"""
+
+from .errors import NotDone
+from .proof import Repair, Verification, WindowVerification, migrate, rebuild, snapshot, verify
+from .users import Role, create_user, rotate_keys, set_password, set_role, set_status
+
+__all__ = [
+    "NotDone",
+    "Repair",
+    "Role",
+    "Verification",
+    "WindowVerification",
+    "create_user",
+    "migrate",
+    "rebuild",
+    "rotate_keys",
+    "set_password",
+    "set_role",
+    "set_status",
+    "snapshot",
+    "verify",
+]

@@ -1,0 +1,5 @@
+"""What keeps a command from being carried out."""
+
+
+class NotDone(Exception):
+    """What was asked can't be done; the message is the operator's line."""

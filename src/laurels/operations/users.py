@@ -1,0 +1,51 @@
+"""Accounts and signing keys."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import uuid4
+
+from ..config import Settings
+from ..domain.names import parse_name
+from ..ledger.accounts import Account, Accounts
+from ..ledger.directory import Directory
+from ..ledger.pool import Pool
+from ..runtime import database
+from ..web.passwords import Passwords
+from ..web.tokens import new_signing_key
+
+Role = Literal["player", "moderator", "admin"]
+
+
+async def create_user(settings: Settings, username: str, email: str | None, password: str, role: Role) -> Account:
+    passwords = Passwords(1)
+    async with database(settings) as pool:
+        hashed = await passwords.hash(password)
+        return await Accounts(pool, uuid4()).create(parse_name(username), email, hashed, role)
+
+
+async def set_status(settings: Settings, username: str, status: Literal["active", "banned"]) -> None:
+    async with database(settings) as pool:
+        await Accounts(pool, uuid4()).set_status(await _any_user(pool, username), status)
+
+
+async def set_role(settings: Settings, username: str, role: Role) -> None:
+    async with database(settings) as pool:
+        await Accounts(pool, uuid4()).set_role(await _any_user(pool, username), role)
+
+
+async def set_password(settings: Settings, username: str, password: str) -> None:
+    async with database(settings) as pool:
+        hashed = await Passwords(1).hash(password)
+        await Accounts(pool, uuid4()).set_password(await _any_user(pool, username), hashed)
+
+
+async def rotate_keys(settings: Settings) -> str:
+    kid, jwk = new_signing_key()
+    async with database(settings) as pool:
+        await Accounts(pool, uuid4()).rotate_signing_key(kid, jwk)
+    return kid
+
+
+async def _any_user(pool: Pool, username: str) -> int:
+    return await Directory(pool).find(username, blocked_too=True)

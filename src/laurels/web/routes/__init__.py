@@ -1,0 +1,14 @@
+"""The table of every endpoint, one module per tag. To add one: a struct in `wire`, a function in `handlers`,
+an entry in the module of its tag here. `codes` names groups of refusals that several routes share.
+"""
+
+from __future__ import annotations
+
+from ..call import Route
+from .accounts import ACCOUNTS
+from .actions import ACTIONS
+from .boards import BOARDS
+from .operations import OPERATIONS
+from .pages import PAGES
+
+ROUTES: tuple[Route, ...] = ACTIONS + BOARDS + ACCOUNTS + OPERATIONS + PAGES

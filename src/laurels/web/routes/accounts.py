@@ -1,0 +1,76 @@
+"""Registering, logging in and out, and who I am."""
+
+from __future__ import annotations
+
+from ...domain.errors import Code
+from ..call import Route
+from ..handlers import accounts
+from ..wire.accounts import Jwks, Login, Me, MeQuery, Refresh, Register, Tokens
+from .codes import LEDGER_AWAY
+
+ACCOUNTS: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/api/auth/register",
+        handler=accounts.register,
+        tag="Accounts",
+        summary="Create an account and log in",
+        description="Names that look like an existing one are taken too.",
+        limit="login",
+        body=Register,
+        replies={201: Tokens},
+        problems=(Code.USERNAME_INVALID, Code.USERNAME_TAKEN, Code.EMAIL_TAKEN, Code.OVERLOADED, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/auth/login",
+        handler=accounts.login,
+        tag="Accounts",
+        summary="Log in",
+        limit="login",
+        body=Login,
+        replies={200: Tokens},
+        problems=(Code.CREDENTIALS_WRONG, Code.BANNED, Code.OVERLOADED, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/auth/refresh",
+        handler=accounts.refresh,
+        tag="Accounts",
+        summary="Trade a refresh token for new tokens",
+        description="A refresh token is good for one use. Presented twice, every token of its log-in ends.",
+        body=Refresh,
+        replies={200: Tokens},
+        problems=(Code.REFRESH_INVALID, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/auth/logout",
+        handler=accounts.logout,
+        tag="Accounts",
+        summary="End this log-in",
+        body=Refresh,
+        replies={204: None},
+        problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="GET",
+        path="/api/me",
+        handler=accounts.get_me,
+        tag="Accounts",
+        summary="My places on every board, and my recent actions",
+        access="user",
+        limit="user",
+        params=MeQuery,
+        replies={200: Me},
+        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/.well-known/jwks.json",
+        handler=accounts.jwks,
+        tag="Accounts",
+        summary="The public keys of access tokens",
+        replies={200: Jwks},
+    ),
+)

@@ -1,0 +1,79 @@
+"""Reading boards, and watching them."""
+
+from __future__ import annotations
+
+from ...domain.errors import Code
+from ...ranking.scoreboards import Scoreboard
+from ..call import Route
+from ..handlers import boards
+from ..socket import live
+from ..wire.boards import AroundQuery, BoardQuery, Boards, LiveQuery, PlaceOnBoard, RankQuery, TopQuery
+from .codes import LEDGER_AWAY
+
+BOARDS: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/scoreboard",
+        handler=boards.get_scoreboard,
+        tag="Boards",
+        summary="The top of the default board",
+        description="Carries an ETag; send it back as If-None-Match and an unchanged board answers 304.",
+        params=TopQuery,
+        replies={200: Scoreboard, 304: None},
+        problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="GET",
+        path="/api/boards",
+        handler=boards.list_boards,
+        tag="Boards",
+        summary="All boards",
+        replies={200: Boards},
+    ),
+    Route(
+        method="GET",
+        path="/api/boards/{slug}",
+        handler=boards.get_board,
+        tag="Boards",
+        summary="The top of a board's present window",
+        params=BoardQuery,
+        replies={200: Scoreboard, 304: None},
+        problems=(Code.BOARD_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/boards/{slug}/around/{username}",
+        handler=boards.get_around,
+        tag="Boards",
+        summary="A user's place with its neighbours",
+        params=AroundQuery,
+        replies={200: Scoreboard},
+        problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/boards/{slug}/rank/{username}",
+        handler=boards.get_rank,
+        tag="Boards",
+        summary="A user's rank and score",
+        params=RankQuery,
+        replies={200: PlaceOnBoard},
+        problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/live",
+        handler=live,
+        tag="Boards",
+        summary="A board, live (WebSocket)",
+        description=(
+            'Upgrade to WebSocket. First a text frame {"type":"board",…} with the members of Scoreboard, then one '
+            'whenever the top list changed, at most ten a second; {"type":"heartbeat"} every 25 seconds. '
+            "Close codes: 1001 come back later, 4008 you read too slowly (come back), 4404 there is no such board, "
+            "1008 you sent something (clients have nothing to say)."
+        ),
+        params=LiveQuery,
+        replies={101: None},
+        problems=(Code.UPGRADE_REQUIRED, Code.TOO_MANY_SOCKETS, *LEDGER_AWAY),
+    ),
+)

@@ -1,0 +1,27 @@
+"""Groups of codes that several routes may answer."""
+
+from __future__ import annotations
+
+from ...domain.errors import Code
+
+LEDGER_AWAY = (Code.DATABASE_UNAVAILABLE,)
+WRITE = (Code.OVERLOADED, Code.DATABASE_UNAVAILABLE, Code.OUTCOME_UNKNOWN)
+VERDICTS = (
+    Code.ACTION_TYPE_UNKNOWN,
+    Code.ACTION_TYPE_INACTIVE,
+    Code.COMPLETED_IN_FUTURE,
+    Code.COOLDOWN_ACTIVE,
+    Code.DAILY_CAP_REACHED,
+    Code.TOTAL_CAP_REACHED,
+    Code.HOUR_CAP_REACHED,
+    Code.MINUTE_CAP_REACHED,
+    Code.DAILY_POINTS_REACHED,
+    Code.NOT_STARTED,
+    Code.ENDED,
+    Code.COMPLETED_TOO_LONG_AGO,
+    Code.METADATA_INVALID,
+    Code.REQUIREMENT_MISSING,
+    Code.ALREADY_CLAIMED,
+    Code.SCORE_OVERFLOW,
+    Code.ACTION_UNWRITABLE,
+)

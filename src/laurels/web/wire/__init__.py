@@ -1,0 +1,8 @@
+"""What requests and replies look like. The OpenAPI document is made from these structs.
+
+fields      kinds of members that several requests share, and the strict base of all requests
+accounts    accounts and their tokens
+actions     completing actions, and what answers
+boards      boards and places on them; their rows are `ranking.scoreboards.Scoreboard`
+operations  health, and the proof of the index
+"""

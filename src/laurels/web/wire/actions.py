@@ -1,0 +1,90 @@
+"""Completing actions, and what answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from .fields import Identifier, Request, TypeName
+
+MAX_BATCH = 1_000
+METADATA_BYTES = 4_096
+METADATA_DEPTH = 8
+
+
+class CompleteAction(Request, frozen=True):
+    """`completed_at` is when it happened by the sender's clock; left out, the ledger's clock counts."""
+
+    action_type: TypeName
+    action_identifier: Identifier
+    metadata: (
+        Annotated[
+            dict[str, Any],
+            Meta(description=f"At most {METADATA_BYTES} bytes as JSON, {METADATA_DEPTH} levels, integers of 64 bits"),
+        ]
+        | None
+    ) = None
+    completed_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class CompleteBatch(Request, frozen=True):
+    actions: Annotated[list[CompleteAction], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an action. The same identifier gets the same receipt again.
+
+    `rank` and `previous_rank` are places in `board`, exact at `seq`. When one is not known it is null
+    and `rank_state` says why: `rebuilding`, or `unrecorded` (the node died right after answering).
+    """
+
+    action_id: int
+    action_type: str
+    action_identifier: str
+    score_earned: int
+    new_score: int
+    rank: int | None
+    previous_rank: int | None
+    rank_state: Literal["exact", "rebuilding", "unrecorded"]
+    entered_top: bool
+    board: str
+    seq: int | None
+    completed_at: datetime
+    replayed: bool
+
+
+class BatchItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """`status` is awarded or replayed (then `receipt` is there) or refused (then `code` and `detail` are)."""
+
+    status: Literal["awarded", "replayed", "refused"]
+    action_identifier: str
+    receipt: Receipt | None = None
+    code: str | None = None
+    detail: str | None = None
+    retry_after: int | None = None
+
+
+class BatchReceipt(msgspec.Struct, frozen=True):
+    """One result per item, in order. All that were awarded are in one commit."""
+
+    awarded: int
+    replayed: int
+    refused: int
+    results: list[BatchItem]
+
+
+class ActionTypeInfo(msgspec.Struct, frozen=True):
+    name: str
+    description: str
+    base_score: int
+
+
+class ActionTypes(msgspec.Struct, frozen=True):
+    action_types: list[ActionTypeInfo]
+
+
+class ReceiptQuery(Request, frozen=True):
+    action_identifier: Identifier
