@@ -19,7 +19,7 @@ from laurels.domain.actions import Submission
 from laurels.ledger import pool as ledger_pool
 from laurels.ledger.batch import commit_batch
 from laurels.ledger.catalogue import Catalogue
-from laurels.ledger.pool import Pool
+from laurels.ledger.pool import Pool, plan_by_index
 
 from ..stage import FIRST_PLAYER
 
@@ -75,6 +75,8 @@ class BareLedger:
         tapes = [await self._record(batch, per_user) for _ in range(count)]
         connections = [await self._pool.acquire() for _ in range(LANES)]
         try:
+            for connection in connections:
+                await plan_by_index(connection)
             shared = iter(tapes)
             started = time.perf_counter()
             await asyncio.gather(*(_play(connection, shared) for connection in connections))

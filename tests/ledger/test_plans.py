@@ -11,9 +11,9 @@ import pytest
 
 from laurels.domain.boards import Board
 from laurels.ledger import accounts, directory, journal, readers, receipts, standings
-from laurels.ledger.pool import Pool
+from laurels.ledger.pool import Pool, plan_by_index
 from laurels.ledger.snapshots import _LATEST
-from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS
+from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
 from laurels.ranking import sql
 
 PEOPLE = 20_000
@@ -90,6 +90,20 @@ async def test_every_look_up_uses_its_index(full_pool: Pool) -> None:
         used = {node["Index Name"] for node in nodes if "Index Name" in node}
         assert not scanned, f"{statement}\nreads {scanned} from end to end"
         assert indexes <= used, f"{statement}\nuses {used}, not {indexes}"
+
+
+async def test_a_plan_kept_from_an_empty_ledger_still_uses_indexes(pool: Pool) -> None:
+    """A lane keeps its plans while the ledger grows: those made on its first day must do for its last."""
+    async with pool.acquire() as connection:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")  # what PostgreSQL does by itself, later
+        await plan_by_index(connection)
+        for statement in (LOCK_USERS, LOAD_BATCH, WRITE_BATCH):
+            count = max(map(int, re.findall(r"\$(\d+)", statement)))
+            await connection.execute(f"DEALLOCATE ALL; PREPARE kept AS {statement}")
+            (row,) = await connection.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE kept ({', '.join(['NULL'] * count)})")
+            nodes = _nodes(json.loads(row[0])[0]["Plan"])
+            scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & BIG
+            assert not scanned, f"{statement}\nreads {scanned} from end to end"
 
 
 async def test_the_top_list_reads_no_more_than_it_shows(full_pool: Pool) -> None:

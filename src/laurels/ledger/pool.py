@@ -20,6 +20,15 @@ Connection: TypeAlias = Any
 """An asyncpg connection or a pool's proxy of one: the library has no type that covers both."""
 Pool: TypeAlias = asyncpg.Pool
 
+_PLAN_BY_INDEX = "; ".join(
+    f"SET {name} = {value}"
+    for name, value in {
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "plan_cache_mode": "force_generic_plan",
+    }.items()
+)
 MINIMUM_VERSION = 15
 CONNECT_TIMEOUT = 5.0
 ACQUIRE_TIMEOUT = 2.0
@@ -90,6 +99,15 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
             yield connection
         finally:
             await release(pool, connection)
+
+
+async def plan_by_index(connection: Connection) -> None:
+    """Make this connection reach every row through an index, until it is released.
+
+    PostgreSQL keeps the plan of a prepared statement. One that was made while the tables were nearly empty reads
+    them from end to end, and stays when they grow: until the next analysis every batch would read the whole ledger.
+    """
+    await connection.execute(_PLAN_BY_INDEX)
 
 
 async def release(pool: Pool, connection: Connection) -> None:

@@ -29,7 +29,7 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
 from .batch import CommittedBatch, CommitUnknown, WindowMoved, commit_batch
 from .catalogue import Catalogue
-from .pool import BROKEN, UNAVAILABLE, Connection, Pool, drop, is_closed, release, unavailable
+from .pool import BROKEN, UNAVAILABLE, Connection, Pool, drop, is_closed, plan_by_index, release, unavailable
 from .receipts import Receipts
 
 log = structlog.get_logger(__name__)
@@ -172,6 +172,7 @@ class Writer:
         while True:
             try:
                 connection = await self._pool.acquire(timeout=RECONNECT_DELAY * 10)
+                await plan_by_index(connection)
                 break
             except (TimeoutError, *UNAVAILABLE) as error:
                 log.warning("ledger unreachable, lane reconnects", reason=str(error) or repr(error))
