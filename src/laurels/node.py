@@ -10,11 +10,13 @@ from .ledger.accounts import Accounts
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
 from .ledger.journal import Journal
+from .ledger.people import People
 from .ledger.pool import Pool
 from .ledger.readers import Readers
 from .ledger.receipts import Receipts
 from .ledger.writer import Writer
 from .live.hub import Hub
+from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
 from .ranking.scoreboards import Scoreboards
@@ -87,11 +89,13 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         catalogue=catalogue,
         directory=directory,
         readers=Readers(pool),
+        people=People(pool),
         receipts=receipts,
         writer=writer,
         index=index,
         projection=projection,
         scoreboards=scoreboards,
+        archive=Archive(pool, directory),
         hub=hub,
         tokens=tokens,
         passwords=Passwords(settings.password_workers),

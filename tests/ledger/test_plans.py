@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 from uuid import UUID
 
 import pytest
 
 from laurels.domain.boards import Board
-from laurels.ledger import accounts, directory, journal, readers, receipts, standings
+from laurels.ledger import accounts, directory, journal, people, readers, receipts, standings
 from laurels.ledger.pool import Pool, plan_by_index
 from laurels.ledger.snapshots import _LATEST
 from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
@@ -31,6 +32,9 @@ STATEMENTS = [
     ),
     (readers.RECEIPT, [5, "i5"], {"actions_identifier"}),
     (readers.RECENT_ACTIONS, [5, 20], {"actions_recent"}),
+    (people.PERSON, ["user-5"], {"users_username_fold"}),
+    (people.DONE, [5], {"progress_pkey"}),
+    (people.HISTORY, [5, date(2026, 1, 1), 5_000], {"actions_recent"}),
     (receipts._SELECT, [[5], [5]], {"placements_pkey"}),
     (sql.query(sql._TOP, DESC), [1, 100], {"standings_order"}),
     (sql.query(sql._AROUND, DESC), [1, 5, 50], {"standings_order", "standings_pkey"}),
@@ -129,7 +133,7 @@ def _literal(value: object) -> str:
         return f"'\\x{value.hex()}'::bytea"
     if isinstance(value, UUID):
         return f"'{value}'::uuid"
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    return f"'{value}'" if isinstance(value, str | date) else str(value)
 
 
 def _nodes(plan: dict) -> Iterator[dict]:

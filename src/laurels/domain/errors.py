@@ -39,6 +39,7 @@ class Code(StrEnum):
     USERNAME_TAKEN = "username_taken"
     EMAIL_TAKEN = "email_taken"
     BOARD_UNKNOWN = "board_unknown"
+    WINDOW_UNKNOWN = "window_unknown"
     USER_UNKNOWN = "user_unknown"
     RECEIPT_UNKNOWN = "receipt_unknown"
     IDENTIFIER_CONFLICT = "identifier_conflict"

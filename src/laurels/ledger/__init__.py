@@ -9,6 +9,8 @@ batch         one transaction: lock, load, judge, write
 receipts      the ranks that were told, kept so that a replay answers the same
 journal       what other processes committed
 readers       the questions that need no index
+people        what the public may ask about people: search, profile, history
+windows       the windows a board has had
 accounts      users, passwords, refresh tokens, signing keys
 audit         who changed what by hand, and why
 snapshots     frozen top lists and `users.rank`

@@ -35,6 +35,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.USERNAME_TAKEN: (409, "Username taken"),
     Code.EMAIL_TAKEN: (409, "E-mail address taken"),
     Code.BOARD_UNKNOWN: (404, "Unknown board"),
+    Code.WINDOW_UNKNOWN: (404, "Unknown window"),
     Code.USER_UNKNOWN: (404, "Unknown user"),
     Code.RECEIPT_UNKNOWN: (404, "No such receipt"),
     Code.IDENTIFIER_CONFLICT: (409, "Identifier used with another body"),

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from ..ledger.accounts import Accounts
 from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
+from ..ledger.people import People
 from ..ledger.pool import Pool
 from ..ledger.readers import Readers
 from ..ledger.receipts import Receipts
 from ..ledger.writer import Writer
 from ..live.hub import Hub
+from ..ranking.archive import Archive
 from ..ranking.memory import MemoryIndex
 from ..ranking.projection import Projection
 from ..ranking.scoreboards import Scoreboards
@@ -51,11 +53,13 @@ class Services:
     catalogue: Catalogue
     directory: Directory
     readers: Readers
+    people: People
     receipts: Receipts
     writer: Writer
     index: MemoryIndex
     projection: Projection
     scoreboards: Scoreboards
+    archive: Archive
     hub: Hub
     tokens: Tokens
     passwords: Passwords

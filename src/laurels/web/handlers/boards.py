@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...domain.boards import Board
 from ...domain.errors import Code, LaurelsError
+from ...ledger import windows
 from ...ranking.scoreboards import ReadyBoard, Scoreboard
 from ..call import JSON, Call, Reply
-from ..wire.boards import BoardInfo, Boards, PlaceOnBoard
+from ..wire.boards import BoardInfo, Boards, PlaceOnBoard, WindowInfo, Windows
 
 _READ = {"Content-Type": JSON, "Cache-Control": "no-cache"}
 
@@ -42,6 +43,20 @@ async def list_boards(call: Call) -> Boards:
     return Boards(
         [BoardInfo(b.slug, b.name, b.is_default, b.order, b.aggregate, b.ties, b.period, b.time_zone) for b in boards]
     )
+
+
+async def list_windows(call: Call) -> Windows:
+    params = call.params
+    board = call.services.catalogue.board(params.slug)
+    found = await windows.before(call.services.pool, board, params.before, params.limit)
+    shown = [WindowInfo(w.id, w.span.starts_at, w.span.ends_at) for w in found if w.span.starts_at and w.span.ends_at]
+    return Windows(shown, shown[-1].id if len(found) == params.limit else None)
+
+
+async def get_window(call: Call) -> Reply:
+    board = call.services.catalogue.board(call.params.slug)
+    window = await windows.find(call.services.pool, board, call.params.window)
+    return Reply(await call.services.archive.top(window, call.params.limit), 200, dict(_READ))
 
 
 async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:

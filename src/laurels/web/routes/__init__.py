@@ -10,5 +10,6 @@ from .actions import ACTIONS
 from .boards import BOARDS
 from .operations import OPERATIONS
 from .pages import PAGES
+from .people import PEOPLE
 
-ROUTES: tuple[Route, ...] = ACTIONS + BOARDS + ACCOUNTS + OPERATIONS + PAGES
+ROUTES: tuple[Route, ...] = ACTIONS + BOARDS + PEOPLE + ACCOUNTS + OPERATIONS + PAGES

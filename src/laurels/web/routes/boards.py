@@ -7,7 +7,18 @@ from ...ranking.scoreboards import Scoreboard
 from ..call import Route
 from ..handlers import boards
 from ..socket import live
-from ..wire.boards import AroundQuery, BoardQuery, Boards, LiveQuery, PlaceOnBoard, RankQuery, TopQuery
+from ..wire.boards import (
+    AroundQuery,
+    BoardQuery,
+    Boards,
+    LiveQuery,
+    PlaceOnBoard,
+    RankQuery,
+    TopQuery,
+    WindowQuery,
+    Windows,
+    WindowsQuery,
+)
 from .codes import LEDGER_AWAY
 
 BOARDS: tuple[Route, ...] = (
@@ -39,6 +50,28 @@ BOARDS: tuple[Route, ...] = (
         params=BoardQuery,
         replies={200: Scoreboard, 304: None},
         problems=(Code.BOARD_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/boards/{slug}/windows",
+        handler=boards.list_windows,
+        tag="Boards",
+        summary="The windows a board has had",
+        description="The present one first. A board for all time has none: its only window never began.",
+        params=WindowsQuery,
+        replies={200: Windows},
+        problems=(Code.BOARD_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/boards/{slug}/windows/{window}",
+        handler=boards.get_window,
+        tag="Boards",
+        summary="The top of one window",
+        description="From the ledger and at most a minute old; movement is null, for nobody moves in what is over.",
+        params=WindowQuery,
+        replies={200: Scoreboard},
+        problems=(Code.BOARD_UNKNOWN, Code.WINDOW_UNKNOWN, *LEDGER_AWAY),
     ),
     Route(
         method="GET",

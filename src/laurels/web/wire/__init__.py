@@ -3,6 +3,7 @@
 fields      kinds of members that several requests share, and the strict base of all requests
 accounts    accounts and their tokens
 actions     completing actions, and what answers
-boards      boards and places on them; their rows are `ranking.scoreboards.Scoreboard`
+people      what the public may ask about people
+boards      boards, their windows and places on them; their rows are `ranking.scoreboards.Scoreboard`
 operations  health, and the proof of the index
 """

@@ -1,0 +1,88 @@
+"""What the public may ask about people: who is called so, what they did, how their score grew."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ..domain.errors import Code, LaurelsError
+from .pool import Pool, acquire
+
+MAX_FOUND = 20
+HISTORY_ROWS = 5_000
+"""Actions read for one history: the newest ones of a very busy player, every one of anybody else's."""
+
+_LAST = "\U0010ffff"
+
+# Under "C" names sort by code point, so that a prefix is a range.
+SEARCH = """
+SELECT username, current_score FROM users
+WHERE username_fold COLLATE "C" >= $1 AND username_fold COLLATE "C" < $2 AND status = 'active'
+ORDER BY username_fold COLLATE "C" LIMIT $3"""
+PERSON = "SELECT id, username, created_at FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
+DONE = """
+SELECT t.name, p.total_count, p.last_at FROM progress p JOIN action_types t ON t.id = p.action_type_id
+WHERE p.user_id = $1 AND p.total_count > 0 ORDER BY p.total_count DESC, t.name LIMIT 100"""
+HISTORY = """
+WITH newest AS MATERIALIZED (
+    SELECT id, new_score, (created_at AT TIME ZONE 'UTC')::date AS day FROM actions
+    WHERE user_id = $1 AND status = 'awarded' ORDER BY id DESC LIMIT $3
+)
+SELECT DISTINCT ON (day) day, new_score, (SELECT count(*) FROM newest) AS read FROM newest
+WHERE day >= $2 ORDER BY day, id DESC"""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`done`: action type, how often, last when; most often first."""
+
+    user_id: int
+    username: str
+    member_since: datetime
+    done: list[tuple[str, int, datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Days (UTC) with the score of the default board at the end of each; not `complete` when there was more."""
+
+    days: list[tuple[date, int]]
+    complete: bool
+
+
+class People:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def search(self, prefix: str, limit: int) -> list[tuple[str, int]]:
+        """(username, score in the default board) of whose name begins so, whatever its case; by name."""
+        fold = _fold(prefix)
+        if "\0" in fold:
+            return []
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(SEARCH, fold, fold + _LAST, min(limit, MAX_FOUND))
+        return [(row["username"], row["current_score"]) for row in rows]
+
+    async def profile(self, username: str) -> Profile:
+        """Raises LaurelsError(USER_UNKNOWN); banned people are not there."""
+        fold = _fold(username)
+        row = None
+        if "\0" not in fold:
+            async with acquire(self._pool) as connection:
+                row = await connection.fetchrow(PERSON, fold)
+                done = [] if row is None else await connection.fetch(DONE, row["id"])
+        if row is None:
+            raise LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
+        return Profile(row["id"], row["username"], row["created_at"], [tuple(one.values()) for one in done])
+
+    async def history(self, user_id: int, since: date) -> History:
+        """O(HISTORY_ROWS) along `actions_recent`."""
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(HISTORY, user_id, since, HISTORY_ROWS)
+        days = [(row["day"], row["new_score"]) for row in rows]
+        return History(days, not rows or rows[0]["read"] < HISTORY_ROWS)
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
