@@ -85,6 +85,7 @@ class Background:
         else:
             await services.catalogue.refresh()
             services.tokens.use(await services.accounts.signing_keys())
+            await services.keyring.refresh()
         self._refresh_screens()
 
     async def _take_snapshots(self) -> None:
@@ -109,4 +110,5 @@ class Background:
     async def _tidy_up(self) -> None:
         await self._node.journal.trim()
         await self._services.accounts.trim_refresh()
+        await self._services.keyring.note_uses()
         self._services.projection.drop_ended(datetime.now(UTC))

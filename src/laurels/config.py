@@ -49,6 +49,9 @@ class Settings:
     user_rate: int = _setting(
         "LAURELS_USER_RATE", 600, "actions and requests per minute and user", low=1, high=10_000_000
     )
+    key_rate: int = _setting(
+        "LAURELS_KEY_RATE", 60_000, "actions and requests per minute and API key", low=1, high=10_000_000
+    )
     address_rate: int = _setting(
         "LAURELS_ADDRESS_RATE", 6_000, "requests per minute and address", low=1, high=10_000_000
     )

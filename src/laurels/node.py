@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from .config import Settings
 from .ledger.accounts import Accounts
+from .ledger.api_keys import ApiKeys
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
 from .ledger.journal import Journal
@@ -20,6 +21,7 @@ from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
 from .ranking.scoreboards import Scoreboards
+from .web.keyring import Keyring
 from .web.limits import RateLimit
 from .web.passwords import Passwords
 from .web.services import EdgeOptions, Limits, Services
@@ -72,6 +74,9 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     )
     projection.listeners.append(hub.moved)
     accounts, tokens = Accounts(pool, node_id), Tokens(settings.token_seconds)
+    api_keys = ApiKeys(pool, node_id)
+    keyring = Keyring(api_keys)
+    await keyring.refresh()
     tokens.use(await accounts.signing_keys())
     writer = Writer(
         pool,
@@ -86,6 +91,8 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     services = Services(
         pool=pool,
         accounts=accounts,
+        api_keys=api_keys,
+        keyring=keyring,
         catalogue=catalogue,
         directory=directory,
         readers=Readers(pool),
@@ -101,6 +108,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         passwords=Passwords(settings.password_workers),
         limits=Limits(
             RateLimit("user", settings.user_rate),
+            RateLimit("key", settings.key_rate),
             RateLimit("address", settings.address_rate),
             RateLimit("login", settings.login_rate),
         ),

@@ -157,3 +157,19 @@ async def test_drift_of_a_running_node_is_seen_and_repaired(
     assert (mended[0], mended[1]["clean"]) == (0, True)
     assert [window["node_drift"] for window in mended[1]["verification"]["windows"]] == [0, 0]
     assert (await node.complete(token, "a-2"))[1]["new_score"] == 20
+
+
+def test_api_keys_are_made_listed_rotated_and_revoked(database_url: str) -> None:
+    """The secret is printed once; the list tells of every key and of no secret."""
+    made = answer("api-key", "create", "game server", "--scope", "actions:write", DATABASE_URL=database_url)
+    key_id = str(made["key"]["id"])
+    assert made["api_key"].startswith(f"lk_{key_id}_")
+    rotated = answer("api-key", "rotate", key_id, "--overlap", "0", DATABASE_URL=database_url)
+    assert rotated["api_key"] != made["api_key"]
+    table = laurels("api-key", "list", DATABASE_URL=database_url, COLUMNS=150)
+    assert "game server" in table.stdout
+    assert made["api_key"].split("_", 2)[2] not in table.stdout
+    assert answer("api-key", "revoke", key_id, DATABASE_URL=database_url)["revoked_at"] is not None
+    again = laurels("api-key", "revoke", key_id, DATABASE_URL=database_url)
+    assert (again.returncode, again.stderr) == (2, f"laurels: There is no key {key_id} in force.\n")
+    assert len(answer("api-key", "list", DATABASE_URL=database_url)) == 1

@@ -23,12 +23,12 @@ from .. import operations, runtime
 from ..config import ConfigError
 from ..domain.errors import LaurelsError
 from ..ledger.pool import DatabaseUnusable, ServerError
-from . import demo, node, proof, users
+from . import api_keys, demo, node, proof, users
 from .app import app
 
 signal.signal(signal.SIGINT, _on_interrupt)
 
-__all__ = ["app", "demo", "main", "node", "proof", "users"]
+__all__ = ["api_keys", "app", "demo", "main", "node", "proof", "users"]
 
 
 def main() -> None:

@@ -29,8 +29,10 @@ Examples:
 )
 user_app = App(name="user", help="Accounts: create, ban, unban, role, password.")
 keys_app = App(name="keys", help="The keys that sign access tokens.")
+api_key_app = App(name="api-key", help="API keys of servers: create, list, rotate, revoke.")
 app.command(user_app)
 app.command(keys_app)
+app.command(api_key_app)
 
 JsonFlag = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
 Positive = Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))]

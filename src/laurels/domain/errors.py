@@ -27,6 +27,7 @@ class Code(StrEnum):
     TOKEN_MISSING = "token_missing"  # noqa: S105  a code, not a secret
     TOKEN_INVALID = "token_invalid"  # noqa: S105
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    API_KEY_INVALID = "api_key_invalid"
     REFRESH_INVALID = "refresh_invalid"
     CREDENTIALS_WRONG = "credentials_wrong"
     FORBIDDEN = "forbidden"
@@ -38,6 +39,8 @@ class Code(StrEnum):
     USERNAME_INVALID = "username_invalid"
     USERNAME_TAKEN = "username_taken"
     EMAIL_TAKEN = "email_taken"
+    KEY_UNKNOWN = "key_unknown"
+    TOO_MANY_KEYS = "too_many_keys"
     BOARD_UNKNOWN = "board_unknown"
     WINDOW_UNKNOWN = "window_unknown"
     USER_UNKNOWN = "user_unknown"

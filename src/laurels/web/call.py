@@ -11,12 +11,14 @@ from aiohttp import web
 
 from ..domain.errors import Code
 from ..ledger.audit import Actor
+from .keyring import ApiKey
 from .services import Services
 from .tokens import Principal
 
 JSON = "application/json"
 
-Access = Literal["public", "user", "moderator", "admin"]
+Access = Literal["public", "user", "server", "moderator", "admin"]
+"""What each asks for: see `auth`."""
 LimitBy = Literal["address", "login", "user", "none"]
 
 encode = msgspec.json.Encoder().encode
@@ -37,7 +39,7 @@ class Call:
 
     services: Services
     request: web.Request
-    principal: Principal | None
+    caller: Principal | ApiKey | None
     address: str
     request_id: str = ""
     params: Any = None
@@ -46,12 +48,14 @@ class Call:
     @property
     def actor(self) -> Actor:
         """Who answers for what this request changes, for the audit trail."""
-        return Actor(f"user:{self.user.user_id}", self.request_id)
+        who = self.caller
+        name = f"key:{who.id}" if isinstance(who, ApiKey) else f"user:{self.user.user_id}"
+        return Actor(name, self.request_id)
 
     @property
     def user(self) -> Principal:
-        assert self.principal is not None, "the route is public"
-        return self.principal
+        assert isinstance(self.caller, Principal), "the route is not for users alone"
+        return self.caller
 
     def header(self, name: str) -> str | None:
         return self.request.headers.get(name)

@@ -1,9 +1,9 @@
 """From a route to an aiohttp handler: the order in which a request is checked.
 
-    request id -> address limit -> token -> ban -> parameters -> media type -> size -> JSON -> schema
-    -> user limit -> handler
+    request id -> address limit -> token or key -> ban -> parameters -> media type -> size -> JSON -> schema
+    -> user's or key's limit -> role -> handler
 
-The user's limit comes last because a request costs what its body holds: one per action.
+That limit comes so late because a request costs what its body holds: one per action.
 Whatever is refused on the way becomes problem+json. What nobody foresaw is logged with its
 traceback and answered as `internal` without it.
 """
@@ -25,8 +25,10 @@ from prometheus_client import Counter
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
+from .auth import identify, require_role
 from .call import Answer, Call, Reply, Route, encode
 from .decode import decode_body, decode_params
+from .keyring import ApiKey
 from .limits import Allowance, RateLimit
 from .problems import problem
 from .sending import ReadyResponse
@@ -129,40 +131,24 @@ async def _answer(route: Route, services: Services, request: web.Request, header
         _spend(services.limits.address, address, 1, headers, tell=route.limit == "address")
     if route.limit == "login":
         _spend(services.limits.login, address, 1, headers)
-    principal = _authenticate(services, request) if route.access != "public" else None
-    call = Call(services, request, principal, address, headers["X-Request-ID"])
+    caller = identify(services, request, route) if route.access != "public" else None
+    call = Call(services, request, caller, address, headers["X-Request-ID"])
     if route.params is not None:
         call.params = decode_params(request.query, in_path, route.params)
     if route.body is not None:
         body = await _read(request, route.body_limit, services.options.body_seconds)
         call.body = decode_body(body, route.body)
-    if principal is not None:
-        _spend(services.limits.user, principal.user_id, route.cost(call.body), headers)
-    if principal is not None and route.access in _ROLES:
-        await _require_role(services, principal, _ROLES[route.access])
+    if caller is not None:
+        _spend_of(services, caller, route.cost(call.body), headers)
+        await require_role(services, caller, route)
     return await route.handler(call)
 
 
-def _authenticate(services: Services, request: web.Request) -> Principal:
-    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if not token or scheme.lower() != "bearer":
-        raise LaurelsError(Code.TOKEN_MISSING, "Send an access token: Authorization: Bearer …")
-    principal = services.tokens.verify(token)
-    if principal.user_id in services.directory.blocked:
-        raise LaurelsError(Code.BANNED, "This account is banned.")
-    return principal
-
-
-_ROLES = {"moderator": ("moderator", "admin"), "admin": ("admin",)}
-
-
-async def _require_role(services: Services, principal: Principal, roles: tuple[str, ...]) -> None:
-    """The role in a token may be minutes old: for what only some may do, the ledger is asked."""
-    if principal.role in roles:
-        account = await services.accounts.by_id(principal.user_id)
-        if account.role in roles and account.status == "active":
-            return
-    raise LaurelsError(Code.FORBIDDEN, f"Only {' or '.join(roles)} may do this.")
+def _spend_of(services: Services, caller: Principal | ApiKey, cost: int, headers: dict[str, str]) -> None:
+    if isinstance(caller, ApiKey):
+        _spend(services.limits.key, caller.id, cost, headers)
+    else:
+        _spend(services.limits.user, caller.user_id, cost, headers)
 
 
 def _spend(limit: RateLimit, key: str | int, cost: int, headers: dict[str, str], *, tell: bool = True) -> None:

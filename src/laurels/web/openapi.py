@@ -12,6 +12,7 @@ import msgspec
 from .. import __version__
 from ..domain.errors import Code
 from . import problems
+from .auth import scope_for
 from .call import Route
 
 _DESCRIPTION = (
@@ -27,6 +28,22 @@ _IF_NONE_MATCH = {
     "required": False,
     "description": "The ETag of the board you have",
     "schema": {"type": "string"},
+}
+
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A user's access token"},
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "lk_…",
+        "description": "A server's API key; `x-scope` at an operation names the scope that it needs",
+    },
+}
+_SCHEMES_OF = {
+    "user": ("bearer",),
+    "server": ("apiKey",),
+    "moderator": ("bearer", "apiKey"),
+    "admin": ("bearer", "apiKey"),
 }
 
 
@@ -61,7 +78,7 @@ def build(routes: Iterable[Route]) -> dict[str, Any]:
         ],
         "components": {
             "schemas": {name: schemas[name] for name in sorted(schemas) if not name.endswith("Query")},
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": _SECURITY_SCHEMES,
         },
     }
 
@@ -72,9 +89,8 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
     if route.limit != "none":
         codes.append(Code.RATE_LIMITED)
     if route.access != "public":
-        codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED]
-    if route.access in ("moderator", "admin"):
-        codes.append(Code.FORBIDDEN)
+        codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID]
+        codes += [Code.BANNED, Code.FORBIDDEN]
     if route.params is not None or route.body is not None:
         codes.append(Code.INVALID_REQUEST)
     if route.body is not None:
@@ -100,7 +116,10 @@ def _operation(route: Route) -> dict[str, Any]:
         "responses": _responses(route),
     }
     if route.access != "public":
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = [{scheme: []} for scheme in _SCHEMES_OF[route.access]]
+        scope = scope_for(route)
+        if scope is not None:
+            operation["x-scope"] = scope
     if route.body is not None:
         operation["requestBody"] = {
             "required": True,

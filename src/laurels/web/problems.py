@@ -23,6 +23,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.TOKEN_MISSING: (401, "Access token missing"),
     Code.TOKEN_INVALID: (401, "Access token not valid"),
     Code.TOKEN_EXPIRED: (401, "Access token expired"),
+    Code.API_KEY_INVALID: (401, "API key not valid"),
     Code.REFRESH_INVALID: (401, "Refresh token not valid"),
     Code.CREDENTIALS_WRONG: (401, "Wrong username or password"),
     Code.FORBIDDEN: (403, "Not allowed"),
@@ -34,6 +35,8 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.USERNAME_INVALID: (422, "Username not allowed"),
     Code.USERNAME_TAKEN: (409, "Username taken"),
     Code.EMAIL_TAKEN: (409, "E-mail address taken"),
+    Code.KEY_UNKNOWN: (404, "Unknown API key"),
+    Code.TOO_MANY_KEYS: (409, "Too many API keys"),
     Code.BOARD_UNKNOWN: (404, "Unknown board"),
     Code.WINDOW_UNKNOWN: (404, "Unknown window"),
     Code.USER_UNKNOWN: (404, "Unknown user"),
@@ -111,7 +114,7 @@ def _headers(code: Code, status: int, retry_after: int | None) -> dict[str, str]
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     if status == 401:
-        presented = code in (Code.TOKEN_INVALID, Code.TOKEN_EXPIRED)
+        presented = code in (Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID)
         headers["WWW-Authenticate"] = 'Bearer realm="laurels"' + (', error="invalid_token"' if presented else "")
     if code is Code.UPGRADE_REQUIRED:
         headers["Upgrade"] = "websocket"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..ledger.accounts import Accounts
+from ..ledger.api_keys import ApiKeys
 from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
 from ..ledger.people import People
@@ -18,6 +19,7 @@ from ..ranking.archive import Archive
 from ..ranking.memory import MemoryIndex
 from ..ranking.projection import Projection
 from ..ranking.scoreboards import Scoreboards
+from .keyring import Keyring
 from .limits import RateLimit
 from .passwords import Passwords
 from .tokens import Tokens
@@ -26,6 +28,7 @@ from .tokens import Tokens
 @dataclass(frozen=True, slots=True)
 class Limits:
     user: RateLimit
+    key: RateLimit
     address: RateLimit
     login: RateLimit
 
@@ -50,6 +53,8 @@ class Services:
 
     pool: Pool
     accounts: Accounts
+    api_keys: ApiKeys
+    keyring: Keyring
     catalogue: Catalogue
     directory: Directory
     readers: Readers

@@ -8,8 +8,9 @@ from ..call import Route
 from .accounts import ACCOUNTS
 from .actions import ACTIONS
 from .boards import BOARDS
+from .keys import KEYS
 from .operations import OPERATIONS
 from .pages import PAGES
 from .people import PEOPLE
 
-ROUTES: tuple[Route, ...] = ACTIONS + BOARDS + PEOPLE + ACCOUNTS + OPERATIONS + PAGES
+ROUTES: tuple[Route, ...] = ACTIONS + BOARDS + PEOPLE + ACCOUNTS + KEYS + OPERATIONS + PAGES

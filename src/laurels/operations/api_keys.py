@@ -1,0 +1,49 @@
+"""API keys of servers."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+from ..config import Settings
+from ..ledger.api_keys import ApiKeys, KeyDescription, Scope
+from ..ledger.audit import Actor
+from ..runtime import database
+from ..web.keyring import FreshSecret
+
+NewApiKey = tuple[KeyDescription, str, str]
+"""The key, and what is shown once: the key's text, and the secret that signs bodies."""
+
+
+async def list_api_keys(settings: Settings) -> list[KeyDescription]:
+    found: list[KeyDescription] = []
+    async with database(settings) as pool:
+        store = ApiKeys(pool, uuid4())
+        while page := await store.page(found[-1].id if found else 0, 1_000):
+            found += page
+    return found
+
+
+async def create_api_key(settings: Settings, name: str, scopes: Sequence[Scope]) -> NewApiKey:
+    fresh = FreshSecret.generate()
+    async with database(settings) as pool:
+        key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(), _operator())
+    return key, fresh.key(key.id), fresh.signing
+
+
+async def rotate_api_key(settings: Settings, key_id: int, overlap: timedelta, reason: str | None) -> NewApiKey:
+    fresh = FreshSecret.generate()
+    async with database(settings) as pool:
+        key = await ApiKeys(pool, uuid4()).rotate(key_id, fresh.stored(), overlap, _operator(), reason)
+    return key, fresh.key(key.id), fresh.signing
+
+
+async def revoke_api_key(settings: Settings, key_id: int, reason: str | None) -> KeyDescription:
+    async with database(settings) as pool:
+        return await ApiKeys(pool, uuid4()).revoke(key_id, _operator(), reason)
+
+
+def _operator() -> Actor:
+    return Actor(f"operator:{getpass.getuser()}")

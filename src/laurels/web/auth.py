@@ -1,0 +1,84 @@
+"""Who is asking, and whether they may.
+
+A user shows an access token, a server an API key; both as `Authorization: Bearer …`. What a route asks for
+(`Route.access`):
+
+    public       nothing; nothing is looked at
+    user         a user's token. A key is refused: it speaks for no one user
+    server       a key with the scope actions:write. Users are refused
+    moderator    a token of that role or of an admin's, or a key: admin:read for GET, else admin:write
+    admin        a token of an admin's, or a key likewise
+
+No scope implies another.
+"""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from ..domain.errors import Code, LaurelsError
+from .call import Route
+from .keyring import PREFIX, ApiKey
+from .services import Services
+from .tokens import Principal
+
+_ROLES = {"moderator": ("moderator", "admin"), "admin": ("admin",)}
+
+
+def identify(services: Services, request: web.Request, route: Route) -> Principal | ApiKey:
+    """Who sent a request to a route that is not public; no I/O.
+
+    Raises LaurelsError TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, API_KEY_INVALID, BANNED or FORBIDDEN.
+    """
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if not token or scheme.lower() != "bearer":
+        raise LaurelsError(Code.TOKEN_MISSING, _WHAT_TO_SEND[route.access])
+    if token.startswith(PREFIX):
+        return _key(services, token, route)
+    principal = services.tokens.verify(token)
+    if principal.user_id in services.directory.blocked:
+        raise LaurelsError(Code.BANNED, "This account is banned.")
+    if route.access == "server":
+        raise LaurelsError(Code.FORBIDDEN, "This path is for servers: it takes an API key.")
+    return principal
+
+
+async def require_role(services: Services, caller: Principal | ApiKey, route: Route) -> None:
+    """The role in a token may be minutes old: for what only some may do, the ledger is asked.
+
+    Raises LaurelsError(FORBIDDEN).
+    """
+    roles = _ROLES.get(route.access)
+    if roles is None or isinstance(caller, ApiKey):
+        return
+    if caller.role in roles:
+        account = await services.accounts.by_id(caller.user_id)
+        if account.role in roles and account.status == "active":
+            return
+    raise LaurelsError(Code.FORBIDDEN, f"Only {' or '.join(roles)} may do this.")
+
+
+def scope_for(route: Route) -> str | None:
+    """The scope of a key that this route takes; None: it takes no key."""
+    if route.access == "server":
+        return "actions:write"
+    if route.access in _ROLES:
+        return "admin:read" if route.method == hdrs.METH_GET else "admin:write"
+    return None
+
+
+def _key(services: Services, presented: str, route: Route) -> ApiKey:
+    key, scope = services.keyring.verify(presented), scope_for(route)
+    if scope is None:
+        raise LaurelsError(Code.FORBIDDEN, "This path is for users: an API key speaks for no one user.")
+    if scope not in key.scopes:
+        raise LaurelsError(Code.FORBIDDEN, f"This needs a key with the scope {scope}.")
+    return key
+
+
+_WHAT_TO_SEND = {
+    "user": "Send an access token: Authorization: Bearer …",
+    "server": "Send an API key: Authorization: Bearer lk_…",
+    "moderator": "Send an access token or an API key: Authorization: Bearer …",
+    "admin": "Send an access token or an API key: Authorization: Bearer …",
+}

@@ -1,0 +1,70 @@
+"""API keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ...domain.standings import INT64_MAX
+from ...ledger.api_keys import Scope
+from .fields import NO_CONTROLS, Request
+
+MAX_OVERLAP = 30 * 86_400
+
+KeyId = Annotated[int, Meta(ge=1, le=INT64_MAX)]
+Reason = Annotated[str, Meta(max_length=500, pattern=NO_CONTROLS, description="For the audit trail")]
+
+
+class CreateKey(Request, frozen=True):
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS, examples=["game server"])]
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=3)]
+
+
+class RotateKey(Request, frozen=True):
+    overlap_seconds: Annotated[int, Meta(ge=0, le=MAX_OVERLAP, description="How long the old secret stays good")] = (
+        86_400
+    )
+    reason: Reason | None = None
+
+
+class RevokeKey(Request, frozen=True):
+    reason: Reason | None = None
+
+
+class KeysQuery(Request, frozen=True):
+    after: Annotated[int, Meta(ge=0, le=INT64_MAX, description="The last id of the page before")] = 0
+    limit: Annotated[int, Meta(ge=1, le=100)] = 100
+
+
+class KeyQuery(Request, frozen=True):
+    id: KeyId
+
+
+class Key(msgspec.Struct, frozen=True):
+    """`last_used_at` is right within some minutes. `overlap_until`: when the secret before the last rotation ends."""
+
+    id: int
+    name: str
+    scopes: list[Scope]
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    overlap_until: datetime | None
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """`next_after` is the `after` of the next page; null: this is the last."""
+
+    keys: list[Key]
+    next_after: int | None
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """`api_key` and `signing_secret` are shown this once."""
+
+    key: Key
+    api_key: str
+    signing_secret: str
