@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 JOURNAL_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 600.0
+FILL_SECONDS = 1.0
+FILL_AFTER = 3.0
+"""A new board is filled when it is this old: by then the journal has told every node to fold what is new."""
 LOST_LEDGER = "the ledger can't be reached"
 
 
@@ -39,6 +42,7 @@ class Background:
         """Start every chore that the settings ask for."""
         chores: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
             ("journal", JOURNAL_SECONDS, self._follow_journal),
+            ("board-filler", FILL_SECONDS, self._fill_boards),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
             ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
@@ -87,6 +91,10 @@ class Background:
             services.tokens.use(await services.accounts.signing_keys())
             await services.keyring.refresh()
         self._refresh_screens()
+
+    async def _fill_boards(self) -> None:
+        if self._services.catalogue.is_filling:
+            await self._services.board_editor.fill(FILL_AFTER)
 
     async def _take_snapshots(self) -> None:
         services = self._services

@@ -8,6 +8,7 @@ from uuid import uuid4
 from .config import Settings
 from .ledger.accounts import Accounts
 from .ledger.api_keys import ApiKeys
+from .ledger.board_editor import BoardEditor
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
 from .ledger.journal import Journal
@@ -15,6 +16,7 @@ from .ledger.people import People
 from .ledger.pool import Pool
 from .ledger.readers import Readers
 from .ledger.receipts import Receipts
+from .ledger.type_editor import TypeEditor
 from .ledger.writer import Writer
 from .live.hub import Hub
 from .ranking.archive import Archive
@@ -94,6 +96,8 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         api_keys=api_keys,
         keyring=keyring,
         catalogue=catalogue,
+        type_editor=TypeEditor(pool, catalogue, node_id),
+        board_editor=BoardEditor(pool, catalogue, node_id),
         directory=directory,
         readers=Readers(pool),
         people=People(pool),

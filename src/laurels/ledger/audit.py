@@ -7,14 +7,22 @@ What is written holds ids, never names, addresses or secrets: the trail outlives
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
-from .pool import Connection
+from .paging import Page, keys_of, page
+from .pool import Connection, Pool, acquire
 
 _WRITE = """
 INSERT INTO audit (actor, act, subject, before, after, reason, request_id)
 VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6, $7)"""
+LIST = """
+SELECT id, at, actor, act, subject, before::text, after::text, reason, request_id FROM audit
+WHERE ($1::bigint IS NULL OR id < $1)
+  AND ($2::text IS NULL OR actor = $2) AND ($3::text IS NULL OR subject = $3) AND ($4::text IS NULL OR act = $4)
+  AND ($5::timestamptz IS NULL OR at >= $5) AND ($6::timestamptz IS NULL OR at < $6)
+ORDER BY id DESC LIMIT $7"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +52,39 @@ async def record(
 
 def _json(value: object) -> str | None:
     return None if value is None else msgspec.json.encode(value).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One act. `before` and `after` are JSON text."""
+
+    id: int
+    at: datetime
+    actor: str
+    act: str
+    subject: str
+    before: str | None
+    after: str | None
+    reason: str | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which acts: all that are given must fit. `since` is inclusive, `until` exclusive."""
+
+    actor: str | None = None
+    subject: str | None = None
+    act: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def entries(pool: Pool, sought: Sought, cursor: str | None, limit: int) -> Page[Entry]:
+    """Newest first."""
+    (before,) = keys_of(cursor, int)
+    async with acquire(pool) as connection:
+        rows = await connection.fetch(
+            LIST, before, sought.actor, sought.subject, sought.act, sought.since, sought.until, limit + 1
+        )
+    return page([Entry(*row.values()) for row in rows], limit, lambda entry: (entry.id,))

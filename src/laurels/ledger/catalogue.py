@@ -6,6 +6,7 @@ through the journal (kind `catalogue`), which makes them call `refresh`.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import asyncpg
@@ -18,8 +19,9 @@ from .pool import Pool, acquire
 
 _TYPES = "SELECT id, name, description, base_score, scoring_rules, is_active FROM action_types ORDER BY id"
 _BOARDS = """
-SELECT id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types, daily_points_cap
-FROM boards ORDER BY is_default DESC, id"""
+SELECT id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types,
+       daily_points_cap, is_filled
+FROM boards WHERE archived_at IS NULL ORDER BY is_default DESC, id"""
 _WINDOWS = """
 SELECT id, board_id, starts_at, ends_at FROM windows
 WHERE (starts_at IS NULL OR starts_at <= $1) AND (ends_at IS NULL OR ends_at > $1)"""
@@ -36,10 +38,19 @@ class Catalogue:
         self._pool = pool
         self.types: dict[str, ActionType] = {}
         self.boards: dict[str, Board] = {}
+        """Those that are shown."""
+        self._counting: list[Board] = []
+        """Those that are folded: also boards that are still being filled."""
         self._default: Board
         self._open: dict[int, Window] = {}
+        self._one_refresh = asyncio.Lock()
         self.generation = 0
         """Grows whenever types or boards were read anew."""
+
+    @property
+    def is_filling(self) -> bool:
+        """There are boards that aren't shown yet."""
+        return len(self.boards) < len(self._counting)
 
     @property
     def default_board(self) -> Board:
@@ -63,11 +74,17 @@ class Catalogue:
 
     async def refresh(self) -> None:
         """Read everything anew and open the windows of this moment."""
+        async with self._one_refresh:  # of two at once, the later one must have the last word
+            await self._read()
+
+    async def _read(self) -> None:
         async with acquire(self._pool) as connection:
             types = await connection.fetch(_TYPES)
             boards = await connection.fetch(_BOARDS)
         self.types = {row["name"]: _action_type(row) for row in types}
-        self.boards = {row["slug"]: _board(row) for row in boards}
+        self._counting = [_board(row) for row in boards]
+        filled = {row["id"] for row in boards if row["is_filled"]}
+        self.boards = {board.slug: board for board in self._counting if board.id in filled}
         self._default = default_board(self.boards.values())
         self._open = {}
         self.generation += 1
@@ -76,7 +93,7 @@ class Catalogue:
     def cached_windows(self, instant: datetime) -> tuple[Window, ...] | None:
         """The window of every board at `instant`, or None when one is not known yet."""
         windows = tuple(self._open.values())
-        if len(windows) < len(self.boards) or not all(w.span.covers(instant) for w in windows):
+        if len(windows) < len(self._counting) or not all(w.span.covers(instant) for w in windows):
             return None
         return windows
 
@@ -88,7 +105,7 @@ class Catalogue:
         async with acquire(self._pool) as connection:
             rows = await connection.fetch(_WINDOWS, instant)
             found = {row["board_id"]: row for row in rows}
-            for board in self.boards.values():
+            for board in self._counting:
                 self._open[board.id] = await _window(connection, board, instant, found.get(board.id))
         return tuple(self._open.values())
 
@@ -125,6 +142,6 @@ def _action_type(row: asyncpg.Record) -> ActionType:
 def _board(row: asyncpg.Record) -> Board:
     kinds = row["action_types"]
     return Board(
-        **{key: row[key] for key in row.keys() if key != "action_types"},  # noqa: SIM118  a Record iterates values
+        **{key: row[key] for key in row.keys() if key not in ("action_types", "is_filled")},  # noqa: SIM118  a Record iterates values
         action_types=None if kinds is None else frozenset(kinds),
     )

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from ..domain.actions import Submission
 from ..domain.errors import Code, LaurelsError
@@ -44,6 +45,7 @@ def _no_constant(name: str) -> None:
 # Integers stay text: they are not looked at here, and a long one is work for nothing.
 _strict = json.JSONDecoder(object_pairs_hook=_unique_members, parse_int=str, parse_constant=_no_constant).decode
 _as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
+_Instant = Annotated[datetime, Meta(tz=True)]
 _sorted = msgspec.json.Encoder(order="sorted").encode
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 
@@ -99,6 +101,14 @@ def submission(user_id: int, action: CompleteAction, path: str = "$") -> Submiss
         metadata = _metadata_text(action.metadata, f"{path}.metadata")
     completed_at = _in_utc(action.completed_at, f"{path}.completed_at")
     return Submission(user_id, action.action_type, action.action_identifier, metadata, completed_at)
+
+
+def instant(text: str | None, path: str) -> datetime | None:
+    """A parameter that names an instant. Raises LaurelsError(INVALID_REQUEST)."""
+    try:
+        return None if text is None else _in_utc(msgspec.convert(text, _Instant), path)
+    except msgspec.ValidationError as error:
+        raise _bad("This is no instant, such as 2026-11-24T12:00:00Z.", path) from error
 
 
 def _in_utc(instant: datetime | None, path: str) -> datetime | None:

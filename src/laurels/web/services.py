@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from ..ledger.accounts import Accounts
 from ..ledger.api_keys import ApiKeys
+from ..ledger.board_editor import BoardEditor
 from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
 from ..ledger.people import People
 from ..ledger.pool import Pool
 from ..ledger.readers import Readers
 from ..ledger.receipts import Receipts
+from ..ledger.type_editor import TypeEditor
 from ..ledger.writer import Writer
 from ..live.hub import Hub
 from ..ranking.archive import Archive
@@ -56,6 +58,8 @@ class Services:
     api_keys: ApiKeys
     keyring: Keyring
     catalogue: Catalogue
+    type_editor: TypeEditor
+    board_editor: BoardEditor
     directory: Directory
     readers: Readers
     people: People

@@ -116,21 +116,24 @@ def parse_rules(document: bytes | str) -> ScoringRules:
     except msgspec.DecodeError as error:
         message, _, path = str(error).partition(" - at ")
         raise _bad(message, path.strip("`") or "$") from error
-    _check(rules)
+    check_rules(rules)
     return rules
 
 
-def _check(rules: ScoringRules) -> None:
-    """What a schema can't say: members that contradict each other."""
+def check_rules(rules: ScoringRules, root: str = "$") -> None:
+    """What a schema can't say: members that contradict each other.
+
+    Raises LaurelsError(INVALID_REQUEST) with the path below `root`.
+    """
     if rules.starts_at and rules.ends_at and rules.starts_at >= rules.ends_at:
-        raise _bad("ends_at must lie after starts_at.", "$.ends_at")
+        raise _bad("ends_at must lie after starts_at.", f"{root}.ends_at")
     if rules.multiplier and rules.multiplier.minimum > rules.multiplier.maximum:
-        raise _bad("maximum must not lie below minimum.", "$.multiplier.maximum")
+        raise _bad("maximum must not lie below minimum.", f"{root}.multiplier.maximum")
     for name, member in (rules.metadata or {}).items():
-        _check_member(member, f"$.metadata.{name}")
+        _check_member(member, f"{root}.metadata.{name}")
     for used, path in _members_used(rules):
         if rules.metadata is not None and used not in rules.metadata:
-            raise _bad(f"{used!r} is not a member of metadata.", path)
+            raise _bad(f"{used!r} is not a member of metadata.", f"{root}.{path}")
 
 
 def _check_member(member: Member, path: str) -> None:
@@ -146,9 +149,9 @@ def _check_member(member: Member, path: str) -> None:
 def _members_used(rules: ScoringRules) -> list[tuple[str, str]]:
     used = []
     if rules.once_for_all is not None:
-        used.append((rules.once_for_all, "$.once_for_all"))
+        used.append((rules.once_for_all, "once_for_all"))
     if rules.multiplier is not None:
-        used.append((rules.multiplier.member, "$.multiplier.member"))
+        used.append((rules.multiplier.member, "multiplier.member"))
     return used
 
 

@@ -7,10 +7,22 @@ from __future__ import annotations
 from ..call import Route
 from .accounts import ACCOUNTS
 from .actions import ACTIONS
+from .admin_catalogue import ADMIN_CATALOGUE
+from .admin_service import ADMIN_SERVICE
 from .boards import BOARDS
 from .keys import KEYS
 from .operations import OPERATIONS
 from .pages import PAGES
 from .people import PEOPLE
 
-ROUTES: tuple[Route, ...] = ACTIONS + BOARDS + PEOPLE + ACCOUNTS + KEYS + OPERATIONS + PAGES
+ROUTES: tuple[Route, ...] = (
+    *ACTIONS,
+    *BOARDS,
+    *PEOPLE,
+    *ACCOUNTS,
+    *KEYS,
+    *OPERATIONS,
+    *ADMIN_CATALOGUE,
+    *ADMIN_SERVICE,
+    *PAGES,
+)

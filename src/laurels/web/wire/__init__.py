@@ -6,4 +6,5 @@ actions     completing actions, and what answers
 people      what the public may ask about people
 boards      boards, their windows and places on them; their rows are `ranking.scoreboards.Scoreboard`
 operations  health, and the proof of the index
+admin_catalogue, admin_users, admin_service   what operators read and change
 """

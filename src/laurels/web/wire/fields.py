@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+
+from ...domain.standings import INT64_MAX
+from ...ledger.paging import MAX_PAGE
+
+T = TypeVar("T")
 
 # Python's $ also matches before a final newline; (?!\n) makes it mean in Python what it means in JSON Schema.
 END = r"$(?!\n)"
@@ -33,5 +38,26 @@ TypeName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS,
 RefreshToken = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
+def given(parameter: T | UnsetType) -> T | None:
+    """A parameter, or None when it was left out: text can't be null, so that its default is UNSET."""
+    return None if parameter is UNSET else parameter
+
+
 class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Unknown members are refused: a misspelt one must not be ignored in silence."""
+
+
+Cursor = Annotated[
+    str, Meta(min_length=1, max_length=512, pattern=NO_CONTROLS, description="`next` of the page before")
+]
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=500, pattern=NO_CONTROLS, description="Why, for the audit trail; no names")
+]
+Version = Annotated[int, Meta(ge=1, le=INT64_MAX, description="The version you read; another one by now is a conflict")]
+
+
+class ListQuery(Request, frozen=True):
+    """What every list takes."""
+
+    cursor: Cursor | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
