@@ -17,6 +17,7 @@ demo: $(VENV)/.run ## Let simulated people play on the running node (ARGS="--peo
 
 test: $(VENV)/.dev ## Install what the tests need, then run them all
 	@scripts/ensure-chromium
+	@scripts/ensure-redis
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 	$(BIN)/python -m bench --smoke
 

@@ -17,6 +17,7 @@ from laurels.ledger import pool as ledger_pool
 from laurels.ledger.embedded import EmbeddedPostgres
 from laurels.web.tokens import new_signing_key
 from tests.support.node import InProcessNode, running_node
+from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
 _numbers = itertools.count(1)
@@ -56,6 +57,31 @@ async def _make_template(url: str) -> None:
 
 def _database(url: str, name: str) -> str:
     return url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def session_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The session's Redis server. Take `redis_server`, which is empty; start one of your own to hurt it."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(session_redis: RedisServer) -> RedisServer:
+    """An empty Redis. Tests may flush it, not stop it."""
+    session_redis.flush()
+    return session_redis
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test alone: to be killed, paused, filled."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -56,6 +56,13 @@ TICK_SECONDS = Histogram(
     buckets=_LATENCY,
     registry=REGISTRY,
 )
+BREAKER_STATE = Gauge(
+    "laurels_breaker_state",
+    "0 closed (in use), 1 half-open (being tried), 2 open (left alone).",
+    ["of"],
+    registry=REGISTRY,
+)
+BREAKER_OPENED = Counter("laurels_breaker_opened", "Times a breaker opened.", ["of"], registry=REGISTRY)
 READY = Gauge("laurels_ready", "1 when the node serves, 0 when /readyz says why not.", registry=REGISTRY)
 
 

@@ -1,0 +1,12 @@
+"""What several nodes share: Redis. Nothing that must not be lost is kept there.
+
+address      REDIS_URL taken apart, also with several sentinels
+store        the connection: bounded calls behind a breaker, one error for a Redis that can't be used now
+breaker      stops asking what does not answer, and tries again with one call at a time
+"""
+
+from .address import Address, RedisUnusable, parse_address
+from .breaker import Breaker, BreakerOpen
+from .store import RedisAway, Store
+
+__all__ = ["Address", "Breaker", "BreakerOpen", "RedisAway", "RedisUnusable", "Store", "parse_address"]

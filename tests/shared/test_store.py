@@ -1,0 +1,90 @@
+"""Calls to Redis end in time, are made once unless they may be made twice, and fail as RedisAway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ConnectionError as ConnectionBroken
+from tests.support.polling import eventually
+from tests.support.redis import RedisServer, SlowDoor
+
+from laurels.shared import RedisAway, RedisUnusable, Store, parse_address
+
+
+@pytest.fixture
+async def store(own_redis: RedisServer) -> AsyncIterator[Store]:
+    store = Store(parse_address(own_redis.url))
+    yield store
+    await store.close()
+
+
+async def test_a_redis_that_died_is_away_and_comes_back_by_itself(store: Store, own_redis: RedisServer) -> None:
+    await store.check()
+    own_redis.kill()
+    for _ in range(3):
+        with pytest.raises(RedisAway):
+            await store.call(lambda redis: redis.incr("n"))
+    assert store.breaker.state == "open"
+    own_redis.start()
+
+    async def answers() -> bool:
+        try:
+            return bool(await store.call(lambda redis: redis.ping()))
+        except RedisAway:
+            return False
+
+    await eventually(answers, bool)
+    assert store.breaker.state == "closed"
+
+
+async def test_a_paused_redis_is_away_within_the_deadline(store: Store, own_redis: RedisServer) -> None:
+    await store.call(lambda redis: redis.ping())
+    own_redis.pause()
+    with pytest.raises(RedisAway):
+        await asyncio.wait_for(store.call(lambda redis: redis.incr("n")), 5)
+    own_redis.resume()
+
+
+async def test_a_lost_reply_is_asked_for_again_only_where_that_is_harmless(store: Store) -> None:
+    made: list[None] = []
+
+    async def lost(_: object) -> None:
+        made.append(None)
+        raise ConnectionBroken("closed before the reply")
+
+    with pytest.raises(RedisAway):
+        await store.call(lost)
+    assert len(made) == 1
+    with pytest.raises(RedisAway):
+        await store.call(lost, idempotent=True)
+    assert len(made) == 3
+
+
+async def test_a_full_redis_is_away_for_writes(store: Store, own_redis: RedisServer) -> None:
+    own_redis.configure("maxmemory", "1")
+    with pytest.raises(RedisAway, match="memory"):
+        await store.call(lambda redis: redis.set("a", "b"))
+
+
+async def test_more_calls_than_connections_wait_their_turn(own_redis: RedisServer) -> None:
+    async with SlowDoor(own_redis, 0.01) as door:
+        store = Store(parse_address(door.url))
+        answers = await asyncio.gather(*(store.call(lambda redis: redis.incr("n")) for _ in range(100)))
+        await store.close()
+    assert sorted(answers) == list(range(1, 101))
+
+
+async def test_a_wrong_password_is_said_without_showing_it(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, requirepass="right")
+    server.start()
+    store = Store(parse_address(f"unix://:mistaken@{server.socket}"))
+    try:
+        with pytest.raises(RedisUnusable, match="password") as refusal:
+            await store.check()
+    finally:
+        await store.close()
+        server.kill()
+    assert "mistaken" not in str(refusal.value)
