@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -40,7 +41,7 @@ class Ledger:
 
 
 @contextlib.asynccontextmanager
-async def running_ledger(pool: Pool, **options: float) -> AsyncIterator[Ledger]:
+async def running_ledger(pool: Pool, **options: Any) -> AsyncIterator[Ledger]:
     catalogue = Catalogue(pool)
     await catalogue.refresh()
     receipts = Receipts(pool)

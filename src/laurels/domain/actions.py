@@ -14,6 +14,8 @@ from .rules import Check, Progress, ScoringRules, checks_for
 from .standings import Standing
 
 RankState = Literal["exact", "rebuilding", "unrecorded"]
+Status = Literal["awarded", "held", "rejected"]
+"""What became of a row of the ledger: it counts, waits for a review, or was found not to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,17 @@ class ActionType:
 
 
 class Submission(msgspec.Struct, frozen=True, gc=False):
-    """One completion as a client claims it: facts, never points. `metadata` is JSON text."""
+    """One completion as a client claims it: facts, never points. `metadata` is JSON text.
+
+    `address`, where it came from, is no part of what was sent: a retry may come from another one.
+    """
 
     user_id: int
     action_type: str
     identifier: str
     metadata: str | None = None
     completed_at: datetime | None = None
+    address: str | None = None
 
     def decoded(self) -> dict[str, Any] | None:
         """The metadata as rules read it."""
@@ -56,7 +62,10 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """One row of the ledger, as much of it as a receipt needs."""
+    """One row of the ledger, as much of it as a receipt needs.
+
+    `score_earned` counts only while the row is awarded: see `counted`. `reason`: how it came about, in words.
+    """
 
     action_id: int
     user_id: int
@@ -67,6 +76,12 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     new_score: int
     completed_at: datetime
     batch_id: int
+    status: Status = "awarded"
+    reason: str | None = None
+
+    @property
+    def counted(self) -> int:
+        return self.score_earned if self.status == "awarded" else 0
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):

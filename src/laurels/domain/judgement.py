@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from .actions import ActionType, Facts, Recorded, Submission, UserFacts
+from .actions import ActionType, Facts, Recorded, Status, Submission, UserFacts
 from .boards import Window, span_at
+from .detectors import DETECTORS, Detector, Evidence, Suspicion, first_suspicion
 from .errors import Code, LaurelsError, Refusal
-from .rules import Attempt, Progress, first_refusal, score
+from .rules import Attempt, Progress, explain, first_refusal, score
 from .standings import Standing, fold, micros
 
 
@@ -47,6 +48,7 @@ class Judgement:
     scores       user id -> score in the default board
     points       user id -> points earned on the day of the batch, over all types
     type_counts  action type id -> awards to anybody
+    held         action id -> why it is held
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -57,6 +59,7 @@ class Judgement:
     points: dict[int, int] = field(default_factory=dict)
     type_counts: dict[int, int] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
+    held: dict[int, Suspicion] = field(default_factory=dict)
 
 
 def judge(
@@ -64,12 +67,13 @@ def judge(
     facts: Facts,
     types: Mapping[str, ActionType],
     windows: Sequence[Window],
+    detectors: Sequence[Detector] = DETECTORS,
 ) -> Judgement:
     """Decide every submission in order. O(submissions x windows).
 
     `facts.action_ids` must hold one unused id per submission; `windows` are those open at `facts.now`.
     """
-    bench = _Bench(facts, types, windows)
+    bench = _Bench(facts, types, windows, detectors)
     for index, submission in enumerate(submissions):
         try:
             outcome: Outcome = bench.decide(index, submission)
@@ -82,11 +86,18 @@ def judge(
 class _Bench:
     """The state that one batch walks through."""
 
-    def __init__(self, facts: Facts, types: Mapping[str, ActionType], windows: Sequence[Window]) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        types: Mapping[str, ActionType],
+        windows: Sequence[Window],
+        detectors: Sequence[Detector],
+    ) -> None:
         self.result = Judgement()
         self._facts = facts
         self._types = types
         self._windows = windows
+        self._detectors = detectors
         self._board = next((window.board for window in windows if window.board.is_default), None)
         self._at = micros(facts.now)
         self._day = facts.day
@@ -103,7 +114,8 @@ class _Bench:
             raise refusal
         earned = score(attempt)
         self._check_points_of_the_day(user, earned)
-        return self._award(index, submission, kind, attempt, earned)
+        suspicion = self._suspicion(submission, kind, user, attempt, earned)
+        return self._enter(index, submission, kind, attempt, earned, suspicion)
 
     def _user(self, user_id: int) -> UserFacts:
         user = self._facts.users.get(user_id)
@@ -111,6 +123,8 @@ class _Bench:
             raise LaurelsError(Code.TOKEN_INVALID, "This account no longer exists.")
         if user.status == "banned":
             raise LaurelsError(Code.BANNED, "This account is banned.")
+        if user.status == "erased":
+            raise LaurelsError(Code.TOKEN_INVALID, "This account no longer exists.")
         return user
 
     def _type(self, name: str) -> ActionType:
@@ -157,34 +171,55 @@ class _Bench:
     def _points_today(self, user: UserFacts) -> int:
         return self.result.points.get(user.id, user.points_on(self._day))
 
-    def _award(self, index: int, submission: Submission, kind: ActionType, attempt: Attempt, earned: int) -> Accepted:
+    def _suspicion(
+        self, submission: Submission, kind: ActionType, user: UserFacts, attempt: Attempt, earned: int
+    ) -> Suspicion | None:
+        if not self._detectors:
+            return None
+        return first_suspicion(Evidence(submission, kind, user, attempt, earned), self._detectors)
+
+    def _enter(
+        self,
+        index: int,
+        submission: Submission,
+        kind: ActionType,
+        attempt: Attempt,
+        earned: int,
+        suspicion: Suspicion | None,
+    ) -> Accepted:
+        """Into the ledger. A held action moves no standing, but is counted: caps must not be got around by it."""
         facts, result, user_id = self._facts, self.result, submission.user_id
-        folded = self._fold_windows(user_id, kind, earned)
-        facts.standings.update(folded)
-        result.standings.update(folded)
+        if suspicion is None:
+            folded = self._fold_windows(user_id, kind, earned)
+            facts.standings.update(folded)
+            result.standings.update(folded)
         advanced = attempt.progress.advanced(facts.now, self._day)
         facts.progress[user_id, kind.id] = result.progress[user_id, kind.id] = advanced
-        action = self._record(index, submission, kind, earned)
+        action = self._record(index, submission, attempt, earned, "awarded" if suspicion is None else "held")
         facts.known[user_id, submission.identifier] = action
         result.actions.append((index, action))
         result.scores[user_id] = action.new_score
         result.points[user_id] = self._points_today(facts.users[user_id]) + earned
+        if suspicion is not None:
+            result.held[action.action_id] = suspicion
         if kind.rules.is_shared:
             self._count_for_everybody(kind, attempt, action)
         return Accepted(action, replayed=False)
 
-    def _record(self, index: int, submission: Submission, kind: ActionType, earned: int) -> Recorded:
+    def _record(self, index: int, submission: Submission, attempt: Attempt, earned: int, status: Status) -> Recorded:
         facts = self._facts
         return Recorded(
             action_id=facts.action_ids[index],
             user_id=submission.user_id,
-            action_type=kind.name,
+            action_type=submission.action_type,
             identifier=submission.identifier,
             fingerprint=submission.fingerprint(),
             score_earned=earned,
             new_score=self._current_score(submission.user_id),
             completed_at=submission.completed_at or facts.now,
             batch_id=facts.batch_id,
+            status=status,
+            reason=explain(attempt),
         )
 
     def _count_for_everybody(self, kind: ActionType, attempt: Attempt, action: Recorded) -> None:
@@ -204,7 +239,7 @@ class _Bench:
                 continue
             before = self._facts.standings.get((window.id, user_id))
             after = fold(before, earned, self._at, board.aggregate, board.order)
-            if before is None and self._facts.users[user_id].status != "active":
+            if (before is None or before.void) and self._facts.users[user_id].status != "active":
                 after = replace(after, hidden=True)
             if after is not before:
                 changed[window.id, user_id] = after

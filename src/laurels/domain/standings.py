@@ -31,12 +31,16 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
-    """score: int64. reached_at: microseconds since 1970. version: grows with every change."""
+    """score: int64. reached_at: microseconds since 1970. version: grows with every change.
+
+    void: everything that counted was undone; then it is hidden, and only its version means anything.
+    """
 
     score: int
     reached_at: int
     version: int
     hidden: bool = False
+    void: bool = False
 
 
 def micros(instant: datetime) -> int:
@@ -76,6 +80,8 @@ def fold(standing: Standing | None, earned: int, at: int, aggregate: Aggregate, 
     """
     if standing is None:
         return Standing(earned, at, 1)
+    if standing.void:
+        return Standing(earned, at, standing.version + 1)
     score = _combine(standing.score, earned, aggregate, order)
     if score == standing.score:
         return standing

@@ -16,12 +16,13 @@ import msgspec
 
 from ..domain.actions import Facts, Recorded, Submission, UserFacts
 from ..domain.boards import Window
+from ..domain.detectors import DETECTORS, Detector
 from ..domain.judgement import Accepted, Judgement, Outcome, claimed_value, judge
 from ..domain.rules import Progress
 from ..domain.standings import Standing, micros, sort_score
 from .catalogue import Catalogue
 from .pool import BROKEN, Connection, is_closed
-from .sql import LOAD_BATCH, LOAD_CLAIMS, LOCK_TYPES, LOCK_USERS, WRITE_BATCH, WRITE_SHARED
+from .sql import LOAD_BATCH, LOAD_CLAIMS, LOCK_TYPES, LOCK_USERS, WRITE_BATCH, WRITE_HELD, WRITE_SHARED
 
 _ACKNOWLEDGE_REPLAY = "SELECT pg_logical_emit_message(true, 'laurels.replay', '')"
 
@@ -58,7 +59,11 @@ class CommittedBatch:
 
 
 async def commit_batch(
-    connection: Connection, catalogue: Catalogue, node: UUID, submissions: Sequence[Submission]
+    connection: Connection,
+    catalogue: Catalogue,
+    node: UUID,
+    submissions: Sequence[Submission],
+    detectors: Sequence[Detector] = DETECTORS,
 ) -> CommittedBatch:
     """Judge and write `submissions` in one transaction.
 
@@ -70,7 +75,7 @@ async def commit_batch(
         facts = await _gather(connection, catalogue, submissions, windows)
         if not all(window.span.covers(facts.now) for window in windows):
             raise WindowMoved(facts.now)
-        judgement = judge(submissions, facts, catalogue.types, windows)
+        judgement = judge(submissions, facts, catalogue.types, windows, detectors)
         await _write(connection, catalogue, node, facts, judgement, submissions, windows)
     except BaseException:
         await _roll_back(connection)
@@ -131,7 +136,7 @@ def _facts(rows: Sequence[asyncpg.Record], users: dict[int, UserFacts], zone: st
     for row in rows:
         kind, user_id, ref = row["kind"], row["user_id"], row["ref"]
         if kind == 3:
-            facts.standings[ref, user_id] = Standing(row["a"], micros(row["at"]), row["b"], row["flag"])
+            facts.standings[ref, user_id] = Standing(row["a"], micros(row["at"]), row["b"], row["flag"], bool(row["c"]))
         elif kind == 2:
             facts.progress[user_id, ref] = Progress(row["a"], row["day"], row["b"], row["at"], *row["ids"])
         elif kind == 1:
@@ -150,6 +155,7 @@ def _recorded(row: asyncpg.Record) -> Recorded:
         new_score=row["c"],
         completed_at=row["at"],
         batch_id=row["batch_id"],
+        status=row["status"],
     )
 
 
@@ -170,7 +176,7 @@ async def _write(
             facts.batch_id,
             node,
             users,
-            *_columns([_action_row(catalogue, submissions, *item) for item in judgement.actions], 9),
+            *_columns([_action_row(catalogue, submissions, *item) for item in judgement.actions], 11),
             *_columns(_progress_rows(judgement), 8),
             *_columns(_standing_rows(judgement, windows), 6),
             users,
@@ -182,6 +188,9 @@ async def _write(
             await connection.execute(
                 WRITE_SHARED, *_columns(judgement.type_counts.items(), 2), *_columns(_claim_rows(judgement), 4)
             )
+        if judgement.held:
+            reasons = [(action_id, held.code, held.detail) for action_id, held in judgement.held.items()]
+            await connection.execute(WRITE_HELD, *_columns(reasons, 3))
     elif any(isinstance(outcome, Accepted) for outcome in judgement.outcomes):
         # A replay must wait for the synchronous standby as its first commit did. A transaction that
         # wrote nothing waits for nothing, and would acknowledge a row that failover then loses.
@@ -201,6 +210,8 @@ def _action_row(
         submissions[index].metadata,
         action.fingerprint,
         action.completed_at,
+        action.status,
+        action.reason,
     )
 
 

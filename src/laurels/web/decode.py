@@ -92,7 +92,7 @@ def _defaults(kind: type) -> Any:
         raise _invalid(error) from error
 
 
-def submission(user_id: int, action: CompleteAction, path: str = "$") -> Submission:
+def submission(user_id: int, action: CompleteAction, address: str, path: str = "$") -> Submission:
     """An action off the wire as the ledger takes it. Raises LaurelsError(INVALID_REQUEST)."""
     if not action.action_identifier.isprintable():
         raise _bad("An identifier has printable characters only.", f"{path}.action_identifier")
@@ -100,7 +100,7 @@ def submission(user_id: int, action: CompleteAction, path: str = "$") -> Submiss
     if action.metadata is not None:
         metadata = _metadata_text(action.metadata, f"{path}.metadata")
     completed_at = _in_utc(action.completed_at, f"{path}.completed_at")
-    return Submission(user_id, action.action_type, action.action_identifier, metadata, completed_at)
+    return Submission(user_id, action.action_type, action.action_identifier, metadata, completed_at, address)
 
 
 def instant(text: str | None, path: str) -> datetime | None:

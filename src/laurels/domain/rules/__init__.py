@@ -15,7 +15,7 @@ from .attempt import Attempt
 from .checks import CHECKS, Check, checks_for, first_refusal
 from .document import ScoringRules, check_rules, parse_rules
 from .progress import Progress
-from .worth import BONUSES, score
+from .worth import BONUSES, explain, score
 
 __all__ = [
     "BONUSES",
@@ -26,6 +26,7 @@ __all__ = [
     "ScoringRules",
     "check_rules",
     "checks_for",
+    "explain",
     "first_refusal",
     "parse_rules",
     "score",

@@ -101,6 +101,11 @@ class ScoringRules(_Strict, frozen=True):
         return self.once_for_all is not None or self.first is not None
 
     @property
+    def has_bonus(self) -> bool:
+        """Whether an action may be worth something else than the base score."""
+        return not (self.multiplier is None and self.streak is None and self.first is None)
+
+    @property
     def reads_metadata(self) -> bool:
         """Without such a rule the metadata need not even be decoded."""
         return not (self.metadata is None and self.multiplier is None and self.once_for_all is None)

@@ -17,11 +17,21 @@ def score(attempt: Attempt) -> int:
     Raises Refusal(SCORE_OVERFLOW) when it would leave int64.
     """
     worth = _multiplied(attempt)
-    for bonus in BONUSES:
+    for bonus, _ in BONUSES:
         worth += bonus(attempt)
     if not INT64_MIN <= worth <= INT64_MAX:
         raise Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
     return worth
+
+
+def explain(attempt: Attempt) -> str | None:
+    """How the score came about, in words; None when it is the base score."""
+    if not attempt.rules.has_bonus:
+        return None
+    multiplied, base = _multiplied(attempt), attempt.base_score
+    parts = [] if multiplied == base else [f"{base} multiplied to {multiplied}"]
+    parts += [f"{worth:+} {words}" for bonus, words in BONUSES if (worth := bonus(attempt))]
+    return ", ".join(parts) or None
 
 
 def _multiplied(attempt: Attempt) -> int:
@@ -44,4 +54,8 @@ def _first(attempt: Attempt) -> int:
     return 0 if rule is None or attempt.type_count >= rule.count else rule.bonus
 
 
-BONUSES: tuple[Callable[[Attempt], int], ...] = (_streak, _first)
+BONUSES: tuple[tuple[Callable[[Attempt], int], str], ...] = (
+    (_streak, "for the streak"),
+    (_first, "for being among the first"),
+)
+"""Each bonus with the words that explain it."""

@@ -5,20 +5,21 @@
 SELECT 0 AS kind, NULL::bigint AS user_id, nextval('journal_id_seq') AS ref,
        NULL::bigint AS a, NULL::bigint AS b, NULL::bigint AS c,
        clock_timestamp() AS at, NULL::date AS day, NULL::text AS name, NULL::text AS identifier, NULL::boolean AS flag,
-       ARRAY(SELECT nextval('actions_id_seq') FROM generate_series(1, $7::int)) AS ids, NULL::bigint AS batch_id
+       ARRAY(SELECT nextval('actions_id_seq') FROM generate_series(1, $7::int)) AS ids, NULL::bigint AS batch_id,
+       NULL::text AS status
 UNION ALL
 SELECT 1, a.user_id, a.id, a.fingerprint, a.score_earned, a.new_score,
-       a.completed_at, NULL, t.name, a.action_identifier, NULL, NULL, a.batch_id
+       a.completed_at, NULL, t.name, a.action_identifier, NULL, NULL, a.batch_id, a.status
 FROM unnest($3::bigint[], $4::text[]) AS k (user_id, identifier)
-JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier
+JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier AND a.kind = 'completion'
 JOIN action_types t ON t.id = a.action_type_id
 UNION ALL
 SELECT 2, p.user_id, p.action_type_id, p.total_count, p.day_count, NULL,
-       p.last_at, p.day, NULL, NULL, NULL, ARRAY[p.hour_count, p.minute_count, p.streak], NULL
+       p.last_at, p.day, NULL, NULL, NULL, ARRAY[p.hour_count, p.minute_count, p.streak], NULL, NULL
 FROM unnest($5::bigint[], $6::int[]) AS k (user_id, action_type_id)
 JOIN progress p ON p.user_id = k.user_id AND p.action_type_id = k.action_type_id
 UNION ALL
-SELECT 3, s.user_id, s.window_id, s.score, s.version, NULL,
-       s.reached_at, NULL, NULL, NULL, s.hidden, NULL, NULL
+SELECT 3, s.user_id, s.window_id, s.score, s.version, s.void::int,
+       s.reached_at, NULL, NULL, NULL, s.hidden, NULL, NULL, NULL
 FROM standings s
 WHERE s.window_id = ANY ($2::bigint[]) AND s.user_id = ANY ($1::bigint[])

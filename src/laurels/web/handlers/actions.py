@@ -16,7 +16,7 @@ from ..wire.actions import ActionTypeInfo, ActionTypes, BatchItem, BatchReceipt,
 async def complete_action(call: Call) -> Reply:
     """201 with the receipt, 200 when the identifier was used before."""
     item: CompleteAction = call.body
-    (result,) = await call.services.writer.submit([submission(call.user.user_id, item)])
+    (result,) = await call.services.writer.submit([submission(call.user.user_id, item, call.address)])
     if isinstance(result, LaurelsError):
         raise _own(result)
     receipt = _receipt(result, call.services.catalogue.default_board.slug)
@@ -26,14 +26,23 @@ async def complete_action(call: Call) -> Reply:
 async def complete_batch(call: Call) -> Reply:
     """Every item gets its own result; those that are awarded share one commit."""
     items: list[CompleteAction] = call.body.actions
-    submissions = [submission(call.user.user_id, item, f"$.actions[{position}]") for position, item in enumerate(items)]
+    submissions = [
+        submission(call.user.user_id, item, call.address, f"$.actions[{position}]")
+        for position, item in enumerate(items)
+    ]
     results = await call.services.writer.submit(submissions)
     _raise_if_undecided(results)
     board = call.services.catalogue.default_board.slug
     answered = [_batch_item(item, result, board) for item, result in zip(items, results, strict=True)]
     statuses = [item.status for item in answered]
     return json_reply(
-        BatchReceipt(statuses.count("awarded"), statuses.count("replayed"), statuses.count("refused"), answered)
+        BatchReceipt(
+            statuses.count("awarded"),
+            statuses.count("held"),
+            statuses.count("replayed"),
+            statuses.count("refused"),
+            answered,
+        )
     )
 
 
@@ -57,7 +66,8 @@ def _receipt(answer: Answer, board: str) -> Receipt:
         action_id=action.action_id,
         action_type=action.action_type,
         action_identifier=action.identifier,
-        score_earned=action.score_earned,
+        status=action.status,
+        score_earned=action.counted,
         new_score=action.new_score,
         rank=placement.rank,
         previous_rank=placement.previous_rank,
@@ -82,7 +92,7 @@ def _batch_item(item: CompleteAction, result: Result, board: str) -> BatchItem:
         )
     receipt = _receipt(result, board)
     return BatchItem(
-        status="replayed" if receipt.replayed else "awarded",
+        status="replayed" if receipt.replayed else "held" if receipt.status == "held" else "awarded",
         action_identifier=item.action_identifier,
         receipt=receipt,
     )

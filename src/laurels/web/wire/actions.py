@@ -37,6 +37,9 @@ class CompleteBatch(Request, frozen=True):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to an action. The same identifier gets the same receipt again.
 
+    `status` is `held` while the action waits for a review: it counts nothing (`score_earned` 0) until it is
+    `awarded`, or found not to count (`rejected`).
+
     `rank` and `previous_rank` are places in `board`, exact at `seq`. When one is not known it is null
     and `rank_state` says why: `rebuilding`, or `unrecorded` (the node died right after answering).
     """
@@ -44,6 +47,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     action_id: int
     action_type: str
     action_identifier: str
+    status: Literal["awarded", "held", "rejected"]
     score_earned: int
     new_score: int
     rank: int | None
@@ -57,9 +61,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`status` is awarded or replayed (then `receipt` is there) or refused (then `code` and `detail` are)."""
+    """`status` is awarded, held or replayed (then `receipt` is there) or refused (then `code` and `detail` are)."""
 
-    status: Literal["awarded", "replayed", "refused"]
+    status: Literal["awarded", "held", "replayed", "refused"]
     action_identifier: str
     receipt: Receipt | None = None
     code: str | None = None
@@ -68,9 +72,10 @@ class BatchItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class BatchReceipt(msgspec.Struct, frozen=True):
-    """One result per item, in order. All that were awarded are in one commit."""
+    """One result per item, in order. All that were awarded or held are in one commit."""
 
     awarded: int
+    held: int
     replayed: int
     refused: int
     results: list[BatchItem]
