@@ -8,6 +8,7 @@ must not silently mean the default.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,9 @@ SPARE_CONNECTIONS = 3
 """Left to reads, receipts and the journal when every lane is busy."""
 EMBEDDED_POOL = 40
 """The embedded PostgreSQL takes 60 connections; commands beside the node need some."""
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
+"""Scheme, host and port as browsers spell them: lower case, no path, no slash at the end."""
 
 
 class ConfigError(Exception):
@@ -69,7 +73,14 @@ class Settings:
         "LAURELS_SOCKETS_PER_ADDRESS", 100, "live sockets per address", low=1, high=1_000_000
     )
     sockets: int = _setting("LAURELS_SOCKETS", 20_000, "live sockets in all", low=1, high=1_000_000)
+    origins: str = _setting(
+        "LAURELS_ORIGINS", "", "pages of other sites that may call the API: https://a.example,https://b.example, or *"
+    )
     samples: bool = _setting("LAURELS_SAMPLES", True, "add sample action types to an empty ledger")
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        return [origin for origin in (one.strip() for one in self.origins.split(",")) if origin]
 
     @property
     def url(self) -> str:
@@ -127,6 +138,9 @@ def _agreed(settings: Settings) -> Settings:
         raise ConfigError(
             f"LAURELS_LANES must be at most LAURELS_POOL_SIZE - {SPARE_CONNECTIONS}, so that reads find a connection"
         )
+    for origin in settings.allowed_origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ConfigError(f"LAURELS_ORIGINS: {origin!r} is no origin; it looks like https://example.org, or *")
     if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
         raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
     return settings
@@ -143,7 +157,7 @@ def _convert(metadata: Mapping[str, Any], raw: str, kind: type) -> object:
         return _whole_number(metadata, raw)
     if env == "LAURELS_LOG_LEVEL" and raw.lower() not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"{env} must be debug, info, warning or error, not {raw!r}")
-    if not raw.strip() and env != "DATABASE_URL":
+    if not raw.strip() and env not in ("DATABASE_URL", "LAURELS_ORIGINS"):
         raise ConfigError(f"{env} must not be empty: leave it unset for the default")
     return Path(raw) if issubclass(kind, Path) else raw
 

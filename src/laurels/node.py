@@ -25,6 +25,7 @@ from .ranking.projection import Projection
 from .ranking.scoreboards import Scoreboards
 from .web.keyring import Keyring
 from .web.limits import RateLimit
+from .web.origins import Origins
 from .web.passwords import Passwords
 from .web.services import EdgeOptions, Limits, Services
 from .web.tokens import Tokens
@@ -116,7 +117,9 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
             RateLimit("address", settings.address_rate),
             RateLimit("login", settings.login_rate),
         ),
-        options=EdgeOptions(settings.refresh_days, settings.trusted_proxies, settings.access_log),
+        options=EdgeOptions(
+            settings.refresh_days, settings.trusted_proxies, settings.access_log, Origins(settings.allowed_origins)
+        ),
         missing=condition.missing,
     )
     return Node(services, journal, condition)

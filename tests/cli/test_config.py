@@ -32,6 +32,8 @@ def test_values_are_taken_in_their_types() -> None:
         ("LAURELS_HOST", ""),
         ("LAURELS_DATA", " "),
         ("LAURELS_LANES", "10"),
+        ("LAURELS_ORIGINS", "https://example.org/path"),
+        ("LAURELS_ORIGINS", "example.org"),
         ("LAURELS_POOL_SIZE", "41"),
     ],
 )

@@ -30,6 +30,7 @@ from .call import Answer, Call, Reply, Route, encode
 from .decode import decode_body, decode_params
 from .keyring import ApiKey
 from .limits import Allowance, RateLimit
+from .origins import Origins
 from .problems import problem
 from .sending import ReadyResponse
 from .services import Services
@@ -63,7 +64,7 @@ def application(routes: Iterable[Route], services: Services) -> tuple[web.Applic
             app.router.add_route(method, route.path, endpoint, expect_handler=_continue)
             allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
-        refusal = _refusing(_method_not_allowed(methods))
+        refusal = _preflighted(_refusing(_method_not_allowed(methods)), methods, services.options.origins)
         app.router.add_route(hdrs.METH_ANY, path, refusal, expect_handler=_continue)
     app.router.add_route(hdrs.METH_ANY, "/{rest:.*}", _refusing(_not_found), expect_handler=_continue)
     return app, shortcuts
@@ -86,11 +87,14 @@ async def _continue(request: web.Request) -> None:
 def _endpoint(route: Route, services: Services) -> Handle:
     seconds = telemetry.REQUEST_SECONDS.labels(route.name)
     counters: dict[int, Counter] = {}
+    origins = services.options.origins
 
     async def handle(request: web.Request) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = _request_id(request)
         headers: dict[str, str] = {"X-Request-ID": request_id}
+        if origins:
+            headers.update(origins.grant(request.headers))
         code: Code | None = None
         try:
             answer = await _answer(route, services, request, headers)
@@ -243,6 +247,16 @@ def refusal_reply(error: LaurelsError, request_id: str) -> Reply:
     """A refusal as problem+json."""
     body, headers = problem(error, request_id)
     return Reply(encode(body), body.status, headers)
+
+
+def _preflighted(otherwise: Handle, methods: list[str], origins: Origins) -> Handle:
+    """OPTIONS of a browser that asks for a page of an allowed origin; whatever else comes is refused."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        granted = origins.preflight(request.headers, methods) if request.method == hdrs.METH_OPTIONS else None
+        return await otherwise(request) if granted is None else response_to(Reply(b"", 204, granted), {})
+
+    return handle
 
 
 def _refusing(error: Callable[[web.Request], LaurelsError]) -> Handle:

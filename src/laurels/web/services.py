@@ -23,6 +23,7 @@ from ..ranking.projection import Projection
 from ..ranking.scoreboards import Scoreboards
 from .keyring import Keyring
 from .limits import RateLimit
+from .origins import Origins
 from .passwords import Passwords
 from .tokens import Tokens
 
@@ -45,6 +46,7 @@ class EdgeOptions:
     refresh_days: int
     trusted_proxies: int
     access_log: bool
+    origins: Origins
     slow_seconds: float = 1.0
     body_seconds: float = 30.0
 

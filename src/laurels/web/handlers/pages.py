@@ -23,7 +23,10 @@ async def docs_page(call: Call) -> Reply:
 
 
 async def static_file(call: Call) -> Reply:
-    return _file(call, call.request.match_info["name"])
+    """To every origin: a module can only be imported by another site's page when its host says so."""
+    reply = _file(call, call.request.match_info["name"])
+    reply.headers["Access-Control-Allow-Origin"] = "*"
+    return reply
 
 
 async def openapi(_: Call) -> Reply:

@@ -1,0 +1,49 @@
+"""Which pages of other sites may call this API from their visitors' browsers (CORS).
+
+Tokens travel in a header and never in a cookie, so a page can only do what its visitor's token lets it
+do: the list keeps strangers from spending the visitor's address allowance, not from forging requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+ANY = "*"
+PREFLIGHT_SECONDS = 600
+
+_EXPOSED = "ETag, Retry-After, X-Request-ID"
+_ASKED_FOR = "Authorization, Content-Type, If-None-Match, X-Request-ID"
+
+
+class Origins:
+    """`allowed`: origins as browsers spell them (https://example.org), or `*` for every one."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._allowed = frozenset(allowed)
+
+    def __bool__(self) -> bool:
+        return bool(self._allowed)
+
+    def allow(self, origin: str | None) -> bool:
+        return origin is not None and (ANY in self._allowed or origin in self._allowed)
+
+    def grant(self, request: Mapping[str, str]) -> dict[str, str]:
+        """What a reply says to the browser of a page elsewhere; `request` are the request's headers."""
+        if not self._allowed:
+            return {}
+        origin = request.get("Origin")
+        if origin is None or not self.allow(origin):
+            return {"Vary": "Origin"}
+        granted = ANY if ANY in self._allowed else origin
+        return {"Vary": "Origin", "Access-Control-Allow-Origin": granted, "Access-Control-Expose-Headers": _EXPOSED}
+
+    def preflight(self, request: Mapping[str, str], methods: Iterable[str]) -> dict[str, str] | None:
+        """The answer to a browser that asks before it sends; None when it asks nothing, or the answer is no."""
+        if "Access-Control-Request-Method" not in request or not self.allow(request.get("Origin")):
+            return None
+        return {
+            **self.grant(request),
+            "Access-Control-Allow-Methods": ", ".join(sorted(methods)),
+            "Access-Control-Allow-Headers": _ASKED_FOR,
+            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+        }
