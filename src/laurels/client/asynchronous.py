@@ -1,0 +1,168 @@
+"""The asynchronous client: one session, retries that can't count twice, typed replies."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from .messages import MAX_BATCH, Action, BatchReply, Board, Place, Problem, Receipt, Result, new_identifier
+from .outcome import Patience, Refused, Unsettled, may_settle
+
+Token = str | Callable[[], str | Awaitable[str]]
+
+_AWAY = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, OSError)
+_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+_T = TypeVar("_T")
+
+
+class Laurels:
+    """Speaks to the service at `url`. Open it with `async with`; safe for many tasks at once.
+
+    `token`: an access token, or a function that answers one (also asynchronously): it is called anew when the
+    server says that the token has expired. `deadline`: seconds for which a call is tried before Unsettled.
+    """
+
+    def __init__(self, url: str, token: Token | None = None, *, deadline: float = 30.0) -> None:
+        self._url = url.rstrip("/")
+        self._provider = token
+        self._token = token if isinstance(token, str) else None
+        self._deadline = deadline
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def complete(
+        self,
+        action_type: str,
+        identifier: str | None = None,
+        *,
+        metadata: dict[str, Any] | None = None,
+        completed_at: datetime | None = None,
+        deadline: float | None = None,
+    ) -> Receipt:
+        """Complete one action. Raises Refused, or Unsettled when nobody answered before the deadline.
+
+        `identifier` makes it idempotent: the same one gets the same receipt, also in another process.
+        """
+        action = Action(action_type, identifier or new_identifier(), metadata, completed_at)
+        raw = await self._send("POST", "/api/actions/complete", action, [action.action_identifier], deadline)
+        return _decode(raw, Receipt)
+
+    async def batch(self, actions: Iterable[Action], *, deadline: float | None = None) -> list[Result]:
+        """Complete many actions, up to 1,000 in one commit; one result each, in order.
+
+        What the rules refuse is a result, not an exception. Raises Unsettled with the identifiers of the
+        commit that was under way; those before it are settled, and sending all again is safe.
+        """
+        every, results = list(actions), []
+        for start in range(0, len(every), MAX_BATCH):
+            part = every[start : start + MAX_BATCH]
+            names = [action.action_identifier for action in part]
+            raw = await self._send("POST", "/api/actions/batch", {"actions": part}, names, deadline)
+            results += _decode(raw, BatchReply).results
+        return results
+
+    async def receipt(self, identifier: str) -> Receipt:
+        """The receipt of an action of the token's user. Raises Refused (receipt_unknown: it was never accepted)."""
+        path = f"/api/receipts/{quote(identifier, safe='')}"
+        return _decode(await self._send("GET", path), Receipt)
+
+    async def top(self, board: str | None = None, limit: int = 10) -> Board:
+        """The head of a board, the default one without a name."""
+        path = "/api/scoreboard" if board is None else f"/api/boards/{quote(board, safe='')}"
+        return _decode(await self._send("GET", f"{path}?limit={limit}"), Board)
+
+    async def around(self, board: str, username: str, radius: int = 5) -> Board:
+        """Somebody's place with its neighbours. Raises Refused (user_unknown) for who has not scored there."""
+        path = f"/api/boards/{quote(board, safe='')}/around/{quote(username, safe='')}?radius={radius}"
+        return _decode(await self._send("GET", path), Board)
+
+    async def rank(self, board: str, username: str) -> Place:
+        path = f"/api/boards/{quote(board, safe='')}/rank/{quote(username, safe='')}"
+        return _decode(await self._send("GET", path), Place)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: object | None = None,
+        identifiers: list[str] | None = None,
+        deadline: float | None = None,
+    ) -> bytes:
+        """The body of a 2xx. Tries until something final comes or the deadline has passed."""
+        loop = asyncio.get_running_loop()
+        patience = Patience(loop.time() + (self._deadline if deadline is None else deadline))
+        payload = None if body is None else msgspec.json.encode(body)
+        renewed = False
+        while True:
+            status, raw, told = await self._once(method, path, payload, patience.give_up_at - loop.time())
+            if 200 <= status < 300:
+                return raw
+            problem = _problem(raw)
+            if status == 401 and problem.code == "token_expired" and callable(self._provider) and not renewed:
+                self._token, renewed = None, True
+                continue
+            if not may_settle(status):
+                code = problem.code or f"http_{status}"
+                raise Refused(status, code, problem.detail or "no reason was given", problem.request_id, told)
+            wait = patience.wait(loop.time(), told)
+            if wait is None:
+                raise Unsettled(identifiers or [], problem.code or (f"HTTP {status}" if status else "connection lost"))
+            await asyncio.sleep(wait)
+
+    async def _once(
+        self, method: str, path: str, payload: bytes | None, left: float
+    ) -> tuple[int, bytes, float | None]:
+        """(status, body, seconds of Retry-After); status 0: no reply came."""
+        if self._session is None:
+            raise RuntimeError("open the client first: async with Laurels(…) as laurels")
+        headers = await self._headers()
+        if payload is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with (
+                asyncio.timeout(max(left, 0.001)),
+                self._session.request(method, self._url + path, data=payload, headers=headers) as reply,
+            ):
+                return reply.status, await reply.read(), _seconds(reply.headers.get("Retry-After"))
+        except _AWAY:
+            return 0, b"", None
+
+    async def _headers(self) -> dict[str, str]:
+        if self._token is None and callable(self._provider):
+            answer = self._provider()
+            self._token = await answer if inspect.isawaitable(answer) else answer
+        return {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+
+
+def _decode(raw: bytes, kind: type[_T]) -> _T:
+    """Raises Refused (unreadable) when what answers is not Laurels."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        raise Refused(200, "unreadable", f"the reply is not one of Laurels: {error}") from error
+
+
+def _problem(raw: bytes) -> Problem:
+    try:
+        return msgspec.json.decode(raw, type=Problem)
+    except msgspec.DecodeError:
+        return Problem()
+
+
+def _seconds(told: str | None) -> float | None:
+    return float(told) if told and told.isdigit() else None

@@ -1,0 +1,110 @@
+"""What requests and replies look like. Members that a newer server adds are ignored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+MAX_BATCH = 1_000
+
+
+def new_identifier() -> str:
+    return str(uuid4())
+
+
+class Action(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One completion. Without an identifier it gets a new one here, once: keep the object to send it again."""
+
+    action_type: str
+    action_identifier: str = msgspec.field(default_factory=new_identifier)
+    metadata: dict[str, Any] | None = None
+    completed_at: datetime | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an action. `rank` is null when `rank_state` says why it is not known."""
+
+    action_id: int
+    action_type: str
+    action_identifier: str
+    score_earned: int
+    new_score: int
+    rank: int | None
+    previous_rank: int | None
+    rank_state: str
+    entered_top: bool
+    board: str
+    seq: int | None
+    completed_at: datetime
+    replayed: bool
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of a batch: with a receipt when it counts, with a code when it was refused."""
+
+    status: str
+    action_identifier: str
+    receipt: Receipt | None = None
+    code: str | None = None
+    detail: str | None = None
+    retry_after: int | None = None
+
+
+class Row(msgspec.Struct, frozen=True):
+    """`movement`: places gained since the last snapshot; null when new since then."""
+
+    rank: int | None
+    username: str
+    score: int
+    movement: int | None = None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Both null: all time. `ends_at` is exclusive."""
+
+    starts_at: datetime | None
+    ends_at: datetime | None
+
+
+class Board(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of a board. Equal `epoch` and `seq`: the same instant."""
+
+    board: str
+    name: str
+    order: str
+    period: str
+    window: Window
+    epoch: str
+    seq: int
+    as_of: datetime
+    rank_state: str
+    total_users: int
+    rows: list[Row]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where somebody stands on one board; `rank` and `score` are null for who has not scored in its window."""
+
+    board: str
+    username: str
+    rank: int | None
+    score: int | None
+    total_users: int
+    epoch: str
+    seq: int
+    rank_state: str
+
+
+class BatchReply(msgspec.Struct, frozen=True):
+    results: list[Result]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """RFC 9457, as far as a client acts on it."""
+
+    code: str = ""
+    detail: str = ""
+    request_id: str = ""

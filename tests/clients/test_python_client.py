@@ -1,0 +1,122 @@
+"""`laurels.client` counts everything once, whatever the network does, and says what is final and what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.clients.proxy import LossyProxy
+from tests.support.node import InProcessNode
+
+from laurels.client import Action, BlockingLaurels, Laurels, Refused, Unsettled
+from laurels.client.outcome import FIRST_WAIT, LAST_WAIT, Patience
+
+
+async def test_a_receipt_has_what_the_server_told(node: InProcessNode) -> None:
+    async with Laurels(node.url, await node.token("ada")) as laurels:
+        receipt = await laurels.complete("lesson", "lesson-17")
+        assert (receipt.score_earned, receipt.new_score, receipt.rank, receipt.replayed) == (10, 10, 1, False)
+        again = await laurels.complete("lesson", "lesson-17")
+        assert (again.action_id, again.replayed) == (receipt.action_id, True)
+        assert (await laurels.receipt("lesson-17")).action_id == receipt.action_id
+        board = await laurels.top()
+        assert [(row.username, row.score) for row in board.rows] == [("ada", 10)]
+        assert (await laurels.rank("points", "ada")).rank == 1
+        assert (await laurels.around("points", "ada", 2)).rows == board.rows
+
+
+async def test_a_lost_reply_never_counts_twice(node: InProcessNode) -> None:
+    """Requests whose answers are lost are sent again by themselves: as many points as actions, no more, no less."""
+    token = await node.token("ada")
+    async with LossyProxy(node.url) as way, Laurels(way.url, token) as laurels:
+        for n in range(5):
+            way.lose, way.refuse = n % 3, n % 2
+            await laurels.complete("lesson")
+        way.lose = 2
+        results = await laurels.batch([Action("lesson") for _ in range(7)])
+    assert {result.status for result in results} == {"replayed"}
+    assert (await node.get("/api/boards/points/rank/ada"))[1]["score"] == 120
+
+
+async def test_a_batch_of_any_size_is_answered_in_order(node: InProcessNode) -> None:
+    """More than one commit holds: in parts; what the rules refuse is a result at its place."""
+    token = await node.token("ada")
+    actions = [Action("lesson" if n % 100 else "nothing", f"a{n}") for n in range(1_150)]
+    async with Laurels(node.url, token) as laurels:
+        results = await laurels.batch(actions)
+    assert [result.action_identifier for result in results] == [action.action_identifier for action in actions]
+    assert {r.code for r in results[::100]} == {"action_type_unknown"}
+    assert all(r.receipt is not None for n, r in enumerate(results) if n % 100)
+
+
+async def test_a_no_is_final_and_says_why(node: InProcessNode) -> None:
+    async with Laurels(node.url, await node.token("ada")) as laurels:
+        with pytest.raises(Refused) as refused:
+            await laurels.complete("nothing")
+        assert (refused.value.status, refused.value.code) == (422, "action_type_unknown")
+        assert refused.value.request_id
+        with pytest.raises(Refused, match="token_missing"):
+            async with Laurels(node.url) as nobody:
+                await nobody.complete("lesson")
+
+
+async def test_a_deadline_leaves_the_identifiers_to_ask_again() -> None:
+    """Nobody answers: Unsettled after the deadline, with what may or may not have counted."""
+    async with Laurels("http://127.0.0.1:1", "token", deadline=0.3) as laurels:
+        with pytest.raises(Unsettled) as unsettled:
+            await laurels.complete("lesson", "a1")
+        assert unsettled.value.identifiers == ["a1"]
+
+
+async def test_an_expired_token_is_asked_for_anew(node: InProcessNode) -> None:
+    """A token provider is called at first use and when the server says that the token has expired."""
+    tokens = await node.register("ada")
+    node.services.tokens.lifetime = -3_600
+    expired = (await node.post("/api/auth/login", {"username": "ada", "password": "correct horse battery"}))[1]
+    given_out = [tokens["access_token"], expired["access_token"]]
+
+    async def provide() -> str:
+        return given_out.pop()
+
+    async with Laurels(node.url, provide) as laurels:
+        assert (await laurels.complete("lesson")).new_score == 10
+    assert given_out == []
+
+
+async def test_threads_share_one_blocking_client(node: InProcessNode) -> None:
+    """Flask and its like: many threads, one client, each action once."""
+    token = await node.token("ada")
+
+    def work(laurels: BlockingLaurels) -> None:
+        threads = [threading.Thread(target=laurels.complete, args=("lesson", f"t{n}")) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert laurels.top().rows[0].score == 80
+
+    with await asyncio.to_thread(BlockingLaurels, node.url, token) as laurels:
+        await asyncio.to_thread(work, laurels)
+        await asyncio.to_thread(laurels.close)
+
+
+@given(
+    st.floats(0, 100), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.none() | st.floats(0, 60)), max_size=30)
+)
+def test_waits_are_bounded_below_by_the_server_and_above_by_the_deadline(
+    deadline: float, answers: list[tuple[float, float | None]]
+) -> None:
+    """A wait is at least Retry-After, at most the ceiling more; none leads beyond the deadline."""
+    now, drawn = 0.0, iter([draw for draw, _ in answers])
+    patience = Patience(deadline, lambda: next(drawn))
+    for tries, (_, told) in enumerate(answers):
+        wait = patience.wait(now, told)
+        if wait is None:
+            assert now + (told or 0) + min(LAST_WAIT, FIRST_WAIT * 2**tries) >= deadline
+            return
+        assert (told or 0) <= wait <= (told or 0) + min(LAST_WAIT, FIRST_WAIT * 2**tries)
+        now += wait
+        assert now < deadline
