@@ -12,6 +12,7 @@ import msgspec
 from .boards import local_day
 from .rules import Check, Progress, ScoringRules, checks_for
 from .standings import Standing
+from .tickets import Ticket
 
 RankState = Literal["exact", "rebuilding", "unrecorded"]
 Status = Literal["awarded", "held", "rejected"]
@@ -38,6 +39,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     """One completion as a client claims it: facts, never points. `metadata` is JSON text.
 
     `address`, where it came from, is no part of what was sent: a retry may come from another one.
+    Nor is `by_server`: an API key vouches for it.
     """
 
     user_id: int
@@ -46,6 +48,8 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     metadata: str | None = None
     completed_at: datetime | None = None
     address: str | None = None
+    by_server: bool = False
+    ticket: Ticket | None = None
 
     def decoded(self) -> dict[str, Any] | None:
         """The metadata as rules read it."""
@@ -57,6 +61,8 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
         64 bits suffice: the comparison is between two bodies of one user under one identifier.
         """
         body = f"{self.action_type}\0{self.metadata}\0{self.completed_at}"
+        if self.ticket is not None:
+            body += f"\0{self.ticket.text}"
         digest = hashlib.blake2b(body.encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
 
@@ -129,6 +135,7 @@ class Facts:
     standings  (window id, user id) -> standing
     type_counts  action type id -> awards to anybody, for types whose rules look at it
     claims     (action type id, value) that somebody has claimed
+    used_tickets  nonces, among those presented, that an action was awarded for
     """
 
     now: datetime
@@ -140,6 +147,7 @@ class Facts:
     standings: dict[tuple[int, int], Standing] = field(default_factory=dict)
     type_counts: dict[int, int] = field(default_factory=dict)
     claims: set[tuple[int, str]] = field(default_factory=set)
+    used_tickets: set[bytes] = field(default_factory=set)
     zone: str = "UTC"
 
     @property

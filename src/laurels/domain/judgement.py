@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from .detectors import DETECTORS, Detector, Evidence, Suspicion, first_suspicion
 from .errors import Code, LaurelsError, Refusal
 from .rules import Attempt, Progress, explain, first_refusal, score
 from .standings import Standing, fold, micros
+from .tickets import Grant
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +40,14 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     value: str
     user_id: int
     action_id: int
+
+
+class TicketUse(msgspec.Struct, frozen=True, gc=False):
+    """A ticket, and the action that it was used for."""
+
+    nonce: bytes
+    action_id: int
+    expires_at: datetime
 
 
 @dataclass(slots=True)
@@ -60,6 +70,7 @@ class Judgement:
     type_counts: dict[int, int] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     held: dict[int, Suspicion] = field(default_factory=dict)
+    ticket_uses: list[TicketUse] = field(default_factory=list)
 
 
 def judge(
@@ -139,6 +150,7 @@ class _Bench:
         facts, rules = self._facts, kind.rules
         metadata = submission.decoded() if rules.reads_metadata else None
         claim = claimed_value(kind, metadata)
+        grant = grant_needed(kind, submission)
         return Attempt(
             rules=rules,
             base_score=kind.base_score,
@@ -151,6 +163,11 @@ class _Bench:
             earlier=self._earlier(user.id, kind) if rules.requires else {},
             type_count=facts.type_counts.get(kind.id, 0),
             claimed=claim is not None and (kind.id, claim) in facts.claims,
+            user_id=user.id,
+            action_type=kind.name,
+            by_server=submission.by_server,
+            ticket=submission.ticket,
+            ticket_used=grant is not None and grant.nonce in facts.used_tickets,
         )
 
     def _earlier(self, user_id: int, kind: ActionType) -> dict[str, int]:
@@ -204,6 +221,10 @@ class _Bench:
             result.held[action.action_id] = suspicion
         if kind.rules.is_shared:
             self._count_for_everybody(kind, attempt, action)
+        grant = grant_needed(kind, submission)
+        if grant is not None:
+            facts.used_tickets.add(grant.nonce)
+            result.ticket_uses.append(TicketUse(grant.nonce, action.action_id, grant.expires_at))
         return Accepted(action, replayed=False)
 
     def _record(self, index: int, submission: Submission, attempt: Attempt, earned: int, status: Status) -> Recorded:
@@ -251,6 +272,13 @@ class _Bench:
                 standing = self._facts.standings.get((window.id, user_id))
                 return standing.score if standing else 0
         return 0
+
+
+def grant_needed(kind: ActionType, submission: Submission) -> Grant | None:
+    """What a genuine ticket says, where the type asks this sender for one."""
+    if kind.rules.ticket is None or submission.by_server or submission.ticket is None:
+        return None
+    return submission.ticket.grant
 
 
 def claimed_value(kind: ActionType, metadata: Mapping[str, Any] | None) -> str | None:

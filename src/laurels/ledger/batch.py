@@ -17,12 +17,22 @@ import msgspec
 from ..domain.actions import Facts, Recorded, Submission, UserFacts
 from ..domain.boards import Window
 from ..domain.detectors import DETECTORS, Detector
-from ..domain.judgement import Accepted, Judgement, Outcome, claimed_value, judge
+from ..domain.judgement import Accepted, Judgement, Outcome, claimed_value, grant_needed, judge
 from ..domain.rules import Progress
 from ..domain.standings import Standing, micros, sort_score
 from .catalogue import Catalogue
 from .pool import BROKEN, Connection, is_closed
-from .sql import LOAD_BATCH, LOAD_CLAIMS, LOCK_TYPES, LOCK_USERS, WRITE_BATCH, WRITE_HELD, WRITE_SHARED
+from .sql import (
+    LOAD_BATCH,
+    LOAD_CLAIMS,
+    LOAD_TICKETS,
+    LOCK_TYPES,
+    LOCK_USERS,
+    WRITE_BATCH,
+    WRITE_HELD,
+    WRITE_SHARED,
+    WRITE_TICKETS,
+)
 
 _ACKNOWLEDGE_REPLAY = "SELECT pg_logical_emit_message(true, 'laurels.replay', '')"
 
@@ -108,6 +118,7 @@ async def _gather(
     users = {row[0]: UserFacts(*row) for row in locked}
     facts = _facts(rows, users, catalogue.default_board.time_zone)
     facts.type_counts, facts.claims = shared
+    facts.used_tickets = await _used_tickets(connection, catalogue, submissions)
     return facts
 
 
@@ -127,6 +138,20 @@ async def _lock_shared(
     }
     claims = await connection.fetch(LOAD_CLAIMS, *_columns(wanted, 2)) if wanted else []
     return dict(counts), {(row[0], row[1]) for row in claims}
+
+
+async def _used_tickets(connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission]) -> set[bytes]:
+    """Which of the tickets presented were used before; asks nothing for a batch without."""
+    presented = [
+        grant.nonce
+        for item in submissions
+        if item.ticket is not None
+        and (kind := catalogue.types.get(item.action_type)) is not None
+        and (grant := grant_needed(kind, item)) is not None
+    ]
+    if not presented:
+        return set()
+    return {row["nonce"] for row in await connection.fetch(LOAD_TICKETS, presented)}
 
 
 def _facts(rows: Sequence[asyncpg.Record], users: dict[int, UserFacts], zone: str) -> Facts:
@@ -191,6 +216,9 @@ async def _write(
         if judgement.held:
             reasons = [(action_id, held.code, held.detail) for action_id, held in judgement.held.items()]
             await connection.execute(WRITE_HELD, *_columns(reasons, 3))
+        if judgement.ticket_uses:
+            uses = [(use.nonce, use.action_id, use.expires_at) for use in judgement.ticket_uses]
+            await connection.execute(WRITE_TICKETS, *_columns(uses, 3))
     elif any(isinstance(outcome, Accepted) for outcome in judgement.outcomes):
         # A replay must wait for the synchronous standby as its first commit did. A transaction that
         # wrote nothing waits for nothing, and would acknowledge a row that failover then loses.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .attempt import Attempt
 from .checks import CHECKS, Check, checks_for, first_refusal
-from .document import ScoringRules, check_rules, parse_rules
+from .document import ScoringRules, TicketRule, check_rules, parse_rules
 from .progress import Progress
 from .worth import BONUSES, explain, score
 
@@ -24,6 +24,7 @@ __all__ = [
     "Check",
     "Progress",
     "ScoringRules",
+    "TicketRule",
     "check_rules",
     "checks_for",
     "explain",

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..tickets import Ticket
 from .document import ScoringRules
 from .progress import Progress
 
@@ -20,7 +21,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     earlier       action type name -> how many the user has of it, for `requires`
     type_count    how many of this type anybody was awarded, for `first`
     claimed       somebody has claimed the value that `once_for_all` names
-    points_today  what the user has earned on `day`, over all types
+    by_server     a server says so, on behalf of the user; then no ticket is asked for
+    ticket        what was presented as a ticket, and `ticket_used` whether it was used before
     """
 
     rules: ScoringRules
@@ -34,3 +36,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     earlier: Mapping[str, int] = {}
     type_count: int = 0
     claimed: bool = False
+    user_id: int = 0
+    action_type: str = ""
+    by_server: bool = False
+    ticket: Ticket | None = None
+    ticket_used: bool = False

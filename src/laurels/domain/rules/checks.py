@@ -11,8 +11,9 @@ from typing import Any
 
 from ..boards import span_at
 from ..errors import Code, Refusal
+from ..tickets import Grant
 from .attempt import Attempt
-from .document import Member, ScoringRules
+from .document import Member, ScoringRules, TicketRule
 
 FUTURE_TOLERANCE = timedelta(seconds=5)
 """How far ahead of the ledger's clock a client's `completed_at` may lie: clocks differ."""
@@ -23,6 +24,41 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "boolean": (bool,),
 }
+
+
+def _issuer(attempt: Attempt) -> Refusal | None:
+    if attempt.by_server:
+        return None
+    return Refusal(Code.SERVER_ONLY, "Only your app's server can say that this was done: /api/server/actions/complete.")
+
+
+def _ticket(attempt: Attempt) -> Refusal | None:
+    rule, ticket = attempt.rules.ticket, attempt.ticket
+    if rule is None or attempt.by_server:
+        return None
+    if ticket is None:
+        return Refusal(Code.TICKET_REQUIRED, "Start this first: POST /api/actions/start, then send its ticket.")
+    grant = ticket.grant
+    if grant is None or grant.action_type != attempt.action_type:
+        return _bad_ticket(Code.TICKET_INVALID, "This is no ticket of ours, or one for another action type.")
+    if grant.user_id != attempt.user_id:
+        return _bad_ticket(Code.TICKET_NOT_YOURS, "This ticket was given to somebody else.")
+    if attempt.ticket_used:
+        return _bad_ticket(Code.TICKET_USED, "This ticket has been used. Start anew.")
+    return _ticket_time(attempt, rule, grant)
+
+
+def _ticket_time(attempt: Attempt, rule: TicketRule, grant: Grant) -> Refusal | None:
+    if attempt.now < grant.not_before:
+        seconds = (grant.not_before - grant.started_at).total_seconds()
+        detail = f"This takes at least {seconds:.0f} seconds. The ticket stays good."
+        return Refusal(Code.TICKET_TOO_EARLY, detail, retry_at=grant.not_before, path="$.ticket")
+    if attempt.now >= grant.expires_at:
+        return _bad_ticket(Code.TICKET_EXPIRED, "This ticket has expired. Start anew.")
+    last = attempt.progress.last_at
+    if not rule.parallel and last is not None and grant.started_at < last:
+        return _bad_ticket(Code.TICKET_OVERLAPS, "Another one was completed since this was started. Start anew.")
+    return None
 
 
 def _schedule(attempt: Attempt) -> Refusal | None:
@@ -142,6 +178,10 @@ def _cooldown(attempt: Attempt) -> Refusal | None:
     return Refusal(Code.COOLDOWN_ACTIVE, f"This action counts once every {seconds} seconds.", retry_at=ready_at)
 
 
+def _bad_ticket(code: Code, detail: str) -> Refusal:
+    return Refusal(code, detail, path="$.ticket")
+
+
 def _bad_metadata(detail: str, member: str) -> Refusal:
     return Refusal(Code.METADATA_INVALID, detail, path=f"$.metadata.{member}")
 
@@ -149,6 +189,8 @@ def _bad_metadata(detail: str, member: str) -> Refusal:
 Check = Callable[[Attempt], Refusal | None]
 
 CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
+    (_issuer, ("issuer",)),
+    (_ticket, ("ticket",)),
     (_schedule, ("starts_at", "ends_at")),
     (_completed_at, ()),
     (_metadata, ("metadata",)),

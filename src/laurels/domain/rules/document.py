@@ -12,6 +12,8 @@ from ..errors import Code, LaurelsError
 from ..standings import INT64_MAX, INT64_MIN
 
 MAX_MEMBERS = 32
+MAX_TICKET_SECONDS = 86_400
+"""Keys that signed a ticket are kept for a day after they were retired."""
 
 PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
@@ -66,6 +68,18 @@ class First(_Strict, frozen=True):
     bonus: Points
 
 
+class TicketRule(_Strict, frozen=True, kw_only=True):
+    """An action must be started first: it counts from `min_seconds` to `max_seconds` after that.
+
+    Unless `parallel`, it must also have been started after the last one of this type that counted: otherwise many
+    started at once would all count `min_seconds` later.
+    """
+
+    min_seconds: Annotated[int, Meta(ge=0, le=MAX_TICKET_SECONDS)]
+    max_seconds: Annotated[int, Meta(ge=1, le=MAX_TICKET_SECONDS)]
+    parallel: bool = False
+
+
 class ScoringRules(_Strict, frozen=True):
     """Every rule an action type may have.
 
@@ -77,6 +91,8 @@ class ScoringRules(_Strict, frozen=True):
     metadata            the members that metadata may have; null: anything
     multiplier, streak, first   what changes the base score
     max_age_seconds     how far back `completed_at` may lie
+    issuer              "server": only a server may say that it was done
+    ticket              it must be started first, unless a server says that it was done
     """
 
     version: Annotated[int, Meta(ge=1, le=1)] = 1
@@ -94,6 +110,8 @@ class ScoringRules(_Strict, frozen=True):
     streak: Streak | None = None
     first: First | None = None
     max_age_seconds: Seconds | None = None
+    issuer: Literal["server"] | None = None
+    ticket: TicketRule | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -134,6 +152,8 @@ def check_rules(rules: ScoringRules, root: str = "$") -> None:
         raise _bad("ends_at must lie after starts_at.", f"{root}.ends_at")
     if rules.multiplier and rules.multiplier.minimum > rules.multiplier.maximum:
         raise _bad("maximum must not lie below minimum.", f"{root}.multiplier.maximum")
+    if rules.ticket and rules.ticket.min_seconds >= rules.ticket.max_seconds:
+        raise _bad("max_seconds must be more than min_seconds.", f"{root}.ticket.max_seconds")
     for name, member in (rules.metadata or {}).items():
         _check_member(member, f"{root}.metadata.{name}")
     for used, path in _members_used(rules):
