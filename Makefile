@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow check format bench bench-smoke lock clean
+.PHONY: help run demo test test-slow check format bench bench-smoke cluster cluster-down lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,13 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 bench: $(VENV)/.dev ## Measure against this machine's floor; writes bench/RESULTS.md
 	@scripts/ensure-wrk
 	$(BIN)/python -m bench $(ARGS)
+
+cluster: $(VENV)/.dev ## The production shape on this machine, watched (ARGS="--detach", ARGS="--json")
+	@scripts/ensure-cluster
+	@$(BIN)/python -m deploy.cluster up $(ARGS)
+
+cluster-down: $(VENV)/.dev ## Stop it, and leave nothing behind
+	@$(BIN)/python -m deploy.cluster down $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements/*.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,6 +15,7 @@ from laurels.ledger import bootstrap, migrations
 from laurels.ledger import pool as ledger_pool
 from laurels.ledger.embedded import EmbeddedPostgres
 from laurels.web.tokens import new_signing_key
+from tests.support.folders import reachable
 from tests.support.node import InProcessNode, running_node
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
@@ -31,18 +31,11 @@ def pytest_asyncio_loop_factories() -> dict[str, object]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the session's PostgreSQL, with a migrated `laurels_template` database."""
-    server = EmbeddedPostgres(_reachable(tmp_path_factory.mktemp("pg")))
+    server = EmbeddedPostgres(reachable(tmp_path_factory.mktemp("pg")))
     url = server.start(own=True)
     asyncio.run(_make_template(url))
     yield url
     server.stop()
-
-
-def _reachable(folder: Path) -> Path:
-    """pytest's folders are private to root; the server runs as another user."""
-    for parent in [folder, *folder.parents][:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
-    return folder
 
 
 async def _make_template(url: str) -> None:

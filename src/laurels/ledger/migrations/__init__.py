@@ -14,7 +14,7 @@ from ..pool import Connection, DatabaseUnusable, Pool
 
 _LOCK = 0x4C61_7572_656C_73  # "Laurels"
 _TABLE = """
-CREATE TABLE IF NOT EXISTS schema_migrations (
+CREATE TABLE schema_migrations (
     name       text PRIMARY KEY,
     checksum   text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
@@ -44,7 +44,9 @@ async def migrate(pool: Pool) -> list[str]:
 
 
 async def _apply_missing(connection: Connection) -> list[str]:
-    await connection.execute(_TABLE)
+    # Asked first: a node's role may read the table without the right to make one (`laurels migrate` is for the owner).
+    if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        await connection.execute(_TABLE)
     rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
     applied = {row["name"]: row["checksum"] for row in rows}
     known = scripts()

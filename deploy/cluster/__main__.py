@@ -1,0 +1,197 @@
+"""The commands. `make cluster` and `make cluster-down` call them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.live import Live
+
+from laurels.ledger.engine import admit
+
+from .layout import PORTS, Layout
+from .screen import table
+from .supervisor import Failed, Seen, Supervisor
+
+app = App(name="python -m deploy.cluster", help="The production shape on one machine, on loopback alone.")
+out, err = Console(), Console(stderr=True)
+
+Folder = Annotated[Path, Parameter(help="where everything of the cluster lives")]
+Ports = Annotated[int, Parameter(help=f"its first port; it takes up to {PORTS} of them")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print JSON for machines")]
+Flag = Parameter(negative=())
+WATCH_SECONDS = 2.0
+_SETTING = re.compile(r"LAURELS_[A-Z_]+")
+DEFAULT = Path("cluster")
+
+
+@app.command
+def up(
+    *,
+    folder: Folder = DEFAULT,
+    ports: Ports = 8400,
+    rate: Annotated[int, Parameter(help="requests a second and address that the edge lets pass")] = 200,
+    detach: Annotated[bool, Flag] = False,
+    as_json: Json = False,
+) -> int:
+    """Start every part, wait until all are healthy, show them, and keep watch.
+
+    Ctrl-C ends the watch; the cluster runs on until `down`. LAURELS_… variables are handed to the nodes.
+
+    Parameters
+    ----------
+    detach
+        Return as soon as everything is healthy.
+    """
+    supervisor = _supervisor(_layout(folder, ports, rate))
+    supervisor.layout.place("run")
+    admit(supervisor.layout.folder / "run")
+    supervisor.up()
+    _remember(supervisor.layout)
+    return _show(supervisor, as_json=as_json, watch=not detach and not as_json and out.is_terminal)
+
+
+@app.command
+def status(*, folder: Folder = DEFAULT, as_json: Json = False) -> int:
+    """Show every part once. Exit code 1 when one is not healthy."""
+    return _show(_supervisor(_remembered(folder)), as_json=as_json, watch=False)
+
+
+@app.command
+def watch(*, folder: Folder = DEFAULT) -> int:
+    """Show every part until Ctrl-C."""
+    return _show(_supervisor(_remembered(folder)), as_json=False, watch=True)
+
+
+@app.command
+def down(*, folder: Folder = DEFAULT, keep: Annotated[bool, Flag] = False) -> int:
+    """Stop every part and remove what the cluster wrote.
+
+    Parameters
+    ----------
+    keep
+        Leave the data, so that the next `up` finds it.
+    """
+    if not folder.exists():
+        err.print(f"Nothing runs: there is no {folder}.", highlight=False)
+        return 0
+    _supervisor(_remembered(folder)).down(keep=keep)
+    return 0
+
+
+@app.command
+def start(name: str, *, folder: Folder = DEFAULT) -> int:
+    """Start one part and wait for its health."""
+    supervisor = _supervisor(_remembered(folder))
+    part = supervisor.part(name)
+    supervisor.launch(part)
+    supervisor.wait_for([part])
+    return 0
+
+
+@app.command
+def stop(name: str, *, folder: Folder = DEFAULT) -> int:
+    """Stop one part in order."""
+    supervisor = _supervisor(_remembered(folder))
+    supervisor.stop(supervisor.part(name))
+    return 0
+
+
+@app.command
+def kill(name: str, *, folder: Folder = DEFAULT) -> int:
+    """End one part as a power cut would."""
+    supervisor = _supervisor(_remembered(folder))
+    supervisor.kill(supervisor.part(name))
+    return 0
+
+
+@app.command
+def freeze(name: str, *, folder: Folder = DEFAULT) -> int:
+    """Stop the clock of one part (SIGSTOP), until `thaw`."""
+    supervisor = _supervisor(_remembered(folder))
+    supervisor.signal(supervisor.part(name), signal.SIGSTOP)
+    return 0
+
+
+@app.command
+def thaw(name: str, *, folder: Folder = DEFAULT) -> int:
+    """Let a frozen part go on."""
+    supervisor = _supervisor(_remembered(folder))
+    supervisor.signal(supervisor.part(name), signal.SIGCONT)
+    return 0
+
+
+def _layout(folder: Path, ports: int, rate: int) -> Layout:
+    settings = {name: value for name, value in os.environ.items() if _SETTING.fullmatch(name)}
+    return Layout(folder.resolve(), ports, rate, settings)
+
+
+def _remember(layout: Layout) -> None:
+    record = {"first_port": layout.first_port, "rate": layout.rate, "settings": layout.settings}
+    (layout.folder / "run" / "layout.json").write_bytes(msgspec.json.encode(record))
+
+
+def _remembered(folder: Path) -> Layout:
+    """The layout that `up` was given; the default one for a start that came to nothing."""
+    file = folder / "run" / "layout.json"
+    record = msgspec.json.decode(file.read_bytes()) if file.exists() else {}
+    return Layout(folder.resolve(), **record)
+
+
+def _supervisor(layout: Layout) -> Supervisor:
+    return Supervisor(layout, told=_tell)
+
+
+def _tell(words: str) -> None:
+    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {words}", highlight=False)
+
+
+def _show(supervisor: Supervisor, *, as_json: bool, watch: bool) -> int:
+    seen = supervisor.look_at_all()
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode([asdict(one) for one in seen])).decode() + "\n")
+    elif watch:
+        _keep_watch(supervisor.look_at_all, seen, supervisor.layout)
+    else:
+        out.print(table(seen, _title(supervisor.layout)))
+    return 0 if all(one.healthy for one in seen) else 1
+
+
+def _keep_watch(look: Callable[[], list[Seen]], seen: list[Seen], layout: Layout) -> None:
+    with Live(table(seen, _title(layout)), console=out, auto_refresh=False) as live:
+        try:
+            while True:
+                time.sleep(WATCH_SECONDS)
+                live.update(table(look(), _title(layout)), refresh=True)
+        except KeyboardInterrupt:
+            pass
+    err.print("The cluster runs on. Stop it with: make cluster-down", highlight=False)
+
+
+def _title(layout: Layout) -> str:
+    return f"Laurels at {layout.url}/   (authority: {layout.authority})"
+
+
+def main() -> None:
+    try:
+        sys.exit(app())
+    except Failed as error:
+        err.print(f"[bold red]failed:[/] {error}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("Given up. What has started runs on: make cluster-down", highlight=False)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Redis: a primary, a replica, and three sentinels that agree on which is which."""
+
+from __future__ import annotations
+
+import json
+
+from ..layout import HOST, REDIS, SENTINELS, Layout, account, write_private
+from ..part import Part, Unwell, answers, speak
+from ..render import render
+
+MASTER = "laurels"
+_PRIMARY = 1
+
+
+def redis(layout: Layout, number: int) -> Part:
+    folder = layout.folder / f"redis-{number}"
+    return Part(
+        name=f"redis-{number}",
+        layer="cache",
+        address=layout.address("redis", number),
+        command=("/usr/bin/redis-server", str(folder / "redis.conf")),
+        user=account("redis"),
+        look=lambda: _role(layout, number),
+        prepare=lambda: _prepare(layout, number),
+    )
+
+
+def _prepare(layout: Layout, number: int) -> None:
+    """Sentinel rewrites these files after a failover: what it wrote is kept."""
+    user = account("redis")
+    file = layout.place(f"redis-{number}", user=user) / "redis.conf"
+    if file.exists():
+        return
+    leader = "" if number == _PRIMARY else f"replicaof {HOST} {layout.port('redis', _PRIMARY)}"
+    render(
+        "redis/redis.conf",
+        file,
+        {
+            "host": HOST,
+            "port": layout.port("redis", number),
+            "folder": file.parent,
+            "password": layout.secret("redis"),
+            "replica_of": leader,
+        },
+        user,
+        private=True,
+    )
+
+
+def _role(layout: Layout, number: int) -> str:
+    replies = speak(layout.port("redis", number), [f"AUTH {layout.secret('redis')}", "INFO replication"])
+    known = dict(line.split(":", 1) for line in replies[1].splitlines() if ":" in line)
+    if known.get("role") == "master":
+        return "primary"
+    if known.get("master_link_status") != "up":
+        raise Unwell(f"replica without its primary: {replies[1][:60].strip()}")
+    return "replica"
+
+
+def sentinels(layout: Layout) -> list[Part]:
+    return [_sentinel(layout, number) for number in SENTINELS]
+
+
+def _sentinel(layout: Layout, number: int) -> Part:
+    folder = layout.folder / f"sentinel-{number}"
+    return Part(
+        name=f"sentinel-{number}",
+        layer="cache",
+        address=layout.address("sentinel", number),
+        command=("/usr/bin/redis-sentinel", str(folder / "sentinel.conf")),
+        user=account("redis"),
+        look=lambda: _quorum(layout, number),
+        prepare=lambda: _prepare_sentinel(layout, number),
+    )
+
+
+def _prepare_sentinel(layout: Layout, number: int) -> None:
+    user = account("redis")
+    file = layout.place(f"sentinel-{number}", user=user) / "sentinel.conf"
+    if file.exists():
+        return
+    render(
+        "redis/sentinel.conf",
+        file,
+        {
+            "host": HOST,
+            "port": layout.port("sentinel", number),
+            "folder": file.parent,
+            "primary_port": layout.port("redis", _PRIMARY),
+            "password": layout.secret("redis"),
+        },
+        user,
+        private=True,
+    )
+
+
+def _quorum(layout: Layout, number: int) -> str:
+    reply = speak(layout.port("sentinel", number), [f"SENTINEL CKQUORUM {MASTER}"])[0].strip()
+    if not reply.startswith("+OK"):
+        raise Unwell(reply[:80] or "no answer")
+    return "quorum"
+
+
+def url(layout: Layout) -> str:
+    """What REDIS_URL is for a node."""
+    hosts = ",".join(layout.address("sentinel", number) for number in SENTINELS)
+    return f"redis+sentinel://:{layout.secret('redis')}@{hosts}/{MASTER}/0"
+
+
+def exporter(layout: Layout) -> Part:
+    """One for all: Prometheus names the server to look at."""
+    address = layout.address("redis-exporter")
+    passwords = layout.folder / "watching" / "redis.json"
+    return Part(
+        name="redis-exporter",
+        layer="watching",
+        address=address,
+        command=(
+            "/usr/bin/prometheus-redis-exporter",
+            f"-web.listen-address={address}",
+            f"-redis.password-file={passwords}",
+            "-redis.addr=",
+        ),
+        user=account("prometheus"),
+        prepare=lambda: _passwords(layout),
+        look=answers(address, "/metrics", "scraped"),
+    )
+
+
+def _passwords(layout: Layout) -> None:
+    user = account("prometheus")
+    known = {f"redis://{layout.address('redis', n)}": layout.secret("redis") for n in REDIS}
+    known |= {f"redis://{layout.address('sentinel', n)}": "" for n in SENTINELS}
+    write_private(layout.place("watching", user=user) / "redis.json", json.dumps(known), user)

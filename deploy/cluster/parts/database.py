@@ -1,0 +1,223 @@
+"""PostgreSQL under Patroni: a primary, a synchronous standby and a third, agreeing by way of three etcd."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+
+from ..layout import DATABASES, DEPLOY, ETCD, HOST, Layout, account, write_private
+from ..part import Part, Step, Unwell, answers, fetch
+from ..render import render
+
+PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+STANDBY_SECONDS = 60.0
+STATEMENT_SECONDS = 60
+
+
+def etcd(layout: Layout) -> list[Part]:
+    return [_etcd(layout, number) for number in ETCD]
+
+
+def _etcd(layout: Layout, number: int) -> Part:
+    client, peer = f"http://{layout.address('etcd', number)}", f"http://{layout.address('etcd-peer', number)}"
+    members = ",".join(f"etcd-{n}=http://{layout.address('etcd-peer', n)}" for n in ETCD)
+    user = account("etcd")
+    return Part(
+        name=f"etcd-{number}",
+        layer="database",
+        address=layout.address("etcd", number),
+        command=(
+            "/usr/bin/etcd",
+            f"--name=etcd-{number}",
+            f"--data-dir={layout.folder / f'etcd-{number}'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster={members}",
+            "--initial-cluster-state=new",
+            "--auto-compaction-mode=periodic",
+            "--auto-compaction-retention=1h",
+            "--log-level=warn",
+        ),
+        user=user,
+        look=lambda: _etcd_state(layout.address("etcd", number)),
+        prepare=lambda: layout.place(f"etcd-{number}", user=user).chmod(0o700),
+    )
+
+
+def _etcd_state(address: str) -> str:
+    status, body = fetch(address, "/health")
+    if status != 200 or json.loads(body).get("health") != "true":
+        raise Unwell(f"/health answers {status}: {body[:80].decode(errors='replace')}")
+    return "ready"
+
+
+def postgres(layout: Layout, number: int) -> Part:
+    folder = layout.folder / f"postgres-{number}"
+    return Part(
+        name=f"postgres-{number}",
+        layer="database",
+        address=layout.address("postgres", number),
+        command=("/usr/bin/patroni", str(folder / "patroni.yml")),
+        user=account("postgres"),
+        look=lambda: _role(layout, number),
+        prepare=lambda: _prepare(layout, number),
+        strays=lambda: _postmaster(folder / "data"),
+        start_seconds=120,
+        stop_seconds=30,
+    )
+
+
+def _prepare(layout: Layout, number: int) -> None:
+    user = account("postgres")
+    folder = layout.place(f"postgres-{number}", user=user)
+    folder.chmod(0o700)
+    repository = layout.place("backups", user=user)
+    for name in ("backup-log", "backup-lock", "backup-spool"):
+        layout.place(folder.name, name, user=user)
+    values = {
+        "folder": folder,
+        "host": HOST,
+        "number": number,
+        "port": layout.port("postgres", number),
+        "patroni": layout.address("patroni", number),
+        "postgres": layout.address("postgres", number),
+        "etcd": ", ".join(f'"{layout.address("etcd", n)}"' for n in ETCD),
+        "programs": PROGRAMS,
+        "repository": repository,
+        "superuser_password": layout.secret("postgres-superuser"),
+        "replication_password": layout.secret("postgres-replicator"),
+        "rewind_password": layout.secret("postgres-rewinder"),
+        "restapi_password": layout.secret("patroni-restapi"),
+        "cipher_password": layout.secret("backup-cipher"),
+    }
+    for name in ("patroni.yml", "pgbackrest.conf"):
+        render(f"postgres/{name}", folder / name, values, user, private=True)
+
+
+def _role(layout: Layout, number: int) -> str:
+    """primary, synchronous standby or standby; anything else is unwell."""
+    _, body = fetch(layout.address("patroni", number), "/patroni")
+    state = json.loads(body)
+    if state.get("state") not in ("running", "streaming"):
+        raise Unwell(str(state.get("state")))
+    if state["role"] in ("master", "primary"):
+        return "primary"
+    if state.get("replication_state", "streaming") != "streaming":
+        raise Unwell(f"standby, {state['replication_state']}")
+    return "synchronous standby" if state.get("sync_standby") else "standby"
+
+
+def _postmaster(data: Path) -> list[int]:
+    """The server outlives Patroni, and its children have sessions of their own."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+        process = psutil.Process(pid)
+        return [pid] if process.name() == "postgres" and Path(process.cwd()) == data else []
+    except (OSError, ValueError, psutil.Error):
+        return []
+
+
+def primary(layout: Layout) -> int:
+    """The number of the node that takes writes. Raises Unwell when there is none."""
+    for number in DATABASES:
+        try:
+            if fetch(layout.address("patroni", number), "/primary")[0] == 200:
+                return number
+        except Unwell:
+            continue
+    raise Unwell("no database node says it is the primary")
+
+
+def url(layout: Layout, role: str, secret: str) -> str:
+    """An address that leads to the primary, whichever it is."""
+    hosts = ",".join(layout.address("postgres", number) for number in DATABASES)
+    return f"postgresql://{role}:{layout.secret(secret)}@{hosts}/laurels?target_session_attrs=read-write"
+
+
+def replica_urls(layout: Layout) -> list[str]:
+    password = layout.secret("postgres-service")
+    return [f"postgresql://laurels:{password}@{layout.address('postgres', n)}/laurels" for n in DATABASES]
+
+
+def steps(layout: Layout) -> list[Step]:
+    return [
+        Step("wait for the synchronous standby", lambda: _wait_for_standby(layout)),
+        Step("database roles", lambda: _run_sql(layout, "roles.sql")),
+    ]
+
+
+def grants(layout: Layout) -> Step:
+    return Step("what the nodes may not do", lambda: _run_sql(layout, "grants.sql"))
+
+
+def _wait_for_standby(layout: Layout) -> None:
+    """Traffic that comes earlier could be acknowledged by a primary that has nobody to follow it."""
+    deadline = time.monotonic() + STANDBY_SECONDS
+    while time.monotonic() < deadline:
+        for number in DATABASES:
+            try:
+                if fetch(layout.address("patroni", number), "/sync")[0] == 200:
+                    return
+            except Unwell:
+                continue
+        time.sleep(0.2)
+    raise Unwell("no standby became synchronous")
+
+
+def _run_sql(layout: Layout, name: str) -> None:
+    """Passwords go in by standard input: arguments and environments are read by others."""
+    passwords = {"owner": "postgres-owner", "service": "postgres-service", "watch": "postgres-watch"}
+    variables = "".join(f"\\set {who}_password '{layout.secret(secret)}'\n" for who, secret in passwords.items())
+    psql(layout, variables + (DEPLOY / "postgres" / name).read_text())
+
+
+def psql(layout: Layout, script: str, database: str = "postgres") -> str:
+    """Run a script on the primary as the superuser; what it printed. Raises Unwell with the server's first words."""
+    passwords = layout.place("secrets") / "pgpass"
+    write_private(passwords, f"*:*:*:postgres:{layout.secret('postgres-superuser')}\n")
+    port = str(layout.port("postgres", primary(layout)))
+    finished = subprocess.run(
+        (PROGRAMS / "psql", "-XqAt", "--set=ON_ERROR_STOP=1", "-h", HOST, "-p", port, "-U", "postgres", database),
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=STATEMENT_SECONDS,
+        env={"PGPASSFILE": str(passwords), "LC_ALL": "C.UTF-8"},
+        check=False,
+    )
+    if finished.returncode:
+        raise Unwell(finished.stderr.strip().splitlines()[0] if finished.stderr.strip() else "psql failed")
+    return finished.stdout
+
+
+def exporters(layout: Layout) -> list[Part]:
+    return [_exporter(layout, number) for number in DATABASES]
+
+
+def _exporter(layout: Layout, number: int) -> Part:
+    address = layout.address("postgres-exporter", number)
+    password = layout.place("secrets") / f"watch-{number}"
+    return Part(
+        name=f"postgres-exporter-{number}",
+        layer="watching",
+        address=address,
+        command=("/usr/bin/prometheus-postgres-exporter", f"--web.listen-address={address}", "--log.level=warn"),
+        user=account("prometheus"),
+        environment={
+            "DATA_SOURCE_URI": f"{layout.address('postgres', number)}/postgres?sslmode=disable",
+            "DATA_SOURCE_USER": "laurels_watch",
+            "DATA_SOURCE_PASS_FILE": str(layout.folder / "watching" / password.name),
+        },
+        prepare=lambda: write_private(
+            layout.place("watching", user=account("prometheus")) / password.name,
+            layout.secret("postgres-watch"),
+            account("prometheus"),
+        ),
+        look=answers(address, "/metrics", "scraped"),
+    )

@@ -1,0 +1,27 @@
+"""A block of ports that nobody uses, for a cluster of a test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+
+from deploy.cluster.layout import PORTS
+
+LOWEST, HIGHEST = 10_000, 32_000
+"""Below what the system gives out by itself."""
+
+
+def free_block() -> int:
+    """The first of PORTS free ports."""
+    starts = list(range(LOWEST, HIGHEST, PORTS))
+    random.shuffle(starts)
+    return next(start for start in starts if all(_free(start + n) for n in range(PORTS)))
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
