@@ -86,7 +86,8 @@ class IndexBehaviour(RuleBasedStateMachine):
             around = self.wait(self.index.around(self.window, user, 2))
             assert told(around.places) == self.model.around(user, 2)
         places = self.wait(self.index.places(self.window, PEOPLE))
-        assert sorted(told(places.values())) == sorted(rows)
+        assert sorted(told(places.places)) == sorted(rows)
+        assert places.total == len(rows)
 
 
 def told(places: Any) -> list[tuple[int, int, int, int]]:

@@ -59,7 +59,7 @@ class MemoryIndexMachine(IndexBehaviour):
         other = MemoryIndex("f")
         other.window(self.window).load([(u, s) for u, s in self.model.standings.items() if not s.hidden])
         mine, theirs = (index.places(self.window, PEOPLE) for index in (self.index, other))
-        assert told(self.wait(theirs).values()) == told(self.wait(mine).values())
+        assert told(self.wait(theirs).places) == told(self.wait(mine).places)
 
 
 MemoryIndexMachine.TestCase.settings = examples(60)

@@ -6,15 +6,20 @@ two answers with the same epoch and seq describe the same instant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from ..domain.actions import RankState
 from ..domain.boards import Board, Window
+from ..domain.standings import Standing
 
 MAX_AROUND = 50
 MAX_TOP = 100
+LEDGER = "ledger"
+"""The epoch of answers that were counted in the ledger: their seq is the newest journal entry they could see."""
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -26,16 +31,44 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     reached_at: int
 
 
-class Ranking(msgspec.Struct, frozen=True, gc=False):
-    """Rows of one window at one instant. `total` counts everybody on the board."""
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """Where a window's index is. Seqs compare within one epoch, which names one life of the index."""
 
+    epoch: str
+    seq: int
+
+
+class Ranking(msgspec.Struct, frozen=True, gc=False):
+    """Rows of one window at one instant. `total` counts everybody on the board.
+
+    `rank_state` is `rebuilding` when the index could not answer and the ledger was counted instead.
+    """
+
+    epoch: str
     seq: int
     total: int
     places: tuple[Place, ...]
+    rank_state: RankState = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What one applied batch did to one window: user id -> (rank before, rank after), both at `seq`.
+
+    Users whose change was older than what the index holds are where they were. `news`: anything changed.
+    """
+
+    seq: int
+    total: int
+    news: bool
+    ranks: dict[int, tuple[int | None, int | None]]
 
 
 class Index(Protocol):
-    """Answers about one window, each exact at the `seq` it carries."""
+    """Answers about one window, each exact at the epoch and seq it carries."""
+
+    async def position(self, window: Window) -> Position:
+        """How far the window is: an answer read at this position is still the answer."""
 
     async def top(self, window: Window, size: int) -> Ranking:
         """The best `size` places (at most MAX_TOP)."""
@@ -43,8 +76,24 @@ class Index(Protocol):
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
         """The user's place with up to `radius` (at most MAX_AROUND) neighbours on each side; empty if unplaced."""
 
-    async def places(self, window: Window, user_ids: Sequence[int]) -> dict[int, Place]:
-        """The place of each user that has one."""
+    async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
+        """The place of each user that has one, in no order."""
+
+
+class HeldIndex(Index, Protocol):
+    """An index that holds a copy of the standings, which can therefore differ from the ledger."""
+
+    async def held(self, window: Window, user_ids: Sequence[int]) -> dict[int, Standing]:
+        """The copy of each user on the board."""
+
+    def members(self, window: Window) -> AsyncIterator[dict[int, Standing]]:
+        """All of the copy, in pages; those who move meanwhile may be missing or come twice."""
+
+    async def sample(self, window: Window, size: int) -> list[int]:
+        """User ids: the first of the board and random others, at most `size`."""
+
+    async def count(self, window: Window) -> int:
+        """How many are on the board."""
 
 
 def tied_rank(board: Board, ordinal: int, strictly_better: int, distinct_better: int) -> int:

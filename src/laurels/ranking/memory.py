@@ -11,25 +11,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 
 from sortedcontainers import SortedList
 
 from ..domain.boards import Window
 from ..domain.standings import Standing, order_key, sort_score, split_key
 from ..ledger.batch import StandingChange
-from .index import MAX_TOP, Place, Ranking, tied_rank
+from .index import MAX_TOP, Place, Position, Ranking, Shift, tied_rank
 
 _KEY = 24
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """What one applied batch did to one window: user id -> (rank before, rank after), both at `seq`."""
-
-    seq: int
-    ranks: dict[int, tuple[int | None, int | None]]
 
 
 class MemoryWindow:
@@ -63,7 +54,7 @@ class MemoryWindow:
         for user, standing in fresh:
             self._replace(user, standing)
         self.seq += 1
-        return Shift(self.seq, {user: (before[user], self.rank(user)) for user in before})
+        return Shift(self.seq, len(self), True, {user: (before[user], self.rank(user)) for user in before})
 
     def remember_removed(self, other: MemoryWindow) -> None:
         """Take over which versions removed whom, so that an older change can't bring anybody back."""
@@ -199,21 +190,42 @@ class MemoryIndex:
         shifts = {wid: self.window(windows[wid]).apply(rows) for wid, rows in by_window.items()}
         return {wid: shift for wid, shift in shifts.items() if shift is not None}
 
+    async def position(self, window: Window) -> Position:
+        return Position(self.epoch, self.window(window).seq)
+
     async def top(self, window: Window, size: int) -> Ranking:
         held = self.window(window)
-        return Ranking(held.seq, len(held), held.slice(0, size))
+        return self._ranking(held, held.slice(0, size))
 
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
         held = self.window(window)
         ordinal = held.ordinal(user_id)
         if ordinal is None:
-            return Ranking(held.seq, len(held), ())
-        return Ranking(held.seq, len(held), held.slice(max(0, ordinal - radius), ordinal + radius + 1))
+            return self._ranking(held, ())
+        return self._ranking(held, held.slice(max(0, ordinal - radius), ordinal + radius + 1))
 
-    async def places(self, window: Window, user_ids: Sequence[int]) -> dict[int, Place]:
+    async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
         held = self.window(window)
-        found = ((user_id, held.place(user_id)) for user_id in user_ids)
-        return {user_id: place for user_id, place in found if place is not None}
+        found = (held.place(user_id) for user_id in user_ids)
+        return self._ranking(held, tuple(place for place in found if place is not None))
+
+    async def held(self, window: Window, user_ids: Sequence[int]) -> dict[int, Standing]:
+        held = self.window(window)
+        found = ((user_id, held.standing(user_id)) for user_id in user_ids)
+        return {user_id: standing for user_id, standing in found if standing is not None}
+
+    async def members(self, window: Window) -> AsyncIterator[dict[int, Standing]]:
+        held = self.window(window).standings()
+        yield {user_id: Standing(score, at, version) for user_id, score, at, version in held}
+
+    async def sample(self, window: Window, size: int) -> list[int]:
+        return self.window(window).sample(size)
+
+    async def count(self, window: Window) -> int:
+        return len(self.window(window))
+
+    def _ranking(self, held: MemoryWindow, places: tuple[Place, ...]) -> Ranking:
+        return Ranking(self.epoch, held.seq, len(held), places)
 
 
 class _DistinctScores:

@@ -20,8 +20,8 @@ from ..ledger import standings
 from ..ledger.batch import CommittedBatch, StandingChange
 from ..ledger.catalogue import Catalogue
 from ..ledger.pool import Pool
-from .index import MAX_TOP
-from .memory import MemoryIndex, Shift
+from .index import MAX_TOP, Shift
+from .memory import MemoryIndex
 
 KEEP_ENDED = timedelta(minutes=5)
 """How long an ended window stays in memory for batches that were in flight when it ended."""

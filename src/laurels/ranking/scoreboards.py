@@ -17,8 +17,7 @@ from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
 from ..ledger.pool import Pool, acquire
 from ..ledger.snapshots import latest_ranks
-from .index import Ranking
-from .memory import MemoryIndex
+from .index import Index, Position, Ranking
 
 READY_LIMIT = 512
 """Encoded boards kept: boards x sizes asked for."""
@@ -56,6 +55,10 @@ class Scoreboard(msgspec.Struct, frozen=True):
     rows: list[ScoreRow]
 
 
+Version = tuple[int, Position, int]
+"""Window id, where its index was, and the generation of names and boards."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadyBoard:
     """An encoded Scoreboard. `version` names what it was made from; the ETag is its printed form.
@@ -68,7 +71,7 @@ class ReadyBoard:
     shown: bytes
     etag: str
     seq: int
-    version: tuple[int, int, int]
+    version: Version
     ends_at: datetime | None
 
 
@@ -76,7 +79,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Scoreboards:
-    def __init__(self, index: MemoryIndex, catalogue: Catalogue, directory: Directory, pool: Pool) -> None:
+    def __init__(self, index: Index, catalogue: Catalogue, directory: Directory, pool: Pool) -> None:
         self._index = index
         self._catalogue = catalogue
         self._directory = directory
@@ -88,14 +91,14 @@ class Scoreboards:
         """The first `size` places of a board's present window. Raises LaurelsError(BOARD_UNKNOWN)."""
         board = self._catalogue.board(slug)
         window = await self._catalogue.window(board)
-        version = self._version(window)
+        version = await self._version(window)
         ready = self._ready.get((slug, size))
         if ready is not None and ready.version == version:
             return ready
         ranking = await self._index.top(window, size)
         scoreboard = await self._scoreboard(window, ranking)
         # Names may have been awaited: the version is the one of the ranking that was read.
-        ready = self._encoded(window, scoreboard, (window.id, ranking.seq, version[2]), size)
+        ready = self._encoded(window, scoreboard, (window.id, Position(ranking.epoch, ranking.seq), version[2]), size)
         self._keep(slug, size, ready)
         return ready
 
@@ -112,8 +115,8 @@ class Scoreboards:
             self._baselines = {w.id: await latest_ranks(connection, w.id) for w in windows}
         self._directory.forget()
 
-    def _version(self, window: Window) -> tuple[int, int, int]:
-        return window.id, self._index.window(window).seq, self._directory.generation + self._catalogue.generation
+    async def _version(self, window: Window) -> Version:
+        return window.id, await self._index.position(window), self._directory.generation + self._catalogue.generation
 
     def _keep(self, slug: str, size: int, ready: ReadyBoard) -> None:
         self._ready[slug, size] = ready
@@ -134,7 +137,7 @@ class Scoreboards:
             rows.append(ScoreRow(place.rank, person.username, place.score, movement))
         return rows
 
-    def _encoded(self, window: Window, board: Scoreboard, version: tuple[int, int, int], size: int) -> ReadyBoard:
+    def _encoded(self, window: Window, board: Scoreboard, version: Version, size: int) -> ReadyBoard:
         etag = f'"{board.epoch}-{window.id}-{board.seq}-{version[2]}-{size}"'
         shown = _encode((board.rows, board.total_users, board.rank_state, board.name, window.id))
         return ReadyBoard(_encode(board), shown, etag, board.seq, version, window.span.ends_at)
@@ -149,10 +152,10 @@ class Scoreboards:
             order=board.order,
             period=board.period,
             window=WindowSpan(window.span.starts_at, window.span.ends_at),
-            epoch=self._index.epoch,
+            epoch=ranking.epoch,
             seq=ranking.seq,
             as_of=as_of,
-            rank_state="exact",
+            rank_state=ranking.rank_state,
             total_users=ranking.total,
             rows=rows,
         )

@@ -7,14 +7,14 @@ journal entry that instant could see.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import asyncpg
 
 from ..domain.boards import Board, Window
 from ..domain.standings import micros
 from ..ledger.pool import Pool, acquire
-from .index import Place, Ranking
+from .index import LEDGER, Place, Position, Ranking
 
 _BETTER = {
     "ordinal": """
@@ -61,8 +61,13 @@ FROM (SELECT {totals}) t LEFT JOIN members m ON true
 ORDER BY m.sort_score, m.reached_at, m.user_id"""
 
 _PLACES = """
-SELECT m.user_id, m.score, m.reached_at, 1 + {better} AS rank
-FROM standings m WHERE m.window_id = $1 AND m.user_id = ANY ($2::bigint[]) AND NOT m.hidden"""
+WITH members AS MATERIALIZED (
+    SELECT window_id, user_id, score, sort_score, reached_at FROM standings
+    WHERE window_id = $1 AND user_id = ANY ($2::bigint[]) AND NOT hidden
+)
+SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
+FROM (SELECT {totals}) t LEFT JOIN members m ON true"""
+_POSITION = "SELECT coalesce(max(id), 0) FROM journal"
 
 
 def query(template: str, board: Board) -> str:
@@ -82,16 +87,20 @@ class SqlIndex:
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
         return await self._ranking(query(_AROUND, window.board), window.id, user_id, radius)
 
-    async def places(self, window: Window, user_ids: Sequence[int]) -> dict[int, Place]:
+    async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
+        return await self._ranking(query(_PLACES, window.board), window.id, list(user_ids))
+
+    async def position(self, window: Window) -> Position:
+        """The same for every window."""
+        del window
         async with acquire(self._pool) as connection:
-            rows = await connection.fetch(query(_PLACES, window.board), window.id, list(user_ids))
-        return {row["user_id"]: _place(row) for row in rows}
+            return Position(LEDGER, await connection.fetchval(_POSITION))
 
     async def _ranking(self, statement: str, *arguments: object) -> Ranking:
         async with acquire(self._pool) as connection:
             rows = await connection.fetch(statement, *arguments)
         places = tuple(_place(row) for row in rows if row["user_id"] is not None)
-        return Ranking(rows[0]["seq"], rows[0]["total"], places)
+        return Ranking(LEDGER, rows[0]["seq"], rows[0]["total"], places)
 
 
 def _place(row: asyncpg.Record) -> Place:

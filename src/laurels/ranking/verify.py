@@ -15,13 +15,17 @@ from ..domain.standings import Standing
 from ..ledger import standings
 from ..ledger.pool import Pool, acquire
 from ..ledger.repair import count_differing
-from .memory import MemoryIndex, MemoryWindow
+from .index import HeldIndex
+from .memory import MemoryWindow
 
 LOOKS = 4
 LOOK_AGAIN = 0.5
 """Seconds between two looks at a member that seems to have drifted."""
 SAMPLE = 200
 """Members looked at by the sampler, from each side."""
+
+
+CHUNK = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +58,40 @@ async def prove(pool: Pool, window: Window) -> Proof:
     return Proof(len(members), unfolded, misranked)
 
 
-async def compare(index: MemoryIndex, pool: Pool, window: Window) -> int:
+async def compare(index: HeldIndex, pool: Pool, window: Window) -> int:
     """Members that index and ledger hold differently, all of them compared. O(n)."""
     ledger: dict[int, Standing] = {}
     async for page in standings.stream(pool, window):
         ledger.update(page)
-    held = {user: Standing(score, at, version) for user, score, at, version in index.window(window).standings()}
+    held: dict[int, Standing] = {}
+    async for members in index.members(window):
+        held.update(members)
     suspects = [user for user in ledger.keys() | held.keys() if ledger.get(user) != held.get(user)]
     return len(await _confirm(index, pool, window, suspects))
 
 
-async def sample(index: MemoryIndex, pool: Pool, window: Window) -> int:
+async def sample(index: HeldIndex, pool: Pool, window: Window) -> int:
     """A cheap look for a running node: the top, random members of both sides, and the count."""
-    members = index.window(window).sample(SAMPLE)
+    members = await index.sample(window, SAMPLE)
     rows = await standings.random_users(pool, window, SAMPLE)
     drifted = await _confirm(index, pool, window, list({*members, *rows}))
     return len(drifted) + await _count_differs(index, pool, window)
 
 
-async def _count_differs(index: MemoryIndex, pool: Pool, window: Window) -> bool:
+async def _count_differs(index: HeldIndex, pool: Pool, window: Window) -> bool:
     """Does the number of members differ, beyond what came or went during the look?"""
     for look in range(LOOKS):
         if look:
             await asyncio.sleep(LOOK_AGAIN)
-        before = len(index.window(window))
+        before = await index.count(window)
         total = await standings.count(pool, window)
-        after = len(index.window(window))
+        after = await index.count(window)
         if min(before, after) <= total <= max(before, after):
             return False
     return True
 
 
-async def _confirm(index: MemoryIndex, pool: Pool, window: Window, suspects: list[int]) -> list[int]:
+async def _confirm(index: HeldIndex, pool: Pool, window: Window, suspects: list[int]) -> list[int]:
     """The suspects that index and ledger hold differently at every one of LOOKS looks.
 
     One look is not enough: writes go on, and a commit reaches the ledger a moment before the index.
@@ -99,19 +105,18 @@ async def _confirm(index: MemoryIndex, pool: Pool, window: Window, suspects: lis
     return suspects
 
 
-async def _disagreeing(index: MemoryIndex, pool: Pool, window: Window, users: list[int]) -> list[int]:
+async def _disagreeing(index: HeldIndex, pool: Pool, window: Window, users: list[int]) -> list[int]:
     found = []
-    for start in range(0, len(users), 1_000):
-        chunk = users[start : start + 1_000]
+    for start in range(0, len(users), CHUNK):
+        chunk = users[start : start + CHUNK]
         rows = await standings.of_users(pool, [window], chunk)
+        held = await index.held(window, chunk)  # after the rows: a newer version was written in between
         present = {row.user_id: row.standing for row in rows}
-        found += [user for user in chunk if not _agrees(index, window, user, present.get(user))]
+        found += [user for user in chunk if not _agree(held.get(user), present.get(user))]
     return found
 
 
-def _agrees(index: MemoryIndex, window: Window, user_id: int, row: Standing | None) -> bool:
-    held = index.window(window).standing(user_id)
+def _agree(held: Standing | None, row: Standing | None) -> bool:
     if row is None or row.hidden:
         return held is None
-    # A newer version than the row just read was written in between.
     return held is not None and (held == row or held.version > row.version)

@@ -64,18 +64,17 @@ async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:
     services = call.services
     person = (await services.directory.people([user_id]))[user_id]
     window = await services.catalogue.window(board)
-    places = await services.index.places(window, [user_id])
-    held = services.index.window(window)
-    place = places.get(user_id)
+    ranking = await services.index.places(window, [user_id])
+    place = ranking.places[0] if ranking.places else None
     return PlaceOnBoard(
         board=board.slug,
         username=person.username,
         rank=None if place is None else place.rank,
         score=None if place is None else place.score,
-        total_users=len(held),
-        epoch=services.index.epoch,
-        seq=held.seq,
-        rank_state="exact",
+        total_users=ranking.total,
+        epoch=ranking.epoch,
+        seq=ranking.seq,
+        rank_state=ranking.rank_state,
     )
 
 

@@ -31,7 +31,7 @@ async def verify_index(call: Call) -> IndexReport:
     reports = []
     for window in await services.catalogue.windows_at(datetime.now(UTC)):
         drift = await compare(services.index, services.pool, window)
-        reports.append(WindowReport(window.board.slug, len(services.index.window(window)), drift))
+        reports.append(WindowReport(window.board.slug, await services.index.count(window), drift))
     telemetry.INDEX_DRIFT.set(sum(report.drift for report in reports))
     return IndexReport(reports)
 
