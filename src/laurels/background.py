@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 JOURNAL_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 600.0
+PACE_SECONDS = 1.0
 FILL_SECONDS = 1.0
 FILL_AFTER = 3.0
 """A new board is filled when it is this old: by then the journal has told every node to fold what is new."""
@@ -42,6 +43,7 @@ class Background:
         """Start every chore that the settings ask for."""
         chores: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
             ("journal", JOURNAL_SECONDS, self._follow_journal),
+            ("pace", PACE_SECONDS, self._beat),
             ("board-filler", FILL_SECONDS, self._fill_boards),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
@@ -88,9 +90,13 @@ class Background:
             await services.scoreboards.remember_snapshot()
         else:
             await services.catalogue.refresh()
+            await services.live_settings.refresh()
             services.tokens.use(await services.accounts.signing_keys())
             await services.keyring.refresh()
         self._refresh_screens()
+
+    async def _beat(self) -> None:
+        self._services.pace.beat()
 
     async def _fill_boards(self) -> None:
         if self._services.catalogue.is_filling:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from .config import Settings
 from .ledger.accounts import Accounts
@@ -12,17 +12,20 @@ from .ledger.board_editor import BoardEditor
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
 from .ledger.journal import Journal
+from .ledger.live_settings import LiveSettings, SettingsStore
 from .ledger.people import People
 from .ledger.pool import Pool
 from .ledger.readers import Readers
 from .ledger.receipts import Receipts
 from .ledger.type_editor import TypeEditor
+from .ledger.user_editor import UserEditor
 from .ledger.writer import Writer
 from .live.hub import Hub
 from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
 from .ranking.scoreboards import Scoreboards
+from .telemetry import Pace
 from .web.keyring import Keyring
 from .web.limits import RateLimit
 from .web.origins import Origins
@@ -90,6 +93,13 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         lanes=settings.lanes,
         queue_limit=settings.queue_limit,
     )
+    limits = Limits(
+        RateLimit("user", settings.user_rate),
+        RateLimit("key", settings.key_rate),
+        RateLimit("address", settings.address_rate),
+        RateLimit("login", settings.login_rate),
+    )
+    live_settings = await _live_settings(settings, pool, node_id, limits, hub)
     condition = Condition()
     services = Services(
         pool=pool,
@@ -99,6 +109,9 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         catalogue=catalogue,
         type_editor=TypeEditor(pool, catalogue, node_id),
         board_editor=BoardEditor(pool, catalogue, node_id),
+        user_editor=UserEditor(pool, node_id),
+        live_settings=live_settings,
+        pace=Pace(),
         directory=directory,
         readers=Readers(pool),
         people=People(pool),
@@ -111,15 +124,33 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         hub=hub,
         tokens=tokens,
         passwords=Passwords(settings.password_workers),
-        limits=Limits(
-            RateLimit("user", settings.user_rate),
-            RateLimit("key", settings.key_rate),
-            RateLimit("address", settings.address_rate),
-            RateLimit("login", settings.login_rate),
-        ),
+        limits=limits,
         options=EdgeOptions(
             settings.refresh_days, settings.trusted_proxies, settings.access_log, Origins(settings.allowed_origins)
         ),
         missing=condition.missing,
     )
     return Node(services, journal, condition)
+
+
+async def _live_settings(settings: Settings, pool: Pool, node_id: UUID, limits: Limits, hub: Hub) -> SettingsStore:
+    """What may change while the node runs, and who follows it."""
+
+    def follow(now: LiveSettings) -> None:
+        limits.user.allow(now.user_rate)
+        limits.key.allow(now.key_rate)
+        limits.address.allow(now.address_rate)
+        limits.login.allow(now.login_rate)
+        hub.pace(now.frames_per_second)
+
+    defaults = LiveSettings(
+        user_rate=settings.user_rate,
+        key_rate=settings.key_rate,
+        address_rate=settings.address_rate,
+        login_rate=settings.login_rate,
+        frames_per_second=settings.frames_per_second,
+    )
+    store = SettingsStore(pool, defaults, node_id)
+    store.listeners.append(follow)
+    await store.refresh()
+    return store

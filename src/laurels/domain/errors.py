@@ -44,6 +44,7 @@ class Code(StrEnum):
     ALREADY_EXISTS = "already_exists"
     VERSION_CONFLICT = "version_conflict"
     BOARD_FIXED = "board_fixed"
+    REGISTRATION_CLOSED = "registration_closed"
     CATALOGUE_FULL = "catalogue_full"
     BOARD_UNKNOWN = "board_unknown"
     WINDOW_UNKNOWN = "window_unknown"

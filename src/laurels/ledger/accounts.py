@@ -143,25 +143,6 @@ class Accounts:
             await announce(connection, self._node, "users", [user_id])
             await announce(connection, self._node, "standings", [user_id])
 
-    async def set_role(self, user_id: int, role: str) -> None:
-        async with acquire(self._pool) as connection:
-            await connection.execute(
-                "UPDATE users SET role = $2, updated_at = clock_timestamp() WHERE id = $1", user_id, role
-            )
-
-    async def set_password(self, user_id: int, password_hash: str) -> None:
-        """Also ends every session of the user."""
-        async with acquire(self._pool) as connection, connection.transaction():
-            await connection.execute(
-                "UPDATE users SET password_hash = $2, updated_at = clock_timestamp() WHERE id = $1",
-                user_id,
-                password_hash,
-            )
-            await connection.execute(
-                "UPDATE refresh_tokens SET revoked_at = clock_timestamp() WHERE user_id = $1 AND revoked_at IS NULL",
-                user_id,
-            )
-
     async def signing_keys(self) -> Sequence[SigningKey]:
         """Oldest first, retired ones included."""
         async with acquire(self._pool) as connection:

@@ -47,9 +47,9 @@ def keys_of(cursor: str | None, *kinds: type) -> tuple[Any, ...]:
     try:
         keys = msgspec.json.decode(urlsafe_b64decode(cursor.encode("ascii")), type=list)
     except (binascii.Error, UnicodeError, msgspec.DecodeError) as error:
-        raise _no_cursor() from error
+        raise no_cursor() from error
     if len(keys) != len(kinds) or not all(map(_fits, keys, kinds)):
-        raise _no_cursor()
+        raise no_cursor()
     return tuple(keys)
 
 
@@ -65,5 +65,6 @@ def _fits(key: object, kind: type) -> bool:
     return "\0" not in key if isinstance(key, str) else True
 
 
-def _no_cursor() -> LaurelsError:
+def no_cursor() -> LaurelsError:
+    """The refusal of a cursor that is not from this list."""
     return LaurelsError(Code.INVALID_REQUEST, "Take a cursor from `next` of the same list.", path="$.cursor")

@@ -97,6 +97,10 @@ class Hub:
         self._tasks = asyncio.TaskGroup()
         self._closing = asyncio.Event()
 
+    def pace(self, frames_per_second: int) -> None:
+        """From the next frame on."""
+        self._interval = 1 / frames_per_second
+
     def moved(self, moved: Moved) -> None:
         """A listener of the projection: the board has a new top list."""
         if moved.top:

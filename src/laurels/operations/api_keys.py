@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
 from ..config import Settings
 from ..ledger.api_keys import ApiKeys, KeyDescription, Scope
-from ..ledger.audit import Actor
 from ..runtime import database
 from ..web.keyring import FreshSecret
+from .operator import operator
 
 NewApiKey = tuple[KeyDescription, str, str]
 """The key, and what is shown once: the key's text, and the secret that signs bodies."""
@@ -29,21 +28,17 @@ async def list_api_keys(settings: Settings) -> list[KeyDescription]:
 async def create_api_key(settings: Settings, name: str, scopes: Sequence[Scope]) -> NewApiKey:
     fresh = FreshSecret.generate()
     async with database(settings) as pool:
-        key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(), _operator())
+        key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(), operator())
     return key, fresh.key(key.id), fresh.signing
 
 
 async def rotate_api_key(settings: Settings, key_id: int, overlap: timedelta, reason: str | None) -> NewApiKey:
     fresh = FreshSecret.generate()
     async with database(settings) as pool:
-        key = await ApiKeys(pool, uuid4()).rotate(key_id, fresh.stored(), overlap, _operator(), reason)
+        key = await ApiKeys(pool, uuid4()).rotate(key_id, fresh.stored(), overlap, operator(), reason)
     return key, fresh.key(key.id), fresh.signing
 
 
 async def revoke_api_key(settings: Settings, key_id: int, reason: str | None) -> KeyDescription:
     async with database(settings) as pool:
-        return await ApiKeys(pool, uuid4()).revoke(key_id, _operator(), reason)
-
-
-def _operator() -> Actor:
-    return Actor(f"operator:{getpass.getuser()}")
+        return await ApiKeys(pool, uuid4()).revoke(key_id, operator(), reason)

@@ -10,9 +10,11 @@ from ..domain.names import parse_name
 from ..ledger.accounts import Account, Accounts
 from ..ledger.directory import Directory
 from ..ledger.pool import Pool
+from ..ledger.user_editor import UserEditor
 from ..runtime import database
 from ..web.passwords import Passwords
 from ..web.tokens import new_signing_key
+from .operator import operator
 
 Role = Literal["player", "moderator", "admin"]
 
@@ -31,13 +33,13 @@ async def set_status(settings: Settings, username: str, status: Literal["active"
 
 async def set_role(settings: Settings, username: str, role: Role) -> None:
     async with database(settings) as pool:
-        await Accounts(pool, uuid4()).set_role(await _any_user(pool, username), role)
+        await UserEditor(pool, uuid4()).set_role(await _any_user(pool, username), role, operator())
 
 
 async def set_password(settings: Settings, username: str, password: str) -> None:
     async with database(settings) as pool:
         hashed = await Passwords(1).hash(password)
-        await Accounts(pool, uuid4()).set_password(await _any_user(pool, username), hashed)
+        await UserEditor(pool, uuid4()).set_password(await _any_user(pool, username), hashed, operator())
 
 
 async def rotate_keys(settings: Settings) -> str:

@@ -44,6 +44,11 @@ class RateLimit:
         self._keys = keys
         self._full_at: OrderedDict[str | int, float] = OrderedDict()
 
+    def allow(self, per_minute: int) -> None:
+        """From now on. Who is in the middle of a burst keeps what they have left, as a share."""
+        if per_minute != self._limit:
+            self._limit, self._step = per_minute, MINUTE / per_minute
+
     def hit(self, key: str | int, now: float, cost: int = 1) -> Allowance:
         """Take `cost` (at most `per_minute` is ever granted at once). O(1)."""
         full_at = max(self._full_at.get(key, 0.0), now)

@@ -40,6 +40,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.ALREADY_EXISTS: (409, "Already there"),
     Code.VERSION_CONFLICT: (409, "Changed meanwhile"),
     Code.BOARD_FIXED: (409, "Fixed for the life of the board"),
+    Code.REGISTRATION_CLOSED: (403, "Registration closed"),
     Code.CATALOGUE_FULL: (409, "No more fit"),
     Code.BOARD_UNKNOWN: (404, "Unknown board"),
     Code.WINDOW_UNKNOWN: (404, "Unknown window"),

@@ -10,17 +10,20 @@ from ..ledger.api_keys import ApiKeys
 from ..ledger.board_editor import BoardEditor
 from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
+from ..ledger.live_settings import SettingsStore
 from ..ledger.people import People
 from ..ledger.pool import Pool
 from ..ledger.readers import Readers
 from ..ledger.receipts import Receipts
 from ..ledger.type_editor import TypeEditor
+from ..ledger.user_editor import UserEditor
 from ..ledger.writer import Writer
 from ..live.hub import Hub
 from ..ranking.archive import Archive
 from ..ranking.memory import MemoryIndex
 from ..ranking.projection import Projection
 from ..ranking.scoreboards import Scoreboards
+from ..telemetry import Pace
 from .keyring import Keyring
 from .limits import RateLimit
 from .origins import Origins
@@ -62,6 +65,9 @@ class Services:
     catalogue: Catalogue
     type_editor: TypeEditor
     board_editor: BoardEditor
+    user_editor: UserEditor
+    live_settings: SettingsStore
+    pace: Pace
     directory: Directory
     readers: Readers
     people: People

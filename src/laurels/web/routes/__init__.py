@@ -9,6 +9,7 @@ from .accounts import ACCOUNTS
 from .actions import ACTIONS
 from .admin_catalogue import ADMIN_CATALOGUE
 from .admin_service import ADMIN_SERVICE
+from .admin_users import ADMIN_USERS
 from .boards import BOARDS
 from .keys import KEYS
 from .operations import OPERATIONS
@@ -23,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *KEYS,
     *OPERATIONS,
     *ADMIN_CATALOGUE,
+    *ADMIN_USERS,
     *ADMIN_SERVICE,
     *PAGES,
 )

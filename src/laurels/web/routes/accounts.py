@@ -19,7 +19,14 @@ ACCOUNTS: tuple[Route, ...] = (
         limit="login",
         body=Register,
         replies={201: Tokens},
-        problems=(Code.USERNAME_INVALID, Code.USERNAME_TAKEN, Code.EMAIL_TAKEN, Code.OVERLOADED, *LEDGER_AWAY),
+        problems=(
+            Code.REGISTRATION_CLOSED,
+            Code.USERNAME_INVALID,
+            Code.USERNAME_TAKEN,
+            Code.EMAIL_TAKEN,
+            Code.OVERLOADED,
+            *LEDGER_AWAY,
+        ),
     ),
     Route(
         method="POST",

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType, structs
 
-from .fields import END, NO_CONTROLS, ListQuery
+from ...ledger.live_settings import LiveSettings
+from .fields import END, NO_CONTROLS, ListQuery, Reason, Request
 
 Word = Annotated[str, Meta(min_length=1, max_length=128, pattern=NO_CONTROLS)]
 Instant = Annotated[
@@ -49,3 +50,44 @@ class AuditQuery(ListQuery, frozen=True):
     act: Annotated[Word, Meta(examples=["action_type.edit"])] | None = None
     since: Annotated[Instant, Meta(description="Inclusive")] | None = None
     until: Annotated[Instant, Meta(description="Exclusive")] | None = None
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """`value` is in force; `default` is what this node's environment says."""
+
+    name: str
+    value: int | bool
+    default: int | bool
+    overridden: bool
+    minimum: int | None
+    maximum: int | None
+    meaning: str
+
+
+class LiveSettingsList(msgspec.Struct, frozen=True):
+    settings: list[Setting]
+
+
+EditSettings = msgspec.defstruct(
+    "EditSettings",
+    [
+        *((item.name, item.type | UnsetType | None, UNSET) for item in structs.fields(LiveSettings)),
+        ("reason", Reason | None, None),
+    ],
+    bases=(Request,),
+    module=__name__,
+    frozen=True,
+    kw_only=True,
+)
+"""Members left out stay as they are; null takes an override back."""
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """Of this node, now. `members` are the standings of each board; `actions_per_second` over the last ten seconds."""
+
+    actions_per_second: float
+    queue_depth: int
+    sockets: int
+    journal_lag_seconds: float
+    index_drift: int
+    members: dict[str, int]

@@ -1,0 +1,164 @@
+"""Users as operators list and change them. Bans, adjustments and reversals are the business of their own modules."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from ..domain.boards import Window
+from ..domain.errors import Code, LaurelsError
+from ..domain.standings import from_micros, micros, sort_score
+from . import audit
+from .audit import Actor
+from .journal import announce
+from .paging import Page, keys_of, no_cursor, page
+from .pool import Connection, Pool, acquire
+
+_COLUMNS = "u.id, u.username, u.email, u.role, u.status, u.current_score, u.created_at, u.updated_at"
+_FITS = """
+($1::text IS NULL OR u.username_fold COLLATE "C" >= $1) AND ($1::text IS NULL OR u.username_fold COLLATE "C" < $2)
+  AND ($3::text IS NULL OR u.status = $3) AND ($4::text IS NULL OR u.role = $4)"""
+BY_ID = f"""
+SELECT {_COLUMNS} FROM users u
+WHERE {_FITS} AND ($5::bigint IS NULL OR u.id < $5) ORDER BY u.id DESC LIMIT $6"""
+BY_NAME = f"""
+SELECT {_COLUMNS} FROM users u
+WHERE {_FITS} AND ($5::text IS NULL OR u.username_fold COLLATE "C" > $5)
+ORDER BY u.username_fold COLLATE "C" LIMIT $6"""
+BY_SCORE = f"""
+SELECT {_COLUMNS}, s.sort_score, s.reached_at FROM standings s JOIN users u ON u.id = s.user_id
+WHERE s.window_id = $7 AND NOT s.hidden AND {_FITS}
+  AND ($5::bigint IS NULL OR (s.sort_score, s.reached_at, s.user_id) > ($5::bigint, $8::timestamptz, $9::bigint))
+  AND s.sort_score BETWEEN $10 AND $11
+ORDER BY s.sort_score, s.reached_at, s.user_id LIMIT $6"""
+_USER = f"SELECT {_COLUMNS} FROM users u WHERE u.id = $1"
+_LOCK_ADMINS = (
+    "SELECT id FROM users WHERE role = 'admin' AND status = 'active' OR id = $1 ORDER BY id FOR NO KEY UPDATE"
+)
+_SET_ROLE = "UPDATE users SET role = $2, updated_at = clock_timestamp() WHERE id = $1"
+_SET_PASSWORD = "UPDATE users SET password_hash = $2, updated_at = clock_timestamp() WHERE id = $1"  # noqa: S105
+_END_SESSIONS = """
+UPDATE refresh_tokens SET revoked_at = clock_timestamp() WHERE user_id = $1 AND revoked_at IS NULL"""
+_LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """`current_score` is that of the default board."""
+
+    id: int
+    username: str
+    email: str | None
+    role: str
+    status: str
+    current_score: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which users: all that are given must fit. `prefix` of the name, whatever its case."""
+
+    prefix: str | None = None
+    status: str | None = None
+    role: str | None = None
+
+    def arguments(self) -> tuple[str | None, ...]:
+        if self.prefix is None:
+            return None, None, self.status, self.role
+        fold = unicodedata.normalize("NFKC", self.prefix).casefold()
+        return fold, fold + _LAST, self.status, self.role
+
+
+class UserEditor:
+    """Every method is one short transaction."""
+
+    def __init__(self, pool: Pool, node: UUID) -> None:
+        self._pool = pool
+        self._node = node
+
+    async def newest(self, wanted: Wanted, cursor: str | None, limit: int) -> Page[User]:
+        keys = keys_of(cursor, int)
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(BY_ID, *wanted.arguments(), *keys, limit + 1)
+        return page([User(*row.values()) for row in rows], limit, lambda user: (user.id,))
+
+    async def by_name(self, wanted: Wanted, cursor: str | None, limit: int) -> Page[User]:
+        keys = keys_of(cursor, str)
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(BY_NAME, *wanted.arguments(), *keys, limit + 1)
+        return page([User(*row.values()) for row in rows], limit, lambda user: (_fold(user.username),))
+
+    async def by_score(
+        self, window: Window, wanted: Wanted, scores: tuple[int, int], cursor: str | None, limit: int
+    ) -> Page[User]:
+        """Best first in `window`: those who are on the board with a score between the two, both inclusive."""
+        best, reached_at, user_id = keys_of(cursor, int, int, int)
+        behind = None if reached_at is None else _instant(reached_at)
+        between = sorted(sort_score(score, window.board.order) for score in scores)
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(
+                BY_SCORE, *wanted.arguments(), best, limit + 1, window.id, behind, user_id, *between
+            )
+        ranked = [(User(*list(row.values())[:-2]), row["sort_score"], micros(row["reached_at"])) for row in rows]
+        found = page(ranked, limit, lambda item: (item[1], item[2], item[0].id))
+        return Page([user for user, *_ in found.rows], found.next)
+
+    async def get(self, user_id: int) -> User:
+        """Raises LaurelsError(USER_UNKNOWN)."""
+        async with acquire(self._pool) as connection:
+            return await _user(connection, user_id)
+
+    async def set_role(self, user_id: int, role: str, actor: Actor, reason: str | None = None) -> User:
+        """Raises LaurelsError USER_UNKNOWN, or FORBIDDEN for the last admin: somebody must be left to undo it."""
+        async with acquire(self._pool) as connection, connection.transaction():
+            # All admins, in id order: two who demote each other at the same time are told apart here.
+            locked = {row["id"] for row in await connection.fetch(_LOCK_ADMINS, user_id)}
+            before = await _user(connection, user_id)
+            if before.role == role:
+                return before
+            if before.role == "admin" and locked == {user_id}:
+                raise LaurelsError(Code.FORBIDDEN, "This is the last admin: make another one first.")
+            await connection.execute(_SET_ROLE, user_id, role)
+            await audit.record(
+                connection,
+                actor,
+                "user.role",
+                f"user:{user_id}",
+                before={"role": before.role},
+                after={"role": role},
+                reason=reason,
+            )
+            await announce(connection, self._node, "users", [user_id])
+            return await _user(connection, user_id)
+
+    async def set_password(self, user_id: int, password_hash: str, actor: Actor, reason: str | None = None) -> None:
+        """Also ends every session of the user. Raises LaurelsError(USER_UNKNOWN)."""
+        async with acquire(self._pool) as connection, connection.transaction():
+            await _user(connection, user_id)
+            await connection.execute(_SET_PASSWORD, user_id, password_hash)
+            await connection.execute(_END_SESSIONS, user_id)
+            await audit.record(connection, actor, "user.password", f"user:{user_id}", reason=reason)
+
+
+async def _user(connection: Connection, user_id: int) -> User:
+    row: asyncpg.Record | None = await connection.fetchrow(_USER, user_id)
+    if row is None or row["status"] == "erased":
+        raise LaurelsError(Code.USER_UNKNOWN, f"There is no user with id {user_id}.")
+    return User(*row.values())
+
+
+def _instant(reached_at: int) -> datetime:
+    try:
+        return from_micros(reached_at)
+    except OverflowError as error:
+        raise no_cursor() from error
+
+
+def _fold(username: str) -> str:
+    return username.casefold()
