@@ -16,7 +16,7 @@ import structlog
 from . import telemetry
 from .config import Settings
 from .domain.errors import LaurelsError
-from .ledger import snapshots
+from .ledger import signed, snapshots
 from .ledger.journal import Entry
 from .node import Node
 from .ranking.verify import sample
@@ -91,7 +91,9 @@ class Background:
         else:
             await services.catalogue.refresh()
             await services.live_settings.refresh()
-            services.tokens.use(await services.accounts.signing_keys())
+            signing_keys = await services.accounts.signing_keys()
+            services.tokens.use(signing_keys)
+            services.ticket_office.use(signing_keys)
             await services.keyring.refresh()
         self._refresh_screens()
 
@@ -125,4 +127,5 @@ class Background:
         await self._node.journal.trim()
         await self._services.accounts.trim_refresh()
         await self._services.keyring.note_uses()
+        await signed.trim(self._services.pool)
         self._services.projection.drop_ended(datetime.now(UTC))

@@ -16,6 +16,7 @@ from typing import Any
 
 SPARE_CONNECTIONS = 3
 """Left to reads, receipts and the journal when every lane is busy."""
+MIN_SEAL_KEY = 32
 EMBEDDED_POOL = 40
 """The embedded PostgreSQL takes 60 connections; commands beside the node need some."""
 
@@ -27,8 +28,8 @@ class ConfigError(Exception):
     """A setting can't be used; the message names it and says what to do."""
 
 
-def _setting(env: str, default: Any, help_text: str, **limits: float) -> Any:
-    return field(default=default, metadata={"env": env, "help": help_text, **limits})
+def _setting(env: str, default: Any, help_text: str, *, secret: bool = False, **limits: float) -> Any:
+    return field(default=default, metadata={"env": env, "help": help_text, "secret": secret, **limits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,12 @@ class Settings:
     password_workers: int = _setting("LAURELS_PASSWORD_WORKERS", 2, "password hashes computed at once", low=1, high=32)
     user_rate: int = _setting(
         "LAURELS_USER_RATE", 600, "actions and requests per minute and user", low=1, high=10_000_000
+    )
+    seal_key: str = _setting(
+        "LAURELS_SEAL_KEY",
+        "",
+        "seals the signing secrets of API keys in the ledger; 32 random characters or more",
+        secret=True,
     )
     key_rate: int = _setting(
         "LAURELS_KEY_RATE", 60_000, "actions and requests per minute and API key", low=1, high=10_000_000
@@ -106,6 +113,8 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
     rows = []
     for item in fields(Settings):
         value = str(getattr(settings, item.name))
+        if item.metadata["secret"] and value:
+            value = "…"
         rows.append((item.metadata["env"], _without_password(value), item.metadata["help"]))
     return rows
 
@@ -141,6 +150,10 @@ def _agreed(settings: Settings) -> Settings:
     for origin in settings.allowed_origins:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ConfigError(f"LAURELS_ORIGINS: {origin!r} is no origin; it looks like https://example.org, or *")
+    if settings.seal_key and len(settings.seal_key) < MIN_SEAL_KEY:
+        raise ConfigError(
+            f"LAURELS_SEAL_KEY has at least {MIN_SEAL_KEY} characters: `openssl rand -base64 32` makes one"
+        )
     if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
         raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
     return settings

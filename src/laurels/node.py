@@ -30,7 +30,9 @@ from .web.keyring import Keyring
 from .web.limits import RateLimit
 from .web.origins import Origins
 from .web.passwords import Passwords
+from .web.seal import Seal
 from .web.services import EdgeOptions, Limits, Services
+from .web.ticket_office import TicketOffice
 from .web.tokens import Tokens
 
 
@@ -81,9 +83,12 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     projection.listeners.append(hub.moved)
     accounts, tokens = Accounts(pool, node_id), Tokens(settings.token_seconds)
     api_keys = ApiKeys(pool, node_id)
-    keyring = Keyring(api_keys)
+    keyring = Keyring(api_keys, Seal(settings.seal_key))
     await keyring.refresh()
-    tokens.use(await accounts.signing_keys())
+    ticket_office = TicketOffice()
+    signing_keys = await accounts.signing_keys()
+    tokens.use(signing_keys)
+    ticket_office.use(signing_keys)
     writer = Writer(
         pool,
         catalogue,
@@ -106,6 +111,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         accounts=accounts,
         api_keys=api_keys,
         keyring=keyring,
+        ticket_office=ticket_office,
         catalogue=catalogue,
         type_editor=TypeEditor(pool, catalogue, node_id),
         board_editor=BoardEditor(pool, catalogue, node_id),

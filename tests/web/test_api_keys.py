@@ -15,6 +15,7 @@ from laurels.config import Settings
 from laurels.ledger.api_keys import ApiKeys
 from laurels.ledger.audit import SYSTEM
 from laurels.web.keyring import FreshSecret
+from laurels.web.seal import Seal
 
 KEYS = "/api/admin/keys"
 VERIFY = "/api/admin/index/verify"
@@ -165,7 +166,7 @@ async def test_a_key_has_a_rate_of_its_own(settings: Settings) -> None:
         texts = []
         for _ in range(2):
             fresh = FreshSecret.generate()
-            texts.append(fresh.key((await store.create("k", ["admin:read"], fresh.stored(), SYSTEM)).id))
+            texts.append(fresh.key((await store.create("k", ["admin:read"], fresh.stored(Seal()), SYSTEM)).id))
         await node.services.keyring.refresh()
         answers = [(await node.get(KEYS, texts[0]))[0] for _ in range(4)]
         assert answers == [200, 200, 200, 429]
@@ -176,9 +177,9 @@ async def test_there_is_an_end_to_keys(node: InProcessNode, monkeypatch: pytest.
     """Every node holds all of them: beyond the bound, 409; a revoked one makes room."""
     monkeypatch.setattr("laurels.ledger.api_keys.MAX_KEYS", 1)
     store = ApiKeys(node.services.pool, uuid4())
-    first = await store.create("k", ["admin:write"], FreshSecret.generate().stored(), SYSTEM)
+    first = await store.create("k", ["admin:write"], FreshSecret.generate().stored(Seal()), SYSTEM)
     fresh = FreshSecret.generate()
-    await store.rotate(first.id, fresh.stored(), timedelta(0), SYSTEM)
+    await store.rotate(first.id, fresh.stored(Seal()), timedelta(0), SYSTEM)
     await node.services.keyring.refresh()
     status, problem = await node.post(KEYS, {"name": "k", "scopes": ["admin:read"]}, fresh.key(first.id))
     assert (status, problem["code"]) == (409, "too_many_keys")

@@ -28,6 +28,9 @@ class Code(StrEnum):
     TOKEN_INVALID = "token_invalid"  # noqa: S105
     TOKEN_EXPIRED = "token_expired"  # noqa: S105
     API_KEY_INVALID = "api_key_invalid"
+    SIGNATURE_INVALID = "signature_invalid"
+    SIGNATURE_EXPIRED = "signature_expired"
+    SIGNATURE_REPLAYED = "signature_replayed"
     REFRESH_INVALID = "refresh_invalid"
     CREDENTIALS_WRONG = "credentials_wrong"
     FORBIDDEN = "forbidden"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..domain.errors import Code, LaurelsError
@@ -16,6 +16,17 @@ from .pool import Pool, acquire
 _PEOPLE = "SELECT id, username, rank FROM users WHERE id = ANY ($1::bigint[])"
 _FIND = "SELECT id FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
 _FIND_ANY = "SELECT id FROM users WHERE username_fold = $1"
+_RESOLVE = """
+WITH wanted AS (
+    SELECT * FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[])
+    AS w (position, id, fold, issuer, subject)
+)
+SELECT w.position, u.id FROM wanted w JOIN users u ON u.id = w.id WHERE u.status <> 'erased'
+UNION ALL
+SELECT w.position, u.id FROM wanted w JOIN users u ON u.username_fold = w.fold WHERE u.status <> 'erased'
+UNION ALL
+SELECT w.position, u.id FROM wanted w
+JOIN users u ON u.external_issuer = w.issuer AND u.external_subject = w.subject WHERE u.status <> 'erased'"""
 _BLOCKED = "SELECT id FROM users WHERE status IN ('banned', 'erased')"
 _BLOCKED_AMONG = _BLOCKED + " AND id = ANY ($1::bigint[])"
 
@@ -26,6 +37,16 @@ class Person:
 
     username: str
     snapshot_rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UserRef:
+    """One user, by id, or by name, or by what an outside issuer calls it."""
+
+    id: int | None = None
+    username: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
 
 
 class Directory:
@@ -59,14 +80,22 @@ class Directory:
 
         Banned users are found only when asked for (`blocked_too`): to the public they are not there.
         """
-        fold = unicodedata.normalize("NFKC", username).casefold()
+        fold = _fold(username)
         user_id = None
-        if "\0" not in fold:
+        if fold is not None:
             async with acquire(self._pool) as connection:
                 user_id = await connection.fetchval(_FIND_ANY if blocked_too else _FIND, fold)
         if user_id is None:
             raise LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
         return int(user_id)
+
+    async def resolve(self, wanted: Sequence[UserRef]) -> list[int | None]:
+        """The id behind each of these, in order; None where there is nobody (erased users included). One query."""
+        folds = [None if ref.username is None else _fold(ref.username) for ref in wanted]
+        columns = ([ref.id for ref in wanted], folds, [r.issuer for r in wanted], [r.subject for r in wanted])
+        async with acquire(self._pool) as connection:
+            found = dict(await connection.fetch(_RESOLVE, list(range(len(wanted))), *columns))
+        return [found.get(position) for position in range(len(wanted))]
 
     async def refresh_blocked(self) -> None:
         """Read the whole list of banned and erased users."""
@@ -96,3 +125,8 @@ class Directory:
         self._people.update(fresh)
         while len(self._people) > self._limit:
             self._people.popitem(last=False)
+
+
+def _fold(username: str) -> str | None:
+    """The key under which a name is unique; None for what PostgreSQL can't even be asked for."""
+    return None if "\0" in username else unicodedata.normalize("NFKC", username).casefold()

@@ -41,6 +41,12 @@ class Readers:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    async def clock(self) -> datetime:
+        """The ledger's, which all nodes share."""
+        async with acquire(self._pool) as connection:
+            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        return now
+
     async def recent_actions(self, user_id: int, limit: int) -> list[LedgerRow]:
         """Newest first."""
         async with acquire(self._pool) as connection:

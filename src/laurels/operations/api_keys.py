@@ -10,6 +10,7 @@ from ..config import Settings
 from ..ledger.api_keys import ApiKeys, KeyDescription, Scope
 from ..runtime import database
 from ..web.keyring import FreshSecret
+from ..web.seal import Seal
 from .operator import operator
 
 NewApiKey = tuple[KeyDescription, str, str]
@@ -28,14 +29,16 @@ async def list_api_keys(settings: Settings) -> list[KeyDescription]:
 async def create_api_key(settings: Settings, name: str, scopes: Sequence[Scope]) -> NewApiKey:
     fresh = FreshSecret.generate()
     async with database(settings) as pool:
-        key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(), operator())
+        key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(Seal(settings.seal_key)), operator())
     return key, fresh.key(key.id), fresh.signing
 
 
 async def rotate_api_key(settings: Settings, key_id: int, overlap: timedelta, reason: str | None) -> NewApiKey:
     fresh = FreshSecret.generate()
     async with database(settings) as pool:
-        key = await ApiKeys(pool, uuid4()).rotate(key_id, fresh.stored(), overlap, operator(), reason)
+        key = await ApiKeys(pool, uuid4()).rotate(
+            key_id, fresh.stored(Seal(settings.seal_key)), overlap, operator(), reason
+        )
     return key, fresh.key(key.id), fresh.signing
 
 

@@ -5,7 +5,7 @@ A user shows an access token, a server an API key; both as `Authorization: Beare
 
     public       nothing; nothing is looked at
     user         a user's token. A key is refused: it speaks for no one user
-    server       a key with the scope actions:write. Users are refused
+    server       a key with the scope actions:write, shown or proved by a signed body. Users are refused
     moderator    a token of that role or of an admin's, or a key: admin:read for GET, else admin:write
     admin        a token of an admin's, or a key likewise
 
@@ -17,9 +17,12 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 
 from ..domain.errors import Code, LaurelsError
+from ..ledger.signed import use_nonce
+from . import signatures
 from .call import Route
 from .keyring import PREFIX, ApiKey
 from .services import Services
+from .signatures import Signatory
 from .tokens import Principal
 
 _ROLES = {"moderator": ("moderator", "admin"), "admin": ("admin",)}
@@ -32,9 +35,12 @@ def identify(services: Services, request: web.Request, route: Route) -> Principa
     """
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if not token or scheme.lower() != "bearer":
-        raise LaurelsError(Code.TOKEN_MISSING, _WHAT_TO_SEND[route.access])
+        signed = request.headers.get(signatures.HEADER)
+        if signed is None or route.access != "server":
+            raise LaurelsError(Code.TOKEN_MISSING, _WHAT_TO_SEND[route.access])
+        return _within_scope(signatures.read(signed, services.keyring), route)
     if token.startswith(PREFIX):
-        return _key(services, token, route)
+        return _within_scope(services.keyring.verify(token), route)
     principal = services.tokens.verify(token)
     if principal.user_id in services.directory.blocked:
         raise LaurelsError(Code.BANNED, "This account is banned.")
@@ -43,11 +49,13 @@ def identify(services: Services, request: web.Request, route: Route) -> Principa
     return principal
 
 
-async def require_role(services: Services, caller: Principal | ApiKey, route: Route) -> None:
-    """The role in a token may be minutes old: for what only some may do, the ledger is asked.
+async def admit(services: Services, caller: Principal | ApiKey, route: Route) -> None:
+    """What only the ledger can say: whether a signature is used for the first time, and who has a role.
 
-    Raises LaurelsError(FORBIDDEN).
+    The role in a token may be minutes old. Raises LaurelsError SIGNATURE_REPLAYED or FORBIDDEN.
     """
+    if isinstance(caller, Signatory) and not await use_nonce(services.pool, caller.id, caller.nonce):
+        raise LaurelsError(Code.SIGNATURE_REPLAYED, "This signature was used before. Sign anew, with a new nonce.")
     roles = _ROLES.get(route.access)
     if roles is None or isinstance(caller, ApiKey):
         return
@@ -67,8 +75,8 @@ def scope_for(route: Route) -> str | None:
     return None
 
 
-def _key(services: Services, presented: str, route: Route) -> ApiKey:
-    key, scope = services.keyring.verify(presented), scope_for(route)
+def _within_scope(key: ApiKey, route: Route) -> ApiKey:
+    scope = scope_for(route)
     if scope is None:
         raise LaurelsError(Code.FORBIDDEN, "This path is for users: an API key speaks for no one user.")
     if scope not in key.scopes:
@@ -78,7 +86,7 @@ def _key(services: Services, presented: str, route: Route) -> ApiKey:
 
 _WHAT_TO_SEND = {
     "user": "Send an access token: Authorization: Bearer …",
-    "server": "Send an API key: Authorization: Bearer lk_…",
+    "server": f"Send an API key (Authorization: Bearer lk_…), or sign the body ({signatures.HEADER}).",
     "moderator": "Send an access token or an API key: Authorization: Bearer …",
     "admin": "Send an access token or an API key: Authorization: Bearer …",
 }

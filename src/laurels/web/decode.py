@@ -20,7 +20,8 @@ from msgspec import Meta
 from ..domain.actions import Submission
 from ..domain.errors import Code, LaurelsError
 from ..domain.standings import INT64_MAX, INT64_MIN
-from .wire.actions import METADATA_BYTES, METADATA_DEPTH, CompleteAction
+from ..domain.tickets import Ticket
+from .wire.actions import METADATA_BYTES, METADATA_DEPTH, Completion
 
 
 class _DuplicateMember(ValueError):
@@ -92,7 +93,15 @@ def _defaults(kind: type) -> Any:
         raise _invalid(error) from error
 
 
-def submission(user_id: int, action: CompleteAction, address: str, path: str = "$") -> Submission:
+def submission(
+    user_id: int,
+    action: Completion,
+    address: str | None,
+    path: str = "$",
+    *,
+    by_server: bool = False,
+    ticket: Ticket | None = None,
+) -> Submission:
     """An action off the wire as the ledger takes it. Raises LaurelsError(INVALID_REQUEST)."""
     if not action.action_identifier.isprintable():
         raise _bad("An identifier has printable characters only.", f"{path}.action_identifier")
@@ -100,7 +109,9 @@ def submission(user_id: int, action: CompleteAction, address: str, path: str = "
     if action.metadata is not None:
         metadata = _metadata_text(action.metadata, f"{path}.metadata")
     completed_at = _in_utc(action.completed_at, f"{path}.completed_at")
-    return Submission(user_id, action.action_type, action.action_identifier, metadata, completed_at, address)
+    return Submission(
+        user_id, action.action_type, action.action_identifier, metadata, completed_at, address, by_server, ticket
+    )
 
 
 def instant(text: str | None, path: str) -> datetime | None:

@@ -1,7 +1,7 @@
 """From a route to an aiohttp handler: the order in which a request is checked.
 
-    request id -> address limit -> token or key -> ban -> parameters -> media type -> size -> JSON -> schema
-    -> user's or key's limit -> role -> handler
+    request id -> address limit -> token or key -> ban -> parameters -> media type -> size -> signature -> JSON
+    -> schema -> user's or key's limit -> nonce, role -> handler
 
 That limit comes so late because a request costs what its body holds: one per action.
 Whatever is refused on the way becomes problem+json. What nobody foresaw is logged with its
@@ -25,7 +25,7 @@ from prometheus_client import Counter
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
-from .auth import identify, require_role
+from .auth import admit, identify
 from .call import Answer, Call, Reply, Route, encode
 from .decode import decode_body, decode_params
 from .keyring import ApiKey
@@ -34,6 +34,7 @@ from .origins import Origins
 from .problems import problem
 from .sending import ReadyResponse
 from .services import Services
+from .signatures import Signatory
 from .tokens import Principal
 
 log = structlog.get_logger(__name__)
@@ -141,10 +142,12 @@ async def _answer(route: Route, services: Services, request: web.Request, header
         call.params = decode_params(request.query, in_path, route.params)
     if route.body is not None:
         body = await _read(request, route.body_limit, services.options.body_seconds)
+        if isinstance(caller, Signatory):
+            caller.check(body)
         call.body = decode_body(body, route.body)
     if caller is not None:
         _spend_of(services, caller, route.cost(call.body), headers)
-        await require_role(services, caller, route)
+        await admit(services, caller, route)
     return await route.handler(call)
 
 

@@ -12,8 +12,13 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
+
 from ..domain.errors import Code, LaurelsError
 from ..ledger.api_keys import ApiKeys, KeyInForce, Secret
+from .seal import CantOpen, Seal
+
+log = structlog.get_logger(__name__)
 
 PREFIX = "lk_"
 SIGNING_PREFIX = "lks_"
@@ -43,15 +48,17 @@ class FreshSecret:
     def key(self, key_id: int) -> str:
         return f"{PREFIX}{key_id}_{self.secret}"
 
-    def stored(self) -> Secret:
-        return Secret(digest(self.secret), self.signing.encode())
+    def stored(self, seal: Seal) -> Secret:
+        hashed = digest(self.secret)
+        return Secret(hashed, seal.close(self.signing, hashed.hex()))
 
 
 class Keyring:
     """Call `refresh` before the first use."""
 
-    def __init__(self, store: ApiKeys) -> None:
+    def __init__(self, store: ApiKeys, seal: Seal) -> None:
         self._store = store
+        self.seal = seal
         self._keys: dict[int, KeyInForce] = {}
         self._used: set[int] = set()
 
@@ -67,6 +74,22 @@ class Keyring:
             raise LaurelsError(Code.API_KEY_INVALID, "This API key is unknown, revoked or rotated away.")
         self._used.add(found.id)
         return ApiKey(found.id, found.name, found.scopes)
+
+    def signing_secrets(self, key_id: int) -> tuple[ApiKey, tuple[str, ...]] | None:
+        """A key in force, and what bodies may be signed with on its behalf."""
+        found, now = self._keys.get(key_id), datetime.now(UTC)
+        if found is None:
+            return None
+        secrets = tuple(self._opened(found, kept) for kept in found.secrets if _is_good(kept, now))
+        self._used.add(key_id)
+        return ApiKey(found.id, found.name, found.scopes), tuple(secret for secret in secrets if secret)
+
+    def _opened(self, key: KeyInForce, kept: Secret) -> str | None:
+        try:
+            return self.seal.open(kept.signing, kept.hash.hex())
+        except CantOpen as error:
+            log.error("signing secret can't be opened: rotate the key", key=key.id, reason=str(error))
+            return None
 
     async def note_uses(self) -> None:
         """Tell the ledger which keys were used since the last call."""
@@ -86,7 +109,8 @@ def _is_id(text: str) -> bool:
 
 def _fits(key: KeyInForce, secret: str) -> bool:
     given, now = digest(secret), datetime.now(UTC)
-    return any(
-        hmac.compare_digest(given, kept.hash) and (kept.expires_at is None or now < kept.expires_at)
-        for kept in key.secrets
-    )
+    return any(hmac.compare_digest(given, kept.hash) and _is_good(kept, now) for kept in key.secrets)
+
+
+def _is_good(kept: Secret, now: datetime) -> bool:
+    return kept.expires_at is None or now < kept.expires_at

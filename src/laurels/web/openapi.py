@@ -11,7 +11,7 @@ import msgspec
 
 from .. import __version__
 from ..domain.errors import Code
-from . import problems
+from . import problems, signatures
 from .auth import scope_for
 from .call import Route
 
@@ -38,10 +38,19 @@ _SECURITY_SCHEMES = {
         "bearerFormat": "lk_…",
         "description": "A server's API key; `x-scope` at an operation names the scope that it needs",
     },
+    "signedBody": {
+        "type": "apiKey",
+        "in": "header",
+        "name": signatures.HEADER,
+        "description": (
+            "k=KEY_ID,t=UNIX_SECONDS,n=NONCE,v1=HEX: HMAC-SHA256 with the key's signing secret over t.n.body; "
+            f"good once, within {signatures.WINDOW} seconds of t"
+        ),
+    },
 }
 _SCHEMES_OF = {
     "user": ("bearer",),
-    "server": ("apiKey",),
+    "server": ("apiKey", "signedBody"),
     "moderator": ("bearer", "apiKey"),
     "admin": ("bearer", "apiKey"),
 }
@@ -91,6 +100,8 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
     if route.access != "public":
         codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID]
         codes += [Code.BANNED, Code.FORBIDDEN]
+    if route.access == "server":
+        codes += [Code.SIGNATURE_INVALID, Code.SIGNATURE_EXPIRED, Code.SIGNATURE_REPLAYED, Code.DATABASE_UNAVAILABLE]
     if route.params is not None or route.body is not None:
         codes.append(Code.INVALID_REQUEST)
     if route.body is not None:

@@ -28,6 +28,7 @@ from .keyring import Keyring
 from .limits import RateLimit
 from .origins import Origins
 from .passwords import Passwords
+from .ticket_office import TicketOffice
 from .tokens import Tokens
 
 
@@ -62,6 +63,7 @@ class Services:
     accounts: Accounts
     api_keys: ApiKeys
     keyring: Keyring
+    ticket_office: TicketOffice
     catalogue: Catalogue
     type_editor: TypeEditor
     board_editor: BoardEditor

@@ -3,37 +3,70 @@
 from __future__ import annotations
 
 from ... import telemetry
+from ...domain.actions import ActionType, Submission
 from ...domain.boards import TOP_SIZE
-from ...domain.errors import LaurelsError
+from ...domain.errors import Code, LaurelsError, Refusal
 from ...domain.judgement import Accepted
 from ...ledger.writer import Answer, Result
 from ..call import Call, Reply, json_reply
 from ..decode import submission
 from ..problems import retry_seconds, status_of
-from ..wire.actions import ActionTypeInfo, ActionTypes, BatchItem, BatchReceipt, CompleteAction, Receipt
+from ..wire.actions import (
+    ActionTypeInfo,
+    ActionTypes,
+    BatchItem,
+    BatchReceipt,
+    CompleteAction,
+    Receipt,
+    TicketInfo,
+    TicketTimes,
+)
+
+
+async def start_action(call: Call) -> Reply:
+    """201 with a ticket; starting is not noted anywhere, so any number may be started."""
+    services, name = call.services, call.body.action_type
+    kind = services.catalogue.types.get(name)
+    if kind is None:
+        raise Refusal(Code.ACTION_TYPE_UNKNOWN, f"There is no action type {name!r}.")
+    if not kind.is_active:
+        raise Refusal(Code.ACTION_TYPE_INACTIVE, f"{name!r} is not active at present.")
+    if kind.rules.ticket is None:
+        raise Refusal(Code.TICKET_NOT_NEEDED, f"{name!r} asks for no ticket: just complete it.")
+    now = await services.readers.clock()
+    text, grant, challenge = services.ticket_office.issue(call.user.user_id, name, kind.rules.ticket, now)
+    return json_reply(
+        TicketInfo(text, name, challenge, grant.started_at, grant.not_before, grant.expires_at),
+        201,
+    )
 
 
 async def complete_action(call: Call) -> Reply:
     """201 with the receipt, 200 when the identifier was used before."""
-    item: CompleteAction = call.body
-    (result,) = await call.services.writer.submit([submission(call.user.user_id, item, call.address)])
-    if isinstance(result, LaurelsError):
-        raise _own(result)
-    receipt = _receipt(result, call.services.catalogue.default_board.slug)
-    return json_reply(receipt, 200 if receipt.replayed else 201)
+    (result,) = await call.services.writer.submit([_submission(call, call.body)])
+    return answer_one(call, result)
 
 
 async def complete_batch(call: Call) -> Reply:
     """Every item gets its own result; those that are awarded share one commit."""
     items: list[CompleteAction] = call.body.actions
-    submissions = [
-        submission(call.user.user_id, item, call.address, f"$.actions[{position}]")
-        for position, item in enumerate(items)
-    ]
+    submissions = [_submission(call, item, f"$.actions[{position}]") for position, item in enumerate(items)]
     results = await call.services.writer.submit(submissions)
-    _raise_if_undecided(results)
+    raise_if_undecided(results, statuses=(401, 403, 503))
+    return answer_batch(call, [item.action_identifier for item in items], results)
+
+
+def answer_one(call: Call, result: Result) -> Reply:
+    """The receipt of one action. Raises LaurelsError when it was refused."""
+    if isinstance(result, LaurelsError):
+        raise own(result)
+    receipt = _receipt(result, call.services.catalogue.default_board.slug)
+    return json_reply(receipt, 200 if receipt.replayed else 201)
+
+
+def answer_batch(call: Call, identifiers: list[str], results: list[Result]) -> Reply:
     board = call.services.catalogue.default_board.slug
-    answered = [_batch_item(item, result, board) for item, result in zip(items, results, strict=True)]
+    answered = [_batch_item(name, result, board) for name, result in zip(identifiers, results, strict=True)]
     statuses = [item.status for item in answered]
     return json_reply(
         BatchReceipt(
@@ -46,6 +79,11 @@ async def complete_batch(call: Call) -> Reply:
     )
 
 
+def _submission(call: Call, item: CompleteAction, path: str = "$") -> Submission:
+    ticket = None if item.ticket is None else call.services.ticket_office.read(item.ticket)
+    return submission(call.user.user_id, item, call.address, path, ticket=ticket)
+
+
 async def get_receipt(call: Call) -> Receipt:
     recorded = await call.services.readers.receipt(call.user.user_id, call.params.action_identifier)
     placements = await call.services.receipts.find([recorded])
@@ -55,9 +93,13 @@ async def get_receipt(call: Call) -> Receipt:
 
 async def list_action_types(call: Call) -> ActionTypes:
     kinds = call.services.catalogue.types.values()
-    return ActionTypes(
-        [ActionTypeInfo(kind.name, kind.description, kind.base_score) for kind in kinds if kind.is_active]
-    )
+    return ActionTypes([_type_info(kind) for kind in kinds if kind.is_active])
+
+
+def _type_info(kind: ActionType) -> ActionTypeInfo:
+    rule = kind.rules.ticket
+    times = None if rule is None else TicketTimes(rule.min_seconds, rule.max_seconds)
+    return ActionTypeInfo(kind.name, kind.description, kind.base_score, kind.rules.issuer == "server", times)
 
 
 def _receipt(answer: Answer, board: str) -> Receipt:
@@ -80,12 +122,12 @@ def _receipt(answer: Answer, board: str) -> Receipt:
     )
 
 
-def _batch_item(item: CompleteAction, result: Result, board: str) -> BatchItem:
+def _batch_item(identifier: str, result: Result, board: str) -> BatchItem:
     if isinstance(result, LaurelsError):
         telemetry.REFUSALS.labels(result.code.value).inc()
         return BatchItem(
             status="refused",
-            action_identifier=item.action_identifier,
+            action_identifier=identifier,
             code=result.code.value,
             detail=result.detail,
             retry_after=retry_seconds(result),
@@ -93,18 +135,18 @@ def _batch_item(item: CompleteAction, result: Result, board: str) -> BatchItem:
     receipt = _receipt(result, board)
     return BatchItem(
         status="replayed" if receipt.replayed else "held" if receipt.status == "held" else "awarded",
-        action_identifier=item.action_identifier,
+        action_identifier=identifier,
         receipt=receipt,
     )
 
 
-def _raise_if_undecided(results: list[Result]) -> None:
-    """A ledger that is away, or a ban, refuses the request: it says nothing of the items."""
+def raise_if_undecided(results: list[Result], *, statuses: tuple[int, ...]) -> None:
+    """A ledger that is away, or a ban of the sender, refuses the request: it says nothing of the items."""
     for result in results:
-        if isinstance(result, LaurelsError) and status_of(result.code) in (401, 403, 503):
-            raise _own(result)
+        if isinstance(result, LaurelsError) and status_of(result.code) in statuses:
+            raise own(result)
 
 
-def _own(refusal: LaurelsError) -> LaurelsError:
+def own(refusal: LaurelsError) -> LaurelsError:
     """The writer settles many requests with one refusal: each raise would lengthen its traceback."""
     return refusal.with_traceback(None)

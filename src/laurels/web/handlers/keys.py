@@ -20,7 +20,9 @@ async def list_keys(call: Call) -> Keys:
 async def create_key(call: Call) -> Reply:
     """201 with the key, which nobody will see again."""
     fresh = FreshSecret.generate()
-    made = await call.services.api_keys.create(call.body.name, call.body.scopes, fresh.stored(), call.actor)
+    made = await call.services.api_keys.create(
+        call.body.name, call.body.scopes, fresh.stored(call.services.keyring.seal), call.actor
+    )
     await call.services.keyring.refresh()
     return json_reply(_shown_once(made, fresh), 201)
 
@@ -29,7 +31,11 @@ async def rotate_key(call: Call) -> NewKey:
     """A new secret; the old one stays good for the overlap."""
     fresh, body = FreshSecret.generate(), call.body
     rotated = await call.services.api_keys.rotate(
-        call.params.id, fresh.stored(), timedelta(seconds=body.overlap_seconds), call.actor, body.reason
+        call.params.id,
+        fresh.stored(call.services.keyring.seal),
+        timedelta(seconds=body.overlap_seconds),
+        call.actor,
+        body.reason,
     )
     await call.services.keyring.refresh()
     return _shown_once(rotated, fresh)

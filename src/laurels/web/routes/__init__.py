@@ -15,9 +15,11 @@ from .keys import KEYS
 from .operations import OPERATIONS
 from .pages import PAGES
 from .people import PEOPLE
+from .server import SERVER
 
 ROUTES: tuple[Route, ...] = (
     *ACTIONS,
+    *SERVER,
     *BOARDS,
     *PEOPLE,
     *ACCOUNTS,

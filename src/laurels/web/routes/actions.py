@@ -5,10 +5,37 @@ from __future__ import annotations
 from ...domain.errors import Code
 from ..call import Route
 from ..handlers import actions
-from ..wire.actions import ActionTypes, BatchReceipt, CompleteAction, CompleteBatch, Receipt, ReceiptQuery
+from ..wire.actions import (
+    ActionTypes,
+    BatchReceipt,
+    CompleteAction,
+    CompleteBatch,
+    Receipt,
+    ReceiptQuery,
+    StartAction,
+    TicketInfo,
+)
 from .codes import LEDGER_AWAY, VERDICTS, WRITE
 
 ACTIONS: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path="/api/actions/start",
+        handler=actions.start_action,
+        tag="Actions",
+        summary="Start an action whose type asks for a ticket",
+        description="The ticket goes with its completion. A type says in /api/action-types whether it asks for one.",
+        access="user",
+        limit="user",
+        body=StartAction,
+        replies={201: TicketInfo},
+        problems=(
+            Code.ACTION_TYPE_UNKNOWN,
+            Code.ACTION_TYPE_INACTIVE,
+            Code.TICKET_NOT_NEEDED,
+            *LEDGER_AWAY,
+        ),
+    ),
     Route(
         method="POST",
         path="/api/actions/complete",

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from .fields import Identifier, Request, TypeName
+from .fields import NO_CONTROLS, Identifier, Request, TypeName
 
 MAX_BATCH = 1_000
 METADATA_BYTES = 4_096
 METADATA_DEPTH = 8
 
 
-class CompleteAction(Request, frozen=True):
+class Completion(Request, frozen=True):
     """`completed_at` is when it happened by the sender's clock; left out, the ledger's clock counts."""
 
     action_type: TypeName
@@ -28,6 +28,33 @@ class CompleteAction(Request, frozen=True):
         | None
     ) = None
     completed_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class CompleteAction(Completion, frozen=True):
+    """`completed_at` is when it happened by the sender's clock; left out, the ledger's clock counts.
+
+    `ticket` is what /api/actions/start answered, for types that ask for one.
+    """
+
+    ticket: Annotated[str, Meta(min_length=1, max_length=1_024, pattern=NO_CONTROLS)] | None = None
+
+
+class StartAction(Request, frozen=True):
+    action_type: TypeName
+
+
+class TicketInfo(msgspec.Struct, frozen=True):
+    """A `ticket` is good for one award, from `not_before` until before `expires_at`, by the ledger's clock.
+
+    `challenge` is random text inside the ticket, from which your app may derive what there is to do.
+    """
+
+    ticket: str
+    action_type: str
+    challenge: str
+    started_at: datetime
+    not_before: datetime
+    expires_at: datetime
 
 
 class CompleteBatch(Request, frozen=True):
@@ -81,10 +108,21 @@ class BatchReceipt(msgspec.Struct, frozen=True):
     results: list[BatchItem]
 
 
+class TicketTimes(msgspec.Struct, frozen=True):
+    """How long after its start an action counts, in seconds."""
+
+    min_seconds: int
+    max_seconds: int
+
+
 class ActionTypeInfo(msgspec.Struct, frozen=True):
+    """`server_only`: completed by your app's server. `ticket`: to be started first at /api/actions/start."""
+
     name: str
     description: str
     base_score: int
+    server_only: bool
+    ticket: TicketTimes | None
 
 
 class ActionTypes(msgspec.Struct, frozen=True):

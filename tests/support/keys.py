@@ -1,0 +1,37 @@
+"""API keys for tests, and the signature of a body as a stranger would compute it from the documentation."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from uuid import uuid4
+
+from laurels.ledger.api_keys import ApiKeys, Scope
+from laurels.ledger.audit import SYSTEM
+from laurels.ledger.pool import Pool
+from laurels.web.keyring import FreshSecret
+from laurels.web.seal import Seal
+from tests.support.node import InProcessNode
+
+
+async def make_key(pool: Pool, *scopes: Scope) -> tuple[int, str, str]:
+    """(id, the key's text, its signing secret), as a node that is started later knows it."""
+    fresh = FreshSecret.generate()
+    made = await ApiKeys(pool, uuid4()).create("a server", scopes or ("actions:write",), fresh.stored(Seal()), SYSTEM)
+    return made.id, fresh.key(made.id), fresh.signing
+
+
+async def key_on(node: InProcessNode, *scopes: Scope) -> tuple[int, str, str]:
+    """As `make_key`, known to the node at once."""
+    made = await make_key(node.services.pool, *scopes)
+    await node.services.keyring.refresh()
+    return made
+
+
+def signature(key_id: int, secret: str, body: bytes, *, at: float | None = None, nonce: str | None = None) -> str:
+    timestamp = str(int(time.time() if at is None else at))
+    nonce = nonce or secrets.token_hex(16)
+    mac = hmac.new(secret.encode(), f"{timestamp}.{nonce}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"k={key_id},t={timestamp},n={nonce},v1={mac}"
