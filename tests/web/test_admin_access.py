@@ -17,6 +17,7 @@ ADMIN = [route for route in ROUTES if route.path.startswith("/api/admin/")]
 BODIES: dict[str, Any] = {
     "create_action_type": {"name": "run", "base_score": 1},
     "edit_action_type": {"version": 1, "base_score": 1_000},
+    "try_action_type": {"username": "admin"},
     "create_board": {"slug": "mine", "name": "Mine"},
     "edit_board": {"version": 1, "name": "Mine"},
     "set_user_role": {"role": "admin"},

@@ -208,3 +208,55 @@ async def test_a_time_zone_or_a_type_that_is_none_is_refused(node: InProcessNode
     ):
         status, refused = await node.post(BOARDS, {"slug": "x", "name": "X"} | members, admin)
         assert (status, refused["path"]) == (422, path), members
+
+
+async def test_a_trial_says_what_the_rules_would_say(node: InProcessNode, admin: str) -> None:
+    """Verdict, score and the rule that refuses, on real counters; for rules in force and for rules not saved yet."""
+    await make(node, admin, scoring_rules={"daily_cap": 1}, base_score=7)
+    ada = await node.token("ada")
+    try_it = f"{TYPES}/run/try"
+    before = await everything(node)
+    status, told = await node.post(try_it, {"username": "ada"}, admin)
+    assert (status, told["verdict"], told["score"], told["new_score"]) == (200, "awarded", 7, 7)
+    assert await everything(node) == before
+    assert (await node.complete(ada, "r1", "run"))[1]["new_score"] == 7
+    before = await everything(node)
+    told = (await node.post(try_it, {"username": "ADA"}, admin))[1]
+    assert (told["verdict"], told["code"], told["rule"]) == ("refused", "daily_cap_reached", "daily_cap")
+    assert told["retry_at"]
+    draft = {"username": "ada", "base_score": 50, "scoring_rules": {"daily_cap": 2, "streak": {"bonus": 1, "days": 2}}}
+    told = (await node.post(try_it, draft, admin))[1]
+    assert (told["verdict"], told["score"], told["new_score"]) == ("awarded", 50, 57)
+    bad = draft | {"scoring_rules": {"once_for_all": "code", "metadata": {}}}
+    assert (await node.post(try_it, bad, admin))[1]["path"] == "$.scoring_rules.once_for_all"
+    assert await everything(node) == before
+
+
+async def test_a_trial_agrees_with_what_then_happens(node: InProcessNode, admin: str) -> None:
+    """Whatever it says of an action comes true when that action is sent."""
+    rules = {
+        "metadata": {"level": {"type": "integer", "required": True, "maximum": 5}},
+        "multiplier": {"member": "level", "minimum": 1, "maximum": 3},
+        "once_for_all": "level",
+        "first": {"count": 2, "bonus": 100},
+    }
+    await make(node, admin, scoring_rules=rules)
+    ada = await node.token("ada")
+    for number, level in enumerate([2, 2, 4, 9, 5, None]):
+        metadata = {} if level is None else {"level": level}
+        told = (await node.post(f"{TYPES}/run/try", {"username": "ada", "metadata": metadata}, admin))[1]
+        _, then = await node.complete(ada, f"r{number}", "run", metadata=metadata)
+        assert (told["score"], told["code"]) == (then.get("score_earned"), then.get("code")), level
+
+
+async def test_a_trial_waits_for_nobody(node: InProcessNode, admin: str) -> None:
+    """It answers while the user's row is locked by an action under way."""
+    await node.token("ada")
+    async with node.services.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT FROM users WHERE username = 'ada' FOR UPDATE")
+        assert (await node.post(f"{TYPES}/lesson/try", {"username": "ada"}, admin))[1]["verdict"] == "awarded"
+
+
+async def everything(node: InProcessNode) -> list[Any]:
+    tables = ("actions", "progress", "standings", "users", "type_counts", "claims", "journal", "audit")
+    return [await node.services.pool.fetch(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables]

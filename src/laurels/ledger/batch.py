@@ -28,6 +28,8 @@ from .sql import (
     LOAD_TICKETS,
     LOCK_TYPES,
     LOCK_USERS,
+    READ_TYPES,
+    READ_USERS,
     WRITE_BATCH,
     WRITE_HELD,
     WRITE_SHARED,
@@ -82,7 +84,7 @@ async def commit_batch(
     windows = await catalogue.windows_at(datetime.now(UTC))
     await connection.execute("BEGIN")
     try:
-        facts = await _gather(connection, catalogue, submissions, windows)
+        facts = await gather(connection, catalogue, submissions, windows)
         if not all(window.span.covers(facts.now) for window in windows):
             raise WindowMoved(facts.now)
         judgement = judge(submissions, facts, catalogue.types, windows, detectors)
@@ -94,15 +96,18 @@ async def commit_batch(
     return _committed(facts, judgement, windows)
 
 
-async def _gather(
+async def gather(
     connection: Connection,
     catalogue: Catalogue,
     submissions: Sequence[Submission],
     windows: Sequence[Window],
+    *,
+    locking: bool = True,
 ) -> Facts:
+    """All that judging needs, inside the caller's transaction. Not `locking`, it writes nothing and holds nobody up."""
     user_ids = sorted({submission.user_id for submission in submissions})
-    locked = await connection.fetch(LOCK_USERS, user_ids)
-    shared = await _lock_shared(connection, catalogue, submissions)
+    users = await connection.fetch(LOCK_USERS if locking else READ_USERS, user_ids)
+    shared = await _shared(connection, catalogue, submissions, LOCK_TYPES if locking else READ_TYPES)
     identifiers = {(item.user_id, item.identifier): None for item in submissions}
     counters = {
         (item.user_id, type_id): None for item in submissions for type_id in catalogue.counted_types(item.action_type)
@@ -113,24 +118,23 @@ async def _gather(
         [window.id for window in windows],
         *_columns(identifiers, 2),
         *_columns(counters, 2),
-        len(submissions),
+        len(submissions) if locking else 0,
     )
-    users = {row[0]: UserFacts(*row) for row in locked}
-    facts = _facts(rows, users, catalogue.default_board.time_zone)
+    facts = _facts(rows, {row[0]: UserFacts(*row) for row in users}, catalogue.default_board.time_zone)
     facts.type_counts, facts.claims = shared
     facts.used_tickets = await _used_tickets(connection, catalogue, submissions)
     return facts
 
 
-async def _lock_shared(
-    connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission]
+async def _shared(
+    connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission], statement: str
 ) -> tuple[dict[int, int], set[tuple[int, str]]]:
     """Counts and claims of the types whose rules look at what others have done; nothing for a batch without."""
     kinds = {item.action_type: catalogue.types.get(item.action_type) for item in submissions}
     shared = {name: kind for name, kind in kinds.items() if kind is not None and kind.rules.is_shared}
     if not shared:
         return {}, set()
-    counts = await connection.fetch(LOCK_TYPES, sorted(kind.id for kind in shared.values()))
+    counts = await connection.fetch(statement, sorted(kind.id for kind in shared.values()))
     wanted = {
         (kind.id, value)
         for item in submissions

@@ -7,6 +7,7 @@ through the journal (kind `catalogue`), which makes them call `refresh`.
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from datetime import UTC, datetime
 
 import asyncpg
@@ -71,6 +72,12 @@ class Catalogue:
             return []
         required = (self.types.get(wanted.action_type) for wanted in kind.rules.requires or ())
         return [kind.id, *(other.id for other in required if other is not None)]
+
+    def with_type(self, kind: ActionType) -> Catalogue:
+        """The same with this action type in the place of its namesake, for trying it."""
+        other = copy(self)
+        other.types = {**self.types, kind.name: kind}
+        return other
 
     async def refresh(self) -> None:
         """Read everything anew and open the windows of this moment."""

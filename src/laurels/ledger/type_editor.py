@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from ..domain.actions import ActionType
 from ..domain.errors import Code, LaurelsError
 from ..domain.rules import ScoringRules, check_rules, parse_rules
 from . import audit
@@ -63,6 +64,11 @@ class EditedType:
     id: int
     draft: TypeDraft
     version: int
+
+    def kind(self) -> ActionType:
+        """As the rules read it."""
+        d = self.draft
+        return ActionType(self.id, d.name, d.description, d.base_score, d.rules, d.is_active)
 
 
 class TypeEditor:

@@ -105,24 +105,27 @@ def submission(
     """An action off the wire as the ledger takes it. Raises LaurelsError(INVALID_REQUEST)."""
     if not action.action_identifier.isprintable():
         raise _bad("An identifier has printable characters only.", f"{path}.action_identifier")
-    metadata = None
-    if action.metadata is not None:
-        metadata = _metadata_text(action.metadata, f"{path}.metadata")
-    completed_at = _in_utc(action.completed_at, f"{path}.completed_at")
+    metadata = metadata_text(action.metadata, f"{path}.metadata")
+    completed_at = in_utc(action.completed_at, f"{path}.completed_at")
     return Submission(
         user_id, action.action_type, action.action_identifier, metadata, completed_at, address, by_server, ticket
     )
 
 
+def metadata_text(metadata: dict[str, Any] | None, path: str) -> str | None:
+    """As the ledger keeps it. Raises LaurelsError(INVALID_REQUEST)."""
+    return None if metadata is None else _metadata_text(metadata, path)
+
+
 def instant(text: str | None, path: str) -> datetime | None:
     """A parameter that names an instant. Raises LaurelsError(INVALID_REQUEST)."""
     try:
-        return None if text is None else _in_utc(msgspec.convert(text, _Instant), path)
+        return None if text is None else in_utc(msgspec.convert(text, _Instant), path)
     except msgspec.ValidationError as error:
         raise _bad("This is no instant, such as 2026-11-24T12:00:00Z.", path) from error
 
 
-def _in_utc(instant: datetime | None, path: str) -> datetime | None:
+def in_utc(instant: datetime | None, path: str) -> datetime | None:
     """As the ledger will give it back, so that a replay shows the same receipt to the letter."""
     try:
         return None if instant is None else instant.astimezone(UTC)

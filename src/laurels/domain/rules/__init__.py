@@ -12,7 +12,7 @@ line to the registry there. What it must know goes into `Attempt`.
 from __future__ import annotations
 
 from .attempt import Attempt
-from .checks import CHECKS, Check, checks_for, first_refusal
+from .checks import CHECKS, Check, checks_for, first_refusal, rule_of
 from .document import ScoringRules, TicketRule, check_rules, parse_rules
 from .progress import Progress
 from .worth import BONUSES, explain, score
@@ -30,5 +30,6 @@ __all__ = [
     "explain",
     "first_refusal",
     "parse_rules",
+    "rule_of",
     "score",
 ]

@@ -221,3 +221,27 @@ def first_refusal(attempt: Attempt, checks: tuple[Check, ...] | None = None) -> 
         if refusal is not None:
             return refusal
     return None
+
+
+_RULE_OF: dict[Code, str] = {
+    Code.SERVER_ONLY: "issuer",
+    Code.NOT_STARTED: "starts_at",
+    Code.ENDED: "ends_at",
+    Code.COMPLETED_TOO_LONG_AGO: "max_age_seconds",
+    Code.REQUIREMENT_MISSING: "requires",
+    Code.ALREADY_CLAIMED: "once_for_all",
+    Code.TOTAL_CAP_REACHED: "total_cap",
+    Code.DAILY_CAP_REACHED: "daily_cap",
+    Code.HOUR_CAP_REACHED: "hour_cap",
+    Code.MINUTE_CAP_REACHED: "minute_cap",
+    Code.COOLDOWN_ACTIVE: "cooldown_seconds",
+}
+
+
+def rule_of(code: Code, rules: ScoringRules) -> str | None:
+    """The member of `rules` that a refusal with `code` speaks for; None when it is no rule of the type."""
+    if code.startswith("ticket_"):
+        return "ticket"
+    if code is Code.METADATA_INVALID:
+        return "metadata" if rules.metadata is not None else "once_for_all"
+    return _RULE_OF.get(code)

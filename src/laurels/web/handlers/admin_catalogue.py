@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 from msgspec import UNSET, structs
 
+from ...domain.actions import Submission
+from ...domain.rules import check_rules
 from ...ledger.board_editor import BoardDraft, EditedBoard
+from ...ledger.trial import trial_identifier, try_action
 from ...ledger.type_editor import EditedType, TypeDraft
 from ..call import Call, Reply, json_reply
+from ..decode import in_utc, metadata_text
 from ..wire.admin_catalogue import (
     AdminActionType,
     AdminActionTypes,
@@ -16,6 +21,7 @@ from ..wire.admin_catalogue import (
     AdminBoards,
     EditActionType,
     EditBoard,
+    TrialResult,
     check_time_zone,
 )
 from ..wire.fields import given
@@ -47,6 +53,24 @@ async def edit_action_type(call: Call) -> AdminActionType:
         call.params.name, call.body.version, changes, call.actor, call.body.reason
     )
     return _action_type(edited)
+
+
+async def try_action_type(call: Call) -> TrialResult:
+    body, services = call.body, call.services
+    kind = (await services.type_editor.get(call.params.name)).kind()
+    changes = {"base_score": given(body.base_score), "rules": given(body.scoring_rules)}
+    kind = replace(kind, **{name: value for name, value in changes.items() if value is not None})
+    check_rules(kind.rules, "$.scoring_rules")
+    submission = Submission(
+        await services.directory.find(body.username, blocked_too=True),
+        kind.name,
+        trial_identifier(),
+        metadata_text(body.metadata, "$.metadata"),
+        in_utc(body.completed_at, "$.completed_at"),
+        by_server=body.by_server,
+    )
+    trial = await try_action(services.pool, services.catalogue, kind, submission)
+    return TrialResult(**asdict(trial))
 
 
 async def list_all_boards(call: Call) -> AdminBoards:

@@ -18,6 +18,8 @@ from ..wire.admin_catalogue import (
     CreateBoard,
     EditActionType,
     EditBoard,
+    TrialResult,
+    TryAction,
 )
 from .codes import LEDGER_AWAY
 
@@ -77,6 +79,20 @@ ADMIN_CATALOGUE: tuple[Route, ...] = (
         body=EditActionType,
         replies={200: AdminActionType},
         problems=(Code.NOT_FOUND, Code.VERSION_CONFLICT, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/action-types/{name}/try",
+        handler=handlers.try_action_type,
+        tag=_TAG,
+        summary="What the rules would say of an action",
+        description="Judged on the user's real counters, also under rules that are not saved yet; nothing is written.",
+        access="admin",
+        limit="user",
+        params=ActionTypeQuery,
+        body=TryAction,
+        replies={200: TrialResult},
+        problems=(Code.NOT_FOUND, Code.USER_UNKNOWN, *LEDGER_AWAY),
     ),
     Route(
         method="GET",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,7 +13,7 @@ from ...domain.boards import Period, Ties
 from ...domain.errors import Code, LaurelsError
 from ...domain.rules import ScoringRules
 from ...domain.standings import INT64_MAX, INT64_MIN, Aggregate, Order
-from .fields import END, NO_CONTROLS, ListQuery, Reason, Request, Slug, TypeName, Version
+from .fields import END, NO_CONTROLS, AnyUsername, ListQuery, Reason, Request, Slug, TypeName, Version
 
 Score = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX, examples=[10])]
 Description = Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*" + END, examples=["Finish a lesson"])]
@@ -58,6 +58,33 @@ class AdminActionType(msgspec.Struct, frozen=True):
 class AdminActionTypes(msgspec.Struct, frozen=True):
     action_types: list[AdminActionType]
     next: str | None
+
+
+class TryAction(Request, frozen=True):
+    """A hypothetical action of `username`. `base_score` and `scoring_rules` are tried in the place of those in force.
+
+    `by_server`: as if your app's server vouched for it, which needs no ticket.
+    """
+
+    username: AnyUsername
+    metadata: dict[str, Any] | None = None
+    completed_at: Annotated[datetime, Meta(tz=True)] | None = None
+    by_server: bool = False
+    base_score: Score | UnsetType = UNSET
+    scoring_rules: ScoringRules | UnsetType = UNSET
+
+
+class TrialResult(msgspec.Struct, frozen=True):
+    """`rule` names the member of the scoring rules that refuses. Nothing was written."""
+
+    verdict: Literal["awarded", "held", "refused"]
+    score: int | None
+    new_score: int | None
+    reason: str | None
+    code: str | None
+    detail: str | None
+    rule: str | None
+    retry_at: datetime | None
 
 
 class CreateBoard(Request, frozen=True):
