@@ -11,14 +11,35 @@ from uuid import UUID
 import pytest
 
 from laurels.domain.boards import Board
-from laurels.ledger import accounts, directory, journal, people, readers, receipts, standings
+from laurels.ledger import (
+    accounts,
+    corrections,
+    directory,
+    journal,
+    people,
+    readers,
+    receipts,
+    refolding,
+    review,
+    standings,
+)
 from laurels.ledger.pool import Pool, plan_by_index
 from laurels.ledger.snapshots import _LATEST
 from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
 from laurels.ranking import sql
 
 PEOPLE = 20_000
-BIG = {"users", "actions", "standings", "progress", "placements", "journal", "refresh_tokens", "scoreboard_snapshots"}
+BIG = {
+    "users",
+    "actions",
+    "standings",
+    "progress",
+    "placements",
+    "journal",
+    "refresh_tokens",
+    "scoreboard_snapshots",
+    "reviews",
+}
 DESC = Board(1, "b", "B")
 NODE = UUID(int=1)
 
@@ -48,6 +69,12 @@ STATEMENTS = [
     (accounts._LOCK_REFRESH, [b"5"], {"refresh_tokens_token_hash_key"}),
     (accounts._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
     (accounts._HIDE, [5, True], {"standings_pkey"}),
+    (refolding.ROWS_OF_USER, [5, 0], {"actions_recent", "actions_reverses"}),
+    (refolding._STANDINGS, [5, [1, 2]], {"standings_pkey"}),
+    (corrections._FIND, [5], {"actions_pkey"}),
+    (corrections._REVERSAL_OF, [5], {"actions_reverses"}),
+    (corrections._ADJUSTMENT, [5, "i5"], {"actions_adjustment"}),
+    (review.PENDING, [1, None, None, 50], {"reviews_open", "actions_pkey", "users_pkey"}),
     (_LATEST, [1], {"scoreboard_snapshots_latest"}),
     (journal._READ, ["9999999", NODE], {"journal_xid"}),
 ]
@@ -62,6 +89,8 @@ SELECT w, 2, now() - w * interval '1 week' FROM generate_series(1, 8) w ON CONFL
 INSERT INTO actions (id, user_id, action_type_id, action_identifier, score_earned, new_score, fingerprint, batch_id,
                      completed_at, created_at)
 SELECT n, 1 + n % {PEOPLE}, 1, 'i' || n, 10, 10, n, n, now(), now() FROM generate_series(1, {PEOPLE * 2}) n;
+INSERT INTO reviews (action_id, code, detail, decided_at)
+SELECT n, 'odd', 'odd', CASE WHEN n % 50 > 0 THEN now() END FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version)
 SELECT w, n, n % 977, ~(n % 977)::bigint, now(), 1 FROM generate_series(1, {PEOPLE}) n, generate_series(1, 8) w;
 INSERT INTO progress SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {PEOPLE}) n;
@@ -126,6 +155,8 @@ async def _plan(pool: Pool, statement: str, arguments: list[object]) -> dict:
 
 
 def _literal(value: object) -> str:
+    if value is None:
+        return "NULL"
     if isinstance(value, list):
         kind = "text" if value and isinstance(value[0], str) else "bigint"
         return f"ARRAY[{', '.join(map(_literal, value))}]::{kind}[]"

@@ -71,8 +71,7 @@ def _print_verification(report: operations.Verification) -> None:
     table = Table("board", "standings", "differ from the ledger", "rank differs", "running node")
     for row in report.windows:
         node = "not asked" if row.node_drift is None else f"{row.node_drift} differ"
-        unfolded = "not summed" if row.unfolded is None else str(row.unfolded)
-        table.add_row(row.board, f"{row.standings:,}", unfolded, str(row.misranked), node)
+        table.add_row(row.board, f"{row.standings:,}", str(row.unfolded), str(row.misranked), node)
     out.print(table)
     if report.node_note:
         say(escape(report.node_note))

@@ -41,7 +41,10 @@ class Board:
     action_types: frozenset[int] | None = None
     daily_points_cap: int | None = None
 
-    def takes(self, action_type_id: int) -> bool:
+    def takes(self, action_type_id: int | None) -> bool:
+        """Whether actions of a type count here. None, an adjustment: where everything adds up."""
+        if action_type_id is None:
+            return self.action_types is None and self.aggregate == "sum"
         return self.action_types is None or action_type_id in self.action_types
 
 

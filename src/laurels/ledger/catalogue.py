@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from copy import copy
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import asyncpg
@@ -19,9 +20,10 @@ from ..domain.rules import parse_rules
 from .pool import Pool, acquire
 
 _TYPES = "SELECT id, name, description, base_score, scoring_rules, is_active FROM action_types ORDER BY id"
-_BOARDS = """
-SELECT id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types,
-       daily_points_cap, is_filled
+BOARD_COLUMNS = """
+id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types, daily_points_cap"""
+_BOARDS = f"""
+SELECT {BOARD_COLUMNS}, is_filled
 FROM boards WHERE archived_at IS NULL ORDER BY is_default DESC, id"""
 _WINDOWS = """
 SELECT id, board_id, starts_at, ends_at FROM windows
@@ -89,7 +91,7 @@ class Catalogue:
             types = await connection.fetch(_TYPES)
             boards = await connection.fetch(_BOARDS)
         self.types = {row["name"]: _action_type(row) for row in types}
-        self._counting = [_board(row) for row in boards]
+        self._counting = [board_of(row) for row in boards]
         filled = {row["id"] for row in boards if row["is_filled"]}
         self.boards = {board.slug: board for board in self._counting if board.id in filled}
         self._default = default_board(self.boards.values())
@@ -146,9 +148,8 @@ def _action_type(row: asyncpg.Record) -> ActionType:
     )
 
 
-def _board(row: asyncpg.Record) -> Board:
+def board_of(row: asyncpg.Record) -> Board:
+    """A board from a row with BOARD_COLUMNS."""
     kinds = row["action_types"]
-    return Board(
-        **{key: row[key] for key in row.keys() if key not in ("action_types", "is_filled")},  # noqa: SIM118  a Record iterates values
-        action_types=None if kinds is None else frozenset(kinds),
-    )
+    members = {field.name: row[field.name] for field in fields(Board) if field.name != "action_types"}
+    return Board(**members, action_types=None if kinds is None else frozenset(kinds))

@@ -20,12 +20,16 @@ SELECT h.xmin, j.id, j.kind, j.ids, extract(epoch FROM clock_timestamp() - j.cre
 FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin) h
 LEFT JOIN journal j ON j.xid >= $1::text::xid8 AND j.node <> $2
 ORDER BY j.id"""
-_WRITE = "INSERT INTO journal (node, kind, ids) VALUES ($1, $2, $3)"
+_WRITE = "INSERT INTO journal (node, kind, ids) VALUES ($1, $2, $3) RETURNING id"
 _TRIM = """
 DELETE FROM journal WHERE id IN (
     SELECT id FROM journal WHERE created_at < now() - interval '1 day'
     AND id < (SELECT max(id) FROM journal) ORDER BY id LIMIT $1)"""
 _LAST = "SELECT last_value FROM journal_id_seq"
+
+
+NOBODY = UUID(int=0)
+"""Announces what every node must take, also the one that wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,9 @@ class Journal:
             await connection.execute(_TRIM, limit)
 
 
-async def announce(connection: Connection, node: UUID, kind: str, ids: Sequence[int]) -> None:
-    """Journal a change inside the caller's transaction."""
-    await connection.execute(_WRITE, node, kind, list(ids))
+async def announce(connection: Connection, node: UUID, kind: str, ids: Sequence[int]) -> int:
+    """Journal a change inside the caller's transaction; the id of the entry.
+
+    `node` does not read it: whoever names itself has to take its own change. What NOBODY announces, all read.
+    """
+    return int(await connection.fetchval(_WRITE, node, kind, list(ids)))

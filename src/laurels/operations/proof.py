@@ -30,7 +30,7 @@ class WindowVerification:
 
     board: str
     standings: int
-    unfolded: int | None
+    unfolded: int
     misranked: int
     node_drift: int | None
 

@@ -32,12 +32,12 @@ CHUNK = 1_000
 class Proof:
     """One window at one instant.
 
-    unfolded  users whose standing is not the sum of their actions; None: the board does not sum
+    unfolded  users whose standing is not the fold of their rows
     misranked members that an index ranks otherwise than a sort in PostgreSQL does
     """
 
     standings: int
-    unfolded: int | None
+    unfolded: int
     misranked: int
 
 
@@ -48,7 +48,7 @@ async def prove(pool: Pool, window: Window) -> Proof:
     async with acquire(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300s'")
-        unfolded = await count_differing(connection, window) if window.board.aggregate == "sum" else None
+        unfolded = await count_differing(connection, window)
         async for user_id, standing, rank in standings.ranked(connection, window):
             members.append((user_id, standing))
             ranks[user_id] = rank

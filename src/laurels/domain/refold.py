@@ -1,0 +1,97 @@
+"""What the rows of one user come to, from nothing but the ledger.
+
+The same as if they had been awarded one by one, and those that were undone or rejected had never been there:
+a best that is undone gives its place back to the best before it, reached when that one was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+
+from .actions import Status
+from .boards import Window, local_day
+from .rules import Progress
+from .standings import Standing, fold, micros
+
+Kind = Literal["completion", "reversal", "adjustment"]
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One row of the ledger. `undone`: another row reverses it. `action_type_id` is None for adjustments."""
+
+    id: int
+    kind: Kind
+    status: Status
+    action_type_id: int | None
+    score_earned: int
+    at: datetime
+    undone: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Standings fold it. A reversal is not folded: it takes what it reverses out."""
+        return self.status == "awarded" and not self.undone and self.kind != "reversal"
+
+    @property
+    def is_used(self) -> bool:
+        """It uses up caps and cooldowns, as actions do that are held."""
+        return self.kind == "completion" and self.status != "rejected" and not self.undone
+
+
+class Refold:
+    """Takes the rows of one user, oldest first; O(windows) for each.
+
+    standings  window id -> the fold of what counts there
+    progress   counters of the action type `counted`, when there is one
+    points     what was earned on `day`, over all types
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[Window],
+        *,
+        counted: int | None = None,
+        day: date | None = None,
+        zone: str = "UTC",
+    ) -> None:
+        self.standings: dict[int, Standing] = {}
+        self.progress: Progress | None = None
+        self.points = 0
+        self._windows = windows
+        self._counted = counted
+        self._day = day
+        self._zone = zone
+
+    def take(self, row: Row) -> None:
+        """Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
+        if row.counts:
+            self._fold(row)
+        if row.is_used and (row.action_type_id == self._counted or self._day is not None):
+            self._count(row)
+
+    def _fold(self, row: Row) -> None:
+        at = micros(row.at)
+        for window in self._windows:
+            board = window.board
+            if board.takes(row.action_type_id) and window.span.covers(row.at):
+                before = self.standings.get(window.id)
+                self.standings[window.id] = fold(before, row.score_earned, at, board.aggregate, board.order)
+
+    def _count(self, row: Row) -> None:
+        day = local_day(self._zone, row.at)
+        if row.action_type_id == self._counted:
+            self.progress = (self.progress or Progress()).advanced(row.at, day)
+        if day == self._day:
+            self.points += row.score_earned
+
+
+def fold_rows(rows: Iterable[Row], window: Window) -> Standing | None:
+    """The standing in one window after a user's `rows`, oldest first; None when nothing counts there."""
+    refold = Refold([window])
+    for row in rows:
+        refold.take(row)
+    return refold.standings.get(window.id)
