@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from laurels.config import Settings
 from laurels.domain.actions import Submission
+from laurels.domain.detectors import Watch
 from laurels.ledger import pool as ledger_pool
 from laurels.ledger.batch import commit_batch
 from laurels.ledger.catalogue import Catalogue
@@ -88,7 +89,7 @@ class BareLedger:
     async def _record(self, batch: int, per_user: int) -> Tape:
         async with self._pool.acquire() as connection:
             recorder = _Recorder(connection)
-            await commit_batch(recorder, self._catalogue, uuid4(), self._submissions(batch, per_user))
+            await commit_batch(recorder, self._catalogue, uuid4(), self._submissions(batch, per_user), Watch())
         return recorder.tape
 
     def _submissions(self, batch: int, per_user: int) -> Sequence[Submission]:

@@ -16,7 +16,7 @@ import structlog
 from . import telemetry
 from .config import Settings
 from .domain.errors import LaurelsError
-from .ledger import signed, snapshots
+from .ledger import signed, snapshots, usual
 from .ledger.journal import Entry
 from .node import Node
 from .ranking.verify import sample
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 JOURNAL_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 600.0
 PACE_SECONDS = 1.0
+LEARN_SECONDS = 120.0
 FILL_SECONDS = 1.0
 FILL_AFTER = 3.0
 """A new board is filled when it is this old: by then the journal has told every node to fold what is new."""
@@ -45,6 +46,7 @@ class Background:
             ("journal", JOURNAL_SECONDS, self._follow_journal),
             ("pace", PACE_SECONDS, self._beat),
             ("board-filler", FILL_SECONDS, self._fill_boards),
+            ("usual", LEARN_SECONDS, self._learn_what_is_usual),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
             ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
@@ -122,6 +124,9 @@ class Background:
         telemetry.INDEX_DRIFT.set(drift)
         if drift:
             log.error("index and ledger disagree: run `laurels rebuild`", standings=drift)
+
+    async def _learn_what_is_usual(self) -> None:
+        self._services.writer.watch.usual = await usual.learn(self._services.pool)
 
     async def _tidy_up(self) -> None:
         await self._node.journal.trim()

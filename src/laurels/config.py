@@ -69,6 +69,20 @@ class Settings:
     login_rate: int = _setting(
         "LAURELS_LOGIN_RATE", 30, "registrations and log-ins per minute and address", low=1, high=10_000_000
     )
+    hold_user_rate: int = _setting(
+        "LAURELS_HOLD_USER_RATE",
+        300,
+        "actions of one type per minute and user beyond which they are held for review; 0: never",
+        low=0,
+        high=1_000_000_000,
+    )
+    hold_address_rate: int = _setting(
+        "LAURELS_HOLD_ADDRESS_RATE",
+        3_000,
+        "actions per minute and address beyond which they are held for review; 0: never",
+        low=0,
+        high=1_000_000_000,
+    )
     snapshot_seconds: int = _setting(
         "LAURELS_SNAPSHOT_SECONDS", 300, "between two snapshots; 0: never", low=0, high=86_400
     )

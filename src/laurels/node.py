@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from .config import Settings
+from .domain.detectors import Thresholds, Watch
 from .ledger.accounts import Accounts
 from .ledger.api_keys import ApiKeys
 from .ledger.board_editor import BoardEditor
@@ -95,6 +96,11 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         receipts,
         projection.project,
         node_id,
+        watch=Watch(
+            thresholds=Thresholds(
+                user_per_minute=settings.hold_user_rate, address_per_minute=settings.hold_address_rate
+            )
+        ),
         lanes=settings.lanes,
         queue_limit=settings.queue_limit,
     )

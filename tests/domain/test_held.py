@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.domain.test_judgement import BEST, POINTS, TYPES, codes, facts
 
 from laurels.domain.actions import Submission, UserFacts
-from laurels.domain.detectors import Evidence, Suspicion
+from laurels.domain.detectors import Evidence, Suspicion, Watch
 from laurels.domain.judgement import Judgement, judge
 from laurels.domain.standings import Standing
 
@@ -18,7 +18,7 @@ def odd(evidence: Evidence) -> Suspicion | None:
 
 
 def run(submissions: Sequence[Submission], **more: object) -> Judgement:
-    return judge(submissions, facts(3, len(submissions), **more), TYPES, [POINTS, BEST], [odd])
+    return judge(submissions, facts(3, len(submissions), **more), TYPES, [POINTS, BEST], Watch([odd]).batch())
 
 
 def test_a_held_action_is_recorded_and_moves_nothing() -> None:

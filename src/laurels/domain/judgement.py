@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from .actions import ActionType, Facts, Recorded, Status, Submission, UserFacts
 from .boards import Window, span_at
-from .detectors import DETECTORS, Detector, Evidence, Suspicion, first_suspicion
+from .detectors import Sighting, Suspicion
 from .errors import Code, LaurelsError, Refusal
 from .rules import Attempt, Progress, explain, first_refusal, score
 from .standings import Standing, fold, micros
@@ -78,13 +78,13 @@ def judge(
     facts: Facts,
     types: Mapping[str, ActionType],
     windows: Sequence[Window],
-    detectors: Sequence[Detector] = DETECTORS,
+    sighting: Sighting | None = None,
 ) -> Judgement:
-    """Decide every submission in order. O(submissions x windows).
+    """Decide every submission in order; what looks wrong to `sighting` is held. O(submissions x windows).
 
     `facts.action_ids` must hold one unused id per submission; `windows` are those open at `facts.now`.
     """
-    bench = _Bench(facts, types, windows, detectors)
+    bench = _Bench(facts, types, windows, sighting)
     for index, submission in enumerate(submissions):
         try:
             outcome: Outcome = bench.decide(index, submission)
@@ -102,13 +102,13 @@ class _Bench:
         facts: Facts,
         types: Mapping[str, ActionType],
         windows: Sequence[Window],
-        detectors: Sequence[Detector],
+        sighting: Sighting | None,
     ) -> None:
         self.result = Judgement()
         self._facts = facts
         self._types = types
         self._windows = windows
-        self._detectors = detectors
+        self._sighting = sighting
         self._board = next((window.board for window in windows if window.board.is_default), None)
         self._at = micros(facts.now)
         self._day = facts.day
@@ -191,9 +191,19 @@ class _Bench:
     def _suspicion(
         self, submission: Submission, kind: ActionType, user: UserFacts, attempt: Attempt, earned: int
     ) -> Suspicion | None:
-        if not self._detectors:
+        if self._sighting is None:
             return None
-        return first_suspicion(Evidence(submission, kind, user, attempt, earned), self._detectors)
+        return self._sighting.suspicion(submission, kind, user, attempt, earned, self._last_at(user.id, kind))
+
+    def _last_at(self, user_id: int, kind: ActionType) -> dict[str, datetime | None]:
+        """When the user last did what `watch.sequence` names."""
+        watch = kind.rules.watch
+        found: dict[str, datetime | None] = {}
+        for step in (watch.sequence if watch is not None else None) or ():
+            other = self._types.get(step.action_type)
+            held = None if other is None else self._facts.progress.get((user_id, other.id))
+            found[step.action_type] = held.last_at if held else None
+        return found
 
     def _enter(
         self,

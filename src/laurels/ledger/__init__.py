@@ -12,6 +12,7 @@ readers       the questions that need no index
 people        what the public may ask about people: search, profile, history
 windows       the windows a board has had
 accounts      users, passwords, refresh tokens, signing keys
+usual         what is usual for each action type, for the detectors
 audit         who changed what by hand, and why
 snapshots     frozen top lists and `users.rank`
 """

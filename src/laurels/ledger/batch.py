@@ -16,7 +16,7 @@ import msgspec
 
 from ..domain.actions import Facts, Recorded, Submission, UserFacts
 from ..domain.boards import Window
-from ..domain.detectors import DETECTORS, Detector
+from ..domain.detectors import Watch
 from ..domain.judgement import Accepted, Judgement, Outcome, claimed_value, grant_needed, judge
 from ..domain.rules import Progress
 from ..domain.standings import Standing, micros, sort_score
@@ -75,24 +75,26 @@ async def commit_batch(
     catalogue: Catalogue,
     node: UUID,
     submissions: Sequence[Submission],
-    detectors: Sequence[Detector] = DETECTORS,
+    watch: Watch,
 ) -> CommittedBatch:
     """Judge and write `submissions` in one transaction.
 
     Raises CommitUnknown, WindowMoved (nothing written; ask again), or what asyncpg raises (nothing written).
     """
     windows = await catalogue.windows_at(datetime.now(UTC))
+    sighting = watch.batch()
     await connection.execute("BEGIN")
     try:
         facts = await gather(connection, catalogue, submissions, windows)
         if not all(window.span.covers(facts.now) for window in windows):
             raise WindowMoved(facts.now)
-        judgement = judge(submissions, facts, catalogue.types, windows, detectors)
+        judgement = judge(submissions, facts, catalogue.types, windows, sighting)
         await _write(connection, catalogue, node, facts, judgement, submissions, windows)
     except BaseException:
         await _roll_back(connection)
         raise
     await _commit(connection)
+    watch.keep(sighting)
     return _committed(facts, judgement, windows)
 
 

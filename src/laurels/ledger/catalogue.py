@@ -68,12 +68,14 @@ class Catalogue:
             raise LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {known}.") from None
 
     def counted_types(self, name: str) -> list[int]:
-        """Ids of the types whose counters judging an action of type `name` looks at: its own, and those required."""
+        """Ids of the types whose counters judging an action of type `name` looks at: its own, and those it names."""
         kind = self.types.get(name)
         if kind is None:
             return []
-        required = (self.types.get(wanted.action_type) for wanted in kind.rules.requires or ())
-        return [kind.id, *(other.id for other in required if other is not None)]
+        if kind.rules.requires is None and kind.rules.watch is None:
+            return [kind.id]
+        named = (self.types.get(other) for other in kind.rules.other_types)
+        return list(dict.fromkeys([kind.id, *(other.id for other in named if other is not None)]))
 
     def with_type(self, kind: ActionType) -> Catalogue:
         """The same with this action type in the place of its namesake, for trying it."""

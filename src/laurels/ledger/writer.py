@@ -25,7 +25,7 @@ import structlog
 
 from .. import telemetry
 from ..domain.actions import Placement, Submission
-from ..domain.detectors import DETECTORS, Detector
+from ..domain.detectors import Watch
 from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
 from .batch import CommittedBatch, CommitUnknown, WindowMoved, commit_batch
@@ -78,7 +78,7 @@ class Writer:
         queue_limit: int = 10_000,
         batch_limit: int = 1_000,
         deadline: float = 10.0,
-        detectors: Sequence[Detector] = DETECTORS,
+        watch: Watch | None = None,
     ) -> None:
         self._pool = pool
         self._catalogue = catalogue
@@ -89,7 +89,7 @@ class Writer:
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
         self._deadline = deadline
-        self._detectors = detectors
+        self.watch = watch or Watch()
         self._queue: deque[_Entry] = deque()
         self._queued = 0
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -247,7 +247,7 @@ class Writer:
     async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return await commit_batch(connection, self._catalogue, self._node, submissions, self._detectors)
+                return await commit_batch(connection, self._catalogue, self._node, submissions, self.watch)
             except _RETRYABLE:
                 if attempt == MAX_ATTEMPTS:
                     raise

@@ -3,51 +3,32 @@
 A detector that answers a Suspicion holds the action: it is in the ledger and uses up caps and cooldowns like any
 other, but counts nothing until somebody has looked at it. The first suspicion wins.
 
-To add a detector: write a function from Evidence to Suspicion or None, and add its line to DETECTORS. What it must
-know goes into `Evidence`, and into `Facts` when it comes from the ledger.
+evidence      what a detector may look at, and what it may say
+recollection  what a node remembers of recent actions
+looks         the detectors, and their registry
+watch         all of it as one batch needs it
+
+To add a detector: write a function from Evidence to Suspicion or None in `looks`, and add its line to DETECTORS.
+What it must know goes into `Evidence`, and into `Facts` when it comes from the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from .evidence import Detector, Evidence, Suspicion, Thresholds, Usual
+from .looks import DETECTORS
+from .recollection import Crowd, Recollection, Trail
+from .watch import Sighting, Watch
 
-import msgspec
-
-from ..actions import ActionType, Submission, UserFacts
-from ..rules import Attempt
-
-
-class Suspicion(msgspec.Struct, frozen=True):
-    """Why an action is held: a stable code, and a sentence for whoever reviews it. The sender sees neither."""
-
-    code: str
-    detail: str
-
-
-class Evidence(msgspec.Struct, frozen=True):
-    """What a detector may look at.
-
-    submission  what was sent, and from which address
-    attempt     the same as the rules saw it, with the user's progress in this type before it
-    earned      what it would be worth
-    """
-
-    submission: Submission
-    kind: ActionType
-    user: UserFacts
-    attempt: Attempt
-    earned: int
-
-
-Detector = Callable[[Evidence], Suspicion | None]
-
-DETECTORS: tuple[Detector, ...] = ()
-
-
-def first_suspicion(evidence: Evidence, detectors: Sequence[Detector]) -> Suspicion | None:
-    """Ask in order; None: nothing looks wrong."""
-    for detector in detectors:
-        suspicion = detector(evidence)
-        if suspicion is not None:
-            return suspicion
-    return None
+__all__ = [
+    "DETECTORS",
+    "Crowd",
+    "Detector",
+    "Evidence",
+    "Recollection",
+    "Sighting",
+    "Suspicion",
+    "Thresholds",
+    "Trail",
+    "Usual",
+    "Watch",
+]

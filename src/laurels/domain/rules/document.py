@@ -80,6 +80,28 @@ class TicketRule(_Strict, frozen=True, kw_only=True):
     parallel: bool = False
 
 
+class Step(_Strict, frozen=True):
+    """It takes at least `min_seconds` from `action_type` to this one."""
+
+    action_type: TypeName
+    min_seconds: Seconds
+
+
+class WatchRule(_Strict, frozen=True, kw_only=True):
+    """What makes an action of this type look wrong, so that it is held for review.
+
+    off        nothing does
+    per_minute more than so many of one user; left out, what is usual for the type decides
+    identical  the same metadata so many times in a row
+    sequence   earlier actions, and how long it takes from there at least
+    """
+
+    off: bool = False
+    per_minute: PositiveCount | None = None
+    identical: PositiveCount | None = None
+    sequence: Annotated[list[Step], Meta(max_length=MAX_MEMBERS)] | None = None
+
+
 class ScoringRules(_Strict, frozen=True):
     """Every rule an action type may have.
 
@@ -93,6 +115,7 @@ class ScoringRules(_Strict, frozen=True):
     max_age_seconds     how far back `completed_at` may lie
     issuer              "server": only a server may say that it was done
     ticket              it must be started first, unless a server says that it was done
+    watch               what makes it look wrong, so that it is held for review
     """
 
     version: Annotated[int, Meta(ge=1, le=1)] = 1
@@ -112,11 +135,18 @@ class ScoringRules(_Strict, frozen=True):
     max_age_seconds: Seconds | None = None
     issuer: Literal["server"] | None = None
     ticket: TicketRule | None = None
+    watch: WatchRule | None = None
 
     @property
     def is_shared(self) -> bool:
         """Rules that look at what others have done: such types are decided one batch at a time."""
         return self.once_for_all is not None or self.first is not None
+
+    @property
+    def other_types(self) -> list[str]:
+        """Names of the types whose counters these rules look at."""
+        steps = self.watch.sequence if self.watch is not None else None
+        return [item.action_type for item in (*(self.requires or ()), *(steps or ()))]
 
     @property
     def has_bonus(self) -> bool:

@@ -1,0 +1,113 @@
+"""The detectors, one function each, in the order in which they are asked. The first suspicion wins.
+
+None of them proves anything: each says what a person could hardly have done, and a person decides.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from .evidence import Detector, Evidence, Suspicion
+from .recollection import MINUTE
+
+QUIET_MINUTES = 5
+"""Whoever looked wrong stays held until so long after the last time: else the first actions of every minute count."""
+SHORTEST_GAP = 50_000
+"""Microseconds. Actions closer than that were sent together: an app that was offline, a batch."""
+LONGEST_GAP = 10 * MINUTE
+REGULAR = 0.03
+"""Gaps that differ by less than this share of the longest are a machine's."""
+
+
+def _still_suspect(evidence: Evidence) -> Suspicion | None:
+    times, since = evidence.trail.times, evidence.trail.suspect_at
+    if since is None or not times or times[-1] - since > QUIET_MINUTES * MINUTE:
+        return None
+    return Suspicion("still_suspect", f"Came within {QUIET_MINUTES} minutes of another that is held.")
+
+
+def _velocity(evidence: Evidence) -> Suspicion | None:
+    """Counted in the ledger, under the user's lock: true whichever nodes the actions went through."""
+    limit = _most_per_minute(evidence)
+    count = evidence.attempt.progress.in_minute(evidence.attempt.now) + 1
+    if not limit or count <= limit:
+        return None
+    return Suspicion("velocity", f"The {count}th of this type within a minute; up to {limit} look like a person.")
+
+
+def _most_per_minute(evidence: Evidence) -> int:
+    watch, usual, thresholds = evidence.kind.rules.watch, evidence.usual, evidence.thresholds
+    if watch is not None and watch.per_minute is not None:
+        return watch.per_minute
+    if usual is None or not thresholds.usual_factor:
+        return thresholds.user_per_minute
+    return max(thresholds.least_per_minute, thresholds.usual_factor * usual.per_minute)
+
+
+def _points(evidence: Evidence) -> Suspicion | None:
+    """A few dear actions instead of many cheap ones. Nothing is said of the first in a minute: it may be dear."""
+    usual, factor = evidence.usual, evidence.thresholds.usual_factor
+    if usual is None or not factor or usual.points_per_minute <= 0:
+        return None
+    limit, points = factor * max(usual.points_per_minute, evidence.earned), evidence.trail.points
+    least = evidence.thresholds.least_per_minute * max(1, abs(evidence.kind.base_score))
+    if points <= max(limit, least):
+        return None
+    return Suspicion("points_velocity", f"{points} points of this type within a minute; {limit} are unusual already.")
+
+
+def _address(evidence: Evidence) -> Suspicion | None:
+    limit, crowd = evidence.thresholds.address_per_minute, evidence.crowd
+    if crowd is None or not limit or crowd.count <= limit:
+        return None
+    return Suspicion("address_velocity", f"The {crowd.count}th action from one address within a minute.")
+
+
+def _identical(evidence: Evidence) -> Suspicion | None:
+    """Where a number in the metadata is worth points, people don't hit the same one over and over."""
+    rules, same = evidence.kind.rules, evidence.trail.same
+    limit = evidence.thresholds.identical if rules.multiplier is not None else 0
+    if rules.watch is not None and rules.watch.identical is not None:
+        limit = rules.watch.identical
+    if not limit or same < limit or evidence.submission.metadata is None:
+        return None
+    return Suspicion("identical_metadata", f"The same metadata {same} times in a row.")
+
+
+def _metronome(evidence: Evidence) -> Suspicion | None:
+    wanted, times = evidence.thresholds.metronome, evidence.trail.times
+    if not wanted or len(times) <= wanted:
+        return None
+    latest = times[-wanted - 1 :]
+    gaps = [after - before for before, after in pairwise(latest)]
+    shortest, longest = min(gaps), max(gaps)
+    if shortest < SHORTEST_GAP or longest > LONGEST_GAP or longest - shortest > REGULAR * longest:
+        return None
+    return Suspicion("metronome", f"{wanted} gaps in a row of {longest / 1e6:.2f} seconds each.")
+
+
+def _sequence(evidence: Evidence) -> Suspicion | None:
+    """`watch.sequence`: what can't have been done so soon after something else."""
+    watch = evidence.kind.rules.watch
+    for step in () if watch is None else watch.sequence or ():
+        before = evidence.last_at.get(step.action_type)
+        passed = None if before is None else (evidence.attempt.now - before).total_seconds()
+        if passed is None:
+            return Suspicion("impossible_sequence", f"Without any {step.action_type!r} before it.")
+        if passed < step.min_seconds:
+            return Suspicion(
+                "impossible_sequence",
+                f"{passed:.1f} seconds after {step.action_type!r}; it takes {step.min_seconds} at least.",
+            )
+    return None
+
+
+DETECTORS: tuple[Detector, ...] = (
+    _velocity,
+    _points,
+    _address,
+    _identical,
+    _metronome,
+    _sequence,
+    _still_suspect,
+)
