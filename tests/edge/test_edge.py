@@ -1,0 +1,176 @@
+"""TLS, headers, limits, deadlines, and which node answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import aiohttp
+import pytest
+from tests.edge.conftest import SITE, Edge
+from tests.support.ports import free_block
+from tests.support.server import LaurelsServer
+
+SECURITY = {
+    "strict-transport-security",
+    "content-security-policy",
+    "x-content-type-options",
+    "referrer-policy",
+    "permissions-policy",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
+}
+
+
+def _curl(edge: Edge, wanted: str, url: str) -> str:
+    command = ["curl", "-s", "--cacert", edge.layout.authority, "-o", "/dev/null", "-w", wanted, url]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_plain_http_leads_to_https(edge: Edge) -> None:
+    assert (
+        _curl(edge, "%{http_code} %{redirect_url}", f"http://localhost:{edge.layout.port('http')}/a?b=1")
+        == f"308 {edge.layout.url}/a?b=1"
+    )
+
+
+def test_http2_is_spoken(edge: Edge) -> None:
+    assert _curl(edge, "%{http_version} %{http_code}", f"{edge.layout.url}/api/scoreboard") == "2 200"
+
+
+def test_older_tls_is_refused(edge: Edge) -> None:
+    context = ssl.create_default_context(cafile=edge.layout.authority)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with socket.create_connection(("localhost", edge.layout.port("https")), 5) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_another_host_is_not_served(edge: Edge) -> None:
+    """Neither by the name in the handshake nor by the header inside it."""
+    context = ssl.create_default_context(cafile=edge.layout.authority)
+    context.check_hostname = False
+    with socket.create_connection(("localhost", edge.layout.port("https")), 5) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="evil.test")
+    with _wire(edge) as wire:
+        wire.sendall(b"GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n")
+        assert wire.recv(1024) == b""
+
+
+def test_every_reply_carries_the_security_headers(edge: Edge) -> None:
+    for path in ("/", "/api/scoreboard", "/api/users/nobody", "/static/board.js"):
+        assert set(edge.request("GET", path).headers) >= SECURITY, path
+    refused = edge.request("GET", "/api/users?prefix=%3Cscript%3Ealert(1)%3C/script%3E")
+    assert set(refused.headers) >= {"strict-transport-security", "content-security-policy", "x-content-type-options"}
+
+
+def test_only_listed_origins_may_read(edge: Edge) -> None:
+    allowed = edge.request("GET", "/api/scoreboard", {"Origin": SITE})
+    assert allowed.headers["access-control-allow-origin"] == SITE
+    assert "Origin" in allowed.headers["vary"]
+    stranger = edge.request("GET", "/api/scoreboard", {"Origin": "https://evil.test"})
+    assert not [name for name in stranger.headers if name.startswith("access-control-")]
+    asked = {"Origin": SITE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    preflight = edge.request("OPTIONS", "/api/actions/complete", asked)
+    assert preflight.status == 204
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    assert "Authorization" in preflight.headers["access-control-allow-headers"]
+
+
+async def test_forwarding_headers_of_the_client_never_reach_the_node(open_edge: Callable[..., Edge]) -> None:
+    """Overwritten on every path, hot or not, socket or not: nobody chooses the address that limits count by."""
+    heads: list[str] = []
+
+    async def told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(told, "127.0.0.1", 0)
+    edge = await asyncio.to_thread(open_edge, [f"127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+    lies = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    lies |= {"X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "http", "X-Request-ID": "chosen-by-the-client"}
+    for path in ("/", "/api/scoreboard", "/api/users/ada", "/api/auth/login", "/api/live"):
+        heads.clear()
+        await asyncio.to_thread(edge.request, "GET", path, lies)
+        head = heads[0].lower()
+        assert "203.0.113.9" not in head, path
+        assert "evil.test" not in head, path
+        assert "chosen-by-the-client" not in head, path
+        assert "x-forwarded-for: 127.0.0.1\r\n" in head, path
+        assert "x-forwarded-proto: https\r\n" in head, path
+    server.close()
+
+
+def test_a_body_beyond_the_limit_is_a_problem(edge: Edge) -> None:
+    reply = edge.post("/api/actions/complete", {"action_identifier": "x" * 100_000})
+    assert (reply.status, reply.json()["code"]) == (413, "body_too_large")
+
+
+def test_too_many_requests_from_one_address_are_told_when_to_come_back(
+    open_edge: Callable[..., Edge], laurels_server: LaurelsServer
+) -> None:
+    edge = open_edge([f"127.0.0.1:{laurels_server.port}"], rate=40)
+    replies = [edge.post("/api/auth/login", {"username": "nobody", "password": "not this one"}) for _ in range(12)]
+    refused = [reply for reply in replies if reply.status == 429]
+    assert refused
+    assert refused[0].json()["code"] == "rate_limited"
+    assert int(refused[0].headers["retry-after"]) >= 1
+
+
+def test_a_post_that_finds_its_node_gone_is_asked_of_the_next(
+    open_edge: Callable[..., Edge], laurels_server: LaurelsServer
+) -> None:
+    """Kept up: a dead node costs no request."""
+    gone = f"127.0.0.1:{free_block()}"
+    edge = open_edge([gone, f"127.0.0.1:{laurels_server.port}"])
+    token = edge.post("/api/auth/register", {"username": "next-node", "password": "correct horse battery"}).json()
+    for number in range(20):
+        body = {"action_type": "lesson", "action_identifier": f"n-{number}"}
+        assert edge.post("/api/actions/complete", body, token["access_token"]).status == 201
+
+
+async def test_sockets_pass(edge: Edge) -> None:
+    """Live: the first frame is the board."""
+    address = f"{edge.layout.url}/api/live"
+    async with aiohttp.ClientSession() as http, http.ws_connect(address, ssl=edge.tls) as live:
+        assert json.loads((await live.receive(timeout=10)).data)["type"] == "board"
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\nHost: localhost\r\n", b""])
+def test_a_slow_head_is_given_up(edge: Edge, head: bytes) -> None:
+    """Slowloris: a connection that never finishes its head is closed within its deadline."""
+    with _wire(edge) as wire:
+        wire.sendall(head)
+        assert _closed_within(wire, 12)
+
+
+def test_a_slow_body_is_given_up(edge: Edge) -> None:
+    with _wire(edge) as wire:
+        wire.sendall(b"POST /api/auth/login HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x\r\nAccept: */*\r\n")
+        wire.sendall(b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        assert _closed_within(wire, 12)
+
+
+@contextlib.contextmanager
+def _wire(edge: Edge) -> Iterator[ssl.SSLSocket]:
+    plain = socket.create_connection(("localhost", edge.layout.port("https")), 15)
+    with edge.tls.wrap_socket(plain, server_hostname="localhost") as wire:
+        yield wire
+
+
+def _closed_within(wire: ssl.SSLSocket, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    wire.settimeout(seconds)
+    try:
+        while wire.recv(4096):
+            assert time.monotonic() < deadline
+    except (ConnectionError, ssl.SSLError):
+        return True
+    return True
