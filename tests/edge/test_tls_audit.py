@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.edge.conftest import ROOT, Edge
 
 OWN_AUTHORITY = {
