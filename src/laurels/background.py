@@ -51,7 +51,8 @@ class Background:
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
             ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
         ]
-        return [
+        kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
+        return kept + [
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
         ]
 

@@ -24,6 +24,10 @@ _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
 """Scheme, host and port as browsers spell them: lower case, no path, no slash at the end."""
 
 
+ROLES = ("api", "live", "worker", "all")
+MAY_BE_EMPTY = ("DATABASE_URL", "REPLICA_URLS", "REDIS_URL", "LAURELS_ORIGINS")
+
+
 class ConfigError(Exception):
     """A setting can't be used; the message names it and says what to do."""
 
@@ -37,6 +41,16 @@ class Settings:
     """All of it. `laurels config` prints this table with the values in force."""
 
     database_url: str = _setting("DATABASE_URL", "", "PostgreSQL 15 to 18; empty: an embedded one under LAURELS_DATA")
+    replica_urls: str = _setting("REPLICA_URLS", "", "read replicas, separated by commas; reads go there when exact")
+    redis_url: str = _setting(
+        "REDIS_URL",
+        "",
+        "redis://, rediss:// or redis+sentinel://; for many nodes: ranks, caches, limits, bus",
+    )
+    role: str = _setting("LAURELS_ROLE", "all", "what this node does: api, live, worker or all")
+    workers: int = _setting(
+        "LAURELS_WORKERS", 1, "processes on the one port; more than one needs REDIS_URL", low=1, high=64
+    )
     data: Path = _setting("LAURELS_DATA", Path("data"), "folder of the embedded PostgreSQL")  # noqa: RUF009  a field() by another name
     host: str = _setting("LAURELS_HOST", "127.0.0.1", "address to listen on")
     port: int = _setting("LAURELS_PORT", 8000, "port to listen on; 0 takes a free one", low=0, high=65535)
@@ -104,6 +118,11 @@ class Settings:
         return [origin for origin in (one.strip() for one in self.origins.split(",")) if origin]
 
     @property
+    def replicas(self) -> list[str]:
+        """The addresses in REPLICA_URLS."""
+        return [url.strip() for url in self.replica_urls.split(",") if url.strip()]
+
+    @property
     def url(self) -> str:
         """Where a client on this machine reaches the node."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared, not bound
@@ -129,7 +148,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
         value = str(getattr(settings, item.name))
         if item.metadata["secret"] and value:
             value = "…"
-        rows.append((item.metadata["env"], _without_password(value), item.metadata["help"]))
+        rows.append((item.metadata["env"], _without_passwords(value), item.metadata["help"]))
     return rows
 
 
@@ -170,6 +189,8 @@ def _agreed(settings: Settings) -> Settings:
         )
     if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
         raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
+    if settings.replica_urls and not settings.database_url:
+        raise ConfigError("REPLICA_URLS needs DATABASE_URL: the embedded PostgreSQL has no replicas")
     return settings
 
 
@@ -184,7 +205,9 @@ def _convert(metadata: Mapping[str, Any], raw: str, kind: type) -> object:
         return _whole_number(metadata, raw)
     if env == "LAURELS_LOG_LEVEL" and raw.lower() not in ("debug", "info", "warning", "error"):
         raise ConfigError(f"{env} must be debug, info, warning or error, not {raw!r}")
-    if not raw.strip() and env not in ("DATABASE_URL", "LAURELS_ORIGINS"):
+    if env == "LAURELS_ROLE" and raw not in ROLES:
+        raise ConfigError(f"LAURELS_ROLE must be api, live, worker or all, not {raw!r}")
+    if not raw.strip() and env not in MAY_BE_EMPTY:
         raise ConfigError(f"{env} must not be empty: leave it unset for the default")
     return Path(raw) if issubclass(kind, Path) else raw
 
@@ -198,6 +221,10 @@ def _whole_number(metadata: Mapping[str, Any], raw: str) -> int:
     if not low <= value <= high:
         raise ConfigError(f"{env} must lie between {low} and {high}, not {value}")
     return value
+
+
+def _without_passwords(value: str) -> str:
+    return ",".join(map(_without_password, value.split(",")))
 
 
 def _without_password(value: str) -> str:

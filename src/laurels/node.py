@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
@@ -18,6 +19,7 @@ from .ledger.people import People
 from .ledger.pool import Pool
 from .ledger.readers import Readers
 from .ledger.receipts import Receipts
+from .ledger.replicas import Reads, replica
 from .ledger.type_editor import TypeEditor
 from .ledger.user_editor import UserEditor
 from .ledger.writer import Writer
@@ -39,11 +41,15 @@ from .web.tokens import Tokens
 
 @dataclass(slots=True)
 class Condition:
-    """What keeps a node from serving, in words."""
+    """What keeps a node from serving, and what it serves without, in words.
+
+    `degradable` are the parts that a node can do without for a while; each answers what it lacks.
+    """
 
     loaded: bool = False
     stopping: bool = False
     lost: list[str] = field(default_factory=list)
+    degradable: list[Callable[[], list[str]]] = field(default_factory=list)
 
     def missing(self) -> list[str]:
         reasons = list(self.lost)
@@ -52,6 +58,9 @@ class Condition:
         if self.stopping:
             reasons.append("the node is stopping")
         return reasons
+
+    def degraded(self) -> list[str]:
+        return [lack for part in self.degradable for lack in part()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +77,14 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     node_id = uuid4()
     journal = Journal(pool, node_id)
     last_batch = await journal.start()
-    catalogue, directory, receipts = Catalogue(pool), Directory(pool), Receipts(pool)
+    reads = Reads(pool, [await replica(url, size=settings.pool_size) for url in settings.replicas])
+    catalogue, directory, receipts = Catalogue(pool), Directory(reads), Receipts(pool)
     await catalogue.refresh()
     await directory.refresh_blocked()
     # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
     index = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
     projection = Projection(index, catalogue, pool)
-    scoreboards = Scoreboards(index, catalogue, directory, pool)
+    scoreboards = Scoreboards(index, catalogue, directory, reads)
     hub = Hub(
         lambda slug: scoreboards.top(slug, 10),
         frames_per_second=settings.frames_per_second,
@@ -112,6 +122,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     )
     live_settings = await _live_settings(settings, pool, node_id, limits, hub)
     condition = Condition()
+    condition.degradable.append(reads.degraded)
     services = Services(
         pool=pool,
         accounts=accounts,
@@ -125,8 +136,9 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         live_settings=live_settings,
         pace=Pace(),
         directory=directory,
-        readers=Readers(pool),
         people=People(pool),
+        reads=reads,
+        readers=Readers(reads),
         receipts=receipts,
         writer=writer,
         index=index,
@@ -141,6 +153,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
             settings.refresh_days, settings.trusted_proxies, settings.access_log, Origins(settings.allowed_origins)
         ),
         missing=condition.missing,
+        degraded=condition.degraded,
     )
     return Node(services, journal, condition)
 

@@ -46,6 +46,10 @@ JOURNAL_LAG = Gauge(
     "Age of the newest commit of another process when it was projected.",
     registry=REGISTRY,
 )
+READS = Counter("laurels_reads", "Reads of the ledger, by the server that answered.", ["server"], registry=REGISTRY)
+REPLICA_LAG = Gauge(
+    "laurels_replica_lag_bytes", "Log that a replica has not replayed at the last look.", ["replica"], registry=REGISTRY
+)
 SOCKETS = Gauge("laurels_sockets", "Open live sockets.", registry=REGISTRY)
 SOCKETS_CLOSED = Counter("laurels_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
 FRAMES = Counter("laurels_frames", "Frames written to live sockets.", registry=REGISTRY)

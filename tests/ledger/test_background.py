@@ -15,12 +15,13 @@ from laurels.ledger.accounts import Accounts
 from laurels.ledger.directory import Directory
 from laurels.ledger.journal import Journal
 from laurels.ledger.pool import unavailable
+from laurels.ledger.replicas import Reads
 
 
 async def test_an_entry_that_could_not_be_taken_is_taken_later(node: InProcessNode, settings: Settings) -> None:
     """The journal hands an entry out once: a ban must not be lost because its look-up failed."""
     pool = node.services.pool
-    directory, journal = Directory(pool), Journal(pool, uuid4())
+    directory, journal = Directory(Reads(pool)), Journal(pool, uuid4())
     parts = replace(node.parts, services=replace(node.services, directory=directory), journal=journal)
     follower = Background(settings, parts)
     player = (await node.register())["user"]["id"]

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..domain.errors import Code, LaurelsError
-from .pool import Pool, acquire
+from .pool import acquire
+from .replicas import Reads
 
 _PEOPLE = "SELECT id, username, rank FROM users WHERE id = ANY ($1::bigint[])"
 _FIND = "SELECT id FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
@@ -52,8 +53,9 @@ class UserRef:
 class Directory:
     """Call `refresh_blocked` before the first use. Holds at most `limit` people."""
 
-    def __init__(self, pool: Pool, *, limit: int = 100_000) -> None:
-        self._pool = pool
+    def __init__(self, reads: Reads, *, limit: int = 100_000) -> None:
+        self._reads = reads
+        self._pool = reads.primary
         self._limit = limit
         self._people: OrderedDict[int, Person] = OrderedDict()
         self.blocked: set[int] = set()
@@ -66,8 +68,7 @@ class Directory:
         missing = [user_id for user_id in wanted if user_id not in self._people]
         if missing:
             generation = self.generation
-            async with acquire(self._pool) as connection:
-                rows = await connection.fetch(_PEOPLE, missing)
+            rows = await self._reads.fetch(_PEOPLE, missing)
             fresh = {row["id"]: Person(row["username"], row["rank"]) for row in rows}
             known = {u: self._people[u] for u in wanted if u in self._people}
             if generation == self.generation:  # else somebody changed while we read
@@ -81,13 +82,10 @@ class Directory:
         Banned users are found only when asked for (`blocked_too`): to the public they are not there.
         """
         fold = _fold(username)
-        user_id = None
-        if fold is not None:
-            async with acquire(self._pool) as connection:
-                user_id = await connection.fetchval(_FIND_ANY if blocked_too else _FIND, fold)
-        if user_id is None:
+        row = None if fold is None else await self._reads.fetchrow(_FIND_ANY if blocked_too else _FIND, fold)
+        if row is None:
             raise LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
-        return int(user_id)
+        return int(row["id"])
 
     async def resolve(self, wanted: Sequence[UserRef]) -> list[int | None]:
         """The id behind each of these, in order; None where there is nobody (erased users included). One query."""

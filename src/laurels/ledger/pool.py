@@ -87,6 +87,24 @@ async def connect(url: str, *, size: int, statement_timeout: float = 10.0) -> Po
     return pool
 
 
+async def lazy_pool(url: str, *, size: int, statement_timeout: float = 10.0) -> Pool:
+    """A pool to a server that may be away: it connects when it is first asked.
+
+    Raises DatabaseUnusable when the address can't be read.
+    """
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=size,
+            timeout=CONNECT_TIMEOUT,
+            max_inactive_connection_lifetime=0,
+            server_settings=_server_settings(statement_timeout),
+        )
+    except (OSError, ValueError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnusable(_explain(error)) from error
+
+
 @contextlib.asynccontextmanager
 async def acquire(pool: Pool) -> AsyncIterator[Connection]:
     """A pooled connection, or LaurelsError(DATABASE_UNAVAILABLE) when the database is away."""

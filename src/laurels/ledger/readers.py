@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
-
 from ..domain.actions import Recorded
 from ..domain.errors import Code, LaurelsError
-from .pool import Pool, acquire
+from .pool import acquire
+from .replicas import Reads
 
 RECENT_ACTIONS = """
 SELECT a.id, t.name AS action_type, a.action_identifier, a.score_earned, a.new_score, a.status,
@@ -38,25 +37,23 @@ class LedgerRow:
 
 
 class Readers:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
 
     async def clock(self) -> datetime:
         """The ledger's, which all nodes share."""
-        async with acquire(self._pool) as connection:
+        async with acquire(self._reads.primary) as connection:
             now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now
 
     async def recent_actions(self, user_id: int, limit: int) -> list[LedgerRow]:
         """Newest first."""
-        async with acquire(self._pool) as connection:
-            rows = await connection.fetch(RECENT_ACTIONS, user_id, limit)
+        rows = await self._reads.fetch(RECENT_ACTIONS, user_id, limit)
         return [LedgerRow(*row.values()) for row in rows]
 
     async def receipt(self, user_id: int, identifier: str) -> Recorded:
         """Raises LaurelsError(RECEIPT_UNKNOWN)."""
-        async with acquire(self._pool) as connection:
-            row: asyncpg.Record | None = await connection.fetchrow(RECEIPT, user_id, identifier)
+        row = await self._reads.fetchrow(RECEIPT, user_id, identifier)
         if row is None:
             raise LaurelsError(Code.RECEIPT_UNKNOWN, f"You have no action {identifier!r}: it was never accepted.")
         return Recorded(*row.values())

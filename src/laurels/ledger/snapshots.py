@@ -10,6 +10,7 @@ from ..domain.boards import Window
 from .catalogue import Catalogue
 from .journal import announce
 from .pool import Connection, Pool, acquire
+from .replicas import Reads
 from .standings import WINDOW_FUNCTIONS
 
 TOP = 100
@@ -112,7 +113,7 @@ async def take(pool: Pool, catalogue: Catalogue, node: UUID) -> list[Snapshot]:
     return taken
 
 
-async def latest_ranks(connection: Connection, window_id: int) -> dict[int, int]:
+async def latest_ranks(reads: Reads, window_id: int) -> dict[int, int]:
     """user id -> rank in the newest snapshot of a window (its top list only)."""
-    rows = await connection.fetch(_LATEST, window_id)
+    rows = await reads.fetch(_LATEST, window_id)
     return {row["user_id"]: row["rank"] for row in rows}

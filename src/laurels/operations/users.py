@@ -10,6 +10,7 @@ from ..domain.names import parse_name
 from ..ledger.accounts import Account, Accounts
 from ..ledger.directory import Directory
 from ..ledger.pool import Pool
+from ..ledger.replicas import Reads
 from ..ledger.user_editor import UserEditor
 from ..runtime import database
 from ..web.passwords import Passwords
@@ -50,4 +51,4 @@ async def rotate_keys(settings: Settings) -> str:
 
 
 async def _any_user(pool: Pool, username: str) -> int:
-    return await Directory(pool).find(username, blocked_too=True)
+    return await Directory(Reads(pool)).find(username, blocked_too=True)

@@ -15,7 +15,7 @@ import msgspec
 from ..domain.boards import Board, Window
 from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
-from ..ledger.pool import Pool, acquire
+from ..ledger.replicas import Reads
 from ..ledger.snapshots import latest_ranks
 from .index import Index, Position, Ranking
 
@@ -79,11 +79,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Scoreboards:
-    def __init__(self, index: Index, catalogue: Catalogue, directory: Directory, pool: Pool) -> None:
+    def __init__(self, index: Index, catalogue: Catalogue, directory: Directory, reads: Reads) -> None:
         self._index = index
         self._catalogue = catalogue
         self._directory = directory
-        self._pool = pool
+        self._reads = reads
         self._ready: OrderedDict[tuple[str, int], ReadyBoard] = OrderedDict()
         self._baselines: dict[int, dict[int, int]] = {}
 
@@ -111,8 +111,7 @@ class Scoreboards:
     async def remember_snapshot(self) -> None:
         """A snapshot was taken: movement counts from there."""
         windows = await self._catalogue.windows_at(datetime.now(UTC))
-        async with acquire(self._pool) as connection:
-            self._baselines = {w.id: await latest_ranks(connection, w.id) for w in windows}
+        self._baselines = {w.id: await latest_ranks(self._reads, w.id) for w in windows}
         self._directory.forget()
 
     async def _version(self, window: Window) -> Version:

@@ -15,6 +15,7 @@ from ..ledger.people import People
 from ..ledger.pool import Pool
 from ..ledger.readers import Readers
 from ..ledger.receipts import Receipts
+from ..ledger.replicas import Reads
 from ..ledger.type_editor import TypeEditor
 from ..ledger.user_editor import UserEditor
 from ..ledger.writer import Writer
@@ -57,7 +58,7 @@ class EdgeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`missing` answers, in words, what keeps the node from serving."""
+    """`missing` answers, in words, what keeps the node from serving; `degraded`, what it serves without."""
 
     pool: Pool
     accounts: Accounts
@@ -71,6 +72,7 @@ class Services:
     live_settings: SettingsStore
     pace: Pace
     directory: Directory
+    reads: Reads
     readers: Readers
     people: People
     receipts: Receipts
@@ -85,3 +87,4 @@ class Services:
     limits: Limits
     options: EdgeOptions
     missing: Callable[[], list[str]]
+    degraded: Callable[[], list[str]]

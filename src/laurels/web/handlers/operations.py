@@ -18,7 +18,7 @@ async def livez(_: Call) -> Liveness:
 
 async def readyz(call: Call) -> Reply:
     missing = call.services.missing()
-    return Reply(encode(Readiness(not missing, missing)), 503 if missing else 200)
+    return Reply(encode(Readiness(not missing, missing, call.services.degraded())), 503 if missing else 200)
 
 
 async def metrics(_: Call) -> Reply:

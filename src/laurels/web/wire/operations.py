@@ -10,10 +10,11 @@ class Liveness(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """`missing` names, in words, what keeps the node from serving."""
+    """`missing` names, in words, what keeps the node from serving; `degraded`, what it serves without for now."""
 
     ready: bool
     missing: list[str]
+    degraded: list[str]
 
 
 class WindowReport(msgspec.Struct, frozen=True):
