@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .web.issuers import parse_issuers
+
 SPARE_CONNECTIONS = 3
 """Left to reads, receipts and the journal when every lane is busy."""
 MIN_SEAL_KEY = 32
@@ -67,6 +69,9 @@ class Settings:
     password_workers: int = _setting("LAURELS_PASSWORD_WORKERS", 2, "password hashes computed at once", low=1, high=32)
     user_rate: int = _setting(
         "LAURELS_USER_RATE", 600, "actions and requests per minute and user", low=1, high=10_000_000
+    )
+    issuers: str = _setting(
+        "LAURELS_ISSUERS", "", "outside issuers whose tokens are accepted, as JSON: see docs/identity.md"
     )
     seal_key: str = _setting(
         "LAURELS_SEAL_KEY",
@@ -183,6 +188,10 @@ def _agreed(settings: Settings) -> Settings:
     for origin in settings.allowed_origins:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
             raise ConfigError(f"LAURELS_ORIGINS: {origin!r} is no origin; it looks like https://example.org, or *")
+    try:
+        parse_issuers(settings.issuers)
+    except ValueError as error:
+        raise ConfigError(f"LAURELS_ISSUERS: {error}") from error
     if settings.seal_key and len(settings.seal_key) < MIN_SEAL_KEY:
         raise ConfigError(
             f"LAURELS_SEAL_KEY has at least {MIN_SEAL_KEY} characters: `openssl rand -base64 32` makes one"

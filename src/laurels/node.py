@@ -29,9 +29,11 @@ from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
 from .ranking.scoreboards import Scoreboards
 from .telemetry import Pace
+from .web.issuers import parse_issuers
 from .web.keyring import Keyring
 from .web.limits import RateLimit
 from .web.origins import Origins
+from .web.outsiders import Outsiders
 from .web.passwords import Passwords
 from .web.seal import Seal
 from .web.services import EdgeOptions, Limits, Services
@@ -129,6 +131,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         api_keys=api_keys,
         keyring=keyring,
         ticket_office=ticket_office,
+        outsiders=Outsiders(parse_issuers(settings.issuers), accounts),
         catalogue=catalogue,
         type_editor=TypeEditor(pool, catalogue, node_id),
         board_editor=BoardEditor(pool, catalogue, node_id),

@@ -31,6 +31,7 @@ class Code(StrEnum):
     SIGNATURE_INVALID = "signature_invalid"
     SIGNATURE_EXPIRED = "signature_expired"
     SIGNATURE_REPLAYED = "signature_replayed"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
     REFRESH_INVALID = "refresh_invalid"
     CREDENTIALS_WRONG = "credentials_wrong"
     FORBIDDEN = "forbidden"

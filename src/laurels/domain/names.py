@@ -8,6 +8,7 @@ consortium as shipped by `confusable_homoglyphs`.
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +43,25 @@ def parse_name(raw: str) -> Name:
     if complaint:
         raise LaurelsError(Code.USERNAME_INVALID, complaint, path="$.username")
     return Name(display, display.casefold(), skeleton(display))
+
+
+def outside_names(wanted: str | None, identity: str) -> list[Name]:
+    """Names to try for somebody who logs in elsewhere, best first; they never take what is taken.
+
+    As wanted; with a mark of 4 or 8 characters that belongs to `identity` alone; `player-` and a long mark.
+    """
+    mark = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
+    stem = " ".join(unicodedata.normalize("NFKC", wanted or "").split())
+    tries = [stem[:MAX_LENGTH].rstrip(), *(f"{stem[: MAX_LENGTH - n - 1].rstrip()}-{mark[:n]}" for n in (4, 8))]
+    if not stem:
+        tries = []
+    names = []
+    for one in [*tries, f"player-{mark[:12]}", f"player-{mark[:24]}"]:
+        try:
+            names.append(parse_name(one))
+        except LaurelsError:  # what the issuer calls them is no name here
+            continue
+    return names
 
 
 def skeleton(name: str) -> str:

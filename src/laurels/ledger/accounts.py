@@ -17,6 +17,10 @@ from .pool import Pool, acquire
 _INSERT_USER = """
 INSERT INTO users (username, username_fold, username_skeleton, email, password_hash, role)
 VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"""
+_OUTSIDER = "SELECT id, username, role, status FROM users WHERE external_issuer = $1 AND external_subject = $2"
+_INSERT_OUTSIDER = """
+INSERT INTO users (username, username_fold, username_skeleton, external_issuer, external_subject)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id"""
 _LOGIN = "SELECT id, username, password_hash, role, status FROM users WHERE username_fold = $1"
 _BY_ID = "SELECT id, username, role, status FROM users WHERE id = $1"
 _FIRST_ADMIN = (
@@ -75,6 +79,24 @@ class Accounts:
             except asyncpg.UniqueViolationError as error:
                 raise _taken(error.constraint_name) from error
         return Account(user_id, name.display, role, "active")
+
+    async def outsider(self, issuer: str, subject: str, names: Sequence[Name]) -> Account:
+        """The account of an outside issuer's subject; at first sight a new one, under the first free name.
+
+        An account that is there already is never handed over, whatever it is called.
+        Raises LaurelsError(USERNAME_TAKEN) when all names are taken.
+        """
+        async with acquire(self._pool) as connection:
+            row = await connection.fetchrow(_OUTSIDER, issuer, subject)
+            for name in () if row else names:
+                await connection.execute(_INSERT_OUTSIDER, name.display, name.fold, name.skeleton, issuer, subject)
+                # Ours, or that of a node which was faster; none of both: it was the name that was taken.
+                row = await connection.fetchrow(_OUTSIDER, issuer, subject)
+                if row is not None:
+                    break
+        if row is None:
+            raise _taken(None)
+        return _account(row)
 
     async def for_login(self, fold: str) -> tuple[Account, str | None] | None:
         """The account and its password hash."""

@@ -1,7 +1,7 @@
 """Who is asking, and whether they may.
 
-A user shows an access token, a server an API key; both as `Authorization: Bearer …`. What a route asks for
-(`Route.access`):
+A user shows an access token (ours, or one of an outside issuer), a server an API key; both as
+`Authorization: Bearer …`. What a route asks for (`Route.access`):
 
     public       nothing; nothing is looked at
     user         a user's token. A key is refused: it speaks for no one user
@@ -28,8 +28,8 @@ from .tokens import Principal
 _ROLES = {"moderator": ("moderator", "admin"), "admin": ("admin",)}
 
 
-def identify(services: Services, request: web.Request, route: Route) -> Principal | ApiKey:
-    """Who sent a request to a route that is not public; no I/O.
+def identify(services: Services, request: web.Request, route: Route) -> Principal | ApiKey | None:
+    """Who sent a request to a route that is not public; no I/O. None: `introduce` must ask its issuer's keys.
 
     Raises LaurelsError TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, API_KEY_INVALID, BANNED or FORBIDDEN.
     """
@@ -41,7 +41,24 @@ def identify(services: Services, request: web.Request, route: Route) -> Principa
         return _within_scope(signatures.read(signed, services.keyring), route)
     if token.startswith(PREFIX):
         return _within_scope(services.keyring.verify(token), route)
-    principal = services.tokens.verify(token)
+    principal = services.tokens.recall(token) or services.outsiders.recall(token)
+    if principal is None:
+        if services.outsiders.claim(token):
+            return None
+        principal = services.tokens.verify(token)
+    return _in_good_standing(services, principal, route)
+
+
+async def introduce(services: Services, request: web.Request, route: Route) -> Principal:
+    """Who holds a token of an outside issuer that was not seen lately.
+
+    Raises LaurelsError TOKEN_INVALID, TOKEN_EXPIRED, ISSUER_UNAVAILABLE, DATABASE_UNAVAILABLE, BANNED or FORBIDDEN.
+    """
+    token = request.headers[hdrs.AUTHORIZATION].partition(" ")[2]
+    return _in_good_standing(services, await services.outsiders.verify(token), route)
+
+
+def _in_good_standing(services: Services, principal: Principal, route: Route) -> Principal:
     if principal.user_id in services.directory.blocked:
         raise LaurelsError(Code.BANNED, "This account is banned.")
     if route.access == "server":

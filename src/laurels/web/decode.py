@@ -71,6 +71,15 @@ def decode_body(body: bytes, kind: type) -> Any:
         raise LaurelsError(Code.INVALID_JSON, f"The body is not valid JSON: {error}") from error
 
 
+def strict_json(text: bytes) -> Any:
+    """Any JSON without duplicate members. Raises ValueError."""
+    try:
+        _strict(text.decode())
+        return msgspec.json.decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def decode_params(query: Mapping[str, str], in_path: Mapping[str, str], kind: type) -> Any:
     """Path and query parameters, which arrive as text. Raises LaurelsError(INVALID_REQUEST)."""
     if not query and not in_path:

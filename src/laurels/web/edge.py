@@ -25,7 +25,7 @@ from prometheus_client import Counter
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
-from .auth import admit, identify
+from .auth import admit, identify, introduce
 from .call import Answer, Call, Reply, Route, encode
 from .decode import decode_body, decode_params
 from .keyring import ApiKey
@@ -136,7 +136,9 @@ async def _answer(route: Route, services: Services, request: web.Request, header
         _spend(services.limits.address, address, 1, headers, tell=route.limit == "address")
     if route.limit == "login":
         _spend(services.limits.login, address, 1, headers)
-    caller = identify(services, request, route) if route.access != "public" else None
+    caller = None
+    if route.access != "public":
+        caller = identify(services, request, route) or await introduce(services, request, route)
     call = Call(services, request, caller, address, headers["X-Request-ID"])
     if route.params is not None:
         call.params = decode_params(request.query, in_path, route.params)

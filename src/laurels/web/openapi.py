@@ -33,7 +33,12 @@ _IF_NONE_MATCH = {
 }
 
 _SECURITY_SCHEMES = {
-    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A user's access token"},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A user's access token: ours, or one of an issuer that the operator named",
+    },
     "apiKey": {
         "type": "http",
         "scheme": "bearer",
@@ -101,7 +106,7 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
         codes.append(Code.RATE_LIMITED)
     if route.access != "public":
         codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID]
-        codes += [Code.BANNED, Code.FORBIDDEN]
+        codes += [Code.BANNED, Code.FORBIDDEN, Code.ISSUER_UNAVAILABLE]
     if route.access == "server":
         codes += [Code.SIGNATURE_INVALID, Code.SIGNATURE_EXPIRED, Code.SIGNATURE_REPLAYED, Code.DATABASE_UNAVAILABLE]
     if route.params is not None or route.body is not None:

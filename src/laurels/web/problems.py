@@ -27,6 +27,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.SIGNATURE_INVALID: (401, "Signature not valid"),
     Code.SIGNATURE_EXPIRED: (401, "Signature expired"),
     Code.SIGNATURE_REPLAYED: (409, "Signature used before"),
+    Code.ISSUER_UNAVAILABLE: (503, "Issuer not reachable"),
     Code.REFRESH_INVALID: (401, "Refresh token not valid"),
     Code.CREDENTIALS_WRONG: (401, "Wrong username or password"),
     Code.FORBIDDEN: (403, "Not allowed"),

@@ -28,6 +28,7 @@ from ..telemetry import Pace
 from .keyring import Keyring
 from .limits import RateLimit
 from .origins import Origins
+from .outsiders import Outsiders
 from .passwords import Passwords
 from .ticket_office import TicketOffice
 from .tokens import Tokens
@@ -65,6 +66,7 @@ class Services:
     api_keys: ApiKeys
     keyring: Keyring
     ticket_office: TicketOffice
+    outsiders: Outsiders
     catalogue: Catalogue
     type_editor: TypeEditor
     board_editor: BoardEditor

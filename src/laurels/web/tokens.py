@@ -92,17 +92,19 @@ class Tokens:
         header = {"alg": ALGORITHM, "typ": TYPE, "kid": self._signer.kid}
         return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
 
-    def verify(self, token: str) -> Principal:
-        """Raises LaurelsError TOKEN_INVALID or TOKEN_EXPIRED."""
+    def recall(self, token: str) -> Principal | None:
+        """Who a token speaks for that was verified before. Raises LaurelsError(TOKEN_EXPIRED)."""
         principal = self._verified.get(token)
-        if principal is None:
-            principal = self._verify(token)
-            self._verified[token] = principal
-            if len(self._verified) > self._remember:
-                self._verified.popitem(last=False)
-        elif principal.expires_at + LEEWAY < time.time():
+        if principal is not None and principal.expires_at + LEEWAY < time.time():
             del self._verified[token]
             raise _expired()
+        return principal
+
+    def verify(self, token: str) -> Principal:
+        """Check and remember a token. Raises LaurelsError TOKEN_INVALID or TOKEN_EXPIRED."""
+        principal = self._verified[token] = self._verify(token)
+        if len(self._verified) > self._remember:
+            self._verified.popitem(last=False)
         return principal
 
     def _verify(self, token: str) -> Principal:

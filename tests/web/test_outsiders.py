@@ -1,0 +1,253 @@
+"""People who log in elsewhere: an account at first sight that takes nobody's name; keys fetched with care."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.jwk import RSAKey
+from tests.support.issuer import Issuer, by_hand, published, signer
+from tests.support.keys import key_on
+from tests.support.node import InProcessNode, running_node
+
+from laurels.config import ConfigError, Settings, load
+from laurels.domain.names import MAX_LENGTH, outside_names
+from laurels.web import jwks
+from laurels.web.issuers import parse_issuers
+
+GOOD = {
+    "issuer": "https://id.example/",
+    "audience": "a",
+    "algorithms": ["RS256"],
+    "jwks_url": "https://id.example/keys",
+}
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with published(Issuer()) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+async def door(settings: Settings, issuer: Issuer) -> AsyncIterator[InProcessNode]:
+    """A node that accepts the issuer's tokens."""
+    async with running_node(knowing(settings, issuer)) as node:
+        yield node
+
+
+def knowing(settings: Settings, issuer: Issuer, **changes: Any) -> Settings:
+    return replace(settings, issuers=json.dumps([issuer.settings(**changes)]))
+
+
+async def name_of(node: InProcessNode, token: str) -> str:
+    status, me = await node.get("/api/me", token)
+    assert status == 200, me
+    return me["user"]["username"]
+
+
+async def test_who_logs_in_elsewhere_plays_here(door: InProcessNode, issuer: Issuer) -> None:
+    """At first sight an account under the name that the issuer gives; later the same account, whatever the token."""
+    token = issuer.token(name="Ada Lovelace")
+    assert (await door.complete(token, "a-1"))[0] == 201
+    assert await name_of(door, issuer.token("ec", name="Somebody Else")) == "Ada Lovelace"
+    _, board = await door.get("/api/scoreboard")
+    assert [row["username"] for row in board["rows"]] == ["Ada Lovelace"]
+
+
+async def test_nobodys_name_is_taken_over(door: InProcessNode, issuer: Issuer) -> None:
+    """A taken name, and a look-alike of it, get a mark behind them; the account with the name is left alone."""
+    ada = await door.register("Ada")
+    for n, wanted in enumerate(("Ada", "ADA", "Αda", "Ada")):  # noqa: RUF001  a Greek capital alpha
+        name = await name_of(door, issuer.token(subject=f"s{n}", name=wanted))
+        assert name.startswith(f"{wanted}-"), name
+        assert len(name) == len(wanted) + 5
+    assert await name_of(door, ada["access_token"]) == "Ada"
+    status, problem = await door.post("/api/auth/login", {"username": name, "password": "correct horse battery"})
+    assert (status, problem["code"]) == (401, "credentials_wrong"), "such an account has no password"
+
+
+async def test_a_name_that_is_none_here_gives_a_made_up_one(door: InProcessNode, issuer: Issuer) -> None:
+    for n, odd in enumerate(("", "\u202eevil", "x\0y", 7, None, ["Ada"], {"a": 1})):
+        assert (await name_of(door, issuer.token(subject=f"s{n}", name=odd))).startswith("player-"), odd
+    assert (await name_of(door, issuer.token(subject="short", name="a"))).startswith("a-")
+    assert await name_of(door, issuer.token(subject="long", name="x" * 100)) == "x" * MAX_LENGTH
+
+
+@given(st.none() | st.text(max_size=60), st.text(min_size=1, max_size=20))
+def test_there_is_always_a_name_and_it_is_always_valid(wanted: str | None, identity: str) -> None:
+    """Names are valid, distinct, and the same for the same person on every node."""
+    names = outside_names(wanted, identity)
+    assert names == outside_names(wanted, identity)
+    assert names[-1].display.startswith("player-")
+    assert len({name.fold for name in names}) == len(names)
+    assert all(3 <= len(name.display) <= MAX_LENGTH for name in names)
+
+
+async def test_two_nodes_that_see_somebody_at_once_open_one_account(
+    door: InProcessNode, settings: Settings, issuer: Issuer
+) -> None:
+    """Twenty first requests over two nodes, each with a token of its own: one id, one row."""
+    async with running_node(knowing(settings, issuer)) as other:
+        tokens = [issuer.token(name="Ada", n=n) for n in range(20)]
+        asked = [(door, other)[n % 2].get("/api/me", token) for n, token in enumerate(tokens)]
+        answers = await asyncio.gather(*asked)
+    assert {status for status, _ in answers} == {200}
+    assert len({me["user"]["id"] for _, me in answers}) == 1
+    assert await door.services.pool.fetchval("SELECT count(*) FROM users WHERE external_subject IS NOT NULL") == 1
+
+
+async def test_two_people_of_one_name_get_two_accounts_at_once(door: InProcessNode, issuer: Issuer) -> None:
+    tokens = [issuer.token(subject=f"s{n}", name="Ada") for n in range(20)]
+    names = await asyncio.gather(*(name_of(door, token) for token in tokens))
+    assert len(set(names)) == 20
+    assert names.count("Ada") == 1
+
+
+async def test_a_server_names_such_a_user_by_its_subject(door: InProcessNode, issuer: Issuer) -> None:
+    await name_of(door, issuer.token(subject="s1"))
+    _, key, _ = await key_on(door)
+    body = {"action_type": "lesson", "action_identifier": "a", "user": {"issuer": issuer.name, "subject": "s1"}}
+    assert (await door.post("/api/server/actions/complete", body, key))[0] == 201
+
+
+async def test_a_key_that_was_rotated_in_is_found(
+    door: InProcessNode, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown key id makes the node look once; then not again for a while, whoever asks and however often."""
+    assert (await door.get("/api/me", issuer.token()))[0] == 200
+    monkeypatch.setattr(jwks, "RETRY_SECONDS", 0.0)
+    issuer.keys["new"] = RSAKey.generate_key(2048)
+    assert (await door.get("/api/me", issuer.token("new")))[0] == 200
+    assert issuer.asked == 2
+    monkeypatch.setattr(jwks, "RETRY_SECONDS", 30.0)
+    sign = signer(issuer.keys["rsa"], "RS256")
+    odd = [by_hand({"alg": "RS256", "typ": "JWT", "kid": f"k{n}"}, issuer.claims(), sign) for n in range(50)]
+    statuses = await asyncio.gather(*(door.get("/api/me", token) for token in odd))
+    assert {status for status, _ in statuses} == {401}
+    assert issuer.asked == 2
+
+
+async def test_a_hundred_first_requests_fetch_the_keys_once(door: InProcessNode, issuer: Issuer) -> None:
+    tokens = [issuer.token(n=n) for n in range(100)]
+    answers = await asyncio.gather(*(door.get("/api/me", token) for token in tokens))
+    assert {status for status, _ in answers} == {200}
+    assert issuer.asked == 1
+
+
+async def test_a_withdrawn_key_ends(door: InProcessNode, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as the set is read anew and what was remembered is over."""
+    token, source = issuer.token("ec"), door.services.outsiders._issuers[issuer.name][1]
+    assert (await door.get("/api/me", token))[0] == 200
+    del issuer.keys["ec"]
+    monkeypatch.setattr(jwks, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(jwks, "RETRY_SECONDS", 0.0)
+    door.services.outsiders._checked.clear()
+    status, problem = await door.get("/api/me", token)
+    assert (status, problem["code"]) == (401, "token_invalid")
+    assert source._read_at is not None
+
+
+def _redirect() -> web.StreamResponse:
+    return web.Response(status=302, headers={"Location": "/elsewhere"})
+
+
+UNREADABLE = {
+    "an error": lambda: web.Response(status=500),
+    "a redirect": _redirect,
+    "no JSON": lambda: web.Response(text="<html>"),
+    "no key set": lambda: web.json_response([]),
+    "too many keys": lambda: web.json_response({"keys": [{}] * (jwks.MAX_KEYS + 1)}),
+    "too much": lambda: web.Response(body=b" " * (jwks.MAX_BYTES + 1)),
+    "nesting without end": lambda: web.Response(body=b'{"keys":' + b"[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("how", UNREADABLE)
+async def test_an_issuer_without_readable_keys_is_said_to_be_away(
+    door: InProcessNode, issuer: Issuer, how: str
+) -> None:
+    """503 with Retry-After, one fetch, no redirect followed; our own tokens go on working."""
+    issuer.reply = UNREADABLE[how]
+    for _ in range(3):
+        status, problem = await door.get("/api/me", issuer.token())
+        assert (status, problem["code"], problem["retry_after"]) == (503, "issuer_unavailable", 30)
+    assert issuer.asked == 1
+    assert (await door.get("/api/me", await door.token()))[0] == 200
+
+
+async def test_an_issuer_that_goes_away_is_lived_without_for_a_while(
+    door: InProcessNode, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its known keys stay good, for a day and no longer."""
+    assert (await door.get("/api/me", issuer.token()))[0] == 200
+    issuer.reply = UNREADABLE["an error"]
+    monkeypatch.setattr(jwks, "FRESH_SECONDS", 0.0)
+    assert (await door.get("/api/me", issuer.token(n=1)))[0] == 200
+    monkeypatch.setattr(jwks, "STALE_SECONDS", 0.0)
+    assert (await door.get("/api/me", issuer.token(n=2)))[0] == 503
+
+
+async def test_an_issuer_that_does_not_answer_is_not_waited_for(
+    settings: Settings, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "FETCH_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        async with running_node(knowing(settings, issuer, jwks_url=url)) as node:
+            assert (await node.get("/api/me", issuer.token()))[0] == 503
+
+
+async def test_keys_may_come_from_a_file(settings: Settings, issuer: Issuer, tmp_path: Path) -> None:
+    path = tmp_path / "jwks.json"
+    async with running_node(knowing(settings, issuer, jwks_file=str(path))) as node:
+        assert (await node.get("/api/me", issuer.token()))[0] == 503
+        path.write_text(json.dumps(issuer.document()))
+    async with running_node(knowing(settings, issuer, jwks_file=str(path))) as node:
+        assert (await node.get("/api/me", issuer.token()))[0] == 200
+    assert issuer.asked == 0
+
+
+WRONG: list[tuple[Any, str]] = [
+    ("{", "LAURELS_ISSUERS: "),
+    ([GOOD | {"issuer": "laurels"}], "own tokens"),
+    ([GOOD, GOOD], "there twice"),
+    ([GOOD | {"algorithms": ["HS256"]}], "$[0].algorithms[0]"),
+    ([GOOD | {"algorithms": ["none"]}], "$[0].algorithms[0]"),
+    ([GOOD | {"algorithms": []}], "$[0].algorithms"),
+    ([GOOD | {"audience": ""}], "$[0].audience"),
+    ([GOOD | {"audience": []}], "$[0].audience"),
+    ([GOOD | {"nonsense": 1}], "nonsense"),
+    ([GOOD | {"jwks_file": "x"}], "jwks_url or jwks_file"),
+    ([GOOD | {"jwks_url": None}], "jwks_url or jwks_file"),
+    ([GOOD | {"jwks_url": "http://id.example/keys"}], "https"),
+    ([GOOD | {"jwks_url": "http://10.0.0.1/keys"}], "https"),
+    ([GOOD | {"jwks_url": "http://localhost.example/keys"}], "https"),
+    ([GOOD | {"jwks_url": "file:///etc/passwd"}], "https"),
+    ([GOOD | {"jwks_url": "https://user:secret@id.example/"}], "https"),
+    ([GOOD | {"jwks_url": "https:///keys"}], "https"),
+    ([GOOD | {"issuer": f"https://{n}.example/"} for n in range(17)], "at most 16"),
+]
+
+
+@pytest.mark.parametrize(("document", "words"), WRONG)
+def test_a_setting_that_is_wrong_keeps_the_node_from_starting(document: Any, words: str) -> None:
+    """One line that names what is wrong."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    with pytest.raises(ConfigError) as caught:
+        load({"LAURELS_ISSUERS": text})
+    assert words in str(caught.value)
+
+
+def test_loopback_addresses_may_be_plain() -> None:
+    for url in ("http://localhost:9/k", "http://127.0.0.1/k", "http://[::1]:80/k", "https://id.example/k"):
+        assert parse_issuers(json.dumps([GOOD | {"jwks_url": url}]))[0].jwks_url == url
