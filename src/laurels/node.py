@@ -171,14 +171,7 @@ async def _live_settings(settings: Settings, pool: Pool, node_id: UUID, limits: 
         limits.login.allow(now.login_rate)
         hub.pace(now.frames_per_second)
 
-    defaults = LiveSettings(
-        user_rate=settings.user_rate,
-        key_rate=settings.key_rate,
-        address_rate=settings.address_rate,
-        login_rate=settings.login_rate,
-        frames_per_second=settings.frames_per_second,
-    )
-    store = SettingsStore(pool, defaults, node_id)
+    store = SettingsStore(pool, LiveSettings.of(settings), node_id)
     store.listeners.append(follow)
     await store.refresh()
     return store

@@ -23,12 +23,12 @@ from .. import operations, runtime
 from ..config import ConfigError
 from ..domain.errors import LaurelsError
 from ..ledger.pool import DatabaseUnusable, ServerError
-from . import api_keys, demo, node, proof, users
+from . import api_keys, catalogue, demo, node, proof, service, users
 from .app import app
 
 signal.signal(signal.SIGINT, _on_interrupt)
 
-__all__ = ["api_keys", "app", "demo", "main", "node", "proof", "users"]
+__all__ = ["api_keys", "app", "catalogue", "demo", "main", "node", "proof", "service", "users"]
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     except (ConfigError, DatabaseUnusable, runtime.StartError, operations.NotDone, play.NoServer) as error:
         fail(str(error))
     except LaurelsError as error:
-        fail(error.detail)
+        fail(f"{error.detail} (at {error.path})" if error.path else error.detail)
     except ServerError as error:
         fail(f"PostgreSQL refused: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:

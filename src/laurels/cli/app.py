@@ -27,14 +27,21 @@ Examples:
 * `laurels demo`
 * `DATABASE_URL=postgresql://laurels:secret@db/laurels laurels verify`""",
 )
-user_app = App(name="user", help="Accounts: create, ban, unban, role, password.")
+user_app = App(name="user", help="Accounts: create, list, show, ban, unban, role, password.")
 keys_app = App(name="keys", help="The keys that sign access tokens.")
+type_app = App(name="type", help="Action types: list, show, create, edit, try.")
+board_app = App(name="board", help="Boards: list, create, edit, archive, restore.")
+settings_app = App(name="settings", help="Settings that may change while nodes run: list, set, unset.")
 api_key_app = App(name="api-key", help="API keys of servers: create, list, rotate, revoke.")
 app.command(user_app)
 app.command(keys_app)
 app.command(api_key_app)
+app.command(type_app)
+app.command(board_app)
+app.command(settings_app)
 
 JsonFlag = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
+ReasonFlag = Annotated[str | None, Parameter(name="--reason", help="For the audit trail.")]
 Positive = Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))]
 NodeFlag = Annotated[
     str | None, Parameter(help="Address of the node to ask; by default LAURELS_HOST and LAURELS_PORT.")

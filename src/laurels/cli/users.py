@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from typing import Annotated
 
+import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.markup import escape
+from rich.table import Table
 
 from .. import operations
 from .app import JsonFlag, examples, keys_app, run, settings, user_app
-from .output import print_json, say, say_of
+from .output import out, print_json, say, say_of
 
 
 @user_app.command(
@@ -28,6 +33,53 @@ def user_create(
     else:
         name = escape(account.username)
         say(f"Created [bold]{name}[/] ({role}). Password, shown this once: [bold]{password}[/]")
+
+
+@user_app.command(
+    name="list",
+    help_epilogue=examples(
+        "laurels user list", "laurels user list --prefix an --sort name", "laurels user list --sort score"
+    ),
+)
+def user_list(
+    *,
+    prefix: str | None = None,
+    status: operations.Status | None = None,
+    role: operations.Role | None = None,
+    sort: operations.Sort = "newest",
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=100_000))] = 50,
+    json: JsonFlag = False,
+) -> None:
+    """Find accounts: newest first, by name, or best first.
+
+    Parameters
+    ----------
+    prefix
+        How the name begins, whatever its case.
+    """
+    wanted = operations.Wanted(prefix, status, role)
+    users = run(operations.list_users(settings(), wanted, sort, limit))
+    if json:
+        print_json(users)
+        return
+    table = Table("id", "name", "role", "status", "score", "since")
+    for user in users:
+        since = user.created_at.date().isoformat()
+        table.add_row(str(user.id), escape(user.username), user.role, user.status, f"{user.current_score:,}", since)
+    out.print(table)
+
+
+@user_app.command(name="show", help_epilogue=examples("laurels user show ada", "laurels user show ada --json"))
+def user_show(username: str, *, json: JsonFlag = False) -> None:
+    """One account."""
+    user = run(operations.get_user(settings(), username))
+    if json:
+        print_json(user)
+        return
+    table = Table(show_header=False)
+    for member, value in msgspec.to_builtins(user).items():
+        table.add_row(member, escape("" if value is None else str(value)))
+    out.print(table)
 
 
 @user_app.command(name="ban", help_epilogue=examples("laurels user ban mallory"))

@@ -11,6 +11,8 @@ import asyncpg
 
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import Name
+from . import audit
+from .audit import Actor
 from .journal import announce
 from .pool import Pool, acquire
 
@@ -69,15 +71,19 @@ class Accounts:
         self._pool = pool
         self._node = node
 
-    async def create(self, name: Name, email: str | None, password_hash: str, role: str = "player") -> Account:
-        """Raises LaurelsError USERNAME_TAKEN (also by a look-alike) or EMAIL_TAKEN."""
-        async with acquire(self._pool) as connection:
+    async def create(
+        self, name: Name, email: str | None, password_hash: str, role: str = "player", by: Actor | None = None
+    ) -> Account:
+        """`by` an operator, it is audited. Raises LaurelsError USERNAME_TAKEN (also by a look-alike) or EMAIL_TAKEN."""
+        async with acquire(self._pool) as connection, connection.transaction():
             try:
                 user_id = await connection.fetchval(
                     _INSERT_USER, name.display, name.fold, name.skeleton, email, password_hash, role
                 )
             except asyncpg.UniqueViolationError as error:
                 raise _taken(error.constraint_name) from error
+            if by is not None:
+                await audit.record(connection, by, "user.create", f"user:{user_id}", after={"role": role})
         return Account(user_id, name.display, role, "active")
 
     async def outsider(self, issuer: str, subject: str, names: Sequence[Name]) -> Account:

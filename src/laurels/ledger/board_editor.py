@@ -83,6 +83,11 @@ class EditedBoard:
     archived_at: datetime | None
     version: int
 
+    @property
+    def state(self) -> str:
+        """filling, open or archived."""
+        return "archived" if self.archived_at else "open" if self.is_filled else "filling"
+
 
 class BoardEditor:
     """Every method but `fill` is one short transaction. Afterwards `catalogue` knows the change."""

@@ -7,6 +7,7 @@ a second. Every setting is a scalar by itself: of two operators the later one wi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 from uuid import UUID
 
@@ -41,11 +42,28 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     frames_per_second: Annotated[int, Meta(ge=1, le=60, description="live frames a second and board")]
     registration_open: Annotated[bool, Meta(description="whether anybody may make an account")] = True
 
+    @classmethod
+    def of(cls, environment: object) -> LiveSettings:
+        """The defaults of a node: what its environment says, where it says something."""
+        names = cls.__struct_fields__
+        return cls(**{name: getattr(environment, name) for name in names if hasattr(environment, name)})
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> int | bool:
+        """One value, from text. Raises msgspec.ValidationError."""
+        parsed: int | bool = msgspec.convert(text, _kinds()[name], strict=False)
+        return parsed
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(LiveSettings, include_extras=True)
+
 
 def meaning(name: str) -> tuple[str, int | None, int | None]:
     """(what a setting is for, the least, the most) as LiveSettings declares it."""
     found: dict[str, Any] = {}
-    for note in get_args(get_type_hints(LiveSettings, include_extras=True)[name])[1:]:
+    for note in get_args(_kinds()[name])[1:]:
         found |= {key: getattr(note, key) for key in ("description", "ge", "le") if getattr(note, key) is not None}
     return found["description"], found.get("ge"), found.get("le")
 
@@ -97,11 +115,10 @@ async def _write(connection: Connection, name: str, value: object) -> None:
 
 async def _overrides(connection: Connection) -> dict[str, Any]:
     """Those that this version knows and that are within its bounds; the others are told and left alone."""
-    hints = get_type_hints(LiveSettings, include_extras=True)
     found = {}
     for name, text in await connection.fetch(_READ):
         try:
-            found[name] = msgspec.json.decode(text, type=hints[name])
+            found[name] = msgspec.json.decode(text, type=_kinds()[name])
         except (KeyError, msgspec.DecodeError) as error:
             log.warning("setting in the ledger ignored", setting=name, reason=str(error))
     return found

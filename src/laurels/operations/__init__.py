@@ -6,33 +6,91 @@ the ledger's own key: whoever may read the ledger's keys may ask its nodes.
 proof     verify, rebuild, snapshot, migrate
 users     accounts and signing keys
 api_keys  keys of servers
+catalogue action types and boards
+service   the audit trail, settings that change while nodes run
+operator  who types the commands
 """
 
 from ..ledger.api_keys import Scope
+from ..ledger.audit import Entry as AuditEntry
+from ..ledger.audit import Sought
+from ..ledger.board_editor import BoardDraft, EditedBoard
+from ..ledger.live_settings import SettingsStore, meaning
+from ..ledger.type_editor import EditedType, TypeDraft
+from ..ledger.user_editor import User, Wanted
 from .api_keys import NewApiKey, create_api_key, list_api_keys, revoke_api_key, rotate_api_key
+from .catalogue import (
+    Question,
+    create_board,
+    create_type,
+    edit_board,
+    edit_type,
+    get_type,
+    list_boards,
+    list_types,
+    try_type,
+)
 from .errors import NotDone
 from .proof import Repair, Verification, WindowVerification, migrate, rebuild, snapshot, verify
-from .users import Role, create_user, rotate_keys, set_password, set_role, set_status
+from .service import live_settings, read_audit, set_live_setting
+from .users import (
+    Role,
+    Sort,
+    Status,
+    create_user,
+    get_user,
+    list_users,
+    rotate_keys,
+    set_password,
+    set_role,
+    set_status,
+)
 
 __all__ = [
+    "AuditEntry",
+    "BoardDraft",
+    "EditedBoard",
+    "EditedType",
     "NewApiKey",
     "NotDone",
+    "Question",
     "Repair",
     "Role",
     "Scope",
+    "SettingsStore",
+    "Sort",
+    "Sought",
+    "Status",
+    "TypeDraft",
+    "User",
     "Verification",
+    "Wanted",
     "WindowVerification",
     "create_api_key",
+    "create_board",
+    "create_type",
     "create_user",
+    "edit_board",
+    "edit_type",
+    "get_type",
+    "get_user",
     "list_api_keys",
+    "list_boards",
+    "list_types",
+    "list_users",
+    "live_settings",
+    "meaning",
     "migrate",
+    "read_audit",
     "rebuild",
     "revoke_api_key",
     "rotate_api_key",
     "rotate_keys",
+    "set_live_setting",
     "set_password",
     "set_role",
     "set_status",
     "snapshot",
+    "try_type",
     "verify",
 ]

@@ -7,24 +7,50 @@ from uuid import uuid4
 
 from ..config import Settings
 from ..domain.names import parse_name
+from ..domain.standings import INT64_MAX, INT64_MIN
 from ..ledger.accounts import Account, Accounts
+from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
+from ..ledger.paging import MAX_PAGE, Page
 from ..ledger.pool import Pool
 from ..ledger.replicas import Reads
-from ..ledger.user_editor import UserEditor
+from ..ledger.user_editor import User, UserEditor, Wanted
 from ..runtime import database
 from ..web.passwords import Passwords
 from ..web.tokens import new_signing_key
 from .operator import operator
 
 Role = Literal["player", "moderator", "admin"]
+Status = Literal["active", "shadowed", "banned", "erased"]
+Sort = Literal["newest", "name", "score"]
 
 
 async def create_user(settings: Settings, username: str, email: str | None, password: str, role: Role) -> Account:
     passwords = Passwords(1)
     async with database(settings) as pool:
         hashed = await passwords.hash(password)
-        return await Accounts(pool, uuid4()).create(parse_name(username), email, hashed, role)
+        return await Accounts(pool, uuid4()).create(parse_name(username), email, hashed, role, operator())
+
+
+async def list_users(settings: Settings, wanted: Wanted, sort: Sort, limit: int) -> list[User]:
+    """The first `limit`: newest first, by name, or best first."""
+    found: list[User] = []
+    cursor = None
+    async with database(settings) as pool:
+        catalogue = Catalogue(pool)
+        await catalogue.refresh()
+        while len(found) < limit:
+            page = await _page(pool, catalogue, wanted, sort, cursor, min(MAX_PAGE, limit - len(found)))
+            found += page.rows
+            cursor = page.next
+            if cursor is None:
+                break
+    return found
+
+
+async def get_user(settings: Settings, username: str) -> User:
+    async with database(settings) as pool:
+        return await UserEditor(pool, uuid4()).get(await _any_user(pool, username))
 
 
 async def set_status(settings: Settings, username: str, status: Literal["active", "banned"]) -> None:
@@ -48,6 +74,16 @@ async def rotate_keys(settings: Settings) -> str:
     async with database(settings) as pool:
         await Accounts(pool, uuid4()).rotate_signing_key(kid, jwk)
     return kid
+
+
+async def _page(
+    pool: Pool, catalogue: Catalogue, wanted: Wanted, sort: Sort, cursor: str | None, limit: int
+) -> Page[User]:
+    editor = UserEditor(pool, uuid4())
+    if sort == "score":
+        window = await catalogue.window(catalogue.default_board)
+        return await editor.by_score(window, wanted, (INT64_MIN, INT64_MAX), cursor, limit)
+    return await (editor.by_name if sort == "name" else editor.newest)(wanted, cursor, limit)
 
 
 async def _any_user(pool: Pool, username: str) -> int:

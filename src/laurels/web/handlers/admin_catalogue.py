@@ -118,7 +118,6 @@ def _action_type(kind: EditedType) -> AdminActionType:
 
 def _board(board: EditedBoard) -> AdminBoard:
     draft = board.draft
-    state = "archived" if board.archived_at else "open" if board.is_filled else "filling"
     return AdminBoard(
         id=board.id,
         slug=draft.slug,
@@ -131,7 +130,7 @@ def _board(board: EditedBoard) -> AdminBoard:
         action_types=None if draft.action_types is None else list(draft.action_types),
         daily_points_cap=draft.daily_points_cap,
         is_default=board.is_default,
-        state=state,
+        state=board.state,
         archived_at=board.archived_at,
         version=board.version,
     )

@@ -1,0 +1,273 @@
+"""Action types and boards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+from rich.markup import escape
+from rich.table import Table
+
+from .. import operations
+from ..domain.boards import Period, Ties
+from ..domain.rules import ScoringRules, parse_rules
+from ..domain.standings import Aggregate, Order
+from .app import JsonFlag, ReasonFlag, board_app, examples, run, settings, type_app
+from .output import out, print_json, say
+
+RulesFile = Annotated[
+    Path | None, Parameter(name="--rules", help="File with the scoring rules as JSON; - reads standard input.")
+]
+
+
+@type_app.command(name="list", help_epilogue=examples("laurels type list", "laurels type list --json"))
+def type_list(*, json: JsonFlag = False) -> None:
+    """All action types."""
+    kinds = run(operations.list_types(settings()))
+    if json:
+        print_json([_told_type(kind) for kind in kinds])
+        return
+    table = Table("name", "worth", "rules", "state", "version")
+    for kind in kinds:
+        draft = kind.draft
+        named = ", ".join(msgspec.to_builtins(draft.rules))
+        state = "active" if draft.is_active else "[dim]inactive[/]"
+        table.add_row(escape(draft.name), f"{draft.base_score:,}", named, state, str(kind.version))
+    out.print(table)
+
+
+@type_app.command(name="show", help_epilogue=examples("laurels type show lesson", "laurels type show lesson --json"))
+def type_show(name: str, *, json: JsonFlag = False) -> None:
+    """One action type with its rules."""
+    kind = run(operations.get_type(settings(), name))
+    if json:
+        print_json(_told_type(kind))
+        return
+    table = Table(show_header=False)
+    for member, value in _told_type(kind).items():
+        shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        table.add_row(member, escape(shown))
+    out.print(table)
+
+
+@type_app.command(
+    name="create",
+    help_epilogue=examples(
+        "laurels type create lesson --base-score 10",
+        "laurels type create quiz --base-score 25 --rules quiz.json --description 'Pass a quiz'",
+    ),
+)
+def type_create(
+    name: str,
+    *,
+    base_score: int,
+    rules: RulesFile = None,
+    description: str = "",
+    reason: ReasonFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make an action type; nodes know it within a second."""
+    draft = operations.TypeDraft(name, description, base_score, _rules(rules) or ScoringRules(), is_active=True)
+    _print_type(run(operations.create_type(settings(), draft, reason)), "is made.", json)
+
+
+@type_app.command(
+    name="edit",
+    help_epilogue=examples(
+        "laurels type edit lesson --base-score 12 --reason 'new season'",
+        "laurels type edit quiz --rules quiz.json",
+        "laurels type edit quiz --no-active",
+    ),
+)
+def type_edit(
+    name: str,
+    *,
+    base_score: int | None = None,
+    rules: RulesFile = None,
+    description: str | None = None,
+    active: bool | None = None,
+    reason: ReasonFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Change what is named; the rest stays as it is, and so does what was awarded."""
+    sent = {"base_score": base_score, "rules": _rules(rules), "description": description, "is_active": active}
+    _print_type(run(operations.edit_type(settings(), name, _given(sent), reason)), "is changed.", json)
+
+
+@type_app.command(
+    name="try",
+    help_epilogue=examples(
+        "laurels type try quiz --user ada",
+        "laurels type try quiz --user ada --metadata '{\"level\": 3}' --rules draft.json",
+    ),
+)
+def type_try(
+    name: str,
+    *,
+    user: str,
+    metadata: str | None = None,
+    rules: RulesFile = None,
+    base_score: int | None = None,
+    by_server: bool = False,
+    json: JsonFlag = False,
+) -> int:
+    """Ask what the rules would say of an action of this user; nothing is written.
+
+    Exit code 1 when they would refuse it.
+
+    Parameters
+    ----------
+    metadata
+        The action's metadata, as JSON.
+    by_server
+        As if your app's server vouched for it, which needs no ticket.
+    """
+    question = operations.Question(
+        username=user, metadata=_object(metadata), by_server=by_server, base_score=base_score, rules=_rules(rules)
+    )
+    trial = run(operations.try_type(settings(), name, question))
+    if json:
+        print_json(trial)
+    elif trial.verdict == "refused":
+        by = f" by [bold]{trial.rule}[/]" if trial.rule else ""
+        say(f"[bold red]Refused[/]{by}: {trial.detail} ({trial.code})")
+    else:
+        why = f" ({escape(trial.reason)})" if trial.reason else ""
+        say(
+            f"[bold green]{trial.verdict.capitalize()}[/]: {trial.score:,} points{why}, then {trial.new_score:,} in all"
+        )
+    return 1 if trial.verdict == "refused" else 0
+
+
+@board_app.command(name="list", help_epilogue=examples("laurels board list", "laurels board list --json"))
+def board_list(*, json: JsonFlag = False) -> None:
+    """All boards, also archived ones and those being filled."""
+    boards = run(operations.list_boards(settings()))
+    if json:
+        print_json([_told_board(board) for board in boards])
+        return
+    table = Table("slug", "name", "ranks by", "period", "ties", "types", "state")
+    for board in boards:
+        draft = board.draft
+        kinds = "all" if draft.action_types is None else ", ".join(draft.action_types)
+        ranks = f"{draft.aggregate}, {'highest' if draft.order == 'desc' else 'lowest'} first"
+        zone = "" if draft.period == "all_time" else f" ({draft.time_zone})"
+        table.add_row(
+            draft.slug, escape(draft.name), ranks, draft.period + zone, draft.ties, escape(kinds), board.state
+        )
+    out.print(table)
+
+
+@board_app.command(
+    name="create",
+    help_epilogue=examples(
+        'laurels board create monthly "This month" --period month --time-zone Europe/Berlin',
+        'laurels board create best-run "Best run" --aggregate best --types run',
+    ),
+)
+def board_create(
+    slug: str,
+    name: str,
+    *,
+    order: Order = "desc",
+    aggregate: Aggregate = "sum",
+    ties: Ties = "ordinal",
+    period: Period = "all_time",
+    time_zone: str = "UTC",
+    types: Annotated[list[str] | None, Parameter(negative=(), help="Only these action types count.")] = None,
+    reason: ReasonFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make a board. A running node folds into it what counted before, then shows it."""
+    kinds = None if types is None else tuple(types)
+    draft = operations.BoardDraft(slug, name, order, aggregate, ties, period, time_zone, kinds)
+    _print_board(run(operations.create_board(settings(), draft, reason)), "is made; a node fills it now.", json)
+
+
+@board_app.command(
+    name="edit",
+    help_epilogue=examples('laurels board edit points --name "For ever"', "laurels board edit points --points-cap 500"),
+)
+def board_edit(
+    slug: str,
+    *,
+    name: str | None = None,
+    points_cap: Annotated[
+        int | None, Parameter(help="The most one user may earn a day, on the default board; 0: no cap.")
+    ] = None,
+    reason: ReasonFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Rename or cap a board. What a rank means is fixed for its life."""
+    changes = _given({"name": name})
+    if points_cap is not None:
+        changes["daily_points_cap"] = points_cap or None
+    _print_board(run(operations.edit_board(settings(), slug, changes, reason)), "is changed.", json)
+
+
+@board_app.command(name="archive", help_epilogue=examples("laurels board archive old-season"))
+def board_archive(slug: str, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
+    """Show a board no more, and count for it no more. `laurels board restore` brings it back, caught up."""
+    _print_board(run(operations.edit_board(settings(), slug, {"archived": True}, reason)), "is archived.", json)
+
+
+@board_app.command(name="restore", help_epilogue=examples("laurels board restore old-season"))
+def board_restore(slug: str, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
+    """Bring an archived board back; a running node folds in what it missed, then shows it."""
+    _print_board(run(operations.edit_board(settings(), slug, {"archived": False}, reason)), "comes back.", json)
+
+
+def _rules(path: Path | None) -> ScoringRules | None:
+    """Raises LaurelsError with the path that is wrong, NotDone for a file that can't be read."""
+    if path is None:
+        return None
+    try:
+        return parse_rules(sys.stdin.read() if str(path) == "-" else path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise operations.NotDone(f"can't read {path}: {error}") from error
+
+
+def _object(text: str | None) -> str | None:
+    try:
+        if text is not None:
+            msgspec.json.decode(text, type=dict)
+    except msgspec.DecodeError as error:
+        raise operations.NotDone(f"--metadata is no JSON object: {error}") from error
+    return text
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _told_type(kind: operations.EditedType) -> dict[str, Any]:
+    draft = kind.draft
+    return {
+        "name": draft.name,
+        "description": draft.description,
+        "base_score": draft.base_score,
+        "scoring_rules": msgspec.to_builtins(draft.rules),
+        "is_active": draft.is_active,
+        "version": kind.version,
+    }
+
+
+def _told_board(board: operations.EditedBoard) -> dict[str, Any]:
+    return {**msgspec.to_builtins(board.draft), "state": board.state, "version": board.version}
+
+
+def _print_type(kind: operations.EditedType, words: str, json: bool) -> None:
+    if json:
+        print_json(_told_type(kind))
+    else:
+        say(f"[bold]{escape(kind.draft.name)}[/] {words} (version {kind.version})")
+
+
+def _print_board(board: operations.EditedBoard, words: str, json: bool) -> None:
+    if json:
+        print_json(_told_board(board))
+    else:
+        say(f"[bold]{board.draft.slug}[/] {words} (version {board.version})")

@@ -1,0 +1,57 @@
+"""The audit trail, and the settings that change while nodes run."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import msgspec
+
+from ..config import Settings
+from ..ledger import audit
+from ..ledger.live_settings import LiveSettings, SettingsStore
+from ..ledger.paging import MAX_PAGE
+from ..runtime import database
+from .errors import NotDone
+from .operator import operator
+
+
+async def read_audit(settings: Settings, sought: audit.Sought, limit: int) -> list[audit.Entry]:
+    """The newest `limit` acts."""
+    found: list[audit.Entry] = []
+    cursor = None
+    async with database(settings) as pool:
+        while len(found) < limit:
+            page = await audit.entries(pool, sought, cursor, min(MAX_PAGE, limit - len(found)))
+            found += page.rows
+            cursor = page.next
+            if cursor is None:
+                break
+    return found
+
+
+async def live_settings(settings: Settings) -> SettingsStore:
+    """As they are in force on a node with this environment."""
+    async with database(settings) as pool:
+        store = SettingsStore(pool, LiveSettings.of(settings), uuid4())
+        await store.refresh()
+        return store
+
+
+async def set_live_setting(settings: Settings, name: str, value: str | None, reason: str | None) -> SettingsStore:
+    """`value` as text; None takes the override back. Raises NotDone for a setting or a value that can't be."""
+    async with database(settings) as pool:
+        store = SettingsStore(pool, LiveSettings.of(settings), uuid4())
+        await store.change({name: _parsed(name, value)}, operator(), reason)
+        return store
+
+
+def _parsed(name: str, value: str | None) -> int | bool | None:
+    if name not in LiveSettings.__struct_fields__:
+        known = ", ".join(LiveSettings.__struct_fields__)
+        raise NotDone(f"there is no setting {name!r}; there are {known}")
+    if value is None:
+        return None
+    try:
+        return LiveSettings.parse(name, value)
+    except msgspec.ValidationError as error:
+        raise NotDone(f"{name}: {error}") from error
