@@ -30,6 +30,8 @@ LEARN_SECONDS = 120.0
 FILL_SECONDS = 1.0
 FILL_AFTER = 3.0
 """A new board is filled when it is this old: by then the journal has told every node to fold what is new."""
+ONCE_FOR_ALL = ("snapshots", "board-filler")
+"""Chores whose result all nodes share: those of the roles `api` and `live` leave them to the others."""
 LOST_LEDGER = "the ledger can't be reached"
 
 
@@ -51,6 +53,8 @@ class Background:
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
             ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
         ]
+        if self._settings.role not in ("all", "worker"):
+            chores = [chore for chore in chores if chore[0] not in ONCE_FOR_ALL]
         kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
         return kept + [
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds

@@ -53,6 +53,9 @@ class Settings:
     workers: int = _setting(
         "LAURELS_WORKERS", 1, "processes on the one port; more than one needs REDIS_URL", low=1, high=64
     )
+    metrics_port: int = _setting(
+        "LAURELS_METRICS_PORT", 0, "health and metrics on a port of their own too; 0: none", low=0, high=65535
+    )
     data: Path = _setting("LAURELS_DATA", Path("data"), "folder of the embedded PostgreSQL")  # noqa: RUF009  a field() by another name
     host: str = _setting("LAURELS_HOST", "127.0.0.1", "address to listen on")
     port: int = _setting("LAURELS_PORT", 8000, "port to listen on; 0 takes a free one", low=0, high=65535)
@@ -198,9 +201,22 @@ def _agreed(settings: Settings) -> Settings:
         )
     if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
         raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
+    _agreed_on_many(settings)
+    return settings
+
+
+def _agreed_on_many(settings: Settings) -> None:
+    """What several processes and servers need."""
+    if settings.workers > 1 and not settings.redis_url:
+        raise ConfigError(
+            "LAURELS_WORKERS above 1 needs REDIS_URL: several processes share ranks, limits and live updates there"
+        )
+    if settings.workers > 1 and not settings.database_url:
+        raise ConfigError("LAURELS_WORKERS above 1 needs DATABASE_URL: the embedded PostgreSQL belongs to one process")
+    if settings.workers > 1 and settings.port > 65535 - settings.workers:
+        raise ConfigError("LAURELS_PORT is too high: each worker has the next port for its metrics")
     if settings.replica_urls and not settings.database_url:
         raise ConfigError("REPLICA_URLS needs DATABASE_URL: the embedded PostgreSQL has no replicas")
-    return settings
 
 
 def _convert(metadata: Mapping[str, Any], raw: str, kind: type) -> object:

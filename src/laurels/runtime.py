@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 from aiohttp import web
@@ -29,7 +30,9 @@ from .ledger.embedded import EmbeddedPostgres
 from .ledger.pool import Pool
 from .node import Node, assemble
 from .ranking.projection import Progress
+from .web.call import Route
 from .web.edge import application
+from .web.roles import health_only, served_by, without_metrics
 from .web.routes import ROUTES
 from .web.server import Runner
 from .web.services import Services
@@ -94,15 +97,18 @@ async def serve(
     on_node: Callable[[str, Node], None] = lambda address, node: None,
     on_load: Progress = lambda done, total: None,
     stop: asyncio.Event | None = None,
+    lifeline: int | None = None,
 ) -> None:
-    """Run a node until SIGINT, SIGTERM or `stop`.
+    """Run a node until SIGINT, SIGTERM, `stop`, or the end of the pipe `lifeline` to whoever started it.
 
     Raises StartError or DatabaseUnusable when it can't start.
     """
     stopping = stop or asyncio.Event()
     _stop_on_signals(stopping)
+    if lifeline is not None:
+        _stop_at_the_end_of(lifeline, stopping)
     # The port first: a second start must not touch the data of the first.
-    listener = _bind(settings.host, settings.port)
+    listener = bind(settings.host, settings.port, shared=settings.workers > 1)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listener.close)
         async with _given_up_on(stopping):
@@ -151,13 +157,16 @@ async def _run(
         receipts = tasks.create_task(services.receipts.run(), name="receipts")
         hub = tasks.create_task(services.hub.run(), name="live-hub")
         chores = background.start(tasks)
-        runner = await _listen(services, listener)
+        runner = await _listen(settings, services, listener)
+        health = await _listen_for_health(settings, services)
         _settle_garbage_collector()
         telemetry.READY.set(1)
         on_ready(_address(listener), await _first_admin(services))
         on_node(_address(listener), node)
         await _until(stopping, lanes)
         await _drain(node, runner, lanes, receipts, hub, chores)
+        if health is not None:
+            await health.cleanup()
 
 
 def _settle_garbage_collector() -> None:
@@ -214,9 +223,20 @@ async def _drain(
     log.info("stopped")
 
 
-async def _listen(services: Services, listener: socket.socket) -> web.AppRunner:
+async def _listen(settings: Settings, services: Services, listener: socket.socket) -> web.AppRunner:
+    routes = served_by(settings.role, ROUTES)
+    return await _serve_routes(without_metrics(routes) if settings.workers > 1 else routes, services, listener)
+
+
+async def _listen_for_health(settings: Settings, services: Services) -> web.AppRunner | None:
+    if not settings.metrics_port:
+        return None
+    return await _serve_routes(health_only(ROUTES), services, bind(settings.host, settings.metrics_port))
+
+
+async def _serve_routes(routes: Sequence[Route], services: Services, listener: socket.socket) -> web.AppRunner:
     runner = Runner(
-        *application(ROUTES, services),
+        *application(routes, services),
         access_log=None,
         handle_signals=False,
         shutdown_timeout=DRAIN_SECONDS,
@@ -227,13 +247,17 @@ async def _listen(services: Services, listener: socket.socket) -> web.AppRunner:
     return runner
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False, listen: bool = True) -> socket.socket:
+    """A socket on the address; `shared` with the other workers of this machine. Raises StartError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
-        listener.listen(2048)
+        if listen:
+            listener.listen(2048)
     except OSError as error:
         listener.close()
         raise StartError(
@@ -252,3 +276,15 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+
+
+def _stop_at_the_end_of(pipe: int, stopping: asyncio.Event) -> None:
+    """Whoever holds the other side is gone, however it went."""
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if not os.read(pipe, 64):
+            loop.remove_reader(pipe)
+            stopping.set()
+
+    loop.add_reader(pipe, look)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Annotated, Literal
 
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.markup import escape
 from rich.table import Table
 
 from .. import __version__, config, runtime, telemetry
+from ..workers import supervise
 from .app import JsonFlag, app, examples, run
 from .output import bar, out, print_json, say
 
@@ -17,15 +22,35 @@ from .output import bar, out, print_json, say
         "laurels serve",
         "LAURELS_PORT=9000 LAURELS_DATA=/var/lib/laurels laurels serve",
         "DATABASE_URL=postgresql://laurels:secret@db/laurels laurels serve",
+        "DATABASE_URL=… REDIS_URL=redis://cache laurels serve --workers 4",
     )
 )
-def serve() -> None:
+def serve(
+    *,
+    workers: Annotated[int | None, Parameter(validator=Number(gte=1, lte=64))] = None,
+    role: Literal["api", "live", "worker", "all"] | None = None,
+    worker: Annotated[bool, Parameter(negative=(), show=False)] = False,
+) -> None:
     """Run a node: its own PostgreSQL under LAURELS_DATA unless DATABASE_URL is set.
 
     Ctrl-C (or SIGTERM) stops it in order: requests that have arrived are answered, and nothing is left running.
+
+    Parameters
+    ----------
+    workers
+        Processes on the one port (instead of LAURELS_WORKERS). More than one needs REDIS_URL and DATABASE_URL.
+    role
+        What the node does (instead of LAURELS_ROLE): api (no live sockets), live (sockets and reads, no writes),
+        worker (nothing but what runs beside requests), or all.
     """
-    settings = config.load()
+    given = {"LAURELS_WORKERS": workers, "LAURELS_ROLE": role}
+    settings = config.load({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
     telemetry.configure_logs(level=settings.log_level)
+    if settings.workers > 1 and not worker:
+        say(f"\nLaurels {__version__}: {settings.workers} workers on {settings.url}/ (metrics: see the log)\n")
+        sys.stdout.flush()
+        run(supervise(settings))
+        return
 
     def ready(address: str, admin: tuple[str, str] | None) -> None:
         if admin:
@@ -43,7 +68,7 @@ def serve() -> None:
             progress.stop()
             ready(address, admin)
 
-        run(runtime.serve(settings, on_ready=started, on_load=loading))
+        run(runtime.serve(settings, on_ready=started, on_load=loading, lifeline=sys.stdin.fileno() if worker else None))
 
 
 @app.command(name="config", help_epilogue=examples("LAURELS_PORT=9000 laurels config"))

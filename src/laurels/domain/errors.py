@@ -87,6 +87,7 @@ class Code(StrEnum):
     ACTION_UNWRITABLE = "action_unwritable"
     UPGRADE_REQUIRED = "upgrade_required"
     TOO_MANY_SOCKETS = "too_many_sockets"
+    MISDIRECTED = "misdirected"
     INTERNAL = "internal"
 
 

@@ -101,7 +101,9 @@ def build(routes: Iterable[Route]) -> dict[str, Any]:
 
 def possible_codes(route: Route) -> tuple[Code, ...]:
     """Every code that a request to this route may be refused with."""
-    codes = list(route.problems)
+    codes = [*route.problems]
+    if route.path not in ("/livez", "/readyz"):
+        codes.append(Code.MISDIRECTED)
     if route.limit != "none":
         codes.append(Code.RATE_LIMITED)
     if route.access != "public":

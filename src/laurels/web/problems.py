@@ -83,6 +83,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.ACTION_UNWRITABLE: (422, "Action can't be stored"),
     Code.UPGRADE_REQUIRED: (426, "WebSocket only"),
     Code.TOO_MANY_SOCKETS: (503, "Too many sockets"),
+    Code.MISDIRECTED: (421, "Asked of the wrong node"),
     Code.INTERNAL: (500, "Internal error"),
 }
 

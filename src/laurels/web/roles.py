@@ -1,0 +1,66 @@
+"""Which routes a node serves: a node may be told to do only part of the work (`--role`).
+
+    all      everything
+    api      requests, no live sockets: deploying it drops no screen
+    live     live sockets and reads; it writes nothing
+    worker   health and metrics only; it does what runs beside requests
+
+What belongs to another role is refused with `misdirected` (421), whatever was sent: a balancer in front has it wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from ..domain.errors import Code, LaurelsError
+from .call import Answer, Call, Handler, Route
+
+
+def served_by(role: str, routes: Iterable[Route]) -> tuple[Route, ...]:
+    """The table of routes for a node of this role: the others are there, and refuse."""
+    serves = _SERVES[role]
+    return tuple(route if serves(route) else _refusing(route, _other_role(role)) for route in routes)
+
+
+def without_metrics(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """For a port that several processes share: each scrape would reach another one."""
+    return tuple(_refusing(route, _ask_each) if route.path == "/metrics" else route for route in routes)
+
+
+def health_only(routes: Iterable[Route]) -> tuple[Route, ...]:
+    """For a worker's own port."""
+    return tuple(route for route in routes if _is_health(route))
+
+
+def _is_health(route: Route) -> bool:
+    return route.limit == "none" and route.tag == "Operations"
+
+
+def _is_live(route: Route) -> bool:
+    return route.tag == "Live" or 101 in route.replies
+
+
+_SERVES: dict[str, Callable[[Route], bool]] = {
+    "all": lambda route: True,
+    "api": lambda route: not _is_live(route),
+    "live": lambda route: route.method == "GET" or _is_live(route),
+    "worker": _is_health,
+}
+
+
+def _refusing(route: Route, handler: Handler) -> Route:
+    return replace(route, handler=handler, access="public", params=None, body=None)
+
+
+def _other_role(role: str) -> Handler:
+    async def misdirected(_: Call) -> Answer:
+        raise LaurelsError(Code.MISDIRECTED, f"This node has the role {role!r} and does not do this. Ask another one.")
+
+    return misdirected
+
+
+async def _ask_each(_: Call) -> Answer:
+    raise LaurelsError(
+        Code.MISDIRECTED, "Several processes share this port. Each has its metrics on a port of its own: see its log."
+    )

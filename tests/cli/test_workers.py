@@ -1,0 +1,123 @@
+"""`laurels serve --workers`: several processes on one port, kept alive, stopped in order."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.support.redis import RedisServer
+from tests.support.server import _free_port
+
+from .commands import LAURELS, PATIENCE, environment, laurels, until
+
+pytestmark = pytest.mark.timeout(90)
+
+
+class Supervised:
+    """`laurels serve --workers 2` as a process; `pids` are those of its workers."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.port = _free_port()
+        self._log = folder / "workers.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*LAURELS, "serve", "--workers", "2"],
+                env=environment(LAURELS_PORT=self.port, LAURELS_SNAPSHOT_SECONDS=0, **settings),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def pids(self) -> list[int]:
+        return [child.pid for child in psutil.Process(self.process.pid).children()]
+
+    def ready(self, *, apart_from: int = 0) -> list[int]:
+        """The workers, when both are ready."""
+
+        def look() -> list[int]:
+            assert self.process.poll() is None, self.log
+            up = [self._is_ready(self.port + 1 + number) for number in range(2)]
+            return self.pids if all(up) and apart_from not in self.pids else []
+
+        return until(look, f"both workers are ready: {self.log}")
+
+    def _is_ready(self, port: int) -> bool:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as reply,
+        ):
+            return bool(json.load(reply)["ready"])
+        return False
+
+    def get(self, path: str) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
+            return int(reply.status)
+
+
+@pytest.fixture
+def supervised(database_url: str, redis_server: RedisServer, tmp_path: Path) -> Iterator[Supervised]:
+    started = Supervised(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_server.url)
+    children: list[int] = []
+    try:
+        children = started.ready()
+        yield started
+    finally:
+        if started.process.poll() is None:
+            children += started.pids
+            started.process.kill()
+            started.process.wait()
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_without_redis_it_refuses_and_says_why(database_url: str) -> None:
+    done = laurels("serve", "--workers", "2", DATABASE_URL=database_url)
+    assert done.returncode == 2
+    assert "needs REDIS_URL" in done.stderr
+
+
+def test_a_worker_that_dies_is_started_again_and_all_stop_in_order(supervised: Supervised) -> None:
+    """The port answers meanwhile; SIGTERM drains both and leaves nothing running."""
+    before = supervised.ready()
+    assert len(before) == 2
+    os.kill(before[0], signal.SIGKILL)
+    after = supervised.ready(apart_from=before[0])
+    assert before[1] in after
+    assert len(after) == 2
+    assert supervised.get("/api/scoreboard") == 200
+    supervised.process.send_signal(signal.SIGTERM)
+    assert supervised.process.wait(timeout=PATIENCE) == 0
+    assert not any(psutil.pid_exists(pid) for pid in after)
+
+
+def test_metrics_are_asked_of_each_worker(supervised: Supervised) -> None:
+    """A scrape of the shared port would reach another worker every time: it is refused, and says where to ask."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        supervised.get("/metrics")
+    assert refused.value.code == 421
+    assert json.load(refused.value)["code"] == "misdirected"
+    for number in range(2):
+        with urllib.request.urlopen(f"http://127.0.0.1:{supervised.port + 1 + number}/metrics", timeout=5) as reply:
+            assert b"laurels_ready 1.0" in reply.read()
+
+
+def test_workers_end_with_who_started_them(supervised: Supervised) -> None:
+    """SIGKILL of the parent: no orphan goes on serving."""
+    workers = supervised.ready()
+    supervised.process.kill()
+    supervised.process.wait()
+    until(lambda: not any(psutil.pid_exists(pid) for pid in workers), "the workers are gone")

@@ -1,0 +1,45 @@
+"""A node of one role does its part, and refuses the rest by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import aiohttp
+import pytest
+from tests.support.node import PASSWORD, running_node
+
+from laurels.config import Settings
+
+LOGIN = {"username": "nobody", "password": PASSWORD}
+
+
+@pytest.mark.parametrize(
+    ("role", "board", "write", "socket"),
+    [("all", 200, 401, True), ("api", 200, 401, False), ("live", 200, 421, True), ("worker", 421, 421, False)],
+)
+async def test_each_role_serves_its_part(settings: Settings, role: str, board: int, write: int, socket: bool) -> None:
+    """Health and metrics everywhere; what belongs to another role is 421 with the code `misdirected`."""
+    async with running_node(replace(settings, role=role)) as node:
+        assert (await node.get("/readyz"))[0] == 200
+        assert (await node.get("/api/scoreboard"))[0] == board
+        status, problem = await node.post("/api/auth/login", LOGIN)
+        assert status == write
+        assert status != 421 or problem["code"] == "misdirected"
+        assert await _opens(node.http, node.url) == socket
+
+
+async def _opens(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.ws_connect(f"{url}/api/live"):
+            return True
+    except aiohttp.WSServerHandshakeError:
+        return False
+
+
+async def test_health_has_a_port_of_its_own_when_asked(settings: Settings, unused_tcp_port: int) -> None:
+    async with running_node(replace(settings, metrics_port=unused_tcp_port)) as node:
+        own = f"http://127.0.0.1:{unused_tcp_port}"
+        async with node.http.get(f"{own}/metrics") as reply:
+            assert "laurels_ready" in await reply.text()
+        async with node.http.get(f"{own}/api/scoreboard") as reply:
+            assert reply.status == 404
