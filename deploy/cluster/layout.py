@@ -35,6 +35,7 @@ _PORTS = {
     "nginx-exporter": 55,
     "postgres-exporter": 56,
     "search": 60,
+    "search-transport": 61,
     "http": 80,
 }
 """First port of each kind, counted from the cluster's own first port."""

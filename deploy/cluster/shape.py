@@ -21,7 +21,8 @@ def stages(layout: Layout) -> list[Stage]:
         Stage(nodes.nodes(layout)),
         Stage([edge.edge(layout, [layout.address("node", number) for number in NODES])]),
         Stage([*_exporters(layout), *watching.parts(layout)]),
-        Stage(logs.parts(layout)),
+        Stage([logs.engine(layout)], then=[logs.templates(layout)]),
+        Stage([logs.shipper(layout)]),
     ]
 
 

@@ -1,15 +1,19 @@
 """Every metric, declared once, and the set-up of logs. Imports nothing of ours.
 
-Logs are pretty on a terminal and ECS JSON otherwise; a request id bound by the edge travels with
-every line of its request.
+Logs are pretty on a terminal and ECS JSON otherwise, one document a line: `event.id` is unique, so that a shipper may
+send a line twice, and `trace.id` is the request id that the client was told.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
+import secrets
 import sys
 import time
 from collections import deque
+from collections.abc import MutableMapping
+from typing import Any
 
 import ecs_logging
 import structlog
@@ -95,6 +99,39 @@ class Pace:
         return (after - before) / (ended - began)
 
 
+_PROCESS = secrets.token_hex(8)
+_lines = itertools.count(1)
+_ECS_NAMES = {
+    "request_id": "trace.id",
+    "method": "http.request.method",
+    "route": "http.route",
+    "status": "http.response.status_code",
+    "logger": "log.logger",
+    "exception": "error.stack_trace",
+}
+_ECS_OWN = frozenset(("event", "timestamp"))
+"""What the formatter names by itself."""
+
+
+def ecs(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Give every member its name in the Elastic Common Schema; what has none there goes below `laurels`."""
+    named: dict[str, Any] = {
+        "event.id": f"{_PROCESS}-{next(_lines)}",
+        "event.dataset": "laurels.node",
+        "service.name": "laurels",
+    }
+    for name, value in line.items():
+        if name == "milliseconds":
+            named["event.duration"] = round(value * 1_000_000)  # nanoseconds
+        elif name == "level":
+            continue  # the formatter says it, as log.level
+        elif name in _ECS_OWN or name.startswith("_") or "." in name:
+            named[name] = value
+        else:
+            named[_ECS_NAMES.get(name, f"laurels.{name}")] = value
+    return named
+
+
 def configure_logs(*, level: str, pretty: bool | None = None) -> None:
     """Send structlog and the standard library's loggers to standard error in one format.
 
@@ -113,6 +150,7 @@ def configure_logs(*, level: str, pretty: bool | None = None) -> None:
         shared.append(structlog.processors.format_exc_info)
         renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer()
     else:
+        shared += [structlog.processors.format_exc_info, ecs]
         renderer = ecs_logging.StructlogFormatter()  # type: ignore[assignment]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

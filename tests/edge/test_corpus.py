@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.edge.conftest import Edge, Reply
+from tests.edge.conftest import Edge
+from tests.support.edge import Reply
 
 CORPUS = Path(__file__).parent / "corpus"
 

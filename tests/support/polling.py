@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,4 +18,13 @@ async def eventually(look: Callable[[], Awaitable[T]], happened: Callable[[T], b
     while not happened(seen := await look()):
         assert asyncio.get_running_loop().time() < deadline, f"still {seen!r} after {within} s"
         await asyncio.sleep(PAUSE)
+    return seen
+
+
+def soon(look: Callable[[], T], happened: Callable[[T], bool], *, within: float) -> T:
+    """`eventually` for what is looked at without a loop."""
+    deadline = time.monotonic() + within
+    while not happened(seen := look()):
+        assert time.monotonic() < deadline, f"still {seen!r} after {within} s"
+        time.sleep(PAUSE)
     return seen

@@ -36,7 +36,7 @@ class LaurelsServer:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}"
-        self._log = log
+        self.log = log
         self._environment = {
             **os.environ,
             **GENEROUS,
@@ -47,7 +47,7 @@ class LaurelsServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "laurels.cli", "serve"], env=self._environment, stdout=log, stderr=log
             )
@@ -98,13 +98,13 @@ class LaurelsServer:
         while time.monotonic() < deadline:
             assert self.process is not None
             if self.process.poll() is not None:
-                raise AssertionError(f"laurels serve exited: {self._log.read_text()[-2000:]}")
+                raise AssertionError(f"laurels serve exited: {self.log.read_text()[-2000:]}")
             try:
                 self.get("/readyz")
                 return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.05)
-        raise AssertionError(f"laurels serve was not ready: {self._log.read_text()[-2000:]}")
+        raise AssertionError(f"laurels serve was not ready: {self.log.read_text()[-2000:]}")
 
 
 def _free_port() -> int:

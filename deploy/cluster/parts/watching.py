@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..layout import DATABASES, DEPLOY, ETCD, NODES, REDIS, SENTINELS, Layout, account
+from ..layout import DATABASES, DEPLOY, ETCD, HOST, NODES, REDIS, SENTINELS, Layout, account
 from ..part import Part, answers
 from ..render import render
 from .edge import certificate_end
@@ -12,7 +12,7 @@ RULES = DEPLOY / "watching" / "rules"
 
 
 def parts(layout: Layout) -> list[Part]:
-    return [_machine(layout), _alertmanager(layout), _prometheus(layout)]
+    return [_machine(layout), _receiver(layout), _alertmanager(layout), _prometheus(layout)]
 
 
 def _machine(layout: Layout) -> Part:
@@ -40,6 +40,19 @@ def _certificate_age(layout: Layout) -> None:
         "# HELP laurels_certificate_end_seconds When the edge's certificate ends.\n"
         "# TYPE laurels_certificate_end_seconds gauge\n"
         f"laurels_certificate_end_seconds {certificate_end(layout):.0f}\n"
+    )
+
+
+def _receiver(layout: Layout) -> Part:
+    """Takes the alerts that would wake somebody: they are lines of its log."""
+    address = layout.address("webhook")
+    return Part(
+        name="alert-receiver",
+        layer="watching",
+        address=address,
+        command=("/usr/bin/python3", str(DEPLOY / "watching" / "receiver.py"), HOST, str(layout.port("webhook"))),
+        user=account(USER),
+        look=answers(address, "/", "listening"),
     )
 
 

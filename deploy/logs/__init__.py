@@ -1,0 +1,1 @@
+"""Where logs go: template, life cycle, and the configurations of shippers."""

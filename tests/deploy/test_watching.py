@@ -1,0 +1,97 @@
+"""Alerts, dashboards and the runbook belong together; and an alert really arrives."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from deploy.cluster.layout import DEPLOY
+from deploy.cluster.part import fetch
+from deploy.cluster.supervisor import Supervisor
+from tests.deploy.conftest import ROOT
+from tests.support.polling import soon
+
+RULES = DEPLOY / "watching"
+_ALERT = re.compile(r"^\s*- alert: (\w+)\n(?:.*\n)*?\s*labels: \{severity: (\w+)\}", re.MULTILINE)
+
+
+def alerts() -> dict[str, str]:
+    """Severity by name."""
+    return dict(_ALERT.findall((RULES / "rules" / "alerts.yml").read_text()))
+
+
+def test_every_alert_has_a_place_in_the_runbook_and_the_other_way_round() -> None:
+    """Who is woken finds what to do."""
+    written = dict(re.findall(r"^## (\w+)\n\*(\w+)\.\*", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE))
+    assert written == alerts()
+
+
+def test_rules_are_valid_and_fire_when_they_should() -> None:
+    subprocess.run([ROOT / "scripts" / "ensure-cluster", "watching"], check=True)
+    for command in (["check", "rules", *RULES.glob("rules/*.yml")], ["test", "rules", *RULES.glob("tests/*.yml")]):
+        told = subprocess.run(["/usr/bin/promtool", *command], capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stdout + told.stderr
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """(dashboard and panel, query)."""
+    for file in sorted((RULES / "dashboards").glob("*.json")):
+        for panel in json.loads(file.read_text())["panels"]:
+            for target in panel["targets"]:
+                yield f"{file.stem}: {panel['title']}", target["expr"]
+
+
+def test_dashboards_are_whole() -> None:
+    """Every panel has a place of its own, a source that is chosen in Grafana, and a query."""
+    for file in (RULES / "dashboards").glob("*.json"):
+        board = json.loads(file.read_text())
+        assert board["uid"]
+        assert [item["name"] for item in board["templating"]["list"]] == ["source"]
+        places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]
+        assert len(set(places)) == len(places)
+        assert len({panel["id"] for panel in board["panels"]}) == len(places)
+        for panel in board["panels"]:
+            assert panel["datasource"]["uid"] == "${source}"
+            assert panel["targets"], panel["title"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_panel_shows_something(cluster: Supervisor) -> None:
+    """The running Prometheus answers each query with at least one series (refusals may be none)."""
+    fetch(cluster.layout.address("node"), "/api/users/nobody-at-all")
+    empty = {where for where, query in queries() if not soon(lambda q=query: _series(cluster, q), bool, within=90)}
+    assert empty == set()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_killed_node_is_told_to_the_pager_and_its_return_too(cluster: Supervisor) -> None:
+    part = cluster.part("node-3")
+    cluster.kill(part)
+    wanted = {"alertname": "NodeDown", "receiver": "page", "severity": "page", "instance": part.address}
+    soon(lambda: _told(cluster), lambda told: _has(told, wanted | {"status": "firing"}), within=90)
+    cluster.launch(part)
+    cluster.wait_for([part])
+    soon(lambda: _told(cluster), lambda told: _has(told, wanted | {"status": "resolved"}), within=90)
+
+
+def _series(cluster: Supervisor, query: str) -> list[Any]:
+    path = "/api/v1/query?" + urllib.parse.urlencode({"query": query})
+    status, body = fetch(cluster.layout.address("prometheus"), path)
+    assert status == 200, (query, body)
+    found: list[Any] = json.loads(body)["data"]["result"]
+    return found
+
+
+def _told(cluster: Supervisor) -> list[dict[str, str]]:
+    return [json.loads(line) for line in cluster.layout.log("alert-receiver").read_text().splitlines()]
+
+
+def _has(told: list[dict[str, str]], wanted: dict[str, str]) -> bool:
+    return any(wanted.items() <= alert.items() for alert in told)
