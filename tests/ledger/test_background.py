@@ -11,7 +11,8 @@ from tests.support.node import InProcessNode
 from laurels.background import Background
 from laurels.config import Settings
 from laurels.domain.errors import LaurelsError
-from laurels.ledger.accounts import Accounts
+from laurels.ledger import sanctions
+from laurels.ledger.audit import SYSTEM
 from laurels.ledger.directory import Directory
 from laurels.ledger.journal import Journal
 from laurels.ledger.pool import unavailable
@@ -34,7 +35,7 @@ async def test_an_entry_that_could_not_be_taken_is_taken_later(node: InProcessNo
 
     directory.changed = changed
     await journal.start()
-    await Accounts(pool, uuid4()).set_status(player, "banned")
+    await sanctions.ban(pool, SYSTEM, player, None)
     with pytest.raises(LaurelsError):
         await follower._follow_journal()
     await follower._follow_journal()

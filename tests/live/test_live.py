@@ -115,10 +115,10 @@ async def test_a_banned_user_vanishes_from_open_screens(node: InProcessNode, set
         await node.complete(await node.token(name), "a-1")
     async with watching(node) as screen:
         assert len((await screen.next_board())["rows"]) == 2
-        await operations.set_status(settings, "ada", "banned")
+        await operations.sanction(settings, "ada", "banned", None)
         shown = await screen.until(lambda board: score_of(board, "ada") is None)
         assert (rows(shown), shown["total_users"]) == ([(1, "grace", 10)], 1)
-        await operations.set_status(settings, "ada", "active")
+        await operations.sanction(settings, "ada", "active", None)
         shown = await screen.until(lambda board: score_of(board, "ada") is not None)
         assert rows(shown) == [(1, "ada", 10), (2, "grace", 10)]
 

@@ -19,6 +19,8 @@ from laurels.domain.standings import INT64_MAX, INT64_MIN, Standing
 from laurels.ranking.index import Index, Place
 
 PEOPLE = range(1, 13)
+SHADOW = 99
+"""Somebody who is never on the board."""
 VERSIONS = st.dictionaries(st.sampled_from(PEOPLE), st.integers(1, 9), min_size=1, max_size=6)
 SCORES = [*range(-3, 4), 2**53, 2**53 + 1, INT64_MIN, INT64_MAX]
 Batch = dict[int, Standing]
@@ -85,6 +87,9 @@ class IndexBehaviour(RuleBasedStateMachine):
         for user in PEOPLE:
             around = self.wait(self.index.around(self.window, user, 2))
             assert told(around.places) == self.model.around(user, 2)
+        shadow = Standing(rows[len(rows) // 2][2] if rows else 0, 2, 1)
+        place = self.wait(self.index.place_of(self.window, SHADOW, shadow))
+        assert _row(place) in self.model.with_one_more(SHADOW, shadow).rows()
         places = self.wait(self.index.places(self.window, PEOPLE))
         assert sorted(told(places.places)) == sorted(rows)
         assert places.total == len(rows)

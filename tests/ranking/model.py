@@ -35,6 +35,10 @@ class Model:
     def rank(self, user: int) -> int | None:
         return next((rank for rank, who, *_ in self.rows() if who == user), None)
 
+    def with_one_more(self, user: int, standing: Standing) -> Model:
+        """The same board, had this standing been on it."""
+        return Model(self.window, self.standings | {user: standing})
+
     def around(self, user: int, radius: int) -> list[tuple[int, int, int, int]]:
         rows = self.rows()
         at = next((n for n, row in enumerate(rows) if row[1] == user), None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from uuid import uuid4
 
 from tests.support.node import PASSWORD, InProcessNode
 
-from laurels.ledger.accounts import Accounts
+from laurels.ledger import sanctions
+from laurels.ledger.audit import SYSTEM
 
 
 async def register(node: InProcessNode, username: str, **more: Any) -> tuple[int, Any]:
@@ -95,15 +95,15 @@ async def test_logging_out_ends_the_login(node: InProcessNode) -> None:
 async def test_a_ban_ends_refreshing_and_logging_in(node: InProcessNode) -> None:
     """Also after the ban is lifted, the old log-in stays over; the password opens a new one."""
     tokens = await node.register("ada")
-    elsewhere = Accounts(node.services.pool, uuid4())
-    await elsewhere.set_status(tokens["user"]["id"], "banned")
+    pool = node.services.pool
+    await sanctions.ban(pool, SYSTEM, tokens["user"]["id"], None)
     status, problem = await refresh(node, tokens)
     assert (status, problem["code"]) == (401, "refresh_invalid")
     status, problem = await login(node, "ada")
     assert (status, problem["code"]) == (403, "banned")
     status, problem = await login(node, "ada", "a wrong password")
     assert (status, problem["code"]) == (401, "credentials_wrong")
-    await elsewhere.set_status(tokens["user"]["id"], "active")
+    await sanctions.lift(pool, SYSTEM, tokens["user"]["id"], None)
     assert (await refresh(node, tokens))[0] == 401
     assert (await login(node, "ada"))[0] == 200
 

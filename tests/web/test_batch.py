@@ -10,6 +10,9 @@ from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.wire import connected, request
 
+from laurels.ledger import sanctions
+from laurels.ledger.audit import SYSTEM
+
 BATCH = "/api/actions/batch"
 
 
@@ -165,7 +168,7 @@ async def test_what_was_sent_whole_is_done_although_nobody_waits(node: InProcess
 async def test_a_banned_user_is_refused_as_a_whole(node: InProcessNode) -> None:
     """403, not a list of refusals: it is the caller that may not, whatever it sends."""
     tokens = await node.register()
-    await node.services.accounts.set_status(tokens["user"]["id"], "banned")  # this node's own journal is not read back
+    await sanctions.ban(node.services.pool, SYSTEM, tokens["user"]["id"], None)
     status, problem = await send(node, tokens["access_token"], lesson("a-1"), lesson("a-2"))
     assert (status, problem["code"]) == (403, "banned")
 

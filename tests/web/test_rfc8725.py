@@ -17,6 +17,7 @@ from tests.support.issuer import AUDIENCE, Issuer, b64, by_hand, published, sign
 from tests.support.node import InProcessNode, running_node
 
 from laurels.config import Settings
+from laurels.ledger import sanctions
 from laurels.ledger.accounts import Account
 from laurels.ledger.audit import SYSTEM
 from laurels.web.outsiders import MAX_LENGTH
@@ -375,7 +376,7 @@ async def test_a_remembered_token_ends_with_its_time_and_its_ban(door: Door) -> 
     assert until <= time.time() + 1
     other = door.issuer.token(subject="user-2")
     _, me = await door.node.get("/api/me", other)
-    await door.node.services.accounts.set_status(me["user"]["id"], "banned")
+    await sanctions.ban(door.node.services.pool, SYSTEM, me["user"]["id"], None)
     await door.node.services.directory.refresh_blocked()
     assert await door.ask(other) == (403, "banned")
     assert await door.ask(door.issuer.token(subject="user-2", x=1)) == (403, "banned")

@@ -15,8 +15,7 @@ from tests.support.keys import key_on, signature
 from tests.support.node import InProcessNode, running_node
 
 from laurels.config import Settings
-from laurels.ledger import signed
-from laurels.ledger.accounts import Accounts
+from laurels.ledger import sanctions, signed
 from laurels.ledger.api_keys import ApiKeys
 from laurels.ledger.audit import SYSTEM
 from laurels.web.keyring import FreshSecret
@@ -117,7 +116,7 @@ async def test_in_a_batch_one_user_spoils_nothing_for_the_others(stage: Stage) -
     """A result per item, in order: who is banned or not there refuses that item alone."""
     node = stage.node
     bob, eve = (await node.register("bob"))["user"], (await node.register("eve"))["user"]
-    await Accounts(node.services.pool, uuid4()).set_status(eve["id"], "banned")
+    await sanctions.ban(node.services.pool, SYSTEM, eve["id"], None)
     batch = [stage.action("x", id=one) for one in (bob["id"], 999, eve["id"], stage.user["id"], bob["id"])]
     status, answer = await node.post(BATCH, {"actions": batch}, stage.key)
     assert status == 200

@@ -22,7 +22,9 @@ from tests.support.server import LaurelsServer
 
 from laurels.domain.rules import TicketRule
 from laurels.domain.tickets import Grant
-from laurels.ledger.accounts import Accounts, SigningKey
+from laurels.ledger import sanctions
+from laurels.ledger.accounts import SigningKey
+from laurels.ledger.audit import SYSTEM
 from laurels.web.ticket_office import TicketOffice
 from laurels.web.tokens import new_signing_key
 
@@ -212,7 +214,7 @@ async def _all_at_once(servers: tuple[LaurelsServer, ...], token: str, bodies: l
 async def test_an_account_elsewhere_starts_nothing_after_a_ban(track: InProcessNode) -> None:
     """A ban ends starting too."""
     ada = await track.register("ada")
-    await Accounts(track.services.pool, uuid4()).set_status(ada["user"]["id"], "banned")
+    await sanctions.ban(track.services.pool, SYSTEM, ada["user"]["id"], None)
     await track.services.directory.refresh_blocked()
     status, problem = await track.post("/api/actions/start", {"action_type": "race"}, ada["access_token"])
     assert (status, problem["code"]) == (403, "banned")

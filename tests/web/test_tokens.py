@@ -18,7 +18,9 @@ from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.wire import Reply, exchange, request
 
+from laurels.ledger import sanctions
 from laurels.ledger.accounts import Account, Accounts
+from laurels.ledger.audit import SYSTEM
 from laurels.web.tokens import MAX_LENGTH, new_signing_key
 
 HEADER = {"alg": "Ed25519", "typ": "at+jwt"}
@@ -251,9 +253,9 @@ async def test_a_ban_ends_a_token_and_lifting_it_restores_everything(node: InPro
         await node.complete(ada["access_token"], f"a-{n}")
     await node.complete(bob["access_token"], "b-0")
     before = [await node.get(path) for path in PUBLIC_VIEWS]
-    elsewhere = Accounts(node.services.pool, uuid4())
+    pool = node.services.pool
 
-    await elsewhere.set_status(ada["user"]["id"], "banned")
+    await sanctions.ban(pool, SYSTEM, ada["user"]["id"], None)
     status, problem = await eventually(lambda: node.get("/api/me", ada["access_token"]), lambda seen: seen[0] != 200)
     assert (status, problem["code"]) == (403, "banned")
     status, problem = await node.complete(ada["access_token"], "a-9")
@@ -264,7 +266,7 @@ async def test_a_ban_ends_a_token_and_lifting_it_restores_everything(node: InPro
         status, problem = await node.get(path)
         assert (status, problem["code"]) == (404, "user_unknown")
 
-    await elsewhere.set_status(ada["user"]["id"], "active")
+    await sanctions.lift(pool, SYSTEM, ada["user"]["id"], None)
     await eventually(lambda: node.get("/api/me", ada["access_token"]), lambda seen: seen[0] == 200)
     await eventually(lambda: node.get("/api/scoreboard"), lambda seen: seen[1]["total_users"] == 2)
     after = [await node.get(path) for path in PUBLIC_VIEWS]

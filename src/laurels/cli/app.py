@@ -27,7 +27,7 @@ Examples:
 * `laurels demo`
 * `DATABASE_URL=postgresql://laurels:secret@db/laurels laurels verify`""",
 )
-user_app = App(name="user", help="Accounts: create, list, show, ban, unban, role, password.")
+user_app = App(name="user", help="Accounts: create, list, show, ban, shadow, unban, role, password.")
 keys_app = App(name="keys", help="The keys that sign access tokens.")
 type_app = App(name="type", help="Action types: list, show, create, edit, try.")
 board_app = App(name="board", help="Boards: list, create, edit, archive, restore.")

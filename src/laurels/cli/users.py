@@ -82,17 +82,27 @@ def user_show(username: str, *, json: JsonFlag = False) -> None:
     out.print(table)
 
 
-@user_app.command(name="ban", help_epilogue=examples("laurels user ban mallory"))
-def user_ban(username: str, *, json: JsonFlag = False) -> None:
+Reason = Annotated[str | None, Parameter(name="--reason", help="Why, for the audit trail.")]
+
+
+@user_app.command(name="ban", help_epilogue=examples('laurels user ban mallory --reason "three forged runs"'))
+def user_ban(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
     """Off every board and locked out, within seconds on every node. The ledger keeps its rows."""
-    run(operations.set_status(settings(), username, "banned"))
+    run(operations.sanction(settings(), username, "banned", reason))
     say_of(username, "is banned. `laurels user unban` restores the exact standing.", json, status="banned")
 
 
+@user_app.command(name="shadow", help_epilogue=examples('laurels user shadow mallory --reason "under watch"'))
+def user_shadow(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
+    """Off every board for everybody else; the user goes on seeing themselves there."""
+    run(operations.sanction(settings(), username, "shadowed", reason))
+    say_of(username, "is shadowed. `laurels user unban` restores the exact standing.", json, status="shadowed")
+
+
 @user_app.command(name="unban", help_epilogue=examples("laurels user unban mallory"))
-def user_unban(username: str, *, json: JsonFlag = False) -> None:
-    """Lift a ban: back on every board with the same standing."""
-    run(operations.set_status(settings(), username, "active"))
+def user_unban(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
+    """Lift a ban or a shadow: back on every board with the same standing."""
+    run(operations.sanction(settings(), username, "active", reason))
     say_of(username, "is active again.", json, status="active")
 
 

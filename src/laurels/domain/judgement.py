@@ -59,6 +59,7 @@ class Judgement:
     points       user id -> points earned on the day of the batch, over all types
     type_counts  action type id -> awards to anybody
     held         action id -> why it is held
+    shadows      shadowed user id -> standing in the default board before and after the batch
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -70,6 +71,7 @@ class Judgement:
     type_counts: dict[int, int] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     held: dict[int, Suspicion] = field(default_factory=dict)
+    shadows: dict[int, tuple[Standing | None, Standing | None]] = field(default_factory=dict)
     ticket_uses: list[TicketUse] = field(default_factory=list)
 
 
@@ -216,6 +218,7 @@ class _Bench:
     ) -> Accepted:
         """Into the ledger. A held action moves no standing, but is counted: caps must not be got around by it."""
         facts, result, user_id = self._facts, self.result, submission.user_id
+        shadow = self._default_standing(user_id) if facts.users[user_id].status == "shadowed" else None
         if suspicion is None:
             folded = self._fold_windows(user_id, kind, earned)
             facts.standings.update(folded)
@@ -229,6 +232,9 @@ class _Bench:
         result.points[user_id] = self._points_today(facts.users[user_id]) + earned
         if suspicion is not None:
             result.held[action.action_id] = suspicion
+        if facts.users[user_id].status == "shadowed":
+            first, _ = result.shadows.get(user_id, (shadow, None))
+            result.shadows[user_id] = first, self._default_standing(user_id)
         if kind.rules.is_shared:
             self._count_for_everybody(kind, attempt, action)
         grant = grant_needed(kind, submission)
@@ -277,11 +283,16 @@ class _Bench:
         return changed
 
     def _current_score(self, user_id: int) -> int:
+        standing = self._default_standing(user_id)
+        return 0 if standing is None else standing.score
+
+    def _default_standing(self, user_id: int) -> Standing | None:
+        """None where nothing counts, or nothing any more."""
         for window in self._windows:
             if window.board.is_default:
                 standing = self._facts.standings.get((window.id, user_id))
-                return standing.score if standing else 0
-        return 0
+                return None if standing is None or standing.void else standing
+        return None
 
 
 def grant_needed(kind: ActionType, submission: Submission) -> Grant | None:

@@ -40,8 +40,6 @@ _REVOKE_FAMILY = """
 UPDATE refresh_tokens SET revoked_at = clock_timestamp() WHERE family = $1 AND revoked_at IS NULL"""
 _TRIM_REFRESH = "DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day'"
 _KEYS = "SELECT kid, private_jwk, created_at, retired_at FROM signing_keys ORDER BY created_at"
-_HIDE = """
-UPDATE standings SET hidden = $2, version = version + 1 WHERE user_id = $1 AND hidden <> $2"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +157,6 @@ class Accounts:
     async def trim_refresh(self) -> None:
         async with acquire(self._pool) as connection:
             await connection.execute(_TRIM_REFRESH)
-
-    async def set_status(self, user_id: int, status: str) -> None:
-        """Ban (`banned`) or lift a ban (`active`): off every board, or back with the same standings."""
-        async with acquire(self._pool) as connection, connection.transaction():
-            await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
-            await connection.execute(
-                "UPDATE users SET status = $2, updated_at = clock_timestamp() WHERE id = $1", user_id, status
-            )
-            await connection.execute(_HIDE, user_id, status != "active")
-            await announce(connection, self._node, "users", [user_id])
-            await announce(connection, self._node, "standings", [user_id])
 
     async def signing_keys(self) -> Sequence[SigningKey]:
         """Oldest first, retired ones included."""

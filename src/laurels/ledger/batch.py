@@ -6,7 +6,7 @@ before it has written nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -61,13 +61,17 @@ class StandingChange(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class CommittedBatch:
-    """What one COMMIT wrote. `outcomes` are in the order of the submissions."""
+    """What one COMMIT wrote. `outcomes` are in the order of the submissions.
+
+    `shadows`: shadowed user id -> standing in the default board before and after.
+    """
 
     batch_id: int
     now: datetime
     outcomes: list[Outcome]
     changes: list[StandingChange]
     new_actions: list[Recorded]
+    shadows: Mapping[int, tuple[Standing | None, Standing | None]]
 
 
 async def commit_batch(
@@ -309,4 +313,5 @@ def _committed(facts: Facts, judgement: Judgement, windows: Sequence[Window]) ->
         judgement.outcomes,
         changes,
         [action for _, action in judgement.actions],
+        judgement.shadows,
     )

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import asyncpg
+
 from ..domain.errors import Code, LaurelsError
 from .pool import acquire
 from .replicas import Reads
@@ -28,8 +30,8 @@ SELECT w.position, u.id FROM wanted w JOIN users u ON u.username_fold = w.fold W
 UNION ALL
 SELECT w.position, u.id FROM wanted w
 JOIN users u ON u.external_issuer = w.issuer AND u.external_subject = w.subject WHERE u.status <> 'erased'"""
-_BLOCKED = "SELECT id FROM users WHERE status IN ('banned', 'erased')"
-_BLOCKED_AMONG = _BLOCKED + " AND id = ANY ($1::bigint[])"
+_OFF_BOARD = "SELECT id, status FROM users WHERE status <> 'active'"
+_OFF_BOARD_AMONG = _OFF_BOARD + " AND id = ANY ($1::bigint[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Directory:
         self._limit = limit
         self._people: OrderedDict[int, Person] = OrderedDict()
         self.blocked: set[int] = set()
+        """Banned and erased."""
+        self.shadowed: set[int] = set()
         self.generation = 0
         """Grows whenever a cached name or snapshot rank may have changed."""
 
@@ -96,19 +100,26 @@ class Directory:
         return [found.get(position) for position in range(len(wanted))]
 
     async def refresh_blocked(self) -> None:
-        """Read the whole list of banned and erased users."""
+        """Read the whole list of banned, erased and shadowed users."""
         async with acquire(self._pool) as connection:
-            rows = await connection.fetch(_BLOCKED)
-        self.blocked = {row["id"] for row in rows}
+            rows = await connection.fetch(_OFF_BOARD)
+        self.blocked.clear()
+        self.shadowed.clear()
+        self._take_off(rows)
 
     async def changed(self, user_ids: Iterable[int]) -> None:
-        """Someone else changed these users: forget their names, look up whether they are blocked."""
+        """Someone else changed these users: forget their names, look up whether they are on the boards."""
         ids = list(user_ids)
         self.forget(ids)
         async with acquire(self._pool) as connection:
-            rows = await connection.fetch(_BLOCKED_AMONG, ids)
+            rows = await connection.fetch(_OFF_BOARD_AMONG, ids)
         self.blocked.difference_update(ids)
-        self.blocked.update(row["id"] for row in rows)
+        self.shadowed.difference_update(ids)
+        self._take_off(rows)
+
+    def _take_off(self, rows: Iterable[asyncpg.Record]) -> None:
+        for user_id, status in rows:
+            (self.shadowed if status == "shadowed" else self.blocked).add(user_id)
 
     def forget(self, user_ids: Iterable[int] | None = None) -> None:
         """Drop these people from the cache, or everybody."""

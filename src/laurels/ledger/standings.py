@@ -17,7 +17,7 @@ _STREAM = """
 SELECT user_id, score, (extract(epoch FROM reached_at) * 1000000)::bigint AS reached_at, version
 FROM standings WHERE window_id = $1 AND NOT hidden"""
 _OF_USERS = """
-SELECT window_id, user_id, score, reached_at, version, hidden FROM standings
+SELECT window_id, user_id, score, reached_at, version, hidden, void FROM standings
 WHERE window_id = ANY ($1::bigint[]) AND user_id = ANY ($2::bigint[])"""
 
 _RANKED = """
@@ -63,7 +63,7 @@ async def of_users(pool: Pool, windows: Iterable[Window], user_ids: Sequence[int
         StandingChange(
             by_id[row["window_id"]],
             row["user_id"],
-            Standing(row["score"], micros(row["reached_at"]), row["version"], row["hidden"]),
+            Standing(row["score"], micros(row["reached_at"]), row["version"], row["hidden"], row["void"]),
         )
         for row in rows
     ]

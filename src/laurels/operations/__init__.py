@@ -41,9 +41,9 @@ from .users import (
     get_user,
     list_users,
     rotate_keys,
+    sanction,
     set_password,
     set_role,
-    set_status,
 )
 
 __all__ = [
@@ -86,10 +86,10 @@ __all__ = [
     "revoke_api_key",
     "rotate_api_key",
     "rotate_keys",
+    "sanction",
     "set_live_setting",
     "set_password",
     "set_role",
-    "set_status",
     "snapshot",
     "try_type",
     "verify",

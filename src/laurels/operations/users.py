@@ -8,12 +8,14 @@ from uuid import uuid4
 from ..config import Settings
 from ..domain.names import parse_name
 from ..domain.standings import INT64_MAX, INT64_MIN
+from ..ledger import sanctions
 from ..ledger.accounts import Account, Accounts
 from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
 from ..ledger.paging import MAX_PAGE, Page
 from ..ledger.pool import Pool
 from ..ledger.replicas import Reads
+from ..ledger.sanctions import Sanction
 from ..ledger.user_editor import User, UserEditor, Wanted
 from ..runtime import database
 from ..web.passwords import Passwords
@@ -53,9 +55,11 @@ async def get_user(settings: Settings, username: str) -> User:
         return await UserEditor(pool, uuid4()).get(await _any_user(pool, username))
 
 
-async def set_status(settings: Settings, username: str, status: Literal["active", "banned"]) -> None:
+async def sanction(settings: Settings, username: str, status: Sanction, reason: str | None) -> bool:
+    """False: was so already."""
+    act = {"active": sanctions.lift, "shadowed": sanctions.shadow, "banned": sanctions.ban}[status]
     async with database(settings) as pool:
-        await Accounts(pool, uuid4()).set_status(await _any_user(pool, username), status)
+        return await act(pool, operator(), await _any_user(pool, username), reason)
 
 
 async def set_role(settings: Settings, username: str, role: Role) -> None:

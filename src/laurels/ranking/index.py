@@ -79,6 +79,9 @@ class Index(Protocol):
     async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
         """The place of each user that has one, in no order."""
 
+    async def place_of(self, window: Window, user_id: int, standing: Standing) -> Place:
+        """The place that a standing which is not on the board would take; nobody else's changes by asking."""
+
 
 class HeldIndex(Index, Protocol):
     """An index that holds a copy of the standings, which can therefore differ from the ledger."""

@@ -69,6 +69,11 @@ class MemoryWindow:
         entry = self._by_user.get(user_id)
         return None if entry is None else self._place(entry, self._rank_of(entry))
 
+    def place_of(self, user_id: int, standing: Standing) -> Place:
+        """The place that a standing which is not on the board would take."""
+        entry = self._entry(user_id, standing)
+        return self._place(entry, self._rank_of(entry))
+
     def standing(self, user_id: int) -> Standing | None:
         """What the index holds of a user on the board."""
         entry = self._by_user.get(user_id)
@@ -208,6 +213,9 @@ class MemoryIndex:
         held = self.window(window)
         found = (held.place(user_id) for user_id in user_ids)
         return self._ranking(held, tuple(place for place in found if place is not None))
+
+    async def place_of(self, window: Window, user_id: int, standing: Standing) -> Place:
+        return self.window(window).place_of(user_id, standing)
 
     async def held(self, window: Window, user_ids: Sequence[int]) -> dict[int, Standing]:
         held = self.window(window)

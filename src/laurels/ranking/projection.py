@@ -22,6 +22,7 @@ from ..ledger.catalogue import Catalogue
 from ..ledger.pool import Pool
 from .index import MAX_TOP, Shift
 from .memory import MemoryIndex
+from .shadows import shadow_placements
 
 KEEP_ENDED = timedelta(minutes=5)
 """How long an ended window stays in memory for batches that were in flight when it ended."""
@@ -59,7 +60,8 @@ class Projection:
         if not users:
             return {}
         window = await self.catalogue.window(self.catalogue.default_board, batch.now)
-        return self._placements(window, users, shifts.get(window.id))
+        placements = self._placements(window, users, shifts.get(window.id))
+        return placements | await shadow_placements(self.index, window, batch)
 
     async def heal(self, user_ids: Sequence[int]) -> None:
         """Apply what the ledger says of these users: someone else changed them."""

@@ -18,6 +18,7 @@ from ..ledger.directory import Directory
 from ..ledger.replicas import Reads
 from ..ledger.snapshots import latest_ranks
 from .index import Index, Position, Ranking
+from .shadows import Shadows
 
 READY_LIMIT = 512
 """Encoded boards kept: boards x sizes asked for."""
@@ -84,6 +85,7 @@ class Scoreboards:
         self._catalogue = catalogue
         self._directory = directory
         self._reads = reads
+        self.shadows = Shadows(index, reads.primary)
         self._ready: OrderedDict[tuple[str, int], ReadyBoard] = OrderedDict()
         self._baselines: dict[int, dict[int, int]] = {}
 
@@ -107,6 +109,16 @@ class Scoreboards:
         window = await self._catalogue.window(self._catalogue.board(slug))
         ranking = await self._index.around(window, user_id, radius)
         return await self._scoreboard(window, ranking)
+
+    async def top_as(self, user_id: int, slug: str, size: int) -> Scoreboard:
+        """The same as a shadowed user sees it. Raises LaurelsError(BOARD_UNKNOWN)."""
+        window = await self._catalogue.window(self._catalogue.board(slug))
+        return await self._scoreboard(window, await self.shadows.top(window, user_id, size))
+
+    async def around_as(self, slug: str, user_id: int, radius: int) -> Scoreboard:
+        """A shadowed user with its neighbours, as that user sees it."""
+        window = await self._catalogue.window(self._catalogue.board(slug))
+        return await self._scoreboard(window, await self.shadows.around(window, user_id, radius))
 
     async def remember_snapshot(self) -> None:
         """A snapshot was taken: movement counts from there."""

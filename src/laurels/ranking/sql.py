@@ -12,7 +12,7 @@ from collections.abc import Collection
 import asyncpg
 
 from ..domain.boards import Board, Window
-from ..domain.standings import micros
+from ..domain.standings import Standing, from_micros, micros, sort_score
 from ..ledger.pool import Pool, acquire
 from .index import LEDGER, Place, Position, Ranking
 
@@ -60,6 +60,32 @@ SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
 FROM (SELECT {totals}) t LEFT JOIN members m ON true
 ORDER BY m.sort_score, m.reached_at, m.user_id"""
 
+# As _AROUND, for a standing that is not on the board: it is in the list, but in nobody's rank nor in the total.
+_AROUND_HIDDEN = """
+WITH me AS (
+    SELECT * FROM standings WHERE window_id = $1 AND user_id = $2 AND hidden AND NOT void
+), members AS MATERIALIZED (
+    (SELECT s.* FROM me, LATERAL (
+        SELECT * FROM standings b WHERE b.window_id = $1 AND NOT b.hidden
+          AND (b.sort_score, b.reached_at, b.user_id) < (me.sort_score, me.reached_at, me.user_id)
+        ORDER BY b.window_id DESC, b.sort_score DESC, b.reached_at DESC, b.user_id DESC LIMIT $3) s)
+    UNION ALL
+    SELECT * FROM me
+    UNION ALL
+    (SELECT s.* FROM me, LATERAL (
+        SELECT * FROM standings b WHERE b.window_id = $1 AND NOT b.hidden
+          AND (b.sort_score, b.reached_at, b.user_id) > (me.sort_score, me.reached_at, me.user_id)
+        ORDER BY b.window_id, b.sort_score, b.reached_at, b.user_id LIMIT $3) s)
+)
+SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
+FROM (SELECT {totals}) t LEFT JOIN members m ON true
+ORDER BY m.sort_score, m.reached_at, m.user_id"""
+
+_PLACE_OF = """
+SELECT m.user_id, m.score, m.reached_at, 1 + {better} AS rank
+FROM (SELECT $1::bigint AS window_id, $2::bigint AS user_id, $3::bigint AS score, $4::bigint AS sort_score,
+             $5::timestamptz AS reached_at) m"""
+
 _PLACES = """
 WITH members AS MATERIALIZED (
     SELECT window_id, user_id, score, sort_score, reached_at FROM standings
@@ -89,6 +115,18 @@ class SqlIndex:
 
     async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
         return await self._ranking(query(_PLACES, window.board), window.id, list(user_ids))
+
+    async def place_of(self, window: Window, user_id: int, standing: Standing) -> Place:
+        value, reached_at = sort_score(standing.score, window.board.order), from_micros(standing.reached_at)
+        async with acquire(self._pool) as connection:
+            row = await connection.fetchrow(
+                query(_PLACE_OF, window.board), window.id, user_id, standing.score, value, reached_at
+            )
+        return _place(row)
+
+    async def around_hidden(self, window: Window, user_id: int, radius: int) -> Ranking:
+        """A standing that is not on the board, among those that are; neither their ranks nor the total count it."""
+        return await self._ranking(query(_AROUND_HIDDEN, window.board), window.id, user_id, radius)
 
     async def position(self, window: Window) -> Position:
         """The same for every window."""

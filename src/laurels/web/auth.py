@@ -4,6 +4,7 @@ A user shows an access token (ours, or one of an outside issuer), a server an AP
 `Authorization: Bearer …`. What a route asks for (`Route.access`):
 
     public       nothing; nothing is looked at
+    viewer       nothing, but a user's token is looked at: who is shadowed sees another board. A key is nobody
     user         a user's token. A key is refused: it speaks for no one user
     server       a key with the scope actions:write, shown or proved by a signed body. Users are refused
     moderator    a token of that role or of an admin's, or a key: admin:read for GET, else admin:write
@@ -64,6 +65,12 @@ def _in_good_standing(services: Services, principal: Principal, route: Route) ->
     if route.access == "server":
         raise LaurelsError(Code.FORBIDDEN, "This path is for servers: it takes an API key.")
     return principal
+
+
+def shows_token(request: web.Request) -> bool:
+    """Whether a request that needs no token came with a user's. One that is not good is then not ignored in silence."""
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return bool(token) and scheme.lower() == "bearer" and not token.startswith(PREFIX)
 
 
 async def admit(services: Services, caller: Principal | ApiKey, route: Route) -> None:

@@ -17,7 +17,7 @@ from .tokens import Principal
 
 JSON = "application/json"
 
-Access = Literal["public", "user", "server", "moderator", "admin"]
+Access = Literal["public", "viewer", "user", "server", "moderator", "admin"]
 """What each asks for: see `auth`."""
 LimitBy = Literal["address", "login", "user", "none"]
 

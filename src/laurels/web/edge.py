@@ -25,7 +25,7 @@ from prometheus_client import Counter
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
-from .auth import admit, identify, introduce
+from .auth import admit, identify, introduce, shows_token
 from .call import Answer, Call, Reply, Route, encode
 from .decode import decode_body, decode_params
 from .keyring import ApiKey
@@ -136,9 +136,7 @@ async def _answer(route: Route, services: Services, request: web.Request, header
         _spend(services.limits.address, address, 1, headers, tell=route.limit == "address")
     if route.limit == "login":
         _spend(services.limits.login, address, 1, headers)
-    caller = None
-    if route.access != "public":
-        caller = identify(services, request, route) or await introduce(services, request, route)
+    caller = await _caller(services, request, route)
     call = Call(services, request, caller, address, headers["X-Request-ID"])
     if route.params is not None:
         call.params = decode_params(request.query, in_path, route.params)
@@ -147,10 +145,16 @@ async def _answer(route: Route, services: Services, request: web.Request, header
         if isinstance(caller, Signatory):
             caller.check(body)
         call.body = decode_body(body, route.body)
-    if caller is not None:
+    if caller is not None and route.access != "viewer":
         _spend_of(services, caller, route.cost(call.body), headers)
         await admit(services, caller, route)
     return await route.handler(call)
+
+
+async def _caller(services: Services, request: web.Request, route: Route) -> Principal | ApiKey | None:
+    if route.access == "public" or (route.access == "viewer" and not shows_token(request)):
+        return None
+    return identify(services, request, route) or await introduce(services, request, route)
 
 
 def _spend_of(services: Services, caller: Principal | ApiKey, cost: int, headers: dict[str, str]) -> None:

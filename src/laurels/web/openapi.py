@@ -106,7 +106,9 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
         codes.append(Code.MISDIRECTED)
     if route.limit != "none":
         codes.append(Code.RATE_LIMITED)
-    if route.access != "public":
+    if route.access == "viewer":
+        codes += [Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED]
+    elif route.access != "public":
         codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID]
         codes += [Code.BANNED, Code.FORBIDDEN, Code.ISSUER_UNAVAILABLE]
     if route.access == "server":
@@ -135,7 +137,9 @@ def _operation(route: Route) -> dict[str, Any]:
         "parameters": _parameters(route),
         "responses": _responses(route),
     }
-    if route.access != "public":
+    if route.access == "viewer":
+        operation["security"] = [{}, {"bearer": []}]
+    elif route.access != "public":
         operation["security"] = [{scheme: []} for scheme in _SCHEMES_OF[route.access]]
         scope = scope_for(route)
         if scope is not None:

@@ -7,26 +7,26 @@ from ...domain.errors import Code, LaurelsError
 from ...ledger import windows
 from ...ranking.scoreboards import ReadyBoard, Scoreboard
 from ..call import JSON, Call, Reply
+from ..tokens import Principal
 from ..wire.boards import BoardInfo, Boards, PlaceOnBoard, WindowInfo, Windows
 
 _READ = {"Content-Type": JSON, "Cache-Control": "no-cache"}
 
 
-async def get_scoreboard(call: Call) -> Reply:
-    services = call.services
-    ready = await services.scoreboards.top(services.catalogue.default_board.slug, call.params.limit)
-    return _ready(call, ready)
+async def get_scoreboard(call: Call) -> Reply | Scoreboard:
+    return await _top(call, call.services.catalogue.default_board.slug)
 
 
-async def get_board(call: Call) -> Reply:
-    return _ready(call, await call.services.scoreboards.top(call.params.slug, call.params.limit))
+async def get_board(call: Call) -> Reply | Scoreboard:
+    return await _top(call, call.params.slug)
 
 
 async def get_around(call: Call) -> Scoreboard:
     services, params = call.services, call.params
     services.catalogue.board(params.slug)
     user_id = await services.directory.find(params.username)
-    around = await services.scoreboards.around(params.slug, user_id, params.radius)
+    read = services.scoreboards.around_as if shadow_of(call) == user_id else services.scoreboards.around
+    around = await read(params.slug, user_id, params.radius)
     if not around.rows:
         raise LaurelsError(Code.USER_UNKNOWN, f"{params.username!r} has not scored on this board yet.")
     return around
@@ -64,7 +64,10 @@ async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:
     services = call.services
     person = (await services.directory.people([user_id]))[user_id]
     window = await services.catalogue.window(board)
-    ranking = await services.index.places(window, [user_id])
+    if shadow_of(call) == user_id:
+        ranking = await services.scoreboards.shadows.place(window, user_id)
+    else:
+        ranking = await services.index.places(window, [user_id])
     place = ranking.places[0] if ranking.places else None
     return PlaceOnBoard(
         board=board.slug,
@@ -76,6 +79,21 @@ async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:
         seq=ranking.seq,
         rank_state=ranking.rank_state,
     )
+
+
+def shadow_of(call: Call) -> int | None:
+    """The user who asks, if shadowed: such a user sees boards with the own standing on them."""
+    caller = call.caller
+    if isinstance(caller, Principal) and caller.user_id in call.services.directory.shadowed:
+        return caller.user_id
+    return None
+
+
+async def _top(call: Call, slug: str) -> Reply | Scoreboard:
+    shadow, scoreboards = shadow_of(call), call.services.scoreboards
+    if shadow is not None:
+        return await scoreboards.top_as(shadow, slug, call.params.limit)
+    return _ready(call, await scoreboards.top(slug, call.params.limit))
 
 
 def _ready(call: Call, ready: ReadyBoard) -> Reply:
