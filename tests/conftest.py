@@ -105,6 +105,8 @@ def settings(database_url: str) -> Settings:
         user_rate=10_000_000,
         address_rate=10_000_000,
         login_rate=10_000_000,
+        account_rate=10_000_000,
+        failure_rate=10_000_000,
         hold_user_rate=1_000_000_000,
         hold_address_rate=1_000_000_000,
         sockets_per_address=10_000,

@@ -105,6 +105,12 @@ class Settings:
         low=0,
         high=1_000_000_000,
     )
+    account_rate: int = _setting(
+        "LAURELS_ACCOUNT_RATE", 10, "failed log-ins per minute and account", low=1, high=10_000_000
+    )
+    failure_rate: int = _setting(
+        "LAURELS_FAILURE_RATE", 600, "failed log-ins per minute and node, from new addresses", low=1, high=10_000_000
+    )
     snapshot_seconds: int = _setting(
         "LAURELS_SNAPSHOT_SECONDS", 300, "between two snapshots; 0: never", low=0, high=86_400
     )

@@ -29,6 +29,7 @@ from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
 from .ranking.scoreboards import Scoreboards
 from .telemetry import Pace
+from .web.guesses import Guesses
 from .web.issuers import parse_issuers
 from .web.keyring import Keyring
 from .web.limits import RateLimit
@@ -151,6 +152,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         hub=hub,
         tokens=tokens,
         passwords=Passwords(settings.password_workers),
+        guesses=Guesses(settings.account_rate, settings.failure_rate),
         limits=limits,
         options=EdgeOptions(
             settings.refresh_days, settings.trusted_proxies, settings.access_log, Origins(settings.allowed_origins)

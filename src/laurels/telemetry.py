@@ -27,6 +27,12 @@ REQUESTS = Counter("laurels_requests", "Requests by route and status.", ["route"
 REQUEST_SECONDS = Histogram(
     "laurels_request_seconds", "Time to answer, by route.", ["route"], buckets=_LATENCY, registry=REGISTRY
 )
+GUESSES_REFUSED = Counter(
+    "laurels_guesses_refused",
+    "Log-ins refused for too many failures before: of the account, or in all (failures).",
+    ["policy"],
+    registry=REGISTRY,
+)
 REFUSALS = Counter("laurels_refusals", "Refusals by code, per item.", ["code"], registry=REGISTRY)
 BATCH_ACTIONS = Histogram(
     "laurels_batch_actions",

@@ -42,14 +42,14 @@ class RateLimit:
         self._limit = per_minute
         self._step = MINUTE / per_minute
         self._keys = keys
-        self._full_at: OrderedDict[str | int, float] = OrderedDict()
+        self._full_at: OrderedDict[str | int | bytes, float] = OrderedDict()
 
     def allow(self, per_minute: int) -> None:
         """From now on. Who is in the middle of a burst keeps what they have left, as a share."""
         if per_minute != self._limit:
             self._limit, self._step = per_minute, MINUTE / per_minute
 
-    def hit(self, key: str | int, now: float, cost: int = 1) -> Allowance:
+    def hit(self, key: str | int | bytes, now: float, cost: int = 1) -> Allowance:
         """Take `cost` (at most `per_minute` is ever granted at once). O(1)."""
         full_at = max(self._full_at.get(key, 0.0), now)
         after = full_at + min(cost, self._limit) * self._step
@@ -60,6 +60,11 @@ class RateLimit:
         if len(self._full_at) > self._keys:
             self._full_at.popitem(last=False)
         return Allowance(self._limit, self._left(after, now), after - now, None)
+
+    def give_back(self, key: str | int | bytes) -> None:
+        """Undo one hit of cost 1."""
+        if key in self._full_at:
+            self._full_at[key] -= self._step
 
     def _left(self, full_at: float, now: float) -> int:
         return int((MINUTE - (full_at - now)) / self._step + 1e-6)

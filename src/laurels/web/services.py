@@ -25,6 +25,7 @@ from ..ranking.memory import MemoryIndex
 from ..ranking.projection import Projection
 from ..ranking.scoreboards import Scoreboards
 from ..telemetry import Pace
+from .guesses import Guesses
 from .keyring import Keyring
 from .limits import RateLimit
 from .origins import Origins
@@ -86,6 +87,7 @@ class Services:
     hub: Hub
     tokens: Tokens
     passwords: Passwords
+    guesses: Guesses
     limits: Limits
     options: EdgeOptions
     missing: Callable[[], list[str]]

@@ -29,11 +29,14 @@ async def register(call: Call) -> Reply:
 async def login(call: Call) -> Tokens:
     """The same answer in the same time for a name nobody has and for a wrong password."""
     fold = unicodedata.normalize("NFKC", call.body.username).casefold()
-    found = None if "\0" in fold else await call.services.accounts.for_login(fold)
-    account, stored = found if found is not None else (None, None)
-    matches = await call.services.passwords.matches(stored, call.body.password)
+    guess = call.services.guesses.begin(fold, call.address)
+    with guess.decided():
+        found = None if "\0" in fold else await call.services.accounts.for_login(fold)
+        account, stored = found if found is not None else (None, None)
+        matches = await call.services.passwords.matches(stored, call.body.password)
     if account is None or not matches or account.status == "erased":
         raise LaurelsError(Code.CREDENTIALS_WRONG, "Username or password is wrong.")
+    guess.succeeded()
     if account.status == "banned":
         raise LaurelsError(Code.BANNED, "This account is banned.")
     return await _fresh_tokens(call, account)

@@ -1,0 +1,118 @@
+"""Guessing passwords: bounded per account and in all, silent on who exists, and nobody is locked out by strangers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from tests.support.node import PASSWORD, InProcessNode, running_node
+
+from laurels import telemetry
+from laurels.config import Settings
+
+
+@pytest.fixture
+async def guarded(settings: Settings) -> AsyncIterator[InProcessNode]:
+    """Three failures a minute and account, eight in all; addresses by X-Forwarded-For."""
+    async with running_node(replace(settings, account_rate=3, failure_rate=8, trusted_proxies=1)) as node:
+        yield node
+
+
+async def login(
+    node: InProcessNode, username: str, password: str, address: str = "192.0.2.1"
+) -> tuple[int, str | None]:
+    body, headers = {"username": username, "password": password}, {"X-Forwarded-For": address}
+    async with node.http.post(f"{node.url}/api/auth/login", json=body, headers=headers) as reply:
+        answer = await reply.json(content_type=None)
+        if reply.status == 429:
+            assert int(reply.headers["Retry-After"]) == answer["retry_after"] >= 1
+        return reply.status, answer.get("code")
+
+
+WRONG, LIMITED = (401, "credentials_wrong"), (429, "rate_limited")
+
+
+async def test_an_account_is_guessed_at_so_often_and_no_more(guarded: InProcessNode) -> None:
+    """Whatever the spelling of the name and the address; and the same answers for a name that nobody has."""
+    await guarded.register("ada")
+    for name in ("ada", "nobody"):
+        spelt = [name, name.upper(), f" {name}".strip(), name, name]
+        answers = [await login(guarded, one, "wrong", f"192.0.2.{n}") for n, one in enumerate(spelt)]
+        assert answers == [WRONG] * 3 + [LIMITED] * 2, name
+
+
+async def test_guesses_at_once_are_counted_before_they_are_answered(guarded: InProcessNode) -> None:
+    await guarded.register("ada")
+    answers = await asyncio.gather(*(login(guarded, "ada", f"wrong {n}", f"192.0.2.{n}") for n in range(12)))
+    assert sorted(answers) == [WRONG] * 3 + [LIMITED] * 9
+
+
+async def test_the_right_password_costs_nothing(guarded: InProcessNode) -> None:
+    """However often somebody logs in, from wherever."""
+    await guarded.register("ada")
+    assert [(await login(guarded, "ada", PASSWORD, f"192.0.2.{n}"))[0] for n in range(15)] == [200] * 15
+
+
+async def test_strangers_lock_nobody_out_of_where_they_are_at_home(guarded: InProcessNode) -> None:
+    """The account is under attack; from the address of the last log-in it opens, and there guesses count apart."""
+    await guarded.register("ada")
+    assert (await login(guarded, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+    while await login(guarded, "ada", "wrong") != LIMITED:
+        pass
+    assert await login(guarded, "ada", PASSWORD) == LIMITED
+    assert (await login(guarded, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+    assert [await login(guarded, "ada", "wrong", "198.51.100.7") for _ in range(4)] == [WRONG] * 3 + [LIMITED]
+
+
+async def test_a_spray_over_accounts_and_addresses_is_slowed_down(guarded: InProcessNode) -> None:
+    """One guess per account and address: the limit in all ends it and is counted; those at home still get in."""
+    await guarded.register("ada")
+    assert (await login(guarded, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+    before = _refused("failures")
+    answers = [await login(guarded, f"victim-{n}", "Summer2026!", f"192.0.2.{n}") for n in range(12)]
+    assert answers == [WRONG] * 8 + [LIMITED] * 4
+    assert _refused("failures") - before == 4
+    assert (await login(guarded, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+
+
+async def test_what_could_not_be_decided_is_no_guess(guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was too busy to look takes nothing from the allowance."""
+    await guarded.register("ada")
+    monkeypatch.setattr("laurels.web.passwords.QUEUE", 0)
+    assert [await login(guarded, "ada", "wrong") for _ in range(9)] == [(503, "overloaded")] * 9
+    monkeypatch.undo()
+    assert [await login(guarded, "ada", "wrong") for _ in range(4)] == [WRONG] * 3 + [LIMITED]
+
+
+async def test_every_failed_login_does_the_same_work(guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hash is checked for a wrong password, a name nobody has, an account without a password: no clock can tell."""
+    passwords, checked = guarded.services.passwords, []
+    verify = passwords._verify
+    monkeypatch.setattr(passwords, "_verify", lambda stored, given: checked.append(stored) or verify(stored, given))
+    await guarded.register("ada")
+    await guarded.register("eve")
+    await guarded.services.pool.execute("UPDATE users SET password_hash = NULL WHERE username = 'eve'")
+    for name in ("ada", "nobody", "eve", "no\0body"):
+        assert await login(guarded, name, "wrong") == WRONG
+    assert len(checked) == 4
+    assert checked[0].startswith("$argon2id$")  # type: ignore[union-attr]
+    assert checked[1:] == [None] * 3
+
+
+async def test_registering_does_the_same_work_for_taken_names(
+    guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a name is taken can't be hidden, names are on the board; but it costs a hash to ask."""
+    passwords, hashed = guarded.services.passwords, []
+    work = passwords.hash
+    monkeypatch.setattr(passwords, "hash", lambda password: hashed.append(password) or work(password))
+    for expected in (201, 409):
+        body = {"username": "ada", "password": PASSWORD}
+        assert (await guarded.post("/api/auth/register", body))[0] == expected
+    assert len(hashed) == 2
+
+
+def _refused(policy: str) -> float:
+    return telemetry.GUESSES_REFUSED.labels(policy)._value.get()
