@@ -4,6 +4,8 @@ routes     the table of every endpoint: path, structs, access, limits, what may 
 wire       what requests and replies look like
 edge       from a route to an aiohttp handler: the order in which a request is checked; server: what is beneath it
 handlers/  one function per endpoint, thin: wire -> ledger or ranking -> wire
+auth       who is asking and may they: tokens, outsiders (and their issuers, jwks), keyring (and seal), signatures
+guesses    bounds on guessing passwords; ticket_office: tickets
 tokens     access tokens; passwords: argon2; limits: request rates; problems: refusals as RFC 9457
 origins    pages of other sites that may call the API
 openapi    the OpenAPI document, made from the routes
