@@ -19,6 +19,7 @@ from .domain.errors import LaurelsError
 from .ledger import signed, snapshots, usual
 from .ledger.journal import Entry
 from .node import Node
+from .ranking.shared_projection import KEEP_SECONDS, SharedProjection
 from .ranking.verify import sample
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,10 @@ class Background:
         ]
         if self._settings.role not in ("all", "worker"):
             chores = [chore for chore in chores if chore[0] not in ONCE_FOR_ALL]
+        projection = self._services.projection
+        if isinstance(projection, SharedProjection):
+            chores.append(("index-keeper", KEEP_SECONDS, projection.keep))
+            chores.append(("index-builder", KEEP_SECONDS, projection.build_missing))
         kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
         return kept + [
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
@@ -89,7 +94,7 @@ class Background:
         services = self._services
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
-            await services.projection.heal(entry.ids)
+            await services.projection.follow(entry.ids)
             return
         if entry.kind == "users":
             await services.directory.changed(entry.ids)
@@ -138,4 +143,4 @@ class Background:
         await self._services.accounts.trim_refresh()
         await self._services.keyring.note_uses()
         await signed.trim(self._services.pool)
-        self._services.projection.drop_ended(datetime.now(UTC))
+        await self._services.projection.drop_ended(datetime.now(UTC))

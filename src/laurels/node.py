@@ -27,7 +27,12 @@ from .live.hub import Hub
 from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
+from .ranking.redis import RedisWindows
 from .ranking.scoreboards import Scoreboards
+from .ranking.shared import Lives, SharedIndex
+from .ranking.shared_projection import SharedProjection
+from .ranking.sql import SqlIndex
+from .shared import Store, parse_address
 from .telemetry import Pace
 from .web.guesses import Guesses
 from .web.issuers import parse_issuers
@@ -73,6 +78,8 @@ class Node:
     services: Services
     journal: Journal
     condition: Condition
+    store: Store | None
+    """Redis, when several nodes share it."""
 
 
 async def assemble(settings: Settings, pool: Pool) -> Node:
@@ -84,9 +91,8 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     catalogue, directory, receipts = Catalogue(pool), Directory(reads), Receipts(pool)
     await catalogue.refresh()
     await directory.refresh_blocked()
-    # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
-    index = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
-    projection = Projection(index, catalogue, pool)
+    store = Store(parse_address(settings.redis_url)) if settings.redis_url else None
+    index, projection = _index(store, catalogue, pool, node_id, last_batch)
     scoreboards = Scoreboards(index, catalogue, directory, reads)
     hub = Hub(
         lambda slug: scoreboards.top(slug, 10),
@@ -126,6 +132,8 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     live_settings = await _live_settings(settings, pool, node_id, limits, hub)
     condition = Condition()
     condition.degradable.append(reads.degraded)
+    if isinstance(projection, SharedProjection):
+        condition.degradable.append(projection.lacks)
     services = Services(
         pool=pool,
         accounts=accounts,
@@ -160,7 +168,20 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         missing=condition.missing,
         degraded=condition.degraded,
     )
-    return Node(services, journal, condition)
+    return Node(services, journal, condition, store)
+
+
+def _index(
+    store: Store | None, catalogue: Catalogue, pool: Pool, node_id: UUID, last_batch: int
+) -> tuple[MemoryIndex, Projection] | tuple[SharedIndex, SharedProjection]:
+    """What answers ranks, and what feeds it: in this process, or in Redis for several nodes."""
+    if store is None:
+        # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
+        memory = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
+        return memory, Projection(memory, catalogue, pool)
+    windows, lives = RedisWindows(store), Lives(pool)
+    shared = SharedIndex(windows, SqlIndex(pool), lives)
+    return shared, SharedProjection(windows, shared, lives, catalogue, pool)
 
 
 async def _live_settings(settings: Settings, pool: Pool, node_id: UUID, limits: Limits, hub: Hub) -> SettingsStore:

@@ -30,6 +30,7 @@ from .ledger.embedded import EmbeddedPostgres
 from .ledger.pool import Pool
 from .node import Node, assemble
 from .ranking.projection import Progress
+from .shared import RedisAway, RedisUnusable
 from .web.call import Route
 from .web.edge import application
 from .web.roles import health_only, served_by, without_metrics
@@ -113,12 +114,26 @@ async def serve(
         stack.callback(listener.close)
         async with _given_up_on(stopping):
             pool = await stack.enter_async_context(database(settings, own=True))
-            node = await assemble(settings, pool)
+            node = await _assembled(settings, pool, stack)
             await node.services.projection.load(on_load)
             await node.services.scoreboards.remember_snapshot()
         if not stopping.is_set():
             node.condition.loaded = True
             await _run(settings, node, listener, stopping, on_ready, on_node)
+
+
+async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExitStack) -> Node:
+    """A Redis that is away is waited for; one that can't be used as configured ends the start. Raises StartError."""
+    try:
+        node = await assemble(settings, pool)
+        if node.store is not None:
+            stack.push_async_callback(node.store.close)
+            await node.store.check()
+    except RedisUnusable as error:
+        raise StartError(str(error)) from error
+    except RedisAway as away:
+        log.warning("Redis does not answer yet", reason=str(away))
+    return node
 
 
 @contextlib.asynccontextmanager

@@ -51,6 +51,25 @@ INDEX_MEMBERS = Gauge("laurels_index_members", "Standings in the index, by board
 INDEX_DRIFT = Gauge(
     "laurels_index_drift", "Standings in which index and ledger disagreed at the last look.", registry=REGISTRY
 )
+INDEX_TRUSTED = Gauge(
+    "laurels_index_trusted",
+    "1 while ranks come from the shared index, 0 while the ledger is counted.",
+    registry=REGISTRY,
+)
+INDEX_BUILT = Gauge(
+    "laurels_index_built_ratio",
+    "How much of a window of the shared index this node has built.",
+    ["board"],
+    registry=REGISTRY,
+)
+INDEX_HEALED = Counter(
+    "laurels_index_healed",
+    "Batches brought to the shared index by another than their node, or later.",
+    registry=REGISTRY,
+)
+RANKS_COUNTED = Counter(
+    "laurels_ranks_counted", "Questions answered by counting in the ledger instead of by the index.", registry=REGISTRY
+)
 JOURNAL_LAG = Gauge(
     "laurels_journal_lag_seconds",
     "Age of the newest commit of another process when it was projected.",

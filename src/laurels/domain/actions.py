@@ -103,6 +103,8 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 
     def entered(self, top: int) -> bool:
         """True when this action brought the user into the first `top` places."""
+        if self.rank_state != "exact":
+            return False  # where the user was before is not known
         was_in = self.previous_rank is not None and self.previous_rank <= top
         return self.rank is not None and self.rank <= top and not was_in
 

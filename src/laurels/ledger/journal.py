@@ -51,10 +51,18 @@ class Journal:
         self._horizon: str | None = None
         self._seen: set[int] = set()
 
-    async def start(self) -> int:
-        """Start here: everything committed from now on will be read. Returns the last id given out."""
+    @property
+    def horizon(self) -> str | None:
+        """Every commit of an older transaction was read, at the latest by the last look."""
+        return self._horizon
+
+    async def start(self, since: str | None = None) -> int:
+        """Start here, or at an earlier horizon: everything committed from then on will be read.
+
+        Returns the last id given out.
+        """
         async with acquire(self._pool) as connection:
-            self._horizon = await connection.fetchval(_HORIZON)
+            self._horizon = since or await connection.fetchval(_HORIZON)
             return int(await connection.fetchval(_LAST))
 
     async def read(self) -> Sequence[Entry]:

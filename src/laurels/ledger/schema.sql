@@ -213,6 +213,22 @@ CREATE TABLE public.claims (
 
 COMMENT ON TABLE public.claims IS 'Values that counted once for everybody: redeem codes, first solves.';
 
+CREATE TABLE public.index_lives (
+    window_id bigint NOT NULL,
+    epoch text NOT NULL,
+    server text NOT NULL,
+    ready boolean DEFAULT false NOT NULL,
+    checked xid8 DEFAULT pg_snapshot_xmin(pg_current_snapshot()) NOT NULL,
+    checked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE public.index_lives IS 'The copy of each window in the shared index. Whoever builds anew replaces the epoch: older copies are then wrong, wherever they are.';
+
+COMMENT ON COLUMN public.index_lives.server IS 'The run id of the Redis server that holds the copy.';
+
+COMMENT ON COLUMN public.index_lives.checked IS 'Every commit of an older transaction is known to have reached the copy.';
+
 CREATE TABLE public.journal (
     id bigint NOT NULL,
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
@@ -457,6 +473,9 @@ ALTER TABLE ONLY public.boards
 ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_pkey PRIMARY KEY (action_type_id, value);
 
+ALTER TABLE ONLY public.index_lives
+    ADD CONSTRAINT index_lives_pkey PRIMARY KEY (window_id);
+
 ALTER TABLE ONLY public.journal
     ADD CONSTRAINT journal_pkey PRIMARY KEY (id);
 
@@ -581,6 +600,9 @@ ALTER TABLE ONLY public.claims
 
 ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.index_lives
+    ADD CONSTRAINT index_lives_window_id_fkey FOREIGN KEY (window_id) REFERENCES public.windows(id);
 
 ALTER TABLE ONLY public.progress
     ADD CONSTRAINT progress_action_type_id_fkey FOREIGN KEY (action_type_id) REFERENCES public.action_types(id);

@@ -68,6 +68,10 @@ class Projection:
         windows = await self.catalogue.windows_at(datetime.now(UTC))
         self._apply(await standings.of_users(self.pool, windows, user_ids))
 
+    async def follow(self, user_ids: Sequence[int]) -> None:
+        """Another process changed these users."""
+        await self.heal(user_ids)
+
     async def load(self, progress: Progress = lambda done, total: None) -> int:
         """Fill the index from the ledger: all open windows; returns how many standings."""
         loaded = 0
@@ -108,7 +112,7 @@ class Projection:
         self._tell(Moved(window, fresh.seq, top=True))
         return len(fresh)
 
-    def drop_ended(self, now: datetime) -> None:
+    async def drop_ended(self, now: datetime) -> None:
         """Forget windows that ended a while ago; the ledger keeps them."""
         for held in self.index.windows():
             ends_at = held.window.span.ends_at
@@ -121,7 +125,7 @@ class Projection:
         for window_id, shift in shifts.items():
             window = windows[window_id]
             self._count(window)
-            self._tell(Moved(window, shift.seq, _touches_top(shift)))
+            self._tell(Moved(window, shift.seq, touches_top(shift)))
         return shifts
 
     def _tell(self, moved: Moved) -> None:
@@ -141,7 +145,8 @@ class Projection:
         telemetry.INDEX_MEMBERS.labels(window.board.slug).set(len(self.index.window(window)))
 
 
-def _touches_top(shift: Shift) -> bool:
+def touches_top(shift: Shift) -> bool:
+    """May one of the first MAX_TOP places have changed?"""
     return any(
         before is None or after is None or min(before, after) <= MAX_TOP for before, after in shift.ranks.values()
     )

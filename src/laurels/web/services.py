@@ -21,9 +21,10 @@ from ..ledger.user_editor import UserEditor
 from ..ledger.writer import Writer
 from ..live.hub import Hub
 from ..ranking.archive import Archive
-from ..ranking.memory import MemoryIndex
+from ..ranking.index import HeldIndex
 from ..ranking.projection import Projection
 from ..ranking.scoreboards import Scoreboards
+from ..ranking.shared_projection import SharedProjection
 from ..telemetry import Pace
 from .guesses import Guesses
 from .keyring import Keyring
@@ -80,8 +81,8 @@ class Services:
     people: People
     receipts: Receipts
     writer: Writer
-    index: MemoryIndex
-    projection: Projection
+    index: HeldIndex
+    projection: Projection | SharedProjection
     scoreboards: Scoreboards
     archive: Archive
     hub: Hub

@@ -1,0 +1,292 @@
+"""The index in Redis: what a window is there, and what can be asked of it. One script per question.
+
+A window lives under the epoch it was built in. Every script refuses a window that is not wholly
+there, or that was built on another server process: a Redis that was restarted, flushed, failed over
+or lost a key answers `IndexGone`, never a guess. Whether an epoch is the right one, and complete,
+the ledger knows (`ledger/index_lives`), not Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from ..domain.boards import Window
+from ..domain.standings import Standing, order_key, sort_score, split_key
+from ..shared import Store
+from ..shared.store import Client
+from .index import MAX_TOP, Place, Position, Ranking, Shift
+
+CHUNK = 500
+"""Changes, or users asked about, in one script: some 5 ms of Redis' time, during which it answers nobody else."""
+PAGE = 5_000
+_KEY, _VERSION, _ENTRY = 24, 8, 32
+T = TypeVar("T")
+
+
+class IndexGone(Exception):
+    """The window is not in this Redis as it was built: it must be built anew."""
+
+
+class Script:
+    """One of lua/*.lua, loaded into Redis when it is not there."""
+
+    def __init__(self, name: str, *, writes: bool = False, alone: bool = False) -> None:
+        folder = files(__package__) / "lua"
+        head = "" if alone else (folder / "window.lua").read_text()
+        flags = "" if writes else " flags=no-writes"
+        self.text = f"#!lua{flags}\n{head}{(folder / f'{name}.lua').read_text()}"
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, keys: Sequence[str], *arguments: bytes | str | int) -> Any:
+        """Raises IndexGone."""
+        (reply,) = await run_all(client, [(self, keys, arguments)])
+        if isinstance(reply, IndexGone):
+            raise reply
+        return reply
+
+
+Run = tuple[Script, Sequence[str], Sequence[bytes | str | int]]
+
+
+async def run_all(client: Client, runs: Sequence[Run]) -> list[Any]:
+    """The replies of several scripts in one round trip; IndexGone in place of a reply."""
+    replies = await _sent(client, runs)
+    if any(isinstance(reply, NoScriptError) for reply in replies):
+        for text in {script.text for script, _, _ in runs}:
+            await client.script_load(text)
+        replies = await _sent(client, runs)
+    return [_judged(reply) for reply in replies]
+
+
+async def _sent(client: Client, runs: Sequence[Run]) -> list[Any]:
+    if len(runs) == 1:  # a pipeline of one costs a third more
+        script, keys, arguments = runs[0]
+        try:
+            return [await client.evalsha(script.sha, len(keys), *keys, *arguments)]
+        except ResponseError as error:
+            return [error]
+    pipeline = client.pipeline(transaction=False)
+    for script, keys, arguments in runs:
+        pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
+    return await pipeline.execute(raise_on_error=False)
+
+
+def _judged(reply: Any) -> Any:
+    if isinstance(reply, ResponseError) and str(reply).startswith("GONE"):
+        return IndexGone("the index of a window is not as it was built")
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+APPLY, OPEN = Script("apply", writes=True), Script("open", writes=True, alone=True)
+POSITION, SLICE, PLACES = Script("position"), Script("slice"), Script("places")
+PLACE_OF, MEMBERS = Script("place_of"), Script("members")
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A window under the epoch it was built in: the name of its keys."""
+
+    window: Window
+    epoch: str
+    keys: tuple[str, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", _keys(self.window.id, self.epoch))
+
+
+def _keys(window_id: int, epoch: str) -> tuple[str, ...]:
+    tag = f"laurels:{{{window_id}.{epoch}}}"
+    return tuple(f"{tag}:{name}" for name in ("order", "users", "scores", "counts", "marks", "state"))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one window is to take. `asked`: users whose ranks are wanted all the same."""
+
+    life: Life
+    standings: Mapping[int, Standing]
+    asked: Collection[int] = ()
+
+
+class RedisWindows:
+    """Windows of the index in one Redis. Everything raises RedisAway or IndexGone."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def open(self, life: Life, first_seq: int) -> str:
+        """Begin an empty window; the server's run id."""
+        board = life.window.board
+        server: bytes = await self._store.call(
+            lambda redis: OPEN.run(redis, life.keys, board.ties, first_seq), idempotent=True
+        )
+        return server.decode()
+
+    async def ping(self) -> None:
+        """Does Redis answer?"""
+        await self._store.call(lambda redis: redis.ping(), idempotent=True)
+
+    async def drop(self, window_id: int, epoch: str) -> None:
+        """Free what a life held; nothing there is no error."""
+        await self._store.call(lambda redis: redis.unlink(*_keys(window_id, epoch)), idempotent=True)
+
+    async def take(self, parts: Sequence[Changes], batch_id: int) -> list[Shift | IndexGone]:
+        """One round trip for all windows: apply, mark the batch as taken, tell the ranks before and after.
+
+        Idempotent by version, but not asked twice: a second answer would tell other ranks before.
+        """
+        runs = [_apply(part, [batch_id], ranked=True) for part in parts]
+        replies = await self._store.call(lambda redis: run_all(redis, runs))
+        return [
+            reply if isinstance(reply, IndexGone) else _shift(part, reply)
+            for part, reply in zip(parts, replies, strict=True)
+        ]
+
+    async def pour(self, life: Life, standings: Mapping[int, Standing], batch_ids: Sequence[int] = ()) -> Shift:
+        """Apply without asking for ranks, in chunks; with the last one mark the batches."""
+        chunks = [dict(chunk) for chunk in _chunks(list(standings.items()))] or [{}]
+        news = False
+        for chunk in chunks:
+            marks = batch_ids if chunk is chunks[-1] else ()
+            script, _, arguments = _apply(Changes(life, chunk), marks, ranked=False)
+            reply = await self._ask(script, life, *arguments)
+            news = news or bool(reply[2])
+        return Shift(reply[0], reply[1], news, {})
+
+    async def unmarked(self, life: Life, batch_ids: Sequence[int]) -> set[int]:
+        """Those of the batches that the window has not been told of."""
+        missing: set[int] = set()
+        for some in _chunks(batch_ids) if batch_ids else [[]]:  # asked also for nothing: is it still there?
+            reply = await self._ask(POSITION, life, *some)
+            missing.update(reply[2:])
+        return missing
+
+    async def position(self, life: Life) -> Position:
+        reply = await self._ask(POSITION, life)
+        return Position(life.epoch, reply[0])
+
+    async def top(self, life: Life, size: int) -> Ranking:
+        return _stretch(life, await self._ask(SLICE, life, b"", size))
+
+    async def around(self, life: Life, user_id: int, radius: int) -> Ranking:
+        return _stretch(life, await self._ask(SLICE, life, user_id.to_bytes(8, "big"), radius))
+
+    async def places(self, life: Life, user_ids: Collection[int]) -> Ranking:
+        """At most CHUNK users at one instant; more are of several, told with the last."""
+        found: list[Place] = []
+        for some in _chunks(list(user_ids)) if user_ids else [[]]:
+            reply = await self._ask(PLACES, life, _ids(some))
+            for user_id, rank, value in zip(some, reply[2::2], reply[3::2], strict=True):
+                if rank:
+                    found.append(_place(life, value[:16] + user_id.to_bytes(8, "big"), rank))
+        return Ranking(life.epoch, reply[0], reply[1], tuple(found))
+
+    async def place_of(self, life: Life, user_id: int, standing: Standing) -> Place:
+        """Where a standing that is not on the board would stand."""
+        reply = await self._ask(PLACE_OF, life, _key(life, user_id, standing))
+        return Place(reply[2], user_id, standing.score, standing.reached_at)
+
+    async def held(self, life: Life, user_ids: Sequence[int]) -> dict[int, Standing]:
+        found = {}
+        for some in _chunks(user_ids):
+            reply = await self._ask(PLACES, life, _ids(some))
+            for user_id, value in zip(some, reply[3::2], strict=True):
+                if len(value) == _KEY:
+                    found[user_id] = _standing(life, value[:16] + user_id.to_bytes(8, "big") + value[16:])[1]
+        return found
+
+    async def members(self, life: Life) -> AsyncIterator[dict[int, Standing]]:
+        start = 0
+        while page := await self._ask(MEMBERS, life, start, start + PAGE - 1, 0):
+            yield dict(_standing(life, entry) for entry in _split(page, _ENTRY))
+            start += PAGE
+
+    async def sample(self, life: Life, size: int) -> list[int]:
+        top = await self._ask(MEMBERS, life, 0, min(MAX_TOP, size) - 1, 0)
+        others = await self._ask(MEMBERS, life, 0, 0, size)
+        users = {split_key(entry[:_KEY])[2]: None for entry in _split(top + others, _ENTRY)}
+        return list(users)[:size]
+
+    async def count(self, life: Life) -> int:
+        reply = await self._ask(POSITION, life)
+        return int(reply[1])
+
+    async def _ask(self, script: Script, life: Life, *arguments: bytes | str | int) -> Any:
+        return await self._store.call(lambda redis: script.run(redis, life.keys, *arguments), idempotent=True)
+
+
+def _apply(part: Changes, batch_ids: Sequence[int], *, ranked: bool) -> Run:
+    order = part.life.window.board.order
+    puts, removes = [], []
+    for user_id, standing in part.standings.items():
+        version = standing.version.to_bytes(_VERSION, "big")
+        if standing.hidden:
+            removes.append(user_id.to_bytes(8, "big") + version)
+        else:
+            puts.append(order_key(sort_score(standing.score, order), standing.reached_at, user_id) + version)
+    blobs = b"".join(puts), b"".join(removes), _ids(_only_asked(part))
+    return APPLY, part.life.keys, (*blobs, int(ranked), *batch_ids)
+
+
+def _only_asked(part: Changes) -> list[int]:
+    return [user_id for user_id in part.asked if user_id not in part.standings]
+
+
+def _shift(part: Changes, reply: list[int]) -> Shift:
+    shown = [user_id for user_id, standing in part.standings.items() if not standing.hidden]
+    if len(shown) < len(part.standings):
+        shown += [user_id for user_id, standing in part.standings.items() if standing.hidden]
+    users = shown + _only_asked(part)
+    told = [rank or None for rank in reply[3:]]
+    return Shift(
+        reply[0], reply[1], bool(reply[2]), dict(zip(users, zip(told[::2], told[1::2], strict=True), strict=True))
+    )
+
+
+def _stretch(life: Life, reply: list[Any]) -> Ranking:
+    """Ranks of neighbours follow from the first one's: equal scores share a rank, unless ties are ordinal."""
+    seq, total, *rest = reply
+    if not rest:
+        return Ranking(life.epoch, seq, total, ())
+    ordinal, rank, *keys = rest
+    places: list[Place] = []
+    for at, key in enumerate(keys, ordinal):
+        place = _place(life, key, 0)
+        if places and (place.score != places[-1].score or life.window.board.ties == "ordinal"):
+            rank = rank + 1 if life.window.board.ties == "dense" else at
+        places.append(Place(rank, place.user_id, place.score, place.reached_at))
+    return Ranking(life.epoch, seq, total, tuple(places))
+
+
+def _place(life: Life, key: bytes, rank: int) -> Place:
+    value, reached_at, user_id = split_key(key)
+    return Place(rank, user_id, sort_score(value, life.window.board.order), reached_at)
+
+
+def _standing(life: Life, entry: bytes) -> tuple[int, Standing]:
+    place = _place(life, entry[:_KEY], 0)
+    return place.user_id, Standing(place.score, place.reached_at, int.from_bytes(entry[_KEY:], "big"))
+
+
+def _key(life: Life, user_id: int, standing: Standing) -> bytes:
+    return order_key(sort_score(standing.score, life.window.board.order), standing.reached_at, user_id)
+
+
+def _ids(user_ids: Collection[int]) -> bytes:
+    return b"".join(user_id.to_bytes(8, "big") for user_id in user_ids)
+
+
+def _split(text: bytes, width: int) -> Iterator[bytes]:
+    return (text[at : at + width] for at in range(0, len(text), width))
+
+
+def _chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
