@@ -19,7 +19,10 @@ from .app import JsonFlag, ReasonFlag, board_app, examples, run, settings, type_
 from .output import out, print_json, say
 
 RulesFile = Annotated[
-    Path | None, Parameter(name="--rules", help="File with the scoring rules as JSON; - reads standard input.")
+    Path | None,
+    Parameter(
+        name="--rules", allow_leading_hyphen=True, help="File with the scoring rules as JSON; - reads standard input."
+    ),
 ]
 
 

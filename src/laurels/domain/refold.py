@@ -6,14 +6,14 @@ a best that is undone gives its place back to the best before it, reached when t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal
 
 import msgspec
 
 from .actions import Status
-from .boards import Window, local_day
+from .boards import Board, Window, local_day, span_at
 from .rules import Progress
 from .standings import Standing, fold, micros
 
@@ -95,3 +95,48 @@ def fold_rows(rows: Iterable[Row], window: Window) -> Standing | None:
     for row in rows:
         refold.take(row)
     return refold.standings.get(window.id)
+
+
+class Replay:
+    """The same for all windows and counters at once, for users whose whole history is new; O(boards) for each row.
+
+    `windows`: board -> when a window begins -> the window; every window that a row falls in must be there.
+
+    standings  window id -> the fold of what counts there; `windows` are those that a row fell in
+    progress   action type id -> counters
+    points     what was earned on `day`, over all types
+    """
+
+    def __init__(self, windows: Mapping[Board, Mapping[datetime | None, Window]], day: date, zone: str) -> None:
+        self.standings: dict[int, Standing] = {}
+        self.windows: list[Window] = []
+        self.progress: dict[int, Progress] = {}
+        self.points = 0
+        self._windows = windows
+        self._day = day
+        self._zone = zone
+
+    def take(self, row: Row) -> None:
+        """Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
+        if row.counts:
+            self._fold(row)
+        if row.is_used:
+            self._count(row)
+
+    def _fold(self, row: Row) -> None:
+        at = micros(row.at)
+        for board, windows in self._windows.items():
+            if board.takes(row.action_type_id):
+                window = windows[span_at(board.period, board.time_zone, row.at).starts_at]
+                before = self.standings.get(window.id)
+                if before is None:
+                    self.windows.append(window)
+                self.standings[window.id] = fold(before, row.score_earned, at, board.aggregate, board.order)
+
+    def _count(self, row: Row) -> None:
+        assert row.action_type_id is not None, "completions have a type"
+        day = local_day(self._zone, row.at)
+        before = self.progress.get(row.action_type_id) or Progress()
+        self.progress[row.action_type_id] = before.advanced(row.at, day)
+        if day == self._day:
+            self.points += row.score_earned

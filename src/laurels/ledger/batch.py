@@ -6,7 +6,7 @@ before it has written nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -34,6 +34,7 @@ from .sql import (
     WRITE_HELD,
     WRITE_SHARED,
     WRITE_TICKETS,
+    columns,
 )
 
 _ACKNOWLEDGE_REPLAY = "SELECT pg_logical_emit_message(true, 'laurels.replay', '')"
@@ -122,8 +123,8 @@ async def gather(
         LOAD_BATCH,
         user_ids,
         [window.id for window in windows],
-        *_columns(identifiers, 2),
-        *_columns(counters, 2),
+        *columns(identifiers, 2),
+        *columns(counters, 2),
         len(submissions) if locking else 0,
     )
     facts = _facts(rows, {row[0]: UserFacts(*row) for row in users}, catalogue.default_board.time_zone)
@@ -146,7 +147,7 @@ async def _shared(
         for item in submissions
         if (kind := shared.get(item.action_type)) and (value := claimed_value(kind, item.decoded())) is not None
     }
-    claims = await connection.fetch(LOAD_CLAIMS, *_columns(wanted, 2)) if wanted else []
+    claims = await connection.fetch(LOAD_CLAIMS, *columns(wanted, 2)) if wanted else []
     return dict(counts), {(row[0], row[1]) for row in claims}
 
 
@@ -211,9 +212,9 @@ async def _write(
             facts.batch_id,
             node,
             users,
-            *_columns([_action_row(catalogue, submissions, *item) for item in judgement.actions], 11),
-            *_columns(_progress_rows(judgement), 8),
-            *_columns(_standing_rows(judgement, windows), 6),
+            *columns([_action_row(catalogue, submissions, *item) for item in judgement.actions], 11),
+            *columns(_progress_rows(judgement), 8),
+            *columns(_standing_rows(judgement, windows), 6),
             users,
             [judgement.scores[user] for user in users],
             [judgement.points[user] for user in users],
@@ -221,14 +222,14 @@ async def _write(
         )
         if judgement.type_counts:
             await connection.execute(
-                WRITE_SHARED, *_columns(judgement.type_counts.items(), 2), *_columns(_claim_rows(judgement), 4)
+                WRITE_SHARED, *columns(judgement.type_counts.items(), 2), *columns(_claim_rows(judgement), 4)
             )
         if judgement.held:
             reasons = [(action_id, held.code, held.detail) for action_id, held in judgement.held.items()]
-            await connection.execute(WRITE_HELD, *_columns(reasons, 3))
+            await connection.execute(WRITE_HELD, *columns(reasons, 3))
         if judgement.ticket_uses:
             uses = [(use.nonce, use.action_id, use.expires_at) for use in judgement.ticket_uses]
-            await connection.execute(WRITE_TICKETS, *_columns(uses, 3))
+            await connection.execute(WRITE_TICKETS, *columns(uses, 3))
     elif any(isinstance(outcome, Accepted) for outcome in judgement.outcomes):
         # A replay must wait for the synchronous standby as its first commit did. A transaction that
         # wrote nothing waits for nothing, and would acknowledge a row that failover then loses.
@@ -277,12 +278,6 @@ def _standing_rows(judgement: Judgement, windows: Sequence[Window]) -> list[tupl
 
 def _claim_rows(judgement: Judgement) -> list[tuple[object, ...]]:
     return [(claim.action_type_id, claim.value, claim.user_id, claim.action_id) for claim in judgement.claims]
-
-
-def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
-    """Rows to the parallel arrays that `unnest` takes; `width` empty ones when there are no rows."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(width)]
 
 
 async def _roll_back(connection: Connection) -> None:

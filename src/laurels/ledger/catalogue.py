@@ -42,7 +42,7 @@ class Catalogue:
         self.types: dict[str, ActionType] = {}
         self.boards: dict[str, Board] = {}
         """Those that are shown."""
-        self._counting: list[Board] = []
+        self.counting: list[Board] = []
         """Those that are folded: also boards that are still being filled."""
         self._default: Board
         self._open: dict[int, Window] = {}
@@ -53,7 +53,7 @@ class Catalogue:
     @property
     def is_filling(self) -> bool:
         """There are boards that aren't shown yet."""
-        return len(self.boards) < len(self._counting)
+        return len(self.boards) < len(self.counting)
 
     @property
     def default_board(self) -> Board:
@@ -93,9 +93,9 @@ class Catalogue:
             types = await connection.fetch(_TYPES)
             boards = await connection.fetch(_BOARDS)
         self.types = {row["name"]: _action_type(row) for row in types}
-        self._counting = [board_of(row) for row in boards]
+        self.counting = [board_of(row) for row in boards]
         filled = {row["id"] for row in boards if row["is_filled"]}
-        self.boards = {board.slug: board for board in self._counting if board.id in filled}
+        self.boards = {board.slug: board for board in self.counting if board.id in filled}
         self._default = default_board(self.boards.values())
         self._open = {}
         self.generation += 1
@@ -104,7 +104,7 @@ class Catalogue:
     def cached_windows(self, instant: datetime) -> tuple[Window, ...] | None:
         """The window of every board at `instant`, or None when one is not known yet."""
         windows = tuple(self._open.values())
-        if len(windows) < len(self._counting) or not all(w.span.covers(instant) for w in windows):
+        if len(windows) < len(self.counting) or not all(w.span.covers(instant) for w in windows):
             return None
         return windows
 
@@ -116,7 +116,7 @@ class Catalogue:
         async with acquire(self._pool) as connection:
             rows = await connection.fetch(_WINDOWS, instant)
             found = {row["board_id"]: row for row in rows}
-            for board in self._counting:
+            for board in self.counting:
                 self._open[board.id] = await _window(connection, board, instant, found.get(board.id))
         return tuple(self._open.values())
 

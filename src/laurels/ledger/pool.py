@@ -58,6 +58,10 @@ ServerError: TypeAlias = asyncpg.PostgresError
 """Anything that PostgreSQL refuses, for the operator's commands: a missing privilege, a standby, a full disk."""
 
 
+BadData = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.CharacterNotInRepertoireError)
+"""The statement's values, not the database, are at fault; nothing was written."""
+
+
 class DatabaseUnusable(Exception):
     """The database can't be used as it is configured; the message tells the operator what to do."""
 

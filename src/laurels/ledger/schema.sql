@@ -389,6 +389,12 @@ COMMENT ON TABLE public.type_counts IS 'Awards to anybody, counted from the firs
 
 COMMENT ON COLUMN public.type_counts.since IS 'Actions from then on are in the total.';
 
+CREATE TABLE public.unfolded (
+    user_id bigint NOT NULL
+);
+
+COMMENT ON TABLE public.unfolded IS 'Users with imported actions that their standings and counters do not tell yet.';
+
 CREATE TABLE public.users (
     id bigint NOT NULL,
     username text NOT NULL,
@@ -515,6 +521,9 @@ ALTER TABLE ONLY public.ticket_uses
 ALTER TABLE ONLY public.type_counts
     ADD CONSTRAINT type_counts_pkey PRIMARY KEY (action_type_id);
 
+ALTER TABLE ONLY public.unfolded
+    ADD CONSTRAINT unfolded_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
@@ -633,6 +642,9 @@ ALTER TABLE ONLY public.ticket_uses
 
 ALTER TABLE ONLY public.type_counts
     ADD CONSTRAINT type_counts_action_type_id_fkey FOREIGN KEY (action_type_id) REFERENCES public.action_types(id);
+
+ALTER TABLE ONLY public.unfolded
+    ADD CONSTRAINT unfolded_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.windows
     ADD CONSTRAINT windows_board_id_fkey FOREIGN KEY (board_id) REFERENCES public.boards(id);

@@ -9,6 +9,7 @@ api_keys  keys of servers
 catalogue action types and boards
 service   the audit trail, settings that change while nodes run
 operator  who types the commands
+transfer  import and export; files are the lines of both
 """
 
 from ..ledger.api_keys import Scope
@@ -31,8 +32,10 @@ from .catalogue import (
     try_type,
 )
 from .errors import NotDone
+from .files import Format, format_of
 from .proof import Repair, Verification, WindowVerification, migrate, rebuild, snapshot, verify
 from .service import live_settings, read_audit, set_live_setting
+from .transfer import Imported, OnError, Progress, What, export_rows, import_rows
 from .users import (
     Role,
     Sort,
@@ -51,8 +54,12 @@ __all__ = [
     "BoardDraft",
     "EditedBoard",
     "EditedType",
+    "Format",
+    "Imported",
     "NewApiKey",
     "NotDone",
+    "OnError",
+    "Progress",
     "Question",
     "Repair",
     "Role",
@@ -65,6 +72,7 @@ __all__ = [
     "User",
     "Verification",
     "Wanted",
+    "What",
     "WindowVerification",
     "create_api_key",
     "create_board",
@@ -72,8 +80,11 @@ __all__ = [
     "create_user",
     "edit_board",
     "edit_type",
+    "export_rows",
+    "format_of",
     "get_type",
     "get_user",
+    "import_rows",
     "list_api_keys",
     "list_boards",
     "list_types",

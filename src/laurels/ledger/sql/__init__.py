@@ -1,5 +1,6 @@
 """The statements of the hot path, one file each, named by what they do."""
 
+from collections.abc import Iterable
 from importlib import resources
 
 
@@ -18,3 +19,9 @@ WRITE_BATCH = _read("write_batch")
 WRITE_SHARED = _read("write_shared")
 WRITE_HELD = _read("write_held")
 WRITE_TICKETS = _read("write_tickets")
+
+
+def columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
+    """Rows to the parallel arrays that `unnest` takes; `width` empty ones when there are no rows."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(width)]

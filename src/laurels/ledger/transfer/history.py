@@ -1,0 +1,282 @@
+"""Ledger rows in: inserted in batches, and their users noted in `unfolded`."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from ...domain.actions import Submission
+from ...domain.boards import Board, span_at
+from ...domain.errors import Refusal
+from ...domain.standings import Standing, fold
+from .. import audit
+from ..audit import Actor
+from ..catalogue import Catalogue
+from ..pool import Connection, Pool, acquire
+from ..sql import columns
+from .records import BadRow, LedgerRecord, Tally
+
+_USERS = "SELECT username_fold, id FROM users WHERE username_fold = ANY ($1::text[])"
+# What is there already, by what names a row of its kind.
+_PRESENT = """
+SELECT k.n
+FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[])
+     AS k (n, user_id, kind, identifier, undoes_kind)
+JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier
+ AND a.kind = CASE k.kind WHEN 'reversal' THEN k.undoes_kind ELSE k.kind END
+WHERE k.kind <> 'reversal' OR EXISTS (SELECT FROM actions r WHERE r.reverses = a.id)"""
+_UNDONE = """
+SELECT k.n, a.id, a.action_type_id
+FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS k (n, user_id, identifier, kind)
+JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier AND a.kind = k.kind"""
+_LAST_SCORES = """
+SELECT u.id, l.new_score FROM unnest($1::bigint[]) AS u (id)
+CROSS JOIN LATERAL (SELECT new_score FROM actions a WHERE a.user_id = u.id ORDER BY a.id DESC LIMIT 1) l"""
+_INSERT = """
+INSERT INTO actions (id, user_id, kind, action_type_id, action_identifier, reverses, status, score_earned, new_score,
+                     metadata, reason, fingerprint, completed_at, created_at, batch_id)
+SELECT n.*, $15::bigint
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::text[], $6::bigint[], $7::text[], $8::bigint[],
+            $9::bigint[], $10::jsonb[], $11::text[], $12::bigint[], $13::timestamptz[], $14::timestamptz[]) AS n"""
+_IDS = "SELECT nextval('actions_id_seq') FROM generate_series(1, $1::int)"
+_HELD = "INSERT INTO reviews (action_id, code, detail) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])"
+_CLAIM = """
+INSERT INTO claims (action_type_id, value, user_id, action_id)
+SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[]) ON CONFLICT DO NOTHING"""
+_UNFOLDED = """
+INSERT INTO unfolded (user_id) SELECT DISTINCT * FROM unnest($1::bigint[]) ORDER BY 1 ON CONFLICT DO NOTHING"""
+_WINDOWS = """
+INSERT INTO windows (board_id, starts_at, ends_at)
+SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) ON CONFLICT DO NOTHING"""
+METADATA_BYTES = 4_096
+
+Line = tuple[int, LedgerRecord]
+
+
+@dataclass(slots=True)
+class _Item:
+    """A line on its way in, with the ids that its names stand for."""
+
+    line: int
+    record: LedgerRecord
+    user_id: int
+    type_id: int | None = None
+    reverses: int | None = None
+    new_score: int = 0
+    id: int = 0
+
+
+async def import_history(pool: Pool, catalogue: Catalogue, lines: Sequence[Line], actor: Actor) -> Tally:
+    """One transaction. Rows that are there (by user, kind and identifier) are left alone.
+
+    Raises what asyncpg raises, with nothing written, for a row that PostgreSQL can't store.
+    """
+    tally = Tally()
+    async with acquire(pool) as connection, connection.transaction():
+        items = _first_of_each(await _resolved(connection, catalogue, lines, tally), tally)
+        completions = [item for item in items if item.record.kind != "reversal"]
+        reversals = [item for item in items if item.record.kind == "reversal"]
+        # Reversals second: what they undo may be in the same batch.
+        for some in (completions, reversals):
+            await _enter(connection, catalogue, some, actor, tally)
+    return tally
+
+
+async def _enter(
+    connection: Connection, catalogue: Catalogue, items: Sequence[_Item], actor: Actor, tally: Tally
+) -> None:
+    fresh = await _absent(connection, items)
+    tally.present += len(items) - len(fresh)
+    fresh = await _with_undone(connection, fresh, tally)
+    if not fresh:
+        return
+    await _reckon(connection, catalogue.default_board, fresh)
+    await _make_windows(connection, catalogue, fresh)
+    for item, row in zip(fresh, await connection.fetch(_IDS, len(fresh)), strict=True):
+        item.id = row["nextval"]
+    batch_id = await connection.fetchval("SELECT nextval('journal_id_seq')")
+    await connection.execute(_INSERT, *columns([_row(item) for item in fresh], 14), batch_id)
+    await _note(connection, catalogue, fresh)
+    after = {"added": len(fresh), "lines": [fresh[0].line, fresh[-1].line]}
+    await audit.record(connection, actor, "import.ledger", "ledger", after=after)
+    tally.added += len(fresh)
+
+
+async def _resolved(connection: Connection, catalogue: Catalogue, lines: Sequence[Line], tally: Tally) -> list[_Item]:
+    """In the order of their users, so that two imports never wait for each other in a circle."""
+    folds = {_fold(record.username) for _, record in lines}
+    users = dict(await connection.fetch(_USERS, list(folds)))
+    types = {name: kind.id for name, kind in catalogue.types.items()}
+    now, items = datetime.now(UTC), []
+    for line, record in lines:
+        why = _complaint(record, now)
+        user_id = users.get(_fold(record.username))
+        type_id = None if record.action_type is None else types.get(record.action_type)
+        if user_id is None:
+            why = why or f"there is no user {record.username!r}"
+        if record.action_type is not None and type_id is None:
+            why = why or f"there is no action type {record.action_type!r}"
+        if why is not None or user_id is None:
+            tally.bad.append(BadRow(line, why or "no user"))
+        else:
+            items.append(_Item(line, record, user_id, type_id))
+    return sorted(items, key=lambda item: item.user_id)
+
+
+def _complaint(r: LedgerRecord, now: datetime) -> str | None:
+    """What the schema of a line can't say."""
+    named = r.undoes if r.kind == "reversal" else r.action_identifier
+    if named is None:
+        return "`undoes` is missing" if r.kind == "reversal" else "`action_identifier` is missing"
+    if (r.kind == "completion") != (r.action_type is not None) and r.kind != "reversal":
+        return "a completion names its `action_type`, an adjustment has none"
+    if r.kind != "completion" and r.status != "awarded":
+        return f"a {r.kind} is awarded"
+    if any(at is not None and at > now for at in (r.completed_at, r.created_at)):
+        return "it lies in the future"
+    text = _metadata(r)
+    if text is not None and (len(text) > METADATA_BYTES or "\\u0000" in text):
+        return f"metadata has more than {METADATA_BYTES} bytes, or a NUL"
+    return None
+
+
+def _first_of_each(items: Iterable[_Item], tally: Tally) -> list[_Item]:
+    """Of lines that name the same row the first."""
+    seen: dict[tuple[object, ...], _Item] = {}
+    for item in items:
+        r = item.record
+        key = (item.user_id, r.kind, r.action_identifier, r.undoes, r.undoes_kind if r.undoes else None)
+        if key in seen:
+            tally.present += 1
+        else:
+            seen[key] = item
+    return list(seen.values())
+
+
+async def _absent(connection: Connection, items: Sequence[_Item]) -> list[_Item]:
+    keys = [
+        (n, item.user_id, r.kind, r.undoes if r.kind == "reversal" else r.action_identifier, r.undoes_kind)
+        for n, item in enumerate(items)
+        for r in (item.record,)
+    ]
+    present = {row["n"] for row in await connection.fetch(_PRESENT, *columns(keys, 5))}
+    return [item for n, item in enumerate(items) if n not in present]
+
+
+async def _with_undone(connection: Connection, items: Sequence[_Item], tally: Tally) -> list[_Item]:
+    wanted = [
+        (n, item.user_id, item.record.undoes, item.record.undoes_kind)
+        for n, item in enumerate(items)
+        if item.record.kind == "reversal"
+    ]
+    for n, action_id, type_id in await connection.fetch(_UNDONE, *columns(wanted, 4)):
+        items[n].reverses, items[n].type_id = action_id, type_id
+    for n, *_ in wanted:
+        if items[n].reverses is None:
+            tally.bad.append(BadRow(items[n].line, f"there is no row {items[n].record.undoes!r} to undo"))
+    return [item for item in items if item.record.kind != "reversal" or item.reverses is not None]
+
+
+async def _reckon(connection: Connection, board: Board, items: Sequence[_Item]) -> None:
+    """The default board's score after each row: as the file says, or from the rows before it."""
+    scores = dict(await connection.fetch(_LAST_SCORES, sorted({item.user_id for item in items})))
+    for item in items:
+        before, r = scores.get(item.user_id), item.record
+        after = before or 0
+        if r.new_score is not None:
+            after = r.new_score
+        elif r.kind == "reversal" or r.status == "awarded":
+            after = _after(board, before, r.score_earned)
+        item.new_score = scores[item.user_id] = after
+
+
+def _after(board: Board, before: int | None, earned: int) -> int:
+    standing = None if before is None else Standing(before, 0, 1)
+    try:
+        return fold(standing, earned, 0, board.aggregate, board.order).score
+    except Refusal:
+        return before or 0
+
+
+async def _make_windows(connection: Connection, catalogue: Catalogue, items: Sequence[_Item]) -> None:
+    spans = {
+        (board.id, span.starts_at, span.ends_at)
+        for board in catalogue.counting
+        for at in {_counted_at(item.record) for item in items}
+        for span in (span_at(board.period, board.time_zone, at),)
+    }
+    await connection.execute(_WINDOWS, *columns(sorted(spans, key=str), 3))
+
+
+async def _note(connection: Connection, catalogue: Catalogue, items: Sequence[_Item]) -> None:
+    """What belongs to the rows: who is to be folded, what is held, what is claimed for good."""
+    await connection.execute(_UNFOLDED, [item.user_id for item in items])
+    held = [
+        (item.id, item.record.held_code or "imported", item.record.held_detail or "Imported as held.")
+        for item in items
+        if item.record.status == "held"
+    ]
+    if held:
+        await connection.execute(_HELD, *columns(held, 3))
+    claims = [claim for item in items if (claim := _claim(catalogue, item)) is not None]
+    if claims:
+        await connection.execute(_CLAIM, *columns(claims, 4))
+
+
+def _claim(catalogue: Catalogue, item: _Item) -> tuple[object, ...] | None:
+    r = item.record
+    kind = catalogue.types.get(r.action_type or "")
+    if kind is None or kind.rules.once_for_all is None or r.status == "rejected":
+        return None
+    value = (r.metadata or {}).get(kind.rules.once_for_all)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    return kind.id, str(value), item.user_id, item.id
+
+
+def _row(item: _Item) -> tuple[object, ...]:
+    r = item.record
+    identifier = None if r.kind == "reversal" else r.action_identifier
+    at = _counted_at(r)
+    return (
+        item.id,
+        item.user_id,
+        r.kind,
+        item.type_id,
+        identifier,
+        item.reverses,
+        r.status,
+        r.score_earned,
+        item.new_score,
+        _metadata(r),
+        r.reason,
+        _fingerprint(item),
+        r.completed_at or at,
+        at,
+    )
+
+
+def _counted_at(r: LedgerRecord) -> datetime:
+    """The instant whose windows count it."""
+    return r.created_at or r.completed_at or datetime.now(UTC)
+
+
+def _fingerprint(item: _Item) -> int:
+    r = item.record
+    if r.fingerprint is not None:
+        return r.fingerprint
+    if r.kind != "completion":
+        return 0
+    return Submission(item.user_id, r.action_type or "", r.action_identifier or "", _metadata(r)).fingerprint()
+
+
+def _metadata(r: LedgerRecord) -> str | None:
+    return None if r.metadata is None else msgspec.json.encode(r.metadata, order="sorted").decode()
+
+
+def _fold(username: str) -> str:
+    return unicodedata.normalize("NFKC", username).casefold()

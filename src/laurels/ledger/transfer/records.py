@@ -1,0 +1,92 @@
+"""What a line of a file may hold. Unknown members are refused: a misspelt one must not be lost in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ...domain.actions import Status
+from ...domain.refold import Kind
+from ...domain.rules import ScoringRules
+from ...domain.standings import INT64_MAX, INT64_MIN
+
+Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
+Text = Annotated[str, Meta(min_length=1, max_length=1_024, pattern=r"^[^\x00]*$(?!\n)")]
+Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line."""
+
+
+class UserRecord(_Record, frozen=True):
+    """`password_hash` is an argon2 string; without one the user has no password until one is set."""
+
+    username: Name
+    email: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$(?!\n)")] | None = None
+    role: Literal["player", "moderator", "admin"] = "player"
+    status: Literal["active", "shadowed", "banned", "erased"] = "active"
+    password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$[\x21-\x7e]+$(?!\n)", max_length=512)] | None = None
+    external_issuer: Text | None = None
+    external_subject: Text | None = None
+    created_at: Instant | None = None
+
+
+class TypeRecord(_Record, frozen=True):
+    name: Name
+    base_score: Int64
+    description: Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*$(?!\n)")] = ""
+    scoring_rules: ScoringRules = ScoringRules()
+    is_active: bool = True
+
+
+class LedgerRecord(_Record, frozen=True):
+    """One row of the ledger, with names in the place of ids.
+
+    kind          completion; reversal, then `undoes` (and `undoes_kind`) names the row it takes out; or adjustment
+    score_earned  what it counts when it is awarded; of a reversal the negative of what it takes out
+    created_at    when it counted: it decides the window. By default completed_at, and the other way round
+    new_score     the default board's score right after it; left out, it is reckoned from the rows before it
+    fingerprint   digest of the request, so that its sender gets its receipt again; left out, of a plain request
+    held_code, held_detail   why a held action is held
+    """
+
+    username: Name
+    score_earned: Int64
+    kind: Kind = "completion"
+    action_type: Name | None = None
+    action_identifier: Identifier | None = None
+    undoes: Identifier | None = None
+    undoes_kind: Literal["completion", "adjustment"] = "completion"
+    status: Status = "awarded"
+    metadata: dict[str, Any] | None = None
+    reason: Text | None = None
+    held_code: Name | None = None
+    held_detail: Text | None = None
+    new_score: Int64 | None = None
+    fingerprint: Int64 | None = None
+    completed_at: Instant | None = None
+    created_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A line that can't be taken, and why."""
+
+    line: int
+    why: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the lines of one batch."""
+
+    added: int = 0
+    present: int = 0
+    bad: list[BadRow] = field(default_factory=list)

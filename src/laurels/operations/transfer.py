@@ -1,0 +1,180 @@
+"""Import and export: files on one side, the ledger on the other, batches of bounded size between them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+from uuid import uuid4
+
+from ..config import Settings
+from ..ledger import transfer
+from ..ledger.catalogue import Catalogue
+from ..ledger.pool import BadData, Pool
+from ..ledger.transfer import BadRow, LedgerRecord, Tally, TypeRecord, UserRecord
+from ..ledger.type_editor import TypeEditor
+from ..runtime import database
+from .errors import NotDone
+from .files import Format, Line, Writer, format_of, opened, read_lines
+from .operator import operator
+
+What = Literal["users", "action-types", "ledger"]
+OnError = Literal["stop", "skip"]
+BATCH = 5_000
+SHOWN_BAD = 100
+"""Bad rows kept for the report; the rest is counted."""
+
+KINDS: dict[What, type] = {"users": UserRecord, "action-types": TypeRecord, "ledger": LedgerRecord}
+Take = Callable[[Sequence[tuple[int, Any]]], Awaitable[Tally]]
+Progress = Callable[[str, int, int | None], None]
+"""Told what is done, how far, and of how much if that is known."""
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did. `bad` holds the first SHOWN_BAD of `bad_rows`; `stopped_at` is the line that ended it."""
+
+    added: int = 0
+    present: int = 0
+    bad_rows: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+    folded: int = 0
+    stopped_at: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def rows_per_second(self) -> int:
+        return round((self.added + self.present) / self.seconds) if self.seconds else 0
+
+    def count(self, tally: Tally) -> None:
+        self.added += tally.added
+        self.present += tally.present
+        self.note(tally.bad)
+
+    def note(self, bad: Sequence[BadRow]) -> None:
+        self.bad_rows += len(bad)
+        self.bad += bad[: max(0, SHOWN_BAD - len(self.bad))]
+
+
+async def export_rows(
+    settings: Settings, what: What, form: Format, path: Path | None, progress: Progress, *, password_hashes: bool
+) -> tuple[int, float]:
+    """Write every row to `path` (whole, or not at all) or standard output; (rows, seconds)."""
+    started, done = time.monotonic(), 0
+    async with database(settings) as pool:
+        total = await transfer.count(pool, what)
+        with _written(path) as stream:
+            writer = Writer(stream, form, KINDS[what])
+            async with contextlib.aclosing(_pages(pool, what, password_hashes=password_hashes)) as pages:
+                async for page in pages:
+                    writer.write(page)
+                    done += len(page)
+                    progress("rows written", done, total)
+    return done, time.monotonic() - started
+
+
+async def import_rows(
+    settings: Settings, what: What, form: Format | None, path: Path, progress: Progress, *, skip_bad: bool
+) -> Imported:
+    """Take every row of a file that isn't there yet. May be killed at any moment and run again.
+
+    A bad row ends it, after what stands above it went in, unless `skip_bad`.
+    """
+    chosen = format_of(path, form)
+    result, started = Imported(), time.monotonic()
+    with contextlib.closing(opened(path)) as stream:
+        size = None if stream is sys.stdin else os.fstat(stream.fileno()).st_size
+        async with database(settings) as pool:
+            take = await _taker(pool, what)
+            for batch, bad in _batches(read_lines(stream, chosen, KINDS[what])):
+                result.count(await _careful(take, batch))
+                result.note(bad)
+                if size is not None:
+                    progress("bytes read", stream.buffer.tell(), size)  # type: ignore[attr-defined]
+                if result.bad and not skip_bad:
+                    result.stopped_at = min(row.line for row in result.bad)
+                    break
+            if what == "ledger":
+                result.folded = await _fold(pool, progress)
+    result.bad.sort(key=lambda row: row.line)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _batches(lines: Iterator[Line | BadRow]) -> Iterator[tuple[list[tuple[int, Any]], list[BadRow]]]:
+    """Good rows and bad ones, BATCH of them at most; a batch ends with its first bad row."""
+    batch: list[tuple[int, Any]] = []
+    for line in lines:
+        if isinstance(line, BadRow):
+            yield batch, [line]
+            batch = []
+            continue
+        batch.append((line.number, line.record))
+        if len(batch) == BATCH:
+            yield batch, []
+            batch = []
+    if batch:
+        yield batch, []
+
+
+async def _careful(take: Take, batch: Sequence[tuple[int, Any]]) -> Tally:
+    """A row that PostgreSQL can't store is found by halving; its neighbours go in."""
+    if not batch:
+        return Tally()
+    try:
+        return await take(batch)
+    except BadData as error:
+        if len(batch) == 1:
+            return Tally(bad=[BadRow(batch[0][0], str(error).splitlines()[0])])
+    middle = len(batch) // 2
+    first, second = await _careful(take, batch[:middle]), await _careful(take, batch[middle:])
+    return Tally(first.added + second.added, first.present + second.present, first.bad + second.bad)
+
+
+async def _taker(pool: Pool, what: What) -> Take:
+    catalogue = Catalogue(pool)
+    await catalogue.refresh()
+    actor = operator()
+    if what == "users":
+        return lambda batch: transfer.import_users(pool, batch, actor)
+    if what == "action-types":
+        editor = TypeEditor(pool, catalogue, uuid4())
+        return lambda batch: transfer.import_types(editor, batch, actor)
+    return lambda batch: transfer.import_history(pool, catalogue, batch, actor)
+
+
+async def _fold(pool: Pool, progress: Progress) -> int:
+    """Also what an earlier import that died left behind."""
+    total, done = await transfer.left_to_fold(pool), 0
+    async with contextlib.aclosing(transfer.fold_imported(pool)) as folded:
+        async for users in folded:
+            done += users
+            progress("users folded", done, total)
+    return done
+
+
+def _pages(pool: Pool, what: What, *, password_hashes: bool) -> AsyncGenerator[list[Any], None]:
+    if what == "users":
+        return transfer.export_users(pool, password_hashes=password_hashes)
+    return transfer.export_types(pool) if what == "action-types" else transfer.export_ledger(pool)
+
+
+@contextlib.contextmanager
+def _written(path: Path | None) -> Iterator[IO[str]]:
+    """The file gets its name when it is whole, and only its owner may read it: it is about people."""
+    if path is None:
+        yield sys.stdout
+        return
+    part = path.with_name(f"{path.name}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123  a descriptor
+            yield stream
+        part.replace(path)
+    except OSError as error:
+        raise NotDone(f"can't write {path}: {error.strerror}") from error
