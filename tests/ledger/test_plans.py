@@ -15,6 +15,7 @@ from laurels.ledger import (
     accounts,
     corrections,
     directory,
+    erasure,
     journal,
     people,
     readers,
@@ -24,6 +25,7 @@ from laurels.ledger import (
     sanctions,
     standings,
 )
+from laurels.ledger import statement as explained
 from laurels.ledger.pool import Pool, plan_by_index
 from laurels.ledger.snapshots import _LATEST
 from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
@@ -78,6 +80,9 @@ STATEMENTS = [
     (corrections._REVERSAL_OF, [5], {"actions_reverses"}),
     (corrections._ADJUSTMENT, [5, "i5"], {"actions_adjustment"}),
     (review.PENDING, [1, None, None, 50], {"reviews_open", "actions_pkey", "users_pkey"}),
+    (explained.ROWS, [5, 40_000, 51], {"actions_recent", "actions_reverses"}),
+    (explained.TOTALS, [5], {"actions_recent", "users_pkey"}),
+    (erasure.ERASE_FROZEN, [5, "gone-1"], {"scoreboard_snapshots_people"}),
     (_LATEST, [1], {"scoreboard_snapshots_latest"}),
     (journal._READ, ["9999999", NODE], {"journal_xid"}),
 ]

@@ -13,6 +13,13 @@ people        what the public may ask about people: search, profile, history
 windows       the windows a board has had
 accounts      users, passwords, refresh tokens, signing keys
 usual         what is usual for each action type, for the detectors
+review        held actions, decided
+corrections   actions undone, scores adjusted
+refolding     one user's standings and counters, folded anew
+repair        standings that differ from the ledger
+sanctions     banned, shadowed, lifted
+statement     a score, row by row
+erasure       a person's data: all of it, and none of it
 audit         who changed what by hand, and why
 snapshots     frozen top lists and `users.rank`
 """

@@ -24,6 +24,7 @@ _INSERT_OUTSIDER = """
 INSERT INTO users (username, username_fold, username_skeleton, external_issuer, external_subject)
 VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id"""
 _LOGIN = "SELECT id, username, password_hash, role, status FROM users WHERE username_fold = $1"
+_CREDENTIALS = "SELECT username, password_hash FROM users WHERE id = $1"
 _BY_ID = "SELECT id, username, role, status FROM users WHERE id = $1"
 _FIRST_ADMIN = (
     "SELECT id, username, role, status FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id LIMIT 1"
@@ -107,6 +108,12 @@ class Accounts:
         async with acquire(self._pool) as connection:
             row = await connection.fetchrow(_LOGIN, fold)
         return None if row is None else (_account(row), row["password_hash"])
+
+    async def credentials(self, user_id: int) -> tuple[str, str | None] | None:
+        """The name and the password hash, for what its owner must confirm."""
+        async with acquire(self._pool) as connection:
+            row = await connection.fetchrow(_CREDENTIALS, user_id)
+        return None if row is None else (row["username"], row["password_hash"])
 
     async def by_id(self, user_id: int) -> Account:
         """Raises LaurelsError(USER_UNKNOWN)."""

@@ -7,7 +7,6 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
         IF OLD.status = 'held' AND NEW.status IN ('awarded', 'rejected') THEN
             OLD.status := NEW.status;
-            OLD.new_score := NEW.new_score;
         END IF;
         IF NEW.metadata IS NULL THEN
             OLD.metadata := NULL;
@@ -564,6 +563,8 @@ CREATE INDEX refresh_tokens_user ON public.refresh_tokens USING btree (user_id);
 CREATE INDEX reviews_open ON public.reviews USING btree (action_id) WHERE (decided_at IS NULL);
 
 CREATE INDEX scoreboard_snapshots_latest ON public.scoreboard_snapshots USING btree (window_id, snapshot_time DESC);
+
+CREATE INDEX scoreboard_snapshots_people ON public.scoreboard_snapshots USING gin (top_scores jsonb_path_ops);
 
 CREATE INDEX signature_nonces_age ON public.signature_nonces USING btree (used_at);
 

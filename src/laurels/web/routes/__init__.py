@@ -12,6 +12,7 @@ from .admin_service import ADMIN_SERVICE
 from .admin_users import ADMIN_USERS
 from .boards import BOARDS
 from .keys import KEYS
+from .mine import MINE
 from .operations import OPERATIONS
 from .pages import PAGES
 from .people import PEOPLE
@@ -23,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *BOARDS,
     *PEOPLE,
     *ACCOUNTS,
+    *MINE,
     *KEYS,
     *OPERATIONS,
     *ADMIN_CATALOGUE,

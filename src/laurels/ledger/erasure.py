@@ -1,0 +1,120 @@
+"""A person's data: all of it on request, and none of it afterwards.
+
+An erased user leaves the boards, can't log in, and is called by a pseudonym from then on, also in frozen snapshots.
+The rows of the ledger stay, without the metadata that came with them: others' ranks and archives rest on them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from ..domain.errors import Code, LaurelsError
+from ..domain.names import parse_name
+from . import audit
+from .audit import Actor
+from .pool import Pool, acquire
+from .replicas import Reads
+from .sanctions import hide
+
+_LOCK = "SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE"
+_ERASE_USER = """
+UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, email = NULL, password_hash = NULL,
+       external_issuer = NULL, external_subject = NULL, role = 'player', status = 'erased', rank = NULL,
+       updated_at = clock_timestamp()
+WHERE id = $1"""
+_ERASE_METADATA = "UPDATE actions SET metadata = NULL WHERE user_id = $1 AND metadata IS NOT NULL"
+_ERASE_SESSIONS = "DELETE FROM refresh_tokens WHERE user_id = $1"
+ERASE_FROZEN = """
+UPDATE scoreboard_snapshots s SET top_scores = (
+    SELECT jsonb_agg(CASE WHEN e.one -> 'user_id' = to_jsonb($1::bigint)
+                          THEN e.one || jsonb_build_object('username', $2::text) ELSE e.one END ORDER BY e.n)
+    FROM jsonb_array_elements(s.top_scores) WITH ORDINALITY e (one, n))
+WHERE s.top_scores @> jsonb_build_array(jsonb_build_object('user_id', $1::bigint))"""
+
+_PERSON = """
+SELECT id, username, email, role, external_issuer, external_subject, created_at FROM users WHERE id = $1"""
+_COUNTERS = """
+SELECT t.name AS action_type, p.total_count, p.day::text AS day, p.day_count, p.last_at, p.streak
+FROM progress p JOIN action_types t ON t.id = p.action_type_id WHERE p.user_id = $1 ORDER BY t.id"""
+_SESSIONS = """
+SELECT issued_at, expires_at, used_at, revoked_at FROM refresh_tokens WHERE user_id = $1 ORDER BY id DESC LIMIT 1000"""
+
+
+class PersonalData(msgspec.Struct, frozen=True):
+    id: int
+    username: str
+    email: str | None
+    role: str
+    external_issuer: str | None
+    external_subject: str | None
+    created_at: datetime
+
+
+class Counter(msgspec.Struct, frozen=True):
+    """How often a user has done one type of action, as the rules see it."""
+
+    action_type: str
+    total_count: int
+    day: str
+    day_count: int
+    last_at: datetime
+    streak: int
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A refresh token: when it was given, used and ended."""
+
+    issued_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a person beside the rows of the ledger; the newest 1,000 sessions."""
+
+    person: PersonalData
+    counters: list[Counter]
+    sessions: list[Session]
+
+
+async def kept_of(reads: Reads, user_id: int) -> Kept:
+    """Raises LaurelsError(USER_UNKNOWN)."""
+    person = await reads.fetchrow(_PERSON, user_id)
+    if person is None:
+        raise _unknown(user_id)
+    counters = await reads.fetch(_COUNTERS, user_id)
+    sessions = await reads.fetch(_SESSIONS, user_id)
+    return Kept(
+        PersonalData(*person.values()),
+        [Counter(*row.values()) for row in counters],
+        [Session(*row.values()) for row in sessions],
+    )
+
+
+async def erase(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
+    """Can't be undone. False: was erased already. Raises LaurelsError(USER_UNKNOWN). O(rows of the user)."""
+    pseudonym = parse_name(f"gone-{secrets.token_hex(8)}")
+    async with acquire(pool) as connection, connection.transaction():
+        before = await connection.fetchval(_LOCK, user_id)
+        if before is None:
+            raise _unknown(user_id)
+        if before == "erased":
+            return False
+        names = pseudonym.display, pseudonym.fold, pseudonym.skeleton
+        await connection.execute(_ERASE_USER, user_id, *names)
+        await connection.execute(_ERASE_METADATA, user_id)
+        await connection.execute(_ERASE_SESSIONS, user_id)
+        await connection.execute(ERASE_FROZEN, user_id, pseudonym.display)
+        await hide(connection, user_id, hidden=True)
+        await audit.record(connection, actor, "user.erase", f"user:{user_id}", before=before, reason=reason)
+    return True
+
+
+def _unknown(user_id: int) -> LaurelsError:
+    return LaurelsError(Code.USER_UNKNOWN, f"There is no user with id {user_id}.")
