@@ -7,6 +7,7 @@ anything else ends the node: a chore that silently stopped would be worse.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from .ranking.verify import sample
 log = structlog.get_logger(__name__)
 
 JOURNAL_SECONDS = 0.5
+JOURNAL_GAP = 0.02
+"""Between two looks at the journal, however often others ring."""
 HOUSEKEEPING_SECONDS = 600.0
 PACE_SECONDS = 1.0
 LEARN_SECONDS = 120.0
@@ -46,7 +49,7 @@ class Background:
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start every chore that the settings ask for."""
         chores: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
-            ("journal", JOURNAL_SECONDS, self._follow_journal),
+            ("journal", JOURNAL_GAP, self._follow_journal_soon),
             ("pace", PACE_SECONDS, self._beat),
             ("board-filler", FILL_SECONDS, self._fill_boards),
             ("usual", LEARN_SECONDS, self._learn_what_is_usual),
@@ -61,6 +64,8 @@ class Background:
             chores.append(("index-keeper", KEEP_SECONDS, projection.keep))
             chores.append(("index-builder", KEEP_SECONDS, projection.build_missing))
         kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
+        if self._node.bus is not None:
+            kept.append(tasks.create_task(self._node.bus.run(), name="bus"))
         return kept + [
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
         ]
@@ -72,6 +77,14 @@ class Background:
                 await work()
             except LaurelsError as error:
                 log.warning("chore put off", chore=name, reason=error.detail)
+
+    async def _follow_journal_soon(self) -> None:
+        """Twice a second, or when another node rings; never more often than JOURNAL_GAP allows."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(JOURNAL_SECONDS - JOURNAL_GAP):
+                await self._node.bell.wait()
+        self._node.bell.clear()
+        await self._follow_journal()
 
     async def _follow_journal(self) -> None:
         """Also the pulse of the database: a node whose journal can't be read is not ready."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -23,6 +24,7 @@ from .ledger.replicas import Reads, replica
 from .ledger.type_editor import TypeEditor
 from .ledger.user_editor import UserEditor
 from .ledger.writer import Writer
+from .live.bus import Bus, Listener
 from .live.hub import Hub
 from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
@@ -78,8 +80,11 @@ class Node:
     services: Services
     journal: Journal
     condition: Condition
-    store: Store | None
-    """Redis, when several nodes share it."""
+    store: Store | None = None
+    """Redis, when several nodes share it; the bus with it."""
+    bus: Bus | None = None
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    """Rung when the journal should be read now."""
 
 
 async def assemble(settings: Settings, pool: Pool) -> Node:
@@ -130,7 +135,12 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         RateLimit("login", settings.login_rate),
     )
     live_settings = await _live_settings(settings, pool, node_id, limits, hub)
+    bell = asyncio.Event()
+    bus = _bus(store, node_id, hub, catalogue, bell)
     condition = Condition()
+    if bus is not None:
+        projection.listeners.append(bus.moved)
+        condition.degradable.append(bus.lacks)
     condition.degradable.append(reads.degraded)
     if isinstance(projection, SharedProjection):
         condition.degradable.append(projection.lacks)
@@ -167,8 +177,9 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         ),
         missing=condition.missing,
         degraded=condition.degraded,
+        ring=bus.ring if bus is not None else lambda: None,
     )
-    return Node(services, journal, condition, store)
+    return Node(services, journal, condition, store, bus, bell)
 
 
 def _index(
@@ -182,6 +193,19 @@ def _index(
     windows, lives = RedisWindows(store), Lives(pool)
     shared = SharedIndex(windows, SqlIndex(pool), lives)
     return shared, SharedProjection(windows, shared, lives, catalogue, pool)
+
+
+def _bus(store: Store | None, node_id: UUID, hub: Hub, catalogue: Catalogue, bell: asyncio.Event) -> Bus | None:
+    """What this node hears of the others moves its screens and has its journal read; None without Redis."""
+    if store is None:
+        return None
+
+    def again() -> None:
+        bell.set()
+        for slug in catalogue.boards:
+            hub.refresh(slug)
+
+    return Bus(store, node_id.hex, Listener(top=hub.refresh, news=bell.set, again=again))
 
 
 async def _live_settings(settings: Settings, pool: Pool, node_id: UUID, limits: Limits, hub: Hub) -> SettingsStore:

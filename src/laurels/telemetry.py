@@ -79,6 +79,12 @@ READS = Counter("laurels_reads", "Reads of the ledger, by the server that answer
 REPLICA_LAG = Gauge(
     "laurels_replica_lag_bytes", "Log that a replica has not replayed at the last look.", ["replica"], registry=REGISTRY
 )
+BUS_UP = Gauge("laurels_bus_up", "1 while this node hears its own beat through Redis.", registry=REGISTRY)
+BUS_LAG = Gauge("laurels_bus_lag_seconds", "How long the last beat took through Redis.", registry=REGISTRY)
+BUS_MESSAGES = Counter(
+    "laurels_bus_messages", "Messages between nodes: sent, heard, malformed.", ["way"], registry=REGISTRY
+)
+BUS_DROPPED = Counter("laurels_bus_dropped", "Messages left to the journal.", registry=REGISTRY)
 SOCKETS = Gauge("laurels_sockets", "Open live sockets.", registry=REGISTRY)
 SOCKETS_CLOSED = Counter("laurels_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
 FRAMES = Counter("laurels_frames", "Frames written to live sockets.", registry=REGISTRY)

@@ -36,9 +36,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A window changed; `top` says whether one of its first MAX_TOP places may have."""
+    """A window changed; `top` says whether one of its first MAX_TOP places may have.
+
+    `epoch` is empty, and `seq` 0, when the index could not be told and the ledger answers.
+    """
 
     window: Window
+    epoch: str
     seq: int
     top: bool
 
@@ -109,7 +113,7 @@ class Projection:
                 await asyncio.sleep(0)
             progress(len(fresh), total)
         self.index.finish_rebuild(fresh)
-        self._tell(Moved(window, fresh.seq, top=True))
+        self._tell(Moved(window, self.index.epoch, fresh.seq, top=True))
         return len(fresh)
 
     async def drop_ended(self, now: datetime) -> None:
@@ -125,7 +129,7 @@ class Projection:
         for window_id, shift in shifts.items():
             window = windows[window_id]
             self._count(window)
-            self._tell(Moved(window, shift.seq, touches_top(shift)))
+            self._tell(Moved(window, self.index.epoch, shift.seq, touches_top(shift)))
         return shifts
 
     def _tell(self, moved: Moved) -> None:

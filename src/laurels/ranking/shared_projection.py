@@ -241,11 +241,12 @@ class SharedProjection:
             return dict.fromkeys(batch.shadows, Placement(None, None, None, "rebuilding"))
 
     def _tell(self, window: Window, shift: Shift | None) -> None:
-        if shift is not None and self.lives.readable(window) is not None:
+        life = self.lives.readable(window)
+        if shift is not None and life is not None:
             telemetry.INDEX_MEMBERS.labels(window.board.slug).set(shift.total)
-            moved = Moved(window, shift.seq, touches_top(shift))
+            moved = Moved(window, life.epoch, shift.seq, touches_top(shift))
         else:
-            moved = Moved(window, 0, top=True)
+            moved = Moved(window, "", 0, top=True)
         if shift is None or shift.news:
             for listener in self.listeners:
                 listener(moved)

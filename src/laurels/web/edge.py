@@ -148,7 +148,10 @@ async def _answer(route: Route, services: Services, request: web.Request, header
     if caller is not None and route.access != "viewer":
         _spend_of(services, caller, route.cost(call.body), headers)
         await admit(services, caller, route)
-    return await route.handler(call)
+    answer = await route.handler(call)
+    if route.access in ("moderator", "admin") and route.method != hdrs.METH_GET:
+        services.ring()  # what may have changed for everybody is journalled by now
+    return answer
 
 
 async def _caller(services: Services, request: web.Request, route: Route) -> Principal | ApiKey | None:

@@ -61,7 +61,10 @@ class EdgeOptions:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`missing` answers, in words, what keeps the node from serving; `degraded`, what it serves without."""
+    """`missing` answers, in words, what keeps the node from serving; `degraded`, what it serves without.
+
+    `ring` tells the other nodes to read the journal now.
+    """
 
     pool: Pool
     accounts: Accounts
@@ -93,3 +96,4 @@ class Services:
     options: EdgeOptions
     missing: Callable[[], list[str]]
     degraded: Callable[[], list[str]]
+    ring: Callable[[], None]

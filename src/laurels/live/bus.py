@@ -1,0 +1,220 @@
+"""What nodes tell each other through Redis pub/sub, so that screens move in milliseconds and not at the next poll.
+
+    top    a board's top list moved: board, window, epoch, seq. The latest wins, an old seq is dropped.
+    news   the journal has an entry that is not about standings (a ban, a changed type, a snapshot): read it now.
+    beat   each node hears its own, once a second: proof that the whole way works, and how long it takes.
+
+Nothing rests on a message. The journal stays the truth behind it and is read twice a second anyway; the hub reads
+every board again with each heartbeat. Pub/sub loses what is sent while a connection is down, and redis-py
+reconnects without a word, so every confirmed subscription means: read everything again. A node that has not heard its
+beat for a while says so, and reads every board that is watched once a second until it does.
+
+Nothing waits for the bus: who tells puts a message into a table with one place per board, a task sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from .. import telemetry
+from ..ranking.projection import Moved
+from ..shared import RedisAway, Store
+from ..shared.store import Client
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 1.0
+SILENT_SECONDS = 3.0
+"""Without the own beat for so long, the bus is down, whatever the connection says."""
+RETRY_SECONDS = (0.1, 1.0)
+"""Between two tries to subscribe, at random in between: all nodes lose Redis at the same moment."""
+PENDING = 512
+"""Boards with an unsent message; more are left to the journal."""
+KNOWN = 4_096
+"""Windows whose last seq is remembered."""
+TIDY = 256
+"""Messages taken between two yields."""
+
+
+class Top(msgspec.Struct, frozen=True, tag="top"):
+    node: str
+    board: str
+    window: int
+    epoch: str
+    seq: int
+
+
+class News(msgspec.Struct, frozen=True, tag="news"):
+    node: str
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """`at`: by the sender's monotonic clock, for itself alone."""
+
+    node: str
+    at: float
+
+
+Message = Top | News | Beat
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Message).decode
+
+
+@dataclass(slots=True)
+class Listener:
+    """Who hears. Called from the bus's own task; must not wait.
+
+    top: a board moved elsewhere.   news: read the journal.   again: anything may have been missed.
+    """
+
+    top: Callable[[str], None]
+    news: Callable[[], None]
+    again: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Bus:
+    """One node's ear and mouth. Run `run()` in a task."""
+
+    store: Store
+    node: str
+    listener: Listener
+    _pending: dict[str, Message] = field(default_factory=dict)
+    _work: asyncio.Event = field(default_factory=asyncio.Event)
+    _known: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _heard_at: float = float("-inf")
+
+    @property
+    def channel(self) -> str:
+        """Pub/sub knows no databases; services that share a server are told apart by theirs."""
+        return f"laurels:{self.store.address.db}:bus"
+
+    @property
+    def is_up(self) -> bool:
+        """Was the own beat heard a moment ago?"""
+        return asyncio.get_running_loop().time() - self._heard_at < SILENT_SECONDS
+
+    def lacks(self) -> list[str]:
+        return [] if self.is_up else ["bus: other nodes are not heard, boards are read again every second"]
+
+    def moved(self, moved: Moved) -> None:
+        """A listener of the projection: this node saw a window move."""
+        if moved.top and self._is_new(moved.window.id, moved.epoch, moved.seq):
+            top = Top(self.node, moved.window.board.slug, moved.window.id, moved.epoch, moved.seq)
+            self._tell(f"top {moved.window.id}", top)
+
+    def ring(self) -> None:
+        """This node has journalled something that is not about standings."""
+        self._tell("news", News(self.node))
+
+    def _tell(self, place: str, message: Message) -> None:
+        if len(self._pending) >= PENDING and place not in self._pending:
+            telemetry.BUS_DROPPED.inc()
+            return
+        self._pending[place] = message
+        self._work.set()
+
+    async def run(self) -> None:
+        """Tell and listen until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send(), name="bus-send")
+            tasks.create_task(self._listen(), name="bus-listen")
+            tasks.create_task(self._watch(), name="bus-watch")
+
+    async def _send(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            taken, self._pending = self._pending, {}
+            with contextlib.suppress(RedisAway):  # the journal tells it too
+                await self._publish(list(taken.values()))
+
+    async def _publish(self, messages: list[Message]) -> None:
+        async def work(client: Client) -> list[object]:
+            pipe = client.pipeline(transaction=False)
+            for message in messages:
+                pipe.publish(self.channel, _encode(message))
+            answers: list[object] = await pipe.execute()
+            return answers
+
+        await self.store.call(work)
+        telemetry.BUS_MESSAGES.labels("sent").inc(len(messages))
+
+    async def _watch(self) -> None:
+        """Beat; while nothing is heard, have everything read again instead."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._tell("beat", Beat(self.node, loop.time()))
+            await asyncio.sleep(BEAT_SECONDS)
+            telemetry.BUS_UP.set(self.is_up)
+            if not self.is_up:
+                self.listener.again()
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._hear()
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("bus lost", reason=str(error) or type(error).__name__)
+            await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311  jitter
+
+    async def _hear(self) -> None:
+        """One subscription, until it fails or is silent for too long."""
+        async with self.store.client.pubsub() as subscription:
+            await subscription.subscribe(self.channel)
+            since = asyncio.get_running_loop().time()
+            taken = 0
+            while True:
+                message = await subscription.get_message(timeout=BEAT_SECONDS)
+                if message is not None:
+                    self._take(message)
+                elif asyncio.get_running_loop().time() - max(since, self._heard_at) > SILENT_SECONDS:
+                    raise TimeoutError("nothing heard")
+                taken += 1
+                if taken % TIDY == 0:
+                    await asyncio.sleep(0)
+
+    def _take(self, raw: dict[str, object]) -> None:
+        if raw["type"] == "subscribe":  # the first, or one more that the library made in silence
+            self._known.clear()
+            self.listener.again()
+            return
+        try:
+            message = _decode(raw["data"])  # type: ignore[arg-type]
+        except (msgspec.DecodeError, TypeError):
+            telemetry.BUS_MESSAGES.labels("malformed").inc()
+            return
+        telemetry.BUS_MESSAGES.labels("heard").inc()
+        if isinstance(message, Beat):
+            self._take_beat(message)
+        elif message.node == self.node:
+            return
+        elif isinstance(message, News):
+            self.listener.news()
+        elif self._is_new(message.window, message.epoch, message.seq):
+            self.listener.top(message.board)
+
+    def _take_beat(self, beat: Beat) -> None:
+        if beat.node == self.node:
+            self._heard_at = asyncio.get_running_loop().time()
+            telemetry.BUS_LAG.set(self._heard_at - beat.at)
+
+    def _is_new(self, window: int, epoch: str, seq: int) -> bool:
+        """Remembers it. Seqs of another epoch can't be compared: they are news."""
+        if not epoch:  # the ledger answers: nobody counts
+            return True
+        known = self._known.get(window)
+        if known is not None and known[0] == epoch and known[1] >= seq:
+            return False
+        self._known[window] = (epoch, seq)
+        if len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
+        return True

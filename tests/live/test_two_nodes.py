@@ -1,0 +1,63 @@
+"""What happens on one node shows on the others at once: by the bus, not by the next poll."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from tests.support.node import InProcessNode, running_node
+from tests.support.polling import eventually
+from tests.support.redis import RedisServer
+from tests.web.admin import call, of_role
+
+from laurels import background
+from laurels.config import Settings
+
+
+@pytest.fixture
+async def pair(
+    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[InProcessNode, InProcessNode]]:
+    """Two nodes on one ledger and one Redis, which would read the journal by themselves once an hour."""
+    monkeypatch.setattr(background, "JOURNAL_SECONDS", 3_600.0)
+    settings = replace(settings, redis_url=redis_server.url)
+    async with contextlib.AsyncExitStack() as stack:
+        first = await stack.enter_async_context(running_node(settings))
+        second = await stack.enter_async_context(running_node(settings))
+        for node in (first, second):
+            await eventually(lambda node=node: _is_up(node), bool)
+        yield first, second
+
+
+async def _is_up(node: InProcessNode) -> bool:
+    assert node.parts.bus is not None
+    return node.parts.bus.is_up
+
+
+async def test_a_changed_type_is_known_to_the_other_node(pair: tuple[InProcessNode, InProcessNode]) -> None:
+    first, second = pair
+    admin = await of_role(first, "admin")
+    player = await second.token()
+    body = {"name": "marathon", "base_score": 42}
+    status, _ = await call(first, "POST", "/api/admin/action-types", admin, body)
+    assert status == 201
+    await eventually(lambda: second.complete(player, "m-1", "marathon"), lambda answer: answer[0] in (200, 201))
+
+
+async def test_a_screen_on_one_node_sees_what_the_other_committed(pair: tuple[InProcessNode, InProcessNode]) -> None:
+    first, second = pair
+    player = await first.register("bus-rider")
+    async with second.http.ws_connect(f"{second.url}/api/live?board=points") as screen:
+        async with asyncio.timeout(10):
+            await screen.receive()
+            status, receipt = await first.complete(player["access_token"], "x-1")
+            assert status == 201
+            while True:
+                frame = json.loads((await screen.receive()).data)
+                if any(row["username"] == "bus-rider" for row in frame.get("rows", [])):
+                    break
+    assert receipt["rank"] == 1
