@@ -66,6 +66,8 @@ class Background:
         kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
         if self._node.bus is not None:
             kept.append(tasks.create_task(self._node.bus.run(), name="bus"))
+        if self._node.shared_limits is not None:
+            kept.append(tasks.create_task(self._node.shared_limits.run(), name="shared-limits"))
         return kept + [
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
         ]

@@ -45,6 +45,7 @@ from .web.outsiders import Outsiders
 from .web.passwords import Passwords
 from .web.seal import Seal
 from .web.services import EdgeOptions, Limits, Services
+from .web.shared_limits import SharedLimits
 from .web.ticket_office import TicketOffice
 from .web.tokens import Tokens
 
@@ -85,6 +86,7 @@ class Node:
     bus: Bus | None = None
     bell: asyncio.Event = field(default_factory=asyncio.Event)
     """Rung when the journal should be read now."""
+    shared_limits: SharedLimits | None = None
 
 
 async def assemble(settings: Settings, pool: Pool) -> Node:
@@ -138,6 +140,9 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     bell = asyncio.Event()
     bus = _bus(store, node_id, hub, catalogue, bell)
     condition = Condition()
+    shared_limits = _shared_limits(store, limits)
+    if shared_limits is not None:
+        condition.degradable.append(shared_limits.lacks)
     if bus is not None:
         projection.listeners.append(bus.moved)
         condition.degradable.append(bus.lacks)
@@ -179,7 +184,11 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         degraded=condition.degraded,
         ring=bus.ring if bus is not None else lambda: None,
     )
-    return Node(services, journal, condition, store, bus, bell)
+    return Node(services, journal, condition, store, bus, bell, shared_limits)
+
+
+def _shared_limits(store: Store | None, limits: Limits) -> SharedLimits | None:
+    return None if store is None else SharedLimits(store, [limits.user, limits.key, limits.address, limits.login])
 
 
 def _index(

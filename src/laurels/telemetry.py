@@ -85,6 +85,7 @@ BUS_MESSAGES = Counter(
     "laurels_bus_messages", "Messages between nodes: sent, heard, malformed.", ["way"], registry=REGISTRY
 )
 BUS_DROPPED = Counter("laurels_bus_dropped", "Messages left to the journal.", registry=REGISTRY)
+LIMITS_SHARED = Gauge("laurels_limits_shared", "1 while rates are counted over all nodes.", registry=REGISTRY)
 SOCKETS = Gauge("laurels_sockets", "Open live sockets.", registry=REGISTRY)
 SOCKETS_CLOSED = Counter("laurels_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
 FRAMES = Counter("laurels_frames", "Frames written to live sockets.", registry=REGISTRY)

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import msgspec
 
 MINUTE = 60.0
+UNSHARED = 20_000
+"""Keys noted between two tellings; those beyond count on this node alone."""
+
+
+Key: TypeAlias = str | int | bytes
 
 
 class Allowance(msgspec.Struct, frozen=True, gc=False):
@@ -42,29 +49,52 @@ class RateLimit:
         self._limit = per_minute
         self._step = MINUTE / per_minute
         self._keys = keys
-        self._full_at: OrderedDict[str | int | bytes, float] = OrderedDict()
+        self._full_at: OrderedDict[Key, float] = OrderedDict()
+        self._unshared: dict[Key, float] | None = None
 
     def allow(self, per_minute: int) -> None:
         """From now on. Who is in the middle of a burst keeps what they have left, as a share."""
         if per_minute != self._limit:
             self._limit, self._step = per_minute, MINUTE / per_minute
 
-    def hit(self, key: str | int | bytes, now: float, cost: int = 1) -> Allowance:
+    def hit(self, key: Key, now: float, cost: int = 1) -> Allowance:
         """Take `cost` (at most `per_minute` is ever granted at once). O(1)."""
         full_at = max(self._full_at.get(key, 0.0), now)
         after = full_at + min(cost, self._limit) * self._step
         if after - now > MINUTE + 1e-6:
             return Allowance(self._limit, self._left(full_at, now), full_at - now, after - now - MINUTE)
-        self._full_at[key] = after
+        self._keep(key, after)
+        if self._unshared is not None and (key in self._unshared or len(self._unshared) < UNSHARED):
+            self._unshared[key] = self._unshared.get(key, 0.0) + after - full_at
+        return Allowance(self._limit, self._left(after, now), after - now, None)
+
+    def share(self) -> None:
+        """From now on, note what is granted, for the other nodes."""
+        self._unshared = {}
+
+    def unshared(self) -> dict[Key, float]:
+        """Seconds of allowance granted since the last call, by key."""
+        taken, self._unshared = self._unshared or {}, {}
+        return taken
+
+    def learn(self, owed: Mapping[Key, float], now: float) -> None:
+        """What keys owe over all nodes, in seconds. More than a burst when several nodes granted one at once."""
+        unshared = self._unshared or {}
+        for key, seconds in owed.items():
+            self._keep(key, max(now + seconds + unshared.get(key, 0.0), self._full_at.get(key, 0.0)))
+
+    def _keep(self, key: Key, full_at: float) -> None:
+        self._full_at[key] = full_at
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._keys:
             self._full_at.popitem(last=False)
-        return Allowance(self._limit, self._left(after, now), after - now, None)
 
-    def give_back(self, key: str | int | bytes) -> None:
+    def give_back(self, key: Key) -> None:
         """Undo one hit of cost 1."""
         if key in self._full_at:
             self._full_at[key] -= self._step
+            if self._unshared is not None:
+                self._unshared[key] = self._unshared.get(key, 0.0) - self._step
 
     def _left(self, full_at: float, now: float) -> int:
-        return int((MINUTE - (full_at - now)) / self._step + 1e-6)
+        return max(0, int((MINUTE - (full_at - now)) / self._step + 1e-6))

@@ -1,0 +1,91 @@
+"""A rate holds over all nodes: what one granted, the others know, and what was too much is paid back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from tests.support.node import InProcessNode, running_node
+from tests.support.polling import eventually
+from tests.support.redis import RedisServer
+
+from laurels.config import Settings
+from laurels.shared import Store, parse_address
+from laurels.web.limits import MINUTE, RateLimit
+from laurels.web.shared_limits import SharedLimits
+
+LIMIT = 10
+
+
+@pytest.fixture
+async def store(redis_server: RedisServer) -> AsyncIterator[Store]:
+    store = Store(parse_address(redis_server.url))
+    yield store
+    await store.close()
+
+
+def granted(limit: RateLimit, key: str, times: int) -> int:
+    return sum(not limit.hit(key, time.monotonic()).refused for _ in range(times))
+
+
+async def test_what_one_node_granted_the_other_does_not_grant_again(store: Store) -> None:
+    first, second = RateLimit("user", LIMIT), RateLimit("user", LIMIT)
+    nodes = [SharedLimits(store, [first]), SharedLimits(store, [second])]
+    assert granted(first, "ada", 7) == 7
+    await nodes[0].share()
+    assert granted(second, "ada", 1) == 1  # the first hit is granted unseen; then it learns
+    await nodes[1].share()
+    assert granted(second, "ada", 10) == LIMIT - 8
+
+
+async def test_a_burst_on_all_nodes_at_once_is_paid_back(store: Store) -> None:
+    """Three nodes each grant a whole allowance before they hear of each other: then two more minutes are owed."""
+    limits = [RateLimit("login", LIMIT) for _ in range(3)]
+    nodes = [SharedLimits(store, [limit]) for limit in limits]
+    assert sum(granted(limit, "a", 20) for limit in limits) == 3 * LIMIT
+    for _ in range(2):
+        for node, limit in zip(nodes, limits, strict=True):
+            limit._unshared.setdefault("a", 0.0)
+            await node.share()
+    for limit in limits:
+        answer = limit.hit("a", time.monotonic())
+        assert answer.remaining == 0
+        assert answer.retry_after is not None
+        assert 1.9 * MINUTE < answer.retry_after < 2.2 * MINUTE
+
+
+async def test_many_keys_are_told_in_short_calls(store: Store) -> None:
+    limit, other = RateLimit("address", LIMIT), RateLimit("address", LIMIT)
+    telling, told = SharedLimits(store, [limit]), SharedLimits(store, [other])
+    for key in range(1_200):
+        limit.hit(key, time.monotonic())
+    await telling.share()
+    for key in range(1_200):
+        other.hit(key, time.monotonic())
+    await told.share()
+    assert {other.hit(key, time.monotonic()).remaining for key in range(1_200)} == {LIMIT - 3}
+
+
+async def test_without_redis_each_process_limits_and_says_so(settings: Settings, own_redis: RedisServer) -> None:
+    """Requests go on, still limited; the node names what it lacks, and shares again by itself."""
+    limited = replace(settings, redis_url=own_redis.url, address_rate=5)
+    async with contextlib.AsyncExitStack() as stack:
+        node = await stack.enter_async_context(running_node(limited))
+        await eventually(lambda: _lacks(node), lambda lacks: not any("limits" in lack for lack in lacks), within=10)
+        await asyncio.to_thread(own_redis.kill)
+        statuses = [(await node.get("/api/boards"))[0] for _ in range(6)]
+        assert statuses == [200] * 5 + [429]
+        await eventually(lambda: _lacks(node), lambda lacks: any("limits" in lack for lack in lacks))
+        await asyncio.to_thread(own_redis.start)
+        assert (await node.get("/readyz"))[0] == 200
+        await eventually(lambda: _lacks(node), lambda lacks: not any("limits" in lack for lack in lacks), within=10)
+
+
+async def _lacks(node: InProcessNode) -> list[str]:
+    status, body = await node.get("/readyz")
+    assert status == 200
+    return body["degraded"]
