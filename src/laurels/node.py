@@ -140,7 +140,8 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     bell = asyncio.Event()
     bus = _bus(store, node_id, hub, catalogue, bell)
     condition = Condition()
-    shared_limits = _shared_limits(store, limits)
+    guesses = Guesses(settings.account_rate, settings.failure_rate)
+    shared_limits = _shared_limits(store, limits, guesses)
     if shared_limits is not None:
         condition.degradable.append(shared_limits.lacks)
     if bus is not None:
@@ -175,7 +176,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         hub=hub,
         tokens=tokens,
         passwords=Passwords(settings.password_workers),
-        guesses=Guesses(settings.account_rate, settings.failure_rate),
+        guesses=guesses,
         limits=limits,
         options=EdgeOptions(
             settings.refresh_days, settings.trusted_proxies, settings.access_log, Origins(settings.allowed_origins)
@@ -187,8 +188,12 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     return Node(services, journal, condition, store, bus, bell, shared_limits)
 
 
-def _shared_limits(store: Store | None, limits: Limits) -> SharedLimits | None:
-    return None if store is None else SharedLimits(store, [limits.user, limits.key, limits.address, limits.login])
+def _shared_limits(store: Store | None, limits: Limits, guesses: Guesses) -> SharedLimits | None:
+    return (
+        None
+        if store is None
+        else SharedLimits(store, [limits.user, limits.key, limits.address, limits.login, *guesses.limits])
+    )
 
 
 def _index(

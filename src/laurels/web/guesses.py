@@ -59,6 +59,10 @@ class Guesses:
         self._pairs = pairs
         self._told_at = float("-inf")
 
+    @property
+    def limits(self) -> tuple[RateLimit, RateLimit]:
+        return self._account, self._all
+
     def begin(self, fold: str, address: str) -> Guess:
         """Raises LaurelsError(RATE_LIMITED). The same for names that nobody has."""
         account, pair = _digest(fold), _digest(f"{fold}\0{address}")
