@@ -204,10 +204,10 @@ async def test_a_remembered_token_stops_at_its_expiry(forge: Forge) -> None:
     """It was verified and is remembered; one second later its time is over."""
     token = forge.node.services.tokens.issue(forge.account, lifetime=-1)  # within the leeway for clocks
     assert (await ask(forge.node, f"Bearer {token}")).status == 200
-    assert token in forge.node.services.tokens._verified
+    assert f"Bearer {token}" in forge.node.services.tokens._verified
     reply = await eventually(lambda: ask(forge.node, f"Bearer {token}"), lambda reply: reply.status != 200, within=10)
     assert (reply.status, reply.json()["code"]) == (401, "token_expired")
-    assert token not in forge.node.services.tokens._verified
+    assert f"Bearer {token}" not in forge.node.services.tokens._verified
 
 
 async def test_keys_rotate_without_logging_anybody_out(forge: Forge) -> None:

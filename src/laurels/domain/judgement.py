@@ -152,7 +152,6 @@ class _Bench:
         facts, rules = self._facts, kind.rules
         metadata = submission.decoded() if rules.reads_metadata else None
         claim = claimed_value(kind, metadata)
-        grant = grant_needed(kind, submission)
         return Attempt(
             rules=rules,
             base_score=kind.base_score,
@@ -169,7 +168,7 @@ class _Bench:
             action_type=kind.name,
             by_server=submission.by_server,
             ticket=submission.ticket,
-            ticket_used=grant is not None and grant.nonce in facts.used_tickets,
+            ticket_used=submission.ticket is not None and self._is_used(kind, submission),
         )
 
     def _earlier(self, user_id: int, kind: ActionType) -> dict[str, int]:
@@ -237,10 +236,8 @@ class _Bench:
             result.shadows[user_id] = first, self._default_standing(user_id)
         if kind.rules.is_shared:
             self._count_for_everybody(kind, attempt, action)
-        grant = grant_needed(kind, submission)
-        if grant is not None:
-            facts.used_tickets.add(grant.nonce)
-            result.ticket_uses.append(TicketUse(grant.nonce, action.action_id, grant.expires_at))
+        if submission.ticket is not None:
+            self._use_ticket(kind, submission, action)
         return Accepted(action, replayed=False)
 
     def _record(self, index: int, submission: Submission, attempt: Attempt, earned: int, status: Status) -> Recorded:
@@ -258,6 +255,16 @@ class _Bench:
             status=status,
             reason=explain(attempt),
         )
+
+    def _is_used(self, kind: ActionType, submission: Submission) -> bool:
+        grant = grant_needed(kind, submission)
+        return grant is not None and grant.nonce in self._facts.used_tickets
+
+    def _use_ticket(self, kind: ActionType, submission: Submission, action: Recorded) -> None:
+        grant = grant_needed(kind, submission)
+        if grant is not None:
+            self._facts.used_tickets.add(grant.nonce)
+            self.result.ticket_uses.append(TicketUse(grant.nonce, action.action_id, grant.expires_at))
 
     def _count_for_everybody(self, kind: ActionType, attempt: Attempt, action: Recorded) -> None:
         facts = self._facts

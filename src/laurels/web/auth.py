@@ -34,7 +34,19 @@ def identify(services: Services, request: web.Request, route: Route) -> Principa
 
     Raises LaurelsError TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, API_KEY_INVALID, BANNED or FORBIDDEN.
     """
-    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+    principal = services.tokens.recall(authorization)  # most requests end here: nothing is taken apart before it
+    if principal is not None:
+        if principal.user_id in services.directory.blocked or route.access == "server":
+            return _in_good_standing(services, principal, route)
+        return principal
+    return _look_closely(services, authorization, request, route)
+
+
+def _look_closely(
+    services: Services, authorization: str, request: web.Request, route: Route
+) -> Principal | ApiKey | None:
+    scheme, _, token = authorization.partition(" ")
     if not token or scheme.lower() != "bearer":
         signed = request.headers.get(signatures.HEADER)
         if signed is None or route.access != "server":
@@ -42,11 +54,11 @@ def identify(services: Services, request: web.Request, route: Route) -> Principa
         return _within_scope(signatures.read(signed, services.keyring), route)
     if token.startswith(PREFIX):
         return _within_scope(services.keyring.verify(token), route)
-    principal = services.tokens.recall(token) or services.outsiders.recall(token)
+    principal = services.outsiders.recall(token)
     if principal is None:
         if services.outsiders.claim(token):
             return None
-        principal = services.tokens.verify(token)
+        principal = services.tokens.verify(token, authorization)
     return _in_good_standing(services, principal, route)
 
 

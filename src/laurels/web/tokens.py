@@ -92,17 +92,20 @@ class Tokens:
         header = {"alg": ALGORITHM, "typ": TYPE, "kid": self._signer.kid}
         return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
 
-    def recall(self, token: str) -> Principal | None:
-        """Who a token speaks for that was verified before. Raises LaurelsError(TOKEN_EXPIRED)."""
-        principal = self._verified.get(token)
+    def recall(self, authorization: str) -> Principal | None:
+        """Who a header speaks for whose token was verified before. Raises LaurelsError(TOKEN_EXPIRED)."""
+        principal = self._verified.get(authorization)
         if principal is not None and principal.expires_at + LEEWAY < time.time():
-            del self._verified[token]
+            del self._verified[authorization]
             raise _expired()
         return principal
 
-    def verify(self, token: str) -> Principal:
-        """Check and remember a token. Raises LaurelsError TOKEN_INVALID or TOKEN_EXPIRED."""
-        principal = self._verified[token] = self._verify(token)
+    def verify(self, token: str, authorization: str) -> Principal:
+        """Check a token, and remember it by the header that it came in.
+
+        Raises LaurelsError TOKEN_INVALID or TOKEN_EXPIRED.
+        """
+        principal = self._verified[authorization] = self._verify(token)
         if len(self._verified) > self._remember:
             self._verified.popitem(last=False)
         return principal
