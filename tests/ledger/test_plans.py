@@ -23,12 +23,13 @@ from laurels.ledger import (
     refolding,
     review,
     sanctions,
+    signed,
     standings,
 )
 from laurels.ledger import statement as explained
 from laurels.ledger.pool import Pool, plan_by_index
 from laurels.ledger.snapshots import _LATEST
-from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
+from laurels.ledger.sql import LOAD_BATCH, LOAD_TICKETS, LOCK_USERS, WRITE_BATCH
 from laurels.ranking import sql
 
 PEOPLE = 20_000
@@ -42,6 +43,8 @@ BIG = {
     "refresh_tokens",
     "scoreboard_snapshots",
     "reviews",
+    "ticket_uses",
+    "signature_nonces",
 }
 DESC = Board(1, "b", "B")
 NODE = UUID(int=1)
@@ -69,6 +72,15 @@ STATEMENTS = [
     (standings._RANDOM, [1, 50, 200], {"standings_pkey"}),
     (directory._PEOPLE, [[5, 6]], {"users_pkey"}),
     (directory._FIND, ["user-5"], {"users_username_fold"}),
+    (
+        directory._RESOLVE,
+        [[0, 1, 2], [5, 6, 7], ["user-5", "user-6", "user-7"], ["i", "i", "i"], ["5", "6", "7"]],
+        {"users_pkey", "users_username_fold", "users_external"},
+    ),
+    (accounts._OUTSIDER, ["i", "5"], {"users_external"}),
+    (LOAD_TICKETS, [[b"5", b"6"]], {"ticket_uses_pkey"}),
+    (signed._TRIM_NONCES, [100], {"signature_nonces_age"}),
+    (signed._TRIM_TICKETS, [100], {"ticket_uses_age"}),
     (directory._OFF_BOARD, [], {"users_not_active"}),
     (accounts._LOGIN, ["user-5"], {"users_username_fold"}),
     (accounts._LOCK_REFRESH, [b"5"], {"refresh_tokens_token_hash_key"}),
@@ -109,6 +121,11 @@ INSERT INTO refresh_tokens (user_id, family, token_hash, expires_at)
 SELECT n, lpad(to_hex(n), 32, '0')::uuid, n::text::bytea, now() FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO scoreboard_snapshots (window_id, top_scores, snapshot_time, total_users)
 SELECT 1, '[]', now() - n * interval '1 minute', 5 FROM generate_series(1, {PEOPLE}) n;
+UPDATE users SET external_issuer = 'i', external_subject = id WHERE id % 2 = 0;
+INSERT INTO ticket_uses SELECT n::text::bytea, 5, now() + n * interval '1 minute' FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO api_keys (id, name, scopes) VALUES (1, 'k', ARRAY['actions:write']);
+INSERT INTO signature_nonces
+SELECT 1, 'nonce-' || n, now() + n * interval '1 minute' FROM generate_series(1, {PEOPLE}) n;
 """
 
 
@@ -166,7 +183,7 @@ def _literal(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list):
-        kind = "text" if value and isinstance(value[0], str) else "bigint"
+        kind = {str: "text", bytes: "bytea"}.get(type(value[0]) if value else int, "bigint")
         return f"ARRAY[{', '.join(map(_literal, value))}]::{kind}[]"
     if isinstance(value, bytes):
         return f"'\\x{value.hex()}'::bytea"

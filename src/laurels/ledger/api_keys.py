@@ -11,6 +11,7 @@ from uuid import UUID
 from ..domain.errors import Code, LaurelsError
 from .audit import Actor, record
 from .journal import announce
+from .paging import Page, keys_of, page
 from .pool import Connection, Pool, acquire
 
 Scope = Literal["actions:write", "admin:read", "admin:write"]
@@ -27,7 +28,7 @@ _DESCRIBED = """
 SELECT k.id, k.name, k.scopes, k.created_at, k.last_used_at, k.revoked_at,
        (SELECT max(s.expires_at) FROM api_key_secrets s WHERE s.key_id = k.id AND s.expires_at > now()) AS overlap_until
 FROM api_keys k"""
-_PAGE = _DESCRIBED + " WHERE k.id > $1 ORDER BY k.id LIMIT $2"
+_PAGE = _DESCRIBED + " WHERE ($1::bigint IS NULL OR k.id < $1) ORDER BY k.id DESC LIMIT $2"
 _ONE = _DESCRIBED + " WHERE k.id = $1"
 _COUNT = "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL"
 _INSERT = "INSERT INTO api_keys (name, scopes) VALUES ($1, $2) RETURNING id"
@@ -88,10 +89,12 @@ class ApiKeys:
             found[key_id] = KeyInForce(key_id, name, frozenset(scopes), secrets)
         return list(found.values())
 
-    async def page(self, after: int, limit: int) -> list[KeyDescription]:
-        """Keys with an id above `after`, revoked ones included, in id order."""
+    async def newest(self, cursor: str | None, limit: int) -> Page[KeyDescription]:
+        """All, revoked ones included, newest first."""
+        keys = keys_of(cursor, int)
         async with acquire(self._pool) as connection:
-            return [KeyDescription(**row) for row in await connection.fetch(_PAGE, after, limit)]
+            rows = await connection.fetch(_PAGE, *keys, limit + 1)
+        return page([KeyDescription(**row) for row in rows], limit, lambda key: (key.id,))
 
     async def create(self, name: str, scopes: Sequence[Scope], secret: Secret, actor: Actor) -> KeyDescription:
         """Raises LaurelsError(TOO_MANY_KEYS)."""

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from ..config import Settings
 from ..ledger.api_keys import ApiKeys, KeyDescription, Scope
+from ..ledger.paging import MAX_PAGE
 from ..runtime import database
 from ..web.keyring import FreshSecret
 from ..web.seal import Seal
@@ -21,8 +22,11 @@ async def list_api_keys(settings: Settings) -> list[KeyDescription]:
     found: list[KeyDescription] = []
     async with database(settings) as pool:
         store = ApiKeys(pool, uuid4())
-        while page := await store.page(found[-1].id if found else 0, 1_000):
-            found += page
+        page = await store.newest(None, MAX_PAGE)
+        found += page.rows
+        while page.next is not None:
+            page = await store.newest(page.next, MAX_PAGE)
+            found += page.rows
     return found
 
 

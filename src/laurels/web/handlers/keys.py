@@ -11,10 +11,8 @@ from ..wire.keys import Key, Keys, NewKey
 
 
 async def list_keys(call: Call) -> Keys:
-    params = call.params
-    found = await call.services.api_keys.page(params.after, params.limit)
-    more = found[-1].id if len(found) == params.limit else None
-    return Keys([_key(key) for key in found], more)
+    found = await call.services.api_keys.newest(call.params.cursor, call.params.limit)
+    return Keys([_key(key) for key in found.rows], found.next)
 
 
 async def create_key(call: Call) -> Reply:

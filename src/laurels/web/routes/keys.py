@@ -5,7 +5,8 @@ from __future__ import annotations
 from ...domain.errors import Code
 from ..call import Route
 from ..handlers import keys
-from ..wire.keys import CreateKey, Key, KeyQuery, Keys, KeysQuery, NewKey, RevokeKey, RotateKey
+from ..wire.fields import ListQuery
+from ..wire.keys import CreateKey, Key, KeyQuery, Keys, NewKey, RevokeKey, RotateKey
 from .codes import LEDGER_AWAY
 
 KEYS: tuple[Route, ...] = (
@@ -13,11 +14,11 @@ KEYS: tuple[Route, ...] = (
         method="GET",
         path="/api/admin/keys",
         handler=keys.list_keys,
-        tag="API keys",
+        tag="Admin: API keys",
         summary="All API keys, revoked ones included, without their secrets",
         access="admin",
         limit="user",
-        params=KeysQuery,
+        params=ListQuery,
         replies={200: Keys},
         problems=LEDGER_AWAY,
     ),
@@ -25,7 +26,7 @@ KEYS: tuple[Route, ...] = (
         method="POST",
         path="/api/admin/keys",
         handler=keys.create_key,
-        tag="API keys",
+        tag="Admin: API keys",
         summary="Make an API key; it is shown once",
         access="admin",
         limit="user",
@@ -37,7 +38,7 @@ KEYS: tuple[Route, ...] = (
         method="POST",
         path="/api/admin/keys/{id}/rotate",
         handler=keys.rotate_key,
-        tag="API keys",
+        tag="Admin: API keys",
         summary="Give a key a new secret; the old one stays good for a while",
         description="At most two secrets of a key are good at once: those before the last rotation end at the next.",
         access="admin",
@@ -51,7 +52,7 @@ KEYS: tuple[Route, ...] = (
         method="POST",
         path="/api/admin/keys/{id}/revoke",
         handler=keys.revoke_key,
-        tag="API keys",
+        tag="Admin: API keys",
         summary="End a key for good, within a second on every node",
         access="admin",
         limit="user",

@@ -10,12 +10,11 @@ from msgspec import Meta
 
 from ...domain.standings import INT64_MAX
 from ...ledger.api_keys import Scope
-from .fields import NO_CONTROLS, Request
+from .fields import NO_CONTROLS, Reason, Request
 
 MAX_OVERLAP = 30 * 86_400
 
 KeyId = Annotated[int, Meta(ge=1, le=INT64_MAX)]
-Reason = Annotated[str, Meta(max_length=500, pattern=NO_CONTROLS, description="For the audit trail")]
 
 
 class CreateKey(Request, frozen=True):
@@ -32,11 +31,6 @@ class RotateKey(Request, frozen=True):
 
 class RevokeKey(Request, frozen=True):
     reason: Reason | None = None
-
-
-class KeysQuery(Request, frozen=True):
-    after: Annotated[int, Meta(ge=0, le=INT64_MAX, description="The last id of the page before")] = 0
-    limit: Annotated[int, Meta(ge=1, le=100)] = 100
 
 
 class KeyQuery(Request, frozen=True):
@@ -56,10 +50,10 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """`next_after` is the `after` of the next page; null: this is the last."""
+    """Newest first."""
 
     keys: list[Key]
-    next_after: int | None
+    next: str | None
 
 
 class NewKey(msgspec.Struct, frozen=True):
