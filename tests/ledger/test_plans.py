@@ -159,9 +159,10 @@ async def test_a_plan_kept_from_an_empty_ledger_still_uses_indexes(pool: Pool) -
             count = max(map(int, re.findall(r"\$(\d+)", statement)))
             await connection.execute(f"DEALLOCATE ALL; PREPARE kept AS {statement}")
             (row,) = await connection.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE kept ({', '.join(['NULL'] * count)})")
-            nodes = _nodes(json.loads(row[0])[0]["Plan"])
+            nodes = list(_nodes(json.loads(row[0])[0]["Plan"]))
             scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & BIG
-            assert not scanned, f"{statement}\nreads {scanned} from end to end"
+            whole = {node["Index Name"] for node in nodes if "Index Name" in node and "Index Cond" not in node}
+            assert not scanned | whole, f"{statement}\nreads {scanned | whole} from end to end"
 
 
 async def test_the_top_list_reads_no_more_than_it_shows(full_pool: Pool) -> None:

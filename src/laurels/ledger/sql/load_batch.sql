@@ -1,6 +1,7 @@
 -- Everything that judging a batch needs, in one round trip. A statement of its own after lock_users:
 -- under READ COMMITTED only a new statement sees what the lock waited for.
 -- $1 user ids, $2 window ids, $3/$4 (user id, identifier) pairs, $5/$6 (user id, action type id) pairs, $7 ids wanted.
+-- LATERAL with a LIMIT: one look-up per pair, whatever the planner makes of a table that was empty when it planned.
 -- kind 0: clock, batch id and action ids; 1: known action; 2: progress; 3: standing.
 SELECT 0 AS kind, NULL::bigint AS user_id, nextval('journal_id_seq') AS ref,
        NULL::bigint AS a, NULL::bigint AS b, NULL::bigint AS c,
@@ -11,13 +12,16 @@ UNION ALL
 SELECT 1, a.user_id, a.id, a.fingerprint, a.score_earned, a.new_score,
        a.completed_at, NULL, t.name, a.action_identifier, NULL, NULL, a.batch_id, a.status
 FROM unnest($3::bigint[], $4::text[]) AS k (user_id, identifier)
-JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier AND a.kind = 'completion'
+CROSS JOIN LATERAL (
+    SELECT * FROM actions c
+    WHERE c.user_id = k.user_id AND c.action_identifier = k.identifier AND c.kind = 'completion' LIMIT 1) a
 JOIN action_types t ON t.id = a.action_type_id
 UNION ALL
 SELECT 2, p.user_id, p.action_type_id, p.total_count, p.day_count, NULL,
        p.last_at, p.day, NULL, NULL, NULL, ARRAY[p.hour_count, p.minute_count, p.streak], NULL, NULL
 FROM unnest($5::bigint[], $6::int[]) AS k (user_id, action_type_id)
-JOIN progress p ON p.user_id = k.user_id AND p.action_type_id = k.action_type_id
+CROSS JOIN LATERAL (
+    SELECT * FROM progress c WHERE c.user_id = k.user_id AND c.action_type_id = k.action_type_id LIMIT 1) p
 UNION ALL
 SELECT 3, s.user_id, s.window_id, s.score, s.version, s.void::int,
        s.reached_at, NULL, NULL, NULL, s.hidden, NULL, NULL, NULL
