@@ -100,7 +100,7 @@ class Settings:
     )
     hold_address_rate: int = _setting(
         "LAURELS_HOLD_ADDRESS_RATE",
-        3_000,
+        10_000,
         "actions per minute and address beyond which they are held for review; 0: never",
         low=0,
         high=1_000_000_000,

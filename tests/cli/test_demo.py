@@ -61,6 +61,22 @@ def test_a_table_is_printed_and_ctrl_c_ends_the_game_with_it(server: LaurelsServ
     assert f"The board is at {server.url}/" in said
 
 
+def test_cheaters_are_held_and_honest_people_are_not(database_url: str, tmp_path: Path) -> None:
+    """Told for each kind; what is held is on no board, and waits for a review."""
+    server = LaurelsServer(database_url, tmp_path / "log", LAURELS_HOLD_USER_RATE="12")
+    server.start()
+    game = ("--people", "12", "--seconds", "8", "--rate", "2", "--seed", "1", "--cheaters", "0.25")
+    told = answer("demo", "--url", server.url, *game)
+    board = server.get("/api/scoreboard?limit=100")
+    server.stop()
+    groups = told["groups"]
+    assert (groups["honest"]["people_held"], groups["honest"]["held"]) == (0, 0)
+    assert groups["flood"]["people_held"] == 1
+    assert groups["flood"]["before_held"] <= 24  # the minute may turn meanwhile
+    assert told["held"] == sum(group["held"] for group in groups.values())
+    assert sum(row["score"] for row in board["rows"]) == told["points"]
+
+
 def test_what_listens_may_be_something_else() -> None:
     """A port where no Laurels answers is one line too."""
     done = laurels("demo", "--url", "ftp://127.0.0.1")

@@ -30,6 +30,7 @@ class Table:
         self.watch.usual = {} if usual is None else {1: usual}
         self.progress: dict[tuple[int, int], Progress] = {}
         self.count = 0
+        self.at = 0.0
 
     def play(self, at: float, user: int = 1, *, kind: str = "play", **more: object) -> str | None:
         """The code of the suspicion, None when it counts. `at` in seconds."""
@@ -103,6 +104,11 @@ def test_a_machine_keeps_time() -> None:
     chance = random.Random(2)
     said = [table.play(n * 7 + chance.uniform(-0.01, 0.01)) for n in range(16)]
     assert said == [None] * 12 + ["metronome"] * 4
+    pauses = Table()
+    for beats in (1, 3, 2, 1, 1, 4, 1, 2, 1, 1, 3):
+        assert pauses.play(pauses.at) is None
+        pauses.at += 1.5 * beats
+    assert [pauses.play(pauses.at), pauses.play(pauses.at + 3)] == [None, "metronome"]
     at_once = Table()
     assert {at_once.play(0) for _ in range(40)} == {None}
 
@@ -145,27 +151,32 @@ def test_a_batch_sees_what_single_actions_would(moves: list[tuple[int, int]], si
     one, many = Recollection(), Recollection()
     for user, at in moves:
         impression = one.batch()
-        impression.act((user, 1), at * 1_000_000, str(at % 3), 10)
+        impression.act(user, at * 1_000_000)
+        impression.repeat(user, 1, at * 1_000_000, str(at % 3), 10)
         one.keep(impression)
     for start in range(0, len(moves), size):
         lost, kept = many.batch(), many.batch()
         for user, at in moves[start : start + size]:
-            lost.act((user, 1), 0, "lost", 1)
-            kept.act((user, 1), at * 1_000_000, str(at % 3), 10)
+            lost.act(user, 0)
+            lost.repeat(user, 1, 0, "lost", 1)
+            kept.act(user, at * 1_000_000)
+            kept.repeat(user, 1, at * 1_000_000, str(at % 3), 10)
         many.keep(kept)
-    assert dict(one._trails) == dict(many._trails)
+    assert one.trails.items() == many.trails.items()
+    assert one.habits.items() == many.habits.items()
 
 
 def test_memory_is_bounded() -> None:
     """The longest untouched are forgotten; a trail keeps no more than it needs."""
-    memory = Recollection(trails=3, crowds=2)
-    for user in range(10):
+    memory = Recollection(users=3, crowds=2)
+    for user in range(20):
         impression = memory.batch()
         for at in range(30):
-            impression.act((user, 1), at, None, 1)
+            impression.act(user, at)
+        impression.repeat(user, 1, 0, None, 1)
         impression.arrive(f"192.0.2.{user}", 0)
         memory.keep(impression)
-    assert len(memory) == 5
-    assert set(memory._trails) == {(7, 1), (8, 1), (9, 1)}
-    assert len(memory._trails[9, 1].times) == TRAIL
-    assert memory.batch().act((0, 1), 5, None, 1) == Trail().extended(5, None, 1)
+    assert len(memory) == 3 + 12 + 2
+    assert set(memory.trails.items()) == {17, 18, 19}
+    assert len(memory.trails.items()[19].times) == TRAIL
+    assert memory.batch().act(0, 5) == Trail().extended(5)

@@ -128,7 +128,7 @@ async def test_names_are_taken_once(node: InProcessNode, admin: str) -> None:
 async def test_lists_are_filtered(node: InProcessNode, admin: str) -> None:
     await make(node, admin, is_active=False)
     names = [kind["name"] for kind in await pages(node, TYPES, admin, "action_types", 2)]
-    assert names == ["lesson", "quiz", "daily-login", "profile-completed", "run"]
+    assert names == ["lesson", "quiz", "daily-login", "profile-completed", "race", "run"]
     assert [k["name"] for k in await pages(node, f"{TYPES}?active=false", admin, "action_types", 2)] == ["run"]
     assert [k["name"] for k in await pages(node, f"{TYPES}?prefix=LES", admin, "action_types", 2)] == ["lesson"]
 

@@ -17,6 +17,7 @@ from .output import out, print_json
     help_epilogue=examples(
         "laurels demo",
         "laurels demo --people 200 --rate 100 --seconds 30",
+        "laurels demo --people 60 --rate 20 --seconds 120 --cheaters 0.2",
         "laurels demo --url https://laurels.example --json",
     )
 )
@@ -26,6 +27,7 @@ def demo(
     people: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))] = 40,
     rate: Positive = 25.0,
     seconds: Positive = 60.0,
+    cheaters: Annotated[float, Parameter(validator=Number(gte=0, lte=0.9))] = 0.0,
     seed: int | None = None,
     json: JsonFlag = False,
 ) -> int:
@@ -44,10 +46,13 @@ def demo(
         Actions a second in all, in a Poisson process.
     seconds
         How long they play.
+    cheaters
+        The share of the people who cheat (a flood, a metronome, or always the best result); the table then tells
+        how many of each kind were held, and how many honest ones.
     seed
         The same seed gives the same names and habits.
     """
-    plan = play.Plan(url or config.load().url, people, rate, seconds, seed)
+    plan = play.Plan(url or config.load().url, people, rate, seconds, seed, cheaters)
     tally = run(play.run(plan, None if json else out))
     if json:
         print_json(tally.summary())

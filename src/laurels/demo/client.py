@@ -47,6 +47,14 @@ class Answer:
         return self.status in (0, 429, 502, 503, 504)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An action type: its worth, and the members of its metadata if it asks for any."""
+
+    base_score: int
+    metadata: dict[str, Any] | None
+
+
 class Client:
     """The calls that people make; `session` is shared by all of them."""
 
@@ -54,8 +62,8 @@ class Client:
         self._session = session
         self._url = url
 
-    async def action_types(self) -> dict[str, int]:
-        """Name and worth of what can be completed. Raises NoServer when that can't be learned."""
+    async def action_types(self) -> dict[str, Kind]:
+        """What people can complete, by name. Raises NoServer when that can't be learned."""
         answer = await self._send("GET", "/api/action-types")
         if answer.status == 0:
             raise NoServer(f"no server answers at {self._url}: start one with `make run`, or point --url at one")
@@ -64,7 +72,11 @@ class Client:
             raise NoServer(f"what answers at {self._url} is no Laurels node that is ready ({answer.code})")
         if not listed:
             raise NoServer(f"the node at {self._url} has no action types, so there is nothing to play")
-        return {kind["name"]: kind["base_score"] for kind in listed}
+        return {
+            kind["name"]: Kind(kind["base_score"], kind.get("metadata"))
+            for kind in listed
+            if not kind.get("server_only") and not kind.get("ticket")
+        }
 
     async def top(self, limit: int) -> list[dict[str, Any]]:
         """The first rows of the default board; empty when it can't be read."""
@@ -76,11 +88,15 @@ class Client:
         _keep_tokens(person, answer)
         return answer
 
-    async def complete(self, person: Person, kind: str, identifier: str) -> Answer:
+    async def complete(
+        self, person: Person, kind: str, identifier: str, metadata: dict[str, Any] | None = None
+    ) -> Answer:
         """The outcome, or what kept it from being known for PATIENCE seconds."""
         loop = asyncio.get_running_loop()
         give_up, backoff, renewed = loop.time() + PATIENCE, FIRST_BACKOFF, False
-        body = {"action_type": kind, "action_identifier": identifier}
+        body: dict[str, Any] = {"action_type": kind, "action_identifier": identifier}
+        if metadata is not None:
+            body["metadata"] = metadata
         while True:
             token = person.access_token
             answer = await self._send("POST", "/api/actions/complete", body, token)
@@ -104,7 +120,7 @@ class Client:
                 answer = await self._send("POST", "/api/auth/login", _credentials(person))
             return _keep_tokens(person, answer)
 
-    async def _send(self, method: str, path: str, body: dict[str, str] | None = None, token: str = "") -> Answer:
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> Answer:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             async with self._session.request(method, self._url + path, json=body, headers=headers) as reply:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from collections.abc import Callable
 
 from .client import Answer, Client
 from .people import Person, other_name
@@ -23,15 +24,26 @@ _OTHER_NAME = ("username_taken", "username_invalid")
 
 
 class Door:
-    """`inside` are those who may play; `run()` ends when everybody is in or turned away."""
+    """`inside` are the honest ones, who may play; `entered` hears of everybody who comes in.
 
-    def __init__(self, client: Client, people: list[Person], tally: Tally, chance: random.Random) -> None:
+    `run()` ends when everybody is in or turned away.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        people: list[Person],
+        tally: Tally,
+        chance: random.Random,
+        entered: Callable[[Person], None],
+    ) -> None:
         self.inside: list[Person] = []
         self._client = client
         self._outside = deque(people)
         self._entering = 0
         self._tally = tally
         self._chance = chance
+        self._entered = entered
         self._opens = 0.0
 
     @property
@@ -62,7 +74,9 @@ class Door:
             finally:
                 self._entering -= 1
             if answer.status == 201:
-                self.inside.append(person)
+                if not person.cheat:
+                    self.inside.append(person)
+                self._entered(person)
                 self._tally.people += 1
             else:
                 self._tally.failed[f"register: {answer.code}"] += 1

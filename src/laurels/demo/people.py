@@ -28,12 +28,16 @@ HOT, TIRED = 7.0, 0.25
 
 @dataclass(slots=True, eq=False)
 class Person:
-    """`pace` is a weight beside the others'; `ambition` says how much dearer actions are preferred."""
+    """`pace` is a weight beside the others'; `ambition` says how much dearer actions are preferred.
+
+    `cheat`: in which way, or not at all.
+    """
 
     name: str
     pace: float
     ambition: float
     taste: dict[str, float]
+    cheat: str = ""
     password: str = field(default_factory=lambda: secrets.token_urlsafe(15), repr=False)
     access_token: str = field(default="", repr=False)
     refresh_token: str = field(default="", repr=False)

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from .client import CONNECTIONS, TIMEOUT, Answer, Client
+from .cheaters import GAPS, corrupt, facts, target
+from .client import CONNECTIONS, TIMEOUT, Answer, Client, Kind
 from .door import Door
 from .people import Person, invent
 from .tally import Tally
@@ -34,13 +35,17 @@ _TYPE_GONE = ("action_type_unknown", "action_type_inactive")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rate` is actions a second in all. The same `seed` gives the same people and habits."""
+    """`rate` is actions a second of all honest people. `cheaters` is the share of the others among them.
+
+    The same `seed` gives the same people and habits.
+    """
 
     url: str
     people: int
     rate: float
     seconds: float
     seed: int | None = None
+    cheaters: float = 0.0
 
 
 async def run(plan: Plan, console: Console | None) -> Tally:
@@ -62,14 +67,18 @@ async def run(plan: Plan, console: Console | None) -> Tally:
 class Game:
     """Who plays what, and which actions are on their way. Set `stop` to end early."""
 
-    def __init__(self, plan: Plan, client: Client, scores: dict[str, int], tally: Tally) -> None:
+    def __init__(self, plan: Plan, client: Client, kinds: dict[str, Kind], tally: Tally) -> None:
         self.plan = plan
         self.tally = tally
         self.stop = asyncio.Event()
         self._client = client
-        self._scores = scores
+        self._scores = {name: kind.base_score for name, kind in kinds.items()}
+        self._schemas = {name: kind.metadata for name, kind in kinds.items()}
         self._chance = random.Random(plan.seed)  # noqa: S311  a game, not a secret
-        self.door = Door(client, invent(plan.people, list(scores), self._chance), tally, self._chance)
+        people = invent(plan.people, list(kinds), self._chance)
+        corrupt(people, plan.cheaters, self._chance)
+        self.door = Door(client, people, tally, self._chance, self._enter)
+        self._cheats: set[asyncio.Task[None]] = set()
         self._on_the_way: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
@@ -115,6 +124,29 @@ class Game:
         kind = person.choose(self._scores, now, self._chance)
         if kind is None:
             return
+        self._send(person, kind)
+
+    def _enter(self, person: Person) -> None:
+        """A cheat plays at a pace of its own."""
+        if person.cheat:
+            task = asyncio.create_task(self._cheat(person), name=f"cheat-{person.cheat}")
+            self._cheats.add(task)
+            task.add_done_callback(self._cheats.discard)
+
+    async def _cheat(self, person: Person) -> None:
+        due = self.elapsed
+        while (due := due + GAPS[person.cheat](self._chance)) < self.plan.seconds:
+            if await self._stopped_within(due - self.elapsed):
+                return
+            kind = target(person, self._scores, self._schemas, self._chance)
+            if kind is None or person.not_before.get(kind, 0.0) > self._loop.time():
+                continue
+            if len(self._on_the_way) >= IN_FLIGHT:
+                self.tally.held_back += 1
+            else:
+                self._send(person, kind)
+
+    def _send(self, person: Person, kind: str) -> None:
         self.tally.sent += 1
         task = asyncio.create_task(self._act(person, kind))
         self._on_the_way.add(task)
@@ -122,7 +154,8 @@ class Game:
 
     async def _act(self, person: Person, kind: str) -> None:
         began = self._loop.time()
-        answer = await self._client.complete(person, kind, str(uuid4()))
+        metadata = facts(self._schemas[kind], self._chance, best=person.cheat == "parrot")
+        answer = await self._client.complete(person, kind, str(uuid4()), metadata)
         if answer.status in (200, 201):
             self.tally.timed(self._loop.time() - began)
             self._count(person, answer)
@@ -135,6 +168,11 @@ class Game:
     def _count(self, person: Person, answer: Answer) -> None:
         if answer.body.get("replayed"):
             self.tally.replayed += 1
+            return
+        status = answer.body.get("status", "awarded")
+        self.tally.judged(person.name, person.cheat or "honest", held=status == "held")
+        if status == "held":
+            self.tally.held += 1
             return
         self.tally.awarded += 1
         self.tally.points += answer.body["score_earned"]
@@ -155,8 +193,9 @@ class Game:
         """Let the last replies come in, within reason; what is out then has failed, unless we were interrupted."""
         self.tally.interrupted = self.stop.is_set()
         self.tally.not_let_in = self.door.waiting
-        arrivals.cancel()
-        await asyncio.gather(arrivals, return_exceptions=True)
+        for task in (arrivals, *self._cheats):
+            task.cancel()
+        await asyncio.gather(arrivals, *self._cheats, return_exceptions=True)
         if self._on_the_way:
             grace = SHORT_GRACE if self.tally.interrupted else GRACE
             _, late = await asyncio.wait(self._on_the_way, timeout=grace)

@@ -17,6 +17,33 @@ LATENCIES = 1_000_000
 
 
 @dataclass(slots=True)
+class Group:
+    """People of one kind: name -> [actions, of which held, actions until the first was held]."""
+
+    people: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, name: str, *, held: bool) -> None:
+        counts = self.people.setdefault(name, [0, 0, 0])
+        counts[0] += 1
+        counts[1] += held
+        if held and not counts[2]:
+            counts[2] = counts[0]
+
+    def summary(self) -> dict[str, Any]:
+        """`before_held`: the median of the actions that somebody who was held got through before."""
+        caught = sorted(first - 1 for _, held, first in self.people.values() if held)
+        actions, held = (sum(counts[column] for counts in self.people.values()) for column in (0, 1))
+        return {
+            "people": len(self.people),
+            "people_held": len(caught),
+            "actions": actions,
+            "held": held,
+            "held_share": round(held / actions, 4) if actions else 0.0,
+            "before_held": caught[len(caught) // 2] if caught else None,
+        }
+
+
+@dataclass(slots=True)
 class Tally:
     """`sent` counts actions, not tries. `held_back`: not sent, because too many were in flight.
 
@@ -27,6 +54,7 @@ class Tally:
     people: int = 0
     sent: int = 0
     awarded: int = 0
+    held: int = 0
     replayed: int = 0
     points: int = 0
     held_back: int = 0
@@ -36,6 +64,7 @@ class Tally:
     failed: Counter[str] = field(default_factory=Counter)
     latencies: array[float] = field(default_factory=lambda: array("d"), repr=False)
     top: list[dict[str, Any]] = field(default_factory=list)
+    groups: dict[str, Group] = field(default_factory=dict, repr=False)
     leader: str = ""
     seconds: float = 0.0
     interrupted: bool = False
@@ -43,6 +72,10 @@ class Tally:
     @property
     def healthy(self) -> bool:
         return self.awarded > 0 and not self.failed
+
+    def judged(self, name: str, group: str, *, held: bool) -> None:
+        """Somebody's action is in the ledger, counted or held."""
+        self.groups.setdefault(group, Group()).add(name, held=held)
 
     def timed(self, seconds: float) -> None:
         if len(self.latencies) < LATENCIES:
@@ -64,12 +97,14 @@ class Tally:
             "not_let_in": self.not_let_in,
             "sent": self.sent,
             "awarded": self.awarded,
+            "held": self.held,
             "replayed": self.replayed,
             "refused": dict(self.refused.most_common()),
             "failed": dict(self.failed.most_common()),
             "held_back": self.held_back,
             "unfinished": self.unfinished,
             "points": self.points,
+            "groups": {name: group.summary() for name, group in sorted(self.groups.items())},
             "latency_ms": {"p50": self.latency_ms(0.5), "p99": self.latency_ms(0.99)},
             "top": self.top,
             "healthy": self.healthy,
@@ -77,6 +112,8 @@ class Tally:
 
     def print(self, console: Console) -> None:
         console.print(self._outcome(), self._board())
+        if len(self.groups) > 1 or self.held:
+            console.print(self._suspects())
         console.print(f"The board is at [bold]{self.url}/[/]")
 
     def _outcome(self) -> Table:
@@ -85,6 +122,8 @@ class Tally:
         table.add_row("people in the game", f"{self.people:,}")
         table.add_row("actions sent", f"{self.sent:,}")
         table.add_row("awarded", f"{self.awarded:,}")
+        if self.held:
+            table.add_row("held for review", f"{self.held:,}")
         table.add_row("replayed", f"{self.replayed:,}")
         for label, counted in (("refused", self.refused), ("failed", self.failed)):
             for code, count in counted.most_common():
@@ -100,6 +139,20 @@ class Tally:
         if not self.failed:
             table.add_row("failed", "0")
         table.add_row("latency p50 / p99", f"{self.latency_ms(0.5) or '-'} / {self.latency_ms(0.99) or '-'} ms")
+        return table
+
+    def _suspects(self) -> Table:
+        """How many of each kind were held: of the honest ones, that is the false-positive rate."""
+        columns = ("who", "people", "of them held", "actions", "held", "share", "before the first")
+        table = Table(*columns, title="Held for review")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name, group in sorted(self.groups.items(), key=lambda item: (item[0] != "honest", item[0])):
+            told = group.summary()
+            first = "-" if told["before_held"] is None else str(told["before_held"])
+            share = f"{100 * told['held_share']:.2f} %"
+            counts = [f"{told[key]:,}" for key in ("people", "people_held", "actions", "held")]
+            table.add_row(name, *counts, share, first)
         return table
 
     def _board(self) -> Table:

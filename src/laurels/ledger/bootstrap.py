@@ -15,7 +15,10 @@ SELECT name, description, base_score, rules::jsonb FROM (VALUES
     ('lesson', 'Finish a lesson', 10, '{}'),
     ('quiz', 'Pass a quiz; once every 2 seconds', 25, '{"version": 1, "cooldown_seconds": 2}'),
     ('daily-login', 'Show up; once a day', 5, '{"version": 1, "daily_cap": 1}'),
-    ('profile-completed', 'Fill in your profile; once', 50, '{"version": 1, "total_cap": 1}')
+    ('profile-completed', 'Fill in your profile; once', 50, '{"version": 1, "total_cap": 1}'),
+    ('race', 'Run a race; worth its accuracy', 40,
+     '{"version": 1, "metadata": {"accuracy": {"type": "number", "required": true, "minimum": 0, "maximum": 1}},
+       "multiplier": {"member": "accuracy", "minimum": 0, "maximum": 1}}')
 ) s (name, description, base_score, rules)
 WHERE NOT EXISTS (SELECT FROM action_types)
 ON CONFLICT DO NOTHING"""

@@ -9,7 +9,7 @@ import msgspec
 
 from ..actions import ActionType, Submission, UserFacts
 from ..rules import Attempt
-from .recollection import Crowd, Trail
+from .recollection import Crowd, Habit, Trail
 
 
 class Suspicion(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Suspicion(msgspec.Struct, frozen=True):
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     """From when on something looks wrong. 0 turns a detector off.
 
-    user_per_minute     actions of one type, while nothing is known of what is usual for it
+    user_per_minute     actions of one user, unless more is usual for the type
     least_per_minute    never suspicious below this, however slow a type usually is
     usual_factor        so many times what is usual for the type
     address_per_minute  actions from one address, as this node sees them
@@ -33,7 +33,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     user_per_minute: int = 300
     least_per_minute: int = 60
     usual_factor: int = 4
-    address_per_minute: int = 3_000
+    address_per_minute: int = 10_000
     identical: int = 12
     metronome: int = 12
 
@@ -51,7 +51,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     submission  what was sent, and from which address
     attempt     the same as the rules saw it, with the user's progress in this type before it
     earned      what it would be worth
-    trail       this user's latest actions of this type as this node remembers them, this one included
+    trail       this user's latest actions as this node remembers them, this one included
+    habit       those of this type
     crowd       what came from the same address within the minute, this one included; None: not known
     usual       of the type; None: too few users have done it to say
     last_at     action type name -> when the user last did it, for the types that `watch.sequence` names
@@ -64,6 +65,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     earned: int
     thresholds: Thresholds = Thresholds()
     trail: Trail = Trail()
+    habit: Habit = Habit()
     crowd: Crowd | None = None
     usual: Usual | None = None
     last_at: dict[str, datetime | None] = {}

@@ -15,8 +15,10 @@ QUIET_MINUTES = 5
 SHORTEST_GAP = 50_000
 """Microseconds. Actions closer than that were sent together: an app that was offline, a batch."""
 LONGEST_GAP = 10 * MINUTE
-REGULAR = 0.03
-"""Gaps that differ by less than this share of the longest are a machine's."""
+REGULAR = 0.05
+"""Gaps that are whole multiples of one beat, to within this share of it, are a machine's."""
+MOST_BEATS = 8
+"""Longer gaps are no multiple of anything: the error of the beat has grown too large."""
 
 
 def _still_suspect(evidence: Evidence) -> Suspicion | None:
@@ -27,19 +29,24 @@ def _still_suspect(evidence: Evidence) -> Suspicion | None:
 
 
 def _velocity(evidence: Evidence) -> Suspicion | None:
-    """Counted in the ledger, under the user's lock: true whichever nodes the actions went through."""
-    limit = _most_per_minute(evidence)
+    """Of one type as counted in the ledger, whichever nodes they went through; of all types as seen here."""
+    most = _most_of_type(evidence)
     count = evidence.attempt.progress.in_minute(evidence.attempt.now) + 1
-    if not limit or count <= limit:
-        return None
-    return Suspicion("velocity", f"The {count}th of this type within a minute; up to {limit} look like a person.")
+    if most and count > most:
+        return Suspicion("velocity", f"The {count}th of this type within a minute; up to {most} look like a person.")
+    of_all, count = evidence.thresholds.user_per_minute, evidence.trail.count
+    if of_all and count > max(of_all, most):
+        return Suspicion(
+            "velocity", f"The {count}th action within a minute; up to {max(of_all, most)} look like a person."
+        )
+    return None
 
 
-def _most_per_minute(evidence: Evidence) -> int:
+def _most_of_type(evidence: Evidence) -> int:
     watch, usual, thresholds = evidence.kind.rules.watch, evidence.usual, evidence.thresholds
     if watch is not None and watch.per_minute is not None:
         return watch.per_minute
-    if usual is None or not thresholds.usual_factor:
+    if usual is None or not thresholds.usual_factor or not thresholds.user_per_minute:
         return thresholds.user_per_minute
     return max(thresholds.least_per_minute, thresholds.usual_factor * usual.per_minute)
 
@@ -49,7 +56,7 @@ def _points(evidence: Evidence) -> Suspicion | None:
     usual, factor = evidence.usual, evidence.thresholds.usual_factor
     if usual is None or not factor or usual.points_per_minute <= 0:
         return None
-    limit, points = factor * max(usual.points_per_minute, evidence.earned), evidence.trail.points
+    limit, points = factor * max(usual.points_per_minute, evidence.earned), evidence.habit.points
     least = evidence.thresholds.least_per_minute * max(1, abs(evidence.kind.base_score))
     if points <= max(limit, least):
         return None
@@ -65,7 +72,7 @@ def _address(evidence: Evidence) -> Suspicion | None:
 
 def _identical(evidence: Evidence) -> Suspicion | None:
     """Where a number in the metadata is worth points, people don't hit the same one over and over."""
-    rules, same = evidence.kind.rules, evidence.trail.same
+    rules, same = evidence.kind.rules, evidence.habit.same
     limit = evidence.thresholds.identical if rules.multiplier is not None else 0
     if rules.watch is not None and rules.watch.identical is not None:
         limit = rules.watch.identical
@@ -80,10 +87,16 @@ def _metronome(evidence: Evidence) -> Suspicion | None:
         return None
     latest = times[-wanted - 1 :]
     gaps = [after - before for before, after in pairwise(latest)]
-    shortest, longest = min(gaps), max(gaps)
-    if shortest < SHORTEST_GAP or longest > LONGEST_GAP or longest - shortest > REGULAR * longest:
+    beat = min(gaps)
+    if not SHORTEST_GAP <= beat <= LONGEST_GAP or not all(_on_the_beat(gap, beat) for gap in gaps):
         return None
-    return Suspicion("metronome", f"{wanted} gaps in a row of {longest / 1e6:.2f} seconds each.")
+    return Suspicion("metronome", f"{wanted} gaps in a row are multiples of {beat / 1e6:.2f} seconds.")
+
+
+def _on_the_beat(gap: int, beat: int) -> bool:
+    """Multiples too: what was refused in between leaves a gap of several beats."""
+    beats = round(gap / beat)
+    return beats <= MOST_BEATS and abs(gap - beats * beat) <= REGULAR * beat
 
 
 def _sequence(evidence: Evidence) -> Suspicion | None:

@@ -9,43 +9,56 @@ behind a balancer each has its share, which is why nothing but suspicion may res
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 TRAIL = 13
-"""Instants kept of one user and type: a dozen gaps."""
-TRAILS = 100_000
+"""Instants kept of one user: a dozen gaps."""
+USERS = 50_000
 CROWDS = 20_000
 MINUTE = 60_000_000
 
 
 class Trail(msgspec.Struct, frozen=True, gc=False):
-    """One user's actions of one type. Instants in microseconds.
+    """One user's actions of all types. Instants in microseconds.
 
-    times     the latest, oldest first, at most TRAIL
-    same      how many in a row carried the metadata of the last
-    minute    the minute that `points` were earned in
+    times       the latest, oldest first, at most TRAIL
+    count       how many in `minute`
     suspect_at  when one of them last looked wrong
     """
 
     times: tuple[int, ...] = ()
+    minute: int = -1
+    count: int = 0
+    suspect_at: int | None = None
+
+    def extended(self, at: int) -> Trail:
+        """With one more action."""
+        minute = at // MINUTE
+        count = 1 + (self.count if minute == self.minute else 0)
+        return Trail((*self.times[1 - TRAIL :], at), minute, count, self.suspect_at)
+
+
+class Habit(msgspec.Struct, frozen=True, gc=False):
+    """One user's actions of one type.
+
+    same    how many in a row carried the metadata of the last
+    points  what they would be worth, in `minute`
+    """
+
     metadata: str | None = None
     same: int = 0
     minute: int = -1
     points: int = 0
-    suspect_at: int | None = None
 
-    def extended(self, at: int, metadata: str | None, earned: int) -> Trail:
+    def extended(self, at: int, metadata: str | None, earned: int) -> Habit:
         """With one more action."""
         minute = at // MINUTE
-        return Trail(
-            times=(*self.times[1 - TRAIL :], at),
-            metadata=metadata,
-            same=self.same + 1 if metadata == self.metadata and self.times else 1,
-            minute=minute,
-            points=earned + (self.points if minute == self.minute else 0),
-            suspect_at=self.suspect_at,
-        )
+        same = self.same + 1 if metadata == self.metadata else 1
+        return Habit(metadata, same, minute, earned + (self.points if minute == self.minute else 0))
 
 
 class Crowd(msgspec.Struct, frozen=True, gc=False):
@@ -60,54 +73,77 @@ class Crowd(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recollection:
-    """At most TRAILS pairs of user and type, and CROWDS addresses."""
+    """At most `users` trails, four times as many habits, and `crowds` addresses."""
 
-    def __init__(self, *, trails: int = TRAILS, crowds: int = CROWDS) -> None:
-        self._trails: OrderedDict[tuple[int, int], Trail] = OrderedDict()
-        self._crowds: OrderedDict[str, Crowd] = OrderedDict()
-        self._limits = trails, crowds
+    def __init__(self, *, users: int = USERS, crowds: int = CROWDS) -> None:
+        self.trails = Remembered[int, Trail](users)
+        self.habits = Remembered[tuple[int, int], Habit](4 * users)
+        self.crowds = Remembered[str, Crowd](crowds)
 
     def __len__(self) -> int:
-        return len(self._trails) + len(self._crowds)
+        return len(self.trails) + len(self.habits) + len(self.crowds)
 
     def batch(self) -> Impression:
-        return Impression(self._trails, self._crowds)
+        return Impression(self)
 
     def keep(self, impression: Impression) -> None:
         """Take over what a committed batch saw."""
-        trails, crowds = self._limits
-        _keep(self._trails, impression.trails, trails)
-        _keep(self._crowds, impression.crowds, crowds)
+        self.trails.take(impression.trails)
+        self.habits.take(impression.habits)
+        self.crowds.take(impression.crowds)
 
 
 class Impression:
     """What one batch sees: the recollection, and on top of it the batch's own actions. O(1) each."""
 
-    def __init__(self, trails: OrderedDict[tuple[int, int], Trail], crowds: OrderedDict[str, Crowd]) -> None:
-        self._known_trails = trails
-        self._known_crowds = crowds
-        self.trails: dict[tuple[int, int], Trail] = {}
+    def __init__(self, known: Recollection) -> None:
+        self._known = known
+        self.trails: dict[int, Trail] = {}
+        self.habits: dict[tuple[int, int], Habit] = {}
         self.crowds: dict[str, Crowd] = {}
 
-    def act(self, key: tuple[int, int], at: int, metadata: str | None, earned: int) -> Trail:
-        """Add an action of a (user id, action type id)."""
-        before = self.trails.get(key) or self._known_trails.get(key) or Trail()
-        after = self.trails[key] = before.extended(at, metadata, earned)
+    def act(self, user_id: int, at: int) -> Trail:
+        before = self.trails.get(user_id) or self._known.trails.get(user_id) or Trail()
+        after = self.trails[user_id] = before.extended(at)
+        return after
+
+    def repeat(self, user_id: int, type_id: int, at: int, metadata: str | None, earned: int) -> Habit:
+        key = (user_id, type_id)
+        before = self.habits.get(key) or self._known.habits.get(key) or Habit()
+        after = self.habits[key] = before.extended(at, metadata, earned)
         return after
 
     def arrive(self, address: str, at: int) -> Crowd:
-        before = self.crowds.get(address) or self._known_crowds.get(address) or Crowd()
+        before = self.crowds.get(address) or self._known.crowds.get(address) or Crowd()
         after = self.crowds[address] = before.grown(at)
         return after
 
-    def suspect(self, key: tuple[int, int], at: int) -> None:
-        """Remember that this action looked wrong."""
-        self.trails[key] = msgspec.structs.replace(self.trails[key], suspect_at=at)
+    def suspect(self, user_id: int, at: int) -> None:
+        """Remember that this user's last action looked wrong."""
+        self.trails[user_id] = replace(self.trails[user_id], suspect_at=at)
 
 
-def _keep(known: OrderedDict, fresh: dict, limit: int) -> None:  # type: ignore[type-arg]
-    for key, value in fresh.items():
-        known[key] = value
-        known.move_to_end(key)
-    while len(known) > limit:
-        known.popitem(last=False)
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Remembered(Generic[K, V]):
+    """At most `limit` values; those longest not replaced are forgotten first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self.get = self._values.get
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def items(self) -> dict[K, V]:
+        return dict(self._values)
+
+    def take(self, fresh: Mapping[K, V]) -> None:
+        for key, value in fresh.items():
+            self._values[key] = value
+            self._values.move_to_end(key)
+        while len(self._values) > self._limit:
+            self._values.popitem(last=False)

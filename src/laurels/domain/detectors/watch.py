@@ -51,7 +51,7 @@ class Sighting:
         rules = kind.rules.watch
         if submission.by_server or (rules is not None and rules.off) or not self._watch.detectors:
             return None
-        at, key = micros(attempt.now), (user.id, kind.id)
+        at = micros(attempt.now)
         evidence = Evidence(
             submission=submission,
             kind=kind,
@@ -59,7 +59,8 @@ class Sighting:
             attempt=attempt,
             earned=earned,
             thresholds=self._watch.thresholds,
-            trail=self.impression.act(key, at, submission.metadata, earned),
+            trail=self.impression.act(user.id, at),
+            habit=self.impression.repeat(user.id, kind.id, at, submission.metadata, earned),
             crowd=None if submission.address is None else self.impression.arrive(submission.address, at),
             usual=self._watch.usual.get(kind.id),
             last_at=last_at,
@@ -68,6 +69,6 @@ class Sighting:
             found = detector(evidence)
             if found is not None:
                 if found.code != "still_suspect":
-                    self.impression.suspect(key, at)
+                    self.impression.suspect(user.id, at)
                 return found
         return None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .attempt import Attempt
 from .checks import CHECKS, Check, checks_for, first_refusal, rule_of
-from .document import ScoringRules, TicketRule, check_rules, parse_rules
+from .document import Member, ScoringRules, TicketRule, check_rules, parse_rules
 from .progress import Progress
 from .worth import BONUSES, explain, score
 
@@ -22,6 +22,7 @@ __all__ = [
     "CHECKS",
     "Attempt",
     "Check",
+    "Member",
     "Progress",
     "ScoringRules",
     "TicketRule",

@@ -99,7 +99,9 @@ async def list_action_types(call: Call) -> ActionTypes:
 def _type_info(kind: ActionType) -> ActionTypeInfo:
     rule = kind.rules.ticket
     times = None if rule is None else TicketTimes(rule.min_seconds, rule.max_seconds)
-    return ActionTypeInfo(kind.name, kind.description, kind.base_score, kind.rules.issuer == "server", times)
+    return ActionTypeInfo(
+        kind.name, kind.description, kind.base_score, kind.rules.issuer == "server", times, kind.rules.metadata
+    )
 
 
 def _receipt(answer: Answer, board: str) -> Receipt:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from ...domain.rules import Member
 from .fields import NO_CONTROLS, Identifier, Request, TypeName
 
 MAX_BATCH = 1_000
@@ -116,13 +117,17 @@ class TicketTimes(msgspec.Struct, frozen=True):
 
 
 class ActionTypeInfo(msgspec.Struct, frozen=True):
-    """`server_only`: completed by your app's server. `ticket`: to be started first at /api/actions/start."""
+    """`server_only`: completed by your app's server. `ticket`: to be started first at /api/actions/start.
+
+    `metadata`: the members that metadata may have; null: anything.
+    """
 
     name: str
     description: str
     base_score: int
     server_only: bool
     ticket: TicketTimes | None
+    metadata: dict[str, Member] | None
 
 
 class ActionTypes(msgspec.Struct, frozen=True):

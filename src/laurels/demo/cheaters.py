@@ -1,0 +1,56 @@
+"""People who cheat, each in a way of its own, and what people say of what they did.
+
+They play beside the others, at their own pace instead of the game's, so that a table can tell how many of
+them the detectors hold, and how often somebody honest is held with them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from .people import Person
+
+Gap = Callable[[random.Random], float]
+
+GAPS: dict[str, Gap] = {
+    "flood": lambda chance: chance.uniform(0.05, 0.25),  # a script without a pause
+    "metronome": lambda chance: 1.5,  # a script with one
+    "parrot": lambda chance: 1.0 + chance.expovariate(1.0),  # by hand, with a forged result
+}
+"""Kind of cheater -> seconds until the next action."""
+
+
+def corrupt(people: list[Person], share: float, chance: random.Random) -> None:
+    """Make about `share` of the people cheats, all kinds in turn."""
+    kinds = list(GAPS)
+    chosen = chance.sample(people, round(share * len(people)))
+    for number, person in enumerate(chosen):
+        person.cheat = kinds[number % len(kinds)]
+
+
+def target(person: Person, scores: dict[str, int], schemas: dict[str, Any], chance: random.Random) -> str | None:
+    """What a cheat completes: a parrot whatever a number is worth points in, the others anything."""
+    kinds = [kind for kind in scores if schemas.get(kind)] if person.cheat == "parrot" else list(scores)
+    return chance.choice(kinds or list(scores)) if scores else None
+
+
+def facts(schema: dict[str, Any] | None, chance: random.Random, *, best: bool = False) -> dict[str, Any] | None:
+    """Metadata that fits an action type's members; `best`: the most that each allows."""
+    if not schema:
+        return None
+    return {name: _value(member, chance, best=best) for name, member in schema.items()}
+
+
+def _value(member: dict[str, Any], chance: random.Random, *, best: bool) -> Any:
+    allowed = member.get("one_of")
+    if allowed:
+        return allowed[-1] if best else chance.choice(allowed)
+    if member["type"] == "boolean":
+        return True if best else chance.random() < 0.5
+    if member["type"] == "string":
+        return "best" if best else f"try {chance.randrange(1_000)}"
+    least, most = member.get("minimum") or 0.0, member.get("maximum") or 100.0
+    number = most if best else chance.betavariate(5, 2) * (most - least) + least
+    return round(number) if member["type"] == "integer" else round(number, 3)
