@@ -20,6 +20,12 @@ BODIES: dict[str, Any] = {
     "try_action_type": {"username": "admin"},
     "create_board": {"slug": "mine", "name": "Mine"},
     "edit_board": {"version": 1, "name": "Mine"},
+    "approve_action": {"reason": "mine"},
+    "reject_action": {"reason": "mine"},
+    "reverse_action": {"reason": "mine"},
+    "set_user_status": {"status": "banned", "reason": "mine"},
+    "adjust_user": {"points": 9, "adjustment_identifier": "x", "reason": "mine"},
+    "erase_user": {"username": "admin"},
     "set_user_role": {"role": "admin"},
     "reset_user_password": {},
     "edit_settings": {"user_rate": 1},
@@ -28,8 +34,11 @@ BODIES: dict[str, Any] = {
     "revoke_key": {},
 }
 """A body that would be taken, for every admin route that takes one."""
-PLACES = {"{name}": "lesson", "{slug}": "points", "{user_id}": "1", "{id}": "1"}
-FOR_MODERATORS = {"list_users", "get_user", "get_stats"}
+PLACES = {"{name}": "lesson", "{slug}": "points", "{user_id}": "1", "{id}": "1", "{action_id}": "1"}
+FOR_MODERATORS = {
+    *("list_users", "get_user", "get_user_ledger", "get_stats", "list_held"),
+    *("approve_action", "reject_action", "reverse_action", "set_user_status"),
+}
 """Grows with the routes: whoever lets moderators in says so here."""
 
 

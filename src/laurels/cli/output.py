@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from ..operations import NotDone
+
 out = Console()
 err = Console(stderr=True)
 
@@ -27,6 +29,17 @@ def say_of(username: str, words: str, json: bool, **members: str) -> None:
 
 def print_json(value: object) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Before what can't be undone. Raises NotDone when the answer is no, or nobody is there to give it."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise NotDone("this can't be undone: say --yes")
+    err.print(f"{question} Type yes: ", end="", highlight=False)
+    if sys.stdin.readline().strip() != "yes":
+        raise NotDone("nothing was done")
 
 
 def bar() -> Progress:

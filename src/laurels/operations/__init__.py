@@ -8,6 +8,7 @@ users     accounts and signing keys
 api_keys  keys of servers
 catalogue action types and boards
 service   the audit trail, settings that change while nodes run
+fairness  reviews, reversals, adjustments, erasure
 operator  who types the commands
 transfer  import and export; files are the lines of both
 """
@@ -16,7 +17,9 @@ from ..ledger.api_keys import Scope
 from ..ledger.audit import Entry as AuditEntry
 from ..ledger.audit import Sought
 from ..ledger.board_editor import BoardDraft, EditedBoard
+from ..ledger.corrections import Correction
 from ..ledger.live_settings import SettingsStore, meaning
+from ..ledger.review import Decided
 from ..ledger.type_editor import EditedType, TypeDraft
 from ..ledger.user_editor import User, Wanted
 from .api_keys import NewApiKey, create_api_key, list_api_keys, revoke_api_key, rotate_api_key
@@ -32,6 +35,15 @@ from .catalogue import (
     try_type,
 )
 from .errors import NotDone
+from .fairness import (
+    adjust,
+    approve,
+    erase,
+    list_held,
+    read_ledger,
+    reject,
+    reverse,
+)
 from .files import Format, format_of
 from .proof import Repair, Verification, WindowVerification, migrate, rebuild, snapshot, verify
 from .service import live_settings, read_audit, set_live_setting
@@ -52,6 +64,8 @@ from .users import (
 __all__ = [
     "AuditEntry",
     "BoardDraft",
+    "Correction",
+    "Decided",
     "EditedBoard",
     "EditedType",
     "Format",
@@ -74,12 +88,15 @@ __all__ = [
     "Wanted",
     "What",
     "WindowVerification",
+    "adjust",
+    "approve",
     "create_api_key",
     "create_board",
     "create_type",
     "create_user",
     "edit_board",
     "edit_type",
+    "erase",
     "export_rows",
     "format_of",
     "get_type",
@@ -87,13 +104,17 @@ __all__ = [
     "import_rows",
     "list_api_keys",
     "list_boards",
+    "list_held",
     "list_types",
     "list_users",
     "live_settings",
     "meaning",
     "migrate",
     "read_audit",
+    "read_ledger",
     "rebuild",
+    "reject",
+    "reverse",
     "revoke_api_key",
     "rotate_api_key",
     "rotate_keys",

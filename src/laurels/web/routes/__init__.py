@@ -8,6 +8,7 @@ from ..call import Route
 from .accounts import ACCOUNTS
 from .actions import ACTIONS
 from .admin_catalogue import ADMIN_CATALOGUE
+from .admin_fairness import ADMIN_FAIRNESS
 from .admin_service import ADMIN_SERVICE
 from .admin_users import ADMIN_USERS
 from .boards import BOARDS
@@ -29,6 +30,7 @@ ROUTES: tuple[Route, ...] = (
     *OPERATIONS,
     *ADMIN_CATALOGUE,
     *ADMIN_USERS,
+    *ADMIN_FAIRNESS,
     *ADMIN_SERVICE,
     *PAGES,
 )

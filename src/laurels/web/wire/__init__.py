@@ -7,5 +7,5 @@ people      what the public may ask about people
 boards      boards, their windows and places on them; their rows are `ranking.scoreboards.Scoreboard`
 mine        a user's own rows, export and erasure
 operations  health, and the proof of the index
-admin_catalogue, admin_users, admin_service   what operators read and change
+admin_catalogue, admin_users, admin_fairness, admin_service   what operators read and change
 """
