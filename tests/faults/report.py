@@ -12,8 +12,8 @@ FILE = Path(__file__).parent.parent.parent / "docs" / "faults.md"
 _HEAD = """# Faults
 
 Written by `make test-faults`. The whole cluster runs on one machine; {players} players and {viewers} viewers come in
-through the edge; one thing is broken, held, mended. What a client does not know it asks again, under the same
-identifier. Then a checker decides from the clients' records and the ledger alone: every acknowledged action is there once, as its
+through the edge; one thing is broken, held, mended. What a client does not know it asks again, under one identifier.
+Then a checker decides from the clients' records and the ledger alone: every acknowledged action is there once, as its
 receipt says; no refused one is; scores are sums; no cap or cooldown was passed; no viewer's board went back; every
 node's board and every viewer's last frame are the ledger's; every request had an end; no lock is left waiting.
 
