@@ -125,7 +125,8 @@ def test_sockets_pass(edge: Edge) -> None:
     """Live: the upgrade goes through, and the first frame is the board."""
     with _wire(edge) as wire:
         wire.sendall(
-            b"GET /api/live HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET /api/live HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         received = b""
