@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import aiohttp
-import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.node import InProcessNode
-from tests.support.server import LaurelsServer
 
 from laurels.domain.rules import TicketRule
 from laurels.domain.tickets import Grant
@@ -149,66 +140,6 @@ def test_no_altered_ticket_is_ours(position: int, char: str) -> None:
 def test_no_text_breaks_the_reader(text: str) -> None:
     assert OFFICE.read(text).grant is None
     assert OFFICE.read(f"lt_{text}").grant is None
-
-
-@pytest.fixture
-def two_servers(database_url: str, tmp_path: Path) -> Iterator[tuple[LaurelsServer, LaurelsServer]]:
-    """Two processes on one database, with types that ask for tickets."""
-    asyncio.run(_add_types(database_url))
-    servers = tuple(LaurelsServer(database_url, tmp_path / f"log-{n}") for n in range(2))
-    try:
-        for server in servers:
-            server.start()
-        yield servers  # type: ignore[misc]
-    finally:
-        for server in servers:
-            if server.process is not None:
-                server.stop()
-
-
-async def _add_types(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(ADD_TYPES, RACE, SLOW)
-    await connection.close()
-
-
-def test_fifty_requests_over_two_processes_use_a_ticket_once(
-    two_servers: tuple[LaurelsServer, LaurelsServer], database_url: str
-) -> None:
-    """Each with an identifier of its own: one is awarded, whichever process it came to."""
-    token = two_servers[0].register("ada")
-    ticket = two_servers[0].post("/api/actions/start", {"action_type": "race"}, token)["ticket"]
-    bodies = [{"action_type": "race", "action_identifier": str(uuid4()), "ticket": ticket} for _ in range(50)]
-    codes = Counter(asyncio.run(_all_at_once(two_servers, token, bodies)))
-    assert codes == {"awarded": 1, "ticket_used": 49}
-    assert asyncio.run(_rows(database_url)) == 1
-
-
-def test_fifty_retries_over_two_processes_get_one_receipt(two_servers: tuple[LaurelsServer, LaurelsServer]) -> None:
-    """The same identifier with the same ticket: one award, and the same receipt for all."""
-    token = two_servers[0].register("ada")
-    ticket = two_servers[1].post("/api/actions/start", {"action_type": "race"}, token)["ticket"]
-    body = {"action_type": "race", "action_identifier": "a", "ticket": ticket}
-    codes = Counter(asyncio.run(_all_at_once(two_servers, token, [body] * 50)))
-    assert codes == {"awarded": 1, "replayed": 49}
-
-
-async def _rows(url: str) -> int:
-    connection = await asyncpg.connect(url)
-    rows = await connection.fetchval("SELECT count(*) FROM actions")
-    await connection.close()
-    return rows
-
-
-async def _all_at_once(servers: tuple[LaurelsServer, ...], token: str, bodies: list[dict[str, Any]]) -> list[str]:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
-
-        async def send(n: int, body: dict[str, Any]) -> str:
-            async with http.post(f"{servers[n % 2].url}/api/actions/complete", json=body) as reply:
-                answer = await reply.json(content_type=None)
-                return answer.get("code") or ("replayed" if answer["replayed"] else "awarded")
-
-        return await asyncio.gather(*(send(n, body) for n, body in enumerate(bodies)))
 
 
 async def test_an_account_elsewhere_starts_nothing_after_a_ban(track: InProcessNode) -> None:
