@@ -18,7 +18,7 @@ from tests.support.server import LaurelsServer
 from laurels.ledger import pool as ledger_pool
 
 TYPES = {
-    "race": '{"ticket": {"min_seconds": 0, "max_seconds": 600, "parallel": true}}',
+    "sprint": '{"ticket": {"min_seconds": 0, "max_seconds": 600, "parallel": true}}',
     "thrice": '{"total_cap": 3}',
     "daily": '{"daily_cap": 7}',
     "now-and-then": '{"cooldown_seconds": 600}',
@@ -84,16 +84,16 @@ def completes(token: str, kind: str, *, identifier: str | None = None, **more: A
 def test_a_ticket_is_used_once(pair: Pair) -> None:
     """Each request with an identifier of its own: one is awarded, whichever process it came to."""
     token = pair[0].register(next(_people))
-    ticket = pair[0].post("/api/actions/start", {"action_type": "race"}, token)["ticket"]
-    answers = at_once(pair, [completes(token, "race", ticket=ticket) for _ in range(50)])
+    ticket = pair[0].post("/api/actions/start", {"action_type": "sprint"}, token)["ticket"]
+    answers = at_once(pair, [completes(token, "sprint", ticket=ticket) for _ in range(50)])
     assert answers == {"10": 1, "ticket_used": 49}
 
 
 def test_retries_with_one_ticket_get_one_receipt(pair: Pair) -> None:
     """The same identifier with the same ticket: one award, and the same receipt for all."""
     token = pair[0].register(next(_people))
-    ticket = pair[1].post("/api/actions/start", {"action_type": "race"}, token)["ticket"]
-    answers = at_once(pair, [completes(token, "race", identifier="a", ticket=ticket)] * 50)
+    ticket = pair[1].post("/api/actions/start", {"action_type": "sprint"}, token)["ticket"]
+    answers = at_once(pair, [completes(token, "sprint", identifier="a", ticket=ticket)] * 50)
     assert answers == {"10": 1, "replayed": 49}
 
 
