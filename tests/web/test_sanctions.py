@@ -17,6 +17,7 @@ PATHS = (
     "/api/boards/points-weekly",
     "/api/boards/points/rank/{name}",
     "/api/boards/points/around/{name}?radius=1",
+    "/api/users/{name}",
 )
 
 
@@ -30,12 +31,22 @@ async def league(node: InProcessNode) -> dict[str, dict[str, Any]]:
 
 
 async def seen(node: InProcessNode, name: str, token: str | None = None) -> list[Any]:
-    """Every view of the boards, as one sees it, but for what changes from look to look."""
+    """Every view of the boards, as one sees it."""
     views = []
     for path in PATHS:
         _, view = await node.get(path.format(name=name), token)
-        views.append({key: value for key, value in view.items() if key not in ("seq", "epoch", "as_of", "request_id")})
+        views.append(timeless(view))
     return views
+
+
+def timeless(view: Any) -> Any:
+    """Without what changes from look to look."""
+    if isinstance(view, list):
+        return [timeless(item) for item in view]
+    if not isinstance(view, dict):
+        return view
+    moving = ("seq", "epoch", "as_of", "request_id")
+    return {key: timeless(value) for key, value in view.items() if key not in moving}
 
 
 async def settled(node: InProcessNode, total: int) -> None:

@@ -26,6 +26,7 @@ PEOPLE: tuple[Route, ...] = (
         handler=people.get_person,
         tag="People",
         summary="A person: places, and what was done",
+        access="viewer",
         params=PersonQuery,
         replies={200: Person},
         problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
