@@ -37,6 +37,7 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 
 bench: $(VENV)/.dev ## Measure against this machine's floor; writes bench/RESULTS.md
 	@scripts/ensure-wrk
+	@scripts/ensure-redis
 	$(BIN)/python -m bench $(ARGS)
 
 test-faults: $(VENV)/.dev ## Break every part of the cluster under load; writes docs/faults.md (ARGS="--seed 7 --only redis")

@@ -42,7 +42,7 @@ def bench(
     Parameters
     ----------
     only
-        Questions to ask: completes, batches, scoreboard, fanout, ranks, members. Writes no RESULTS.md.
+        Questions to ask: completes, batches, scoreboard, fanout, ranks, members, shared_index. Writes no RESULTS.md.
     smoke
         Tiny sizes: proves that the measurements work. Writes no RESULTS.md.
     turns

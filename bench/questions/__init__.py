@@ -24,7 +24,7 @@ Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
 
 def questions() -> dict[str, Question]:
     """Name -> how to answer it, in the order of the table."""
-    from . import batches, completes, fanout, members, ranks, scoreboard
+    from . import batches, completes, fanout, members, ranks, scoreboard, shared_index
 
     return {
         "completes": completes.measure,
@@ -33,4 +33,5 @@ def questions() -> dict[str, Question]:
         "fanout": fanout.measure,
         "ranks": ranks.measure,
         "members": members.measure,
+        "shared_index": shared_index.measure,
     }

@@ -48,7 +48,7 @@ class Background:
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start every chore that the settings ask for."""
-        chores: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
+        chores: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
             ("journal", JOURNAL_GAP, self._follow_journal_soon),
             ("pace", PACE_SECONDS, self._beat),
             ("board-filler", FILL_SECONDS, self._fill_boards),
@@ -72,7 +72,7 @@ class Background:
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
         ]
 
-    async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:
             await asyncio.sleep(seconds)
             try:

@@ -65,7 +65,7 @@ async def run_all(client: Client, runs: Sequence[Run]) -> list[Any]:
 
 
 async def _sent(client: Client, runs: Sequence[Run]) -> list[Any]:
-    if len(runs) == 1:  # a pipeline of one costs a third more
+    if len(runs) == 1:
         script, keys, arguments = runs[0]
         try:
             return [await client.evalsha(script.sha, len(keys), *keys, *arguments)]

@@ -117,11 +117,13 @@ class SharedProjection:
         return [f"redis: ranks of {slug} are counted in the ledger until the index is complete" for slug in waiting]
 
     async def load(self, progress: Progress = lambda done, total: None) -> int:
-        """Look once, so that a node that starts beside others trusts their index at once. Builds nothing."""
-        del progress
+        """Trust what other nodes keep, or build what is missing; returns how many standings that took.
+
+        Without Redis a node starts as well, and counts in the ledger.
+        """
         await self._journal.start(await index_lives.oldest_check(self.pool))
         await self.keep()
-        return 0
+        return await self.build_missing(progress)
 
     async def keep(self) -> None:
         """Look whether the copies are there and lack nothing; bring what is missing. Every KEEP_SECONDS."""
@@ -143,11 +145,12 @@ class SharedProjection:
         self.lives.regain(losses)
         await self._note_checked(windows, due)
 
-    async def build_missing(self) -> None:
+    async def build_missing(self, progress: Progress = lambda done, total: None) -> int:
         """Build the copies that need it, if Redis answers and no other node is at it. Every KEEP_SECONDS."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
-        if self._answers and any(map(self.lives.needs_building, windows)):
-            await self._build_all(windows, lambda done, total: None, anew=False)
+        if not (self._answers and any(map(self.lives.needs_building, windows))):
+            return 0
+        return await self._build_all(windows, progress, anew=False)
 
     async def rebuild(self, progress: Progress = lambda done, total: None) -> int:
         """Build every open window anew, and wait until this node trusts them. Raises LaurelsError."""
