@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -30,13 +32,18 @@ def pytest_asyncio_loop_factories() -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the session's PostgreSQL, with a migrated `laurels_template` database."""
-    server = EmbeddedPostgres(reachable(tmp_path_factory.mktemp("pg")))
+def postgres() -> Iterator[str]:
+    """Address of the session's PostgreSQL, with a migrated `laurels_template` database.
+
+    Not in pytest's folder: a second pytest that starts meanwhile closes that to everybody but root.
+    """
+    folder = reachable(Path(tempfile.mkdtemp(prefix="laurels-tests-")))
+    server = EmbeddedPostgres(folder)
     url = server.start(own=True)
     asyncio.run(_make_template(url))
     yield url
     server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _make_template(url: str) -> None:
