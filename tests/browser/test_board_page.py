@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
+from tests.browser.steps import (
+    PATIENCE_MS,
+    OpenPage,
+    expect_drawn,
+    expect_rows,
+    expect_state,
+    live_page,
+    newcomer,
+    rise,
+    row,
+    serious_faults,
+    sideways,
+    top_list,
+)
 
-PATIENCE_MS = 10_000
-TOP_LIST = "/api/boards/points?limit=100"
-SHOWN_ROWS = 10
-MOST_ACTIONS_TO_RISE = 100
 BIGGEST_SCORE = 2**63 - 1
 REMEMBER_SCORES = """
-window.scoresReplaced = [];
-new MutationObserver((changes) => window.scoresReplaced.push(...changes.map((change) => change.oldValue)))
-  .observe(document, { subtree: true, attributeFilter: ["data-score"], attributeOldValue: true });
+window.scoresShown = [];
+addEventListener("laurels-board", ({ detail }) => window.scoresShown.push(Number(detail.board.rows[0].score)));
 """
 PRETEND_HIDDEN = """(hidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
@@ -29,9 +36,6 @@ PRETEND_HIDDEN = """(hidden) => {
 }"""
 
 expect.set_options(timeout=PATIENCE_MS)
-
-OpenPage = Callable[..., Any]  # `chromium_page` of conftest.py: (path, width, dark, before) -> Visit
-
 
 # -- live and exact
 
@@ -67,23 +71,37 @@ def test_a_score_beyond_the_double_is_shown_to_the_last_digit(chromium_page: Ope
     expect(row(page, "ada").locator(".score")).to_have_text(f"{BIGGEST_SCORE:,}")
 
 
-def test_a_frame_that_was_overtaken_is_ignored(chromium_page: OpenPage) -> None:
-    """An older frame of the same epoch that arrives late does not turn the board back."""
-    late = frame(seq=8, scores={"ada": 1})
-    said = speak(frame(seq=9, scores={"ada": 2}), late, frame(seq=10, scores={"ada": 3}))
-    page = chromium_page(before=lambda page: (page.add_init_script(REMEMBER_SCORES), said(page))).page
+def test_a_missed_base_asks_for_the_whole(chromium_page: OpenPage) -> None:
+    """A delta on a board that the page does not have is not drawn; the whole board that it then asks for is."""
+    asked: list[dict[str, Any]] = []
 
-    expect(row(page, "ada")).to_have_attribute("data-score", "3")
-    assert page.evaluate("() => window.scoresReplaced") == ["2"], "the late frame was drawn"
+    def answer(socket: WebSocketRoute) -> None:
+        def heard(text: str | bytes) -> None:
+            asked.append(json.loads(text))
+            if asked[-1]["type"] == "subscribe":
+                socket.send(json.dumps(frame(seq=1, scores={"ada": 1})))
+                socket.send(json.dumps(delta("first-7", "first-8", frame(seq=8, scores={"ada": 2}))))
+            else:
+                socket.send(json.dumps(frame(seq=9, scores={"ada": 3})))
 
+        socket.on_message(heard)
 
-def test_a_new_epoch_is_believed_whatever_its_seq(chromium_page: OpenPage) -> None:
-    """After a rebuild of the index the counter starts again, and the page follows."""
+    remember = lambda page: page.add_init_script(REMEMBER_SCORES)  # noqa: E731
     page = chromium_page(
-        before=speak(frame(seq=900, scores={"ada": 1}), frame(seq=1, scores={"ada": 5}, epoch="later"))
+        before=lambda page: (remember(page), page.route_web_socket(re.compile("/api/live"), answer))
     ).page
 
-    expect(row(page, "ada")).to_have_attribute("data-score", "5")
+    expect(row(page, "ada")).to_have_attribute("data-score", "3")
+    assert [one["type"] for one in asked] == ["subscribe", "resync"]
+    assert page.evaluate("() => window.scoresShown") == [1, 3]
+
+
+def test_a_delta_changes_what_it_names_and_nothing_else(chromium_page: OpenPage) -> None:
+    """Rows that change places glide; the row that stays is the same element."""
+    before, after = frame(seq=1, scores={"ada": 3, "bert": 2, "cleo": 1}), frame(seq=2, scores={"bert": 5, "ada": 3})
+    page = chromium_page(before=speak(before, delta("first-1", "first-2", after))).page
+
+    expect_rows(page, after["rows"])
 
 
 def test_an_unknown_rank_is_never_shown_as_a_number(chromium_page: OpenPage) -> None:
@@ -119,7 +137,7 @@ def test_an_unknown_board_is_said_to_be_unknown(chromium_page: OpenPage, name: s
     page = chromium_page(f"/#{quote(name)}").page
 
     expect(page.get_by_text(f"Nothing here is called {name}")).to_be_visible()
-    expect_state(page, "offline")
+    expect_state(page, "closed")
 
 
 def test_an_empty_board_says_what_comes_next(chromium_page: OpenPage) -> None:
@@ -147,7 +165,7 @@ def test_the_page_recovers_by_itself_after_a_restart(laurels_server: Any, chromi
     expect(row(page, name)).not_to_have_attribute("data-score", before, timeout=30_000)
     expect_state(page, "live")
     states = page.evaluate("() => window.statesSeen")
-    assert "reconnecting" in states, f"the page never said that it reconnects: {states}"
+    assert "waiting" in states, f"the page never said that it reconnects: {states}"
     assert states[-1] == "live"
 
 
@@ -155,7 +173,7 @@ def test_a_server_out_of_reach_is_said_and_tried_again(chromium_page: OpenPage) 
     """When the boards cannot be read the page says so, and one press brings it back."""
     page = chromium_page(before=lambda page: page.route("**/api/boards", lambda route: route.abort())).page
     expect(page.get_by_text("The scoreboard cannot be reached.")).to_be_visible()
-    expect_state(page, "offline")
+    expect_state(page, "waiting")
 
     page.unroute("**/api/boards")
     page.get_by_role("button", name="Try now").click()
@@ -184,7 +202,7 @@ def test_a_hidden_page_lets_go_and_comes_back(chromium_page: OpenPage) -> None:
 
     page.evaluate(PRETEND_HIDDEN, True)
     page.clock.fast_forward(61_000)
-    expect_state(page, "offline")
+    expect_state(page, "paused")
     page.evaluate(PRETEND_HIDDEN, False)
 
     expect(row(page, "ada")).to_have_attribute("data-score", "2")
@@ -202,7 +220,7 @@ def test_a_hostile_name_is_only_text(laurels_server: Any, chromium_page: OpenPag
     visit = live_page(chromium_page)
 
     expect(row(visit.page, name).get_by_role("rowheader")).to_have_text(name)
-    expect(visit.page.locator("tbody :is(img, b, script)")).to_have_count(0)
+    expect(visit.page.locator("laurels-board tbody :is(img, b, script)")).to_have_count(0)
     assert visit.complaints == []
 
 
@@ -226,8 +244,7 @@ def test_nothing_sticks_out_at_320_pixels(laurels_server: Any, chromium_page: Op
     page = chromium_page(path, width=320).page
     expect_drawn(page)
 
-    sideways = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert sideways == 0
+    assert sideways(page) == 0
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -238,11 +255,7 @@ def test_axe_finds_nothing_serious(laurels_server: Any, chromium_page: OpenPage,
     page = chromium_page(path, dark=dark).page
     expect_drawn(page)
 
-    violations = Axe().run(page).response["violations"]
-    serious = [
-        (v["id"], [node["target"] for node in v["nodes"]]) for v in violations if v["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
+    assert serious_faults(page) == []
 
 
 # -- the API docs
@@ -298,35 +311,6 @@ def test_the_filter_leaves_what_matches(chromium_page: OpenPage) -> None:
 # -- what the tests say in few words
 
 
-def newcomer(server: Any, prefix: str = "user-") -> tuple[str, str]:
-    """Register somebody nobody has met: (username, access token)."""
-    name = prefix + secrets.token_hex(4)[: 32 - len(prefix)]
-    return name, server.register(name)
-
-
-def rise(server: Any, name: str, token: str) -> None:
-    """Complete actions until `name` is on the top list: one on a fresh board, more when others were there before."""
-    for _ in range(MOST_ACTIONS_TO_RISE):
-        server.complete(token)
-        if any(one["username"] == name for one in top_list(server)):
-            return
-    pytest.fail(f"{name} did not reach the top list in {MOST_ACTIONS_TO_RISE} actions")
-
-
-def live_page(chromium_page: OpenPage) -> Any:
-    visit = chromium_page()
-    expect_state(visit.page, "live")
-    return visit
-
-
-def row(page: Page, username: str) -> Locator:
-    return page.locator(f"tr[data-username={json.dumps(username)}]")
-
-
-def top_list(server: Any) -> list[dict[str, Any]]:
-    return server.get(TOP_LIST)["rows"][:SHOWN_ROWS]
-
-
 def described_operations(page: Page) -> list[str]:
     paths = page.request.get("/api/openapi.json").json()["paths"]
     return [
@@ -348,25 +332,6 @@ def described_codes(page: Page) -> dict[str, set[str]]:
     }
 
 
-def expect_state(page: Page, state: str) -> None:
-    expect(page.locator("html")).to_have_attribute("data-live", state)
-
-
-def expect_drawn(page: Page) -> None:
-    """The page has got its data, whichever page it is."""
-    expect(page.locator("body")).to_have_attribute("data-view", re.compile("ready|empty"))
-
-
-def expect_rows(page: Page, rows: list[dict[str, Any]]) -> None:
-    shown = page.locator("#board_rows tr")
-    expect(shown).to_have_count(len(rows))
-    for place, wanted in enumerate(rows):
-        expect(shown.nth(place)).to_have_attribute("data-username", wanted["username"])
-        expect(shown.nth(place)).to_have_attribute("data-score", str(wanted["score"]))
-        expect(shown.nth(place)).to_have_attribute("data-rank", str(wanted["rank"]))
-        expect(shown.nth(place).locator(".score")).to_have_text(f"{wanted['score']:,}")
-
-
 def remember_states(page: Page) -> None:
     """Keep each live state in the page: a reload would lose the list, and from here a short one would be missed."""
     page.evaluate(
@@ -383,18 +348,32 @@ def speak(*frames: dict[str, Any]) -> Callable[[Page], None]:
     """Answer the page's live socket with these frames instead of the server's."""
 
     def answer(socket: WebSocketRoute) -> None:
-        for one in frames:
-            socket.send(json.dumps(one))
+        def subscribed(text: str | bytes) -> None:
+            asked = json.loads(text)
+            if asked["type"] != "subscribe":
+                return
+            socket.send(json.dumps({"type": "subscribed", "channel": asked["channel"], "resumed": "snapshot"}))
+            for one in frames:
+                socket.send(json.dumps(one))
+
+        socket.on_message(subscribed)
 
     return lambda page: page.route_web_socket(re.compile("/api/live"), answer)
 
 
 def answering(calls: list[WebSocketRoute]) -> Callable[[Page], None]:
-    """Answer each connection with one frame, in which ada's score is how many calls there were."""
+    """Answer each connection with one board, in which ada's score is how many calls there were."""
 
     def answer(socket: WebSocketRoute) -> None:
         calls.append(socket)
-        socket.send(json.dumps(frame(seq=len(calls), scores={"ada": len(calls)})))
+        score = len(calls)
+
+        def subscribed(text: str | bytes) -> None:
+            asked = json.loads(text)
+            socket.send(json.dumps({"type": "subscribed", "channel": asked["channel"], "resumed": "snapshot"}))
+            socket.send(json.dumps(frame(seq=score, scores={"ada": score})))
+
+        socket.on_message(subscribed)
 
     return lambda page: page.route_web_socket(re.compile("/api/live"), answer)
 
@@ -404,6 +383,13 @@ def with_clock(before: Callable[[Page], None]) -> Callable[[Page], None]:
     return lambda page: (page.clock.install(), before(page))[1]
 
 
+def delta(base: str, version: str, after: dict[str, Any]) -> dict[str, Any]:
+    """The frame that makes `after` of a board called `base`, naming every row."""
+    kept = {name: after[name] for name in ("channel", "size", "seq", "as_of", "rank_state", "total_users")}
+    rows = list(enumerate(after["rows"]))
+    return {"type": "delta", "base": base, "version": version, "length": len(rows), "rows": rows, **kept}
+
+
 def frame(seq: int, scores: dict[str, int], epoch: str = "first", rank_state: str = "exact") -> dict[str, Any]:
     rows = [
         {"rank": place, "username": name, "score": score, "movement": 0}
@@ -411,6 +397,9 @@ def frame(seq: int, scores: dict[str, int], epoch: str = "first", rank_state: st
     ]
     return {
         "type": "board",
+        "channel": "board:points",
+        "size": 10,
+        "version": f"{epoch}-{seq}",
         "board": "points",
         "name": "All time",
         "order": "desc",

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.clients.proxy import LossyProxy
-from tests.support.node import InProcessNode
+from tests.support.node import PASSWORD, InProcessNode
 
-from laurels.client import Action, BlockingLaurels, Laurels, Refused, Unsettled
+from laurels.client import Action, BlockingLaurels, Laurels, Refused, Unsettled, User
 from laurels.client.outcome import FIRST_WAIT, LAST_WAIT, Patience
 
 
@@ -50,6 +50,21 @@ async def test_a_batch_of_any_size_is_answered_in_order(node: InProcessNode) -> 
     assert [result.action_identifier for result in results] == [action.action_identifier for action in actions]
     assert {r.code for r in results[::100]} == {"action_type_unknown"}
     assert all(r.receipt is not None for n, r in enumerate(results) if n % 100)
+
+
+async def test_a_server_speaks_for_its_users(node: InProcessNode) -> None:
+    """An API key completes on behalf of users, by name or id, in one commit; never mixed with its own."""
+    ada = (await node.register("ada"))["user"]["id"]
+    await node.register("bert")
+    async with Laurels(node.url, await api_key(node)) as laurels:
+        receipt = await laurels.complete("lesson", "l1", user=User(username="BERT"))
+        assert (receipt.new_score, receipt.status) == (10, "awarded")
+        results = await laurels.batch(
+            [Action("lesson", "l1", user=User(id=ada)), Action("lesson", "l1", user=User(id=10**12))]
+        )
+        assert [result.status for result in results] == ["awarded", "refused"]
+        with pytest.raises(ValueError, match="two batches"):
+            await laurels.batch([Action("lesson"), Action("lesson", user=User(id=ada))])
 
 
 async def test_a_no_is_final_and_says_why(node: InProcessNode) -> None:
@@ -101,6 +116,18 @@ async def test_threads_share_one_blocking_client(node: InProcessNode) -> None:
     with await asyncio.to_thread(BlockingLaurels, node.url, token) as laurels:
         await asyncio.to_thread(work, laurels)
         await asyncio.to_thread(laurels.close)
+
+
+async def api_key(node: InProcessNode) -> str:
+    async with node.services.pool.acquire() as connection:
+        await connection.execute(
+            "UPDATE users SET role = 'admin' WHERE username = $1", (await node.register("boss"))["user"]["username"]
+        )
+    _, tokens = await node.post("/api/auth/login", {"username": "boss", "password": PASSWORD})
+    body = {"name": "game", "scopes": ["actions:write"]}
+    status, made = await node.post("/api/admin/keys", body, tokens["access_token"])
+    assert status == 201, made
+    return made["api_key"]
 
 
 @given(

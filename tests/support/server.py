@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,8 +13,11 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import asyncpg
 
 PASSWORD = "correct horse battery"
 START_SECONDS = 30.0
@@ -37,6 +41,7 @@ class LaurelsServer:
     def __init__(self, database_url: str, log: Path, **environment: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.database_url = database_url
         self.ws_url = f"ws://127.0.0.1:{self.port}"
         self.log = log
         self._environment = {
@@ -94,6 +99,16 @@ class LaurelsServer:
             request.add_header("Authorization", f"Bearer {token}")
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply)
+
+    def sql(self, statement: str) -> None:
+        """What no client may do, for the sake of a test."""
+        with ThreadPoolExecutor(1) as thread:  # where a browser is driven, this one has a loop already
+            thread.submit(asyncio.run, self._execute(statement)).result()
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.database_url)
+        await connection.execute(statement)
+        await connection.close()
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -3,6 +3,7 @@
     async with Laurels("https://laurels.example.org", token=token) as laurels:
         receipt = await laurels.complete("lesson", "lesson-17")
 
+live           following a board, over as many connections as it takes
 messages       what requests and replies look like
 outcome        what went wrong, and whether sending again helps
 asynchronous   one session, retries that cannot count twice;  blocking: the same for code without an event loop
@@ -14,7 +15,7 @@ nothing of the service.
 
 from .asynchronous import Laurels
 from .blocking import BlockingLaurels
-from .messages import Action, Board, Place, Receipt, Result, Row, Window
+from .messages import Action, Board, Place, Receipt, Result, Row, User, Window
 from .outcome import LaurelsFailure, Refused, Unsettled
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "Result",
     "Row",
     "Unsettled",
+    "User",
     "Window",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -12,7 +12,8 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from .messages import MAX_BATCH, Action, BatchReply, Board, Place, Problem, Receipt, Result, new_identifier
+from .live import Follower, follow
+from .messages import MAX_BATCH, Action, BatchReply, Board, Place, Problem, Receipt, Result, User, new_identifier
 from .outcome import Patience, Refused, Unsettled, may_settle
 
 Token = str | Callable[[], str | Awaitable[str]]
@@ -25,8 +26,8 @@ _T = TypeVar("_T")
 class Laurels:
     """Speaks to the service at `url`. Open it with `async with`; safe for many tasks at once.
 
-    `token`: an access token, or a function that answers one (also asynchronously): it is called anew when the
-    server says that the token has expired. `deadline`: seconds for which a call is tried before Unsettled.
+    `token`: an access token or an API key, or a function that answers one (also asynchronously): it is called anew
+    when the server says that the token has expired. `deadline`: seconds for which a call is tried before Unsettled.
     """
 
     def __init__(self, url: str, token: Token | None = None, *, deadline: float = 30.0) -> None:
@@ -52,14 +53,15 @@ class Laurels:
         *,
         metadata: dict[str, Any] | None = None,
         completed_at: datetime | None = None,
+        user: User | None = None,
         deadline: float | None = None,
     ) -> Receipt:
         """Complete one action. Raises Refused, or Unsettled when nobody answered before the deadline.
 
         `identifier` makes it idempotent: the same one gets the same receipt, also in another process.
         """
-        action = Action(action_type, identifier or new_identifier(), metadata, completed_at)
-        raw = await self._send("POST", "/api/actions/complete", action, [action.action_identifier], deadline)
+        action = Action(action_type, identifier or new_identifier(), metadata, completed_at, user)
+        raw = await self._send("POST", f"{_room(action)}/complete", action, [action.action_identifier], deadline)
         return _decode(raw, Receipt)
 
     async def batch(self, actions: Iterable[Action], *, deadline: float | None = None) -> list[Result]:
@@ -69,10 +71,12 @@ class Laurels:
         commit that was under way; those before it are settled, and sending all again is safe.
         """
         every, results = list(actions), []
+        if len({_room(action) for action in every}) > 1:
+            raise ValueError("actions on behalf of users and actions of the token's own user go in two batches")
         for start in range(0, len(every), MAX_BATCH):
             part = every[start : start + MAX_BATCH]
             names = [action.action_identifier for action in part]
-            raw = await self._send("POST", "/api/actions/batch", {"actions": part}, names, deadline)
+            raw = await self._send("POST", f"{_room(part[0])}/batch", {"actions": part}, names, deadline)
             results += _decode(raw, BatchReply).results
         return results
 
@@ -94,6 +98,21 @@ class Laurels:
     async def rank(self, board: str, username: str) -> Place:
         path = f"/api/boards/{quote(board, safe='')}/rank/{quote(username, safe='')}"
         return _decode(await self._send("GET", path), Place)
+
+    async def live(self, board: str, size: int = 10) -> AsyncIterator[Board]:
+        """The first `size` rows of a board, now and whenever they change, until the caller stops.
+
+        Comes back by itself after every interruption, from where it was. Raises Refused when it may not come back
+        (board_unknown).
+        """
+        follower = Follower(board, size)
+        async for shown in follow(self._opened(), self._url, follower):
+            yield shown
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("open the client first: async with Laurels(…) as laurels")
+        return self._session
 
     async def _send(
         self,
@@ -128,15 +147,14 @@ class Laurels:
         self, method: str, path: str, payload: bytes | None, left: float
     ) -> tuple[int, bytes, float | None]:
         """(status, body, seconds of Retry-After); status 0: no reply came."""
-        if self._session is None:
-            raise RuntimeError("open the client first: async with Laurels(…) as laurels")
+        session = self._opened()
         headers = await self._headers()
         if payload is not None:
             headers["Content-Type"] = "application/json"
         try:
             async with (
                 asyncio.timeout(max(left, 0.001)),
-                self._session.request(method, self._url + path, data=payload, headers=headers) as reply,
+                session.request(method, self._url + path, data=payload, headers=headers) as reply,
             ):
                 return reply.status, await reply.read(), _seconds(reply.headers.get("Retry-After"))
         except _AWAY:
@@ -147,6 +165,11 @@ class Laurels:
             answer = self._provider()
             self._token = await answer if inspect.isawaitable(answer) else answer
         return {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+
+
+def _room(action: Action) -> str:
+    """Where an action goes: an API key speaks for others, a user's token for its own."""
+    return "/api/actions" if action.user is None else "/api/server/actions"
 
 
 def _decode(raw: bytes, kind: type[_T]) -> _T:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from .asynchronous import Laurels, Token
-from .messages import Action, Board, Place, Receipt, Result
+from .messages import Action, Board, Place, Receipt, Result, User
 
 _T = TypeVar("_T")
 
@@ -50,11 +50,12 @@ class BlockingLaurels:
         *,
         metadata: dict[str, Any] | None = None,
         completed_at: datetime | None = None,
+        user: User | None = None,
         deadline: float | None = None,
     ) -> Receipt:
         return self._wait(
             self._laurels.complete(
-                action_type, identifier, metadata=metadata, completed_at=completed_at, deadline=deadline
+                action_type, identifier, metadata=metadata, completed_at=completed_at, user=user, deadline=deadline
             )
         )
 

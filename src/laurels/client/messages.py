@@ -15,21 +15,38 @@ def new_identifier() -> str:
     return str(uuid4())
 
 
+class User(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """On whose behalf: `username`, or `id`, or `issuer` and `subject` as in the tokens of your own log-in."""
+
+    username: str | None = None
+    id: int | None = None
+    issuer: str | None = None
+    subject: str | None = None
+
+
 class Action(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One completion. Without an identifier it gets a new one here, once: keep the object to send it again."""
+    """One completion. Without an identifier it gets a new one here, once: keep the object to send it again.
+
+    `user`: on whose behalf, for clients that hold an API key; without one it is the token's own user.
+    """
 
     action_type: str
     action_identifier: str = msgspec.field(default_factory=new_identifier)
     metadata: dict[str, Any] | None = None
     completed_at: datetime | None = None
+    user: User | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to an action. `rank` is null when `rank_state` says why it is not known."""
+    """The answer to an action. `rank` is null when `rank_state` says why it is not known.
+
+    `status`: awarded, or held until somebody has looked at it, or rejected.
+    """
 
     action_id: int
     action_type: str
     action_identifier: str
+    status: str = "awarded"
     score_earned: int
     new_score: int
     rank: int | None
@@ -70,7 +87,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a board. Equal `epoch` and `seq`: the same instant."""
+    """A stretch of a board. Equal `epoch` and `seq`: the same instant. `version` names what a live board shows."""
 
     board: str
     name: str
@@ -83,6 +100,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     rank_state: str
     total_users: int
     rows: list[Row]
+    version: str = ""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -96,6 +114,28 @@ class Place(msgspec.Struct, frozen=True):
     epoch: str
     seq: int
     rank_state: str
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes the next board of the one called `base`: rows by their place, then the length."""
+
+    base: str
+    version: str
+    seq: int
+    as_of: datetime
+    rank_state: str
+    total_users: int
+    length: int
+    rows: list[tuple[int, Row]]
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What every live frame has; the rest is read by its type."""
+
+    type: str
+    code: str = ""
+    detail: str = ""
+    retry_ms: int = 0
 
 
 class BatchReply(msgspec.Struct, frozen=True):

@@ -18,6 +18,19 @@ async def board_page(call: Call) -> Reply:
     return _file(call, "index.html")
 
 
+async def person_page(call: Call) -> Reply:
+    return _file(call, "person.html")
+
+
+async def overlay_page(call: Call) -> Reply:
+    return _file(call, "overlay.html")
+
+
+async def admin_page(call: Call) -> Reply:
+    """For everybody: it holds nothing. What is in it is asked for with the operator's token."""
+    return _file(call, "admin.html")
+
+
 async def docs_page(call: Call) -> Reply:
     return _file(call, "docs.html")
 

@@ -1,122 +1,114 @@
-// The page of the live board: which board is chosen, what is on the screen for it, and in which state.
+// The page of the live board: which board and which of its windows is chosen, and what stands around it.
+// The board itself is the element that any other page may use too.
 
-import { Announcer } from "./announce.js";
-import { loadBoards, showTabs } from "./boards.js";
-import { el } from "./dom.js";
-import { number, people, time, windowSpan } from "./format.js";
-import { backoff, LiveBoard } from "./live.js";
-import { Rows } from "./rows.js";
+import { showTabs } from "./boards.js";
+import { finder } from "./finder.js";
+import { windowSpan, words } from "./format.js";
+import { backoff, Laurels } from "./laurels.js";
+import "./laurels-board.js";
+import { el } from "./laurels-dom.js";
+import { token, whoAmI } from "./session.js";
+import { accountButton } from "./signin.js";
 
-const CHIP = { live: "Live", reconnecting: "Reconnecting…", offline: "Offline" };
-
-const SLUG = /^[a-z0-9][a-z0-9-]{0,62}$/; // What else is asked for is refused before a socket opens, which no page can see.
+const CHIP = { live: "Live", polling: "Every few seconds", over: "Final", connecting: "Connecting…", waiting: "Reconnecting…" };
+const SLUG = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 const $ = (id) => document.getElementById(id);
-const rows = new Rows($("board_rows"));
-const announcer = new Announcer($("board_news"));
-
+const laurels = new Laurels();
 let boards = [];
-let live = null;
-let shown = null; // the frame on the screen
+let shown = null; // the board on the screen
 let failures = 0;
 let retry = 0;
 
-/** One of: loading, ready, empty, unreachable, unknown, none. The style sheet shows the part that belongs to it. */
+/** starting, unreachable, unknown, none: the page says so; else the board does: following (or in trouble), ready, empty. */
 function setView(view) {
   document.body.dataset.view = view;
-  $("board").setAttribute("aria-busy", String(view === "loading"));
 }
 
 function setState(state) {
   document.documentElement.dataset.live = state;
-  const word = state === "reconnecting" && !shown ? "Connecting…" : CHIP[state];
+  const told = state === "connecting" && shown ? CHIP.waiting : (CHIP[state] ?? "Offline");
+  const word = navigator.onLine || state === "live" ? told : "Offline";
   if ($("state_word").textContent !== word) $("state_word").textContent = word;
 }
 
-function chosenSlug() {
+/** { slug, window }: "#points-weekly/12" is a window that is over. */
+function chosen() {
   try {
-    const slug = decodeURIComponent(location.hash.slice(1));
-    if (slug) return slug;
+    const [slug, window] = decodeURIComponent(location.hash.slice(1)).split("/", 2);
+    if (slug) return { slug, window };
   } catch {
     // A hash that is not valid text chooses nothing.
   }
-  return (boards.find((board) => board.is_default) ?? boards[0])?.slug;
+  return { slug: (boards.find((board) => board.is_default) ?? boards[0])?.slug };
 }
 
 /** Follow the chosen board from nothing: the old rows are of another board. */
 function follow() {
-  const slug = chosenSlug();
+  const { slug, window } = chosen();
   const board = boards.find((known) => known.slug === slug);
-  live?.stop();
   shown = null;
-  rows.clear();
-  announcer.reset();
   showTabs($("tabs"), boards, slug);
   showHeading(board?.name ?? slug);
   $("facts").replaceChildren();
-  if (!SLUG.test(slug)) {
-    showUnknown(slug);
-    return;
-  }
-  setView("loading");
-  live = new LiveBoard(slug, {
-    state: setState,
-    frame: (frame) => accept(frame, board?.time_zone),
-    unknown: () => showUnknown(slug),
+  if (!SLUG.test(slug) || (window !== undefined && !/^\d{1,18}$/.test(window))) return showUnknown(slug);
+  setView("following");
+  $("overlay").href = `/overlay/${slug}`;
+  $("place").replaceChildren(boardElement(slug, window));
+  showWindows(board, window);
+}
+
+function boardElement(slug, window) {
+  const who = whoAmI();
+  const element = el("laurels-board", { board: slug, window, people: "/u/{name}", user: who?.username });
+  if (who) element.token = token;
+  element.addEventListener("laurels-board", ({ detail }) => accept(detail));
+  element.addEventListener("laurels-state", ({ detail: { state, view } }) => {
+    if (!element.isConnected) return;
+    if (view === "unknown") return showUnknown(slug);
+    setState(state);
+    setView(["ready", "empty"].includes(view) ? view : "following");
   });
+  return element;
 }
 
-/** Frames may overtake each other on the way; an index that was rebuilt or a window that began counts from the start. */
-function isStale(frame) {
-  if (!shown || frame.epoch !== shown.epoch) return false;
-  if (frame.window?.starts_at !== shown.window?.starts_at) return frame.window?.starts_at < shown.window?.starts_at;
-  return frame.seq < shown.seq;
+async function showWindows(board, window) {
+  $("windows").hidden = true;
+  if (!board || board.period === "all_time") return;
+  const { windows } = await laurels.get(`/api/boards/${board.slug}/windows?limit=52`).catch(() => ({ windows: [] }));
+  if (chosen().slug !== board.slug || windows.length < 2) return;
+  const [now, ...earlier] = windows;
+  const option = ({ id }, text) => el("option", { value: id, selected: String(id) === window }, text);
+  $("window").replaceChildren(option({ id: "" }, `Now · ${windowSpan(now, board.time_zone)}`), ...earlier.map((one) => option(one, windowSpan(one, board.time_zone))));
+  $("windows").hidden = false;
 }
 
-function accept(frame, timeZone) {
-  if (isStale(frame)) return;
-  if (shown && frame.window?.starts_at !== shown.window?.starts_at) announcer.reset();
-  shown = frame;
-  const list = frame.rows.map((row) => ({ ...row, score: BigInt(row.score) }));
-  showHeading(frame.name);
-  showFacts(frame, timeZone);
-  setView(list.length ? "ready" : "empty");
-  reserveScoreWidth(list);
-  rows.show(list);
-  announcer.saw(list);
+function accept({ board }) {
+  shown = board;
+  showHeading(board.name);
+  const span = windowSpan(board.window, boards.find((known) => known.slug === board.board)?.time_zone);
+  $("facts").replaceChildren(
+    ...[
+      span && el("li", { class: "span" }, span),
+      el("li", { class: "total" }, words.say("people", { n: board.total_users })),
+      el("li", { class: "updated" }, "updated ", el("time", { datetime: board.as_of }, words.time(board.as_of))),
+      board.rank_state === "rebuilding" && el("li", { class: "rebuilding" }, words.say("rebuilding")),
+    ].filter(Boolean),
+  );
 }
 
 function showHeading(name) {
   if ($("board_title").textContent === name) return;
   $("board_title").replaceChildren(el("bdi", {}, name));
-  $("board_caption").textContent = `${name}: the leading places, best first`;
   document.title = `${name} · Laurels`;
 }
 
-function showFacts(frame, timeZone) {
-  const span = windowSpan(frame.window, timeZone);
-  $("facts").replaceChildren(
-    ...[
-      span && el("li", { class: "span" }, span),
-      el("li", { class: "total" }, people(frame.total_users)),
-      el("li", { class: "updated" }, "updated ", el("time", { datetime: frame.as_of }, time(frame.as_of))),
-      frame.rank_state === "rebuilding" && el("li", { class: "rebuilding" }, "places are being recounted"),
-    ].filter(Boolean),
-  );
-}
-
-/** The widest score decides the column, so that names keep all the room that is left. */
-function reserveScoreWidth(list) {
-  const digits = Math.max(5, ...list.map((row) => number(row.score).length));
-  $("board_table").style.setProperty("--score-digits", digits);
-  $("board_table").classList.toggle("long-scores", digits > 11);
-}
-
 function showUnknown(slug) {
-  setState("offline");
-  rows.clear();
+  $("place").replaceChildren();
+  setState("closed");
   showHeading("No such board");
   $("facts").replaceChildren();
+  $("windows").hidden = true;
   $("unknown_name").textContent = slug;
   const home = boards.find((board) => board.is_default && board.slug !== slug);
   $("unknown_home").hidden = !home;
@@ -128,30 +120,30 @@ async function start() {
   clearTimeout(retry);
   $("retry").disabled = true;
   try {
-    boards = await loadBoards();
+    boards = await laurels.boards();
     failures = 0;
     if (boards.length) follow();
-    else showNoBoards();
+    else {
+      showHeading("Laurels");
+      setState("closed");
+      setView("none");
+    }
   } catch {
-    showUnreachable();
+    setState("waiting");
+    setView("unreachable");
+    retry = setTimeout(start, 1_000 + backoff(failures++));
   }
   $("retry").disabled = false;
 }
 
-function showNoBoards() {
-  showHeading("Laurels");
-  setState("offline");
-  setView("none");
-}
-
-function showUnreachable() {
-  setState("offline");
-  setView("unreachable");
-  retry = setTimeout(start, 1_000 + backoff(failures++));
-}
-
 $("retry").addEventListener("click", start);
+$("window").addEventListener("change", () => {
+  const { slug } = chosen();
+  location.hash = $("window").value ? `${slug}/${$("window").value}` : slug;
+});
 addEventListener("hashchange", () => boards.length && follow());
 addEventListener("online", () => document.body.dataset.view === "unreachable" && start());
-setState("reconnecting");
+finder($("find"), $("found"), $("found_count"));
+accountButton($("account"), () => boards.length && follow());
+setState("connecting");
 start();

@@ -1,18 +1,6 @@
-// Knows which boards there are, and shows them as links of which one is current.
+// Shows the boards there are as links of which one is current.
 
-import { el } from "./dom.js";
-
-const PATIENCE_MS = 10_000;
-
-/** The boards of this server; throws when it cannot be asked. */
-export async function loadBoards() {
-  const reply = await fetch("/api/boards", {
-    headers: { Accept: "application/json" },
-    signal: AbortSignal.timeout(PATIENCE_MS),
-  });
-  if (!reply.ok) throw new Error(`The list of boards came with status ${reply.status}.`);
-  return (await reply.json()).boards;
-}
+import { el } from "./laurels-dom.js";
 
 /** Draw the links once, then only move the mark: the one with the focus must keep it. */
 export function showTabs(list, boards, current) {

@@ -1,8 +1,8 @@
 // The page of the API docs: fetches the OpenAPI document, draws every operation, filters them.
 
 import { curl } from "./curl.js";
-import { el } from "./dom.js";
-import { parseExact } from "./exact.js";
+import { parseExact } from "./laurels.js";
+import { el } from "./laurels-dom.js";
 import { mainContent, problemCodes, Spec } from "./openapi.js";
 import { inline, prose } from "./prose.js";
 import { parameterView, schemaView } from "./schema.js";

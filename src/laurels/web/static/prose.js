@@ -1,6 +1,6 @@
 // Shows a description: paragraphs, lists, `code` and **strong** of Markdown, everything else as it is written.
 
-import { el } from "./dom.js";
+import { el } from "./laurels-dom.js";
 
 const INLINE = /(`[^`]+`|\*\*[^*]+\*\*)/;
 const BULLET = /^\s*[-*]\s+/;

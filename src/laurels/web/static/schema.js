@@ -1,6 +1,6 @@
 // Draws a schema as a table one can read down: field, type, what is required, the limits; nested fields indented.
 
-import { el, spoken } from "./dom.js";
+import { el, spoken } from "./laurels-dom.js";
 import { limits, typeWords } from "./openapi.js";
 import { inline } from "./prose.js";
 

@@ -1,0 +1,89 @@
+// Boards: made, renamed, capped, put away. What a rank means is fixed for a board's life.
+
+import { call } from "./admin-api.js";
+import { as, ask, badge, button, cursor, filters, list, tell } from "./admin-parts.js";
+import { el } from "./laurels-dom.js";
+
+const PATH = "/api/admin/boards";
+const PERIODS = { all_time: "all time", day: "each day", week: "each week", month: "each month" };
+const options = (words) => Object.entries(words);
+
+export function boardsSection(place, { signal }) {
+  const boards = list({
+    path: PATH,
+    caption: "Boards",
+    empty: "No board is like that.",
+    columns: [
+      { head: "Board", cell: (one) => [el("strong", {}, el("bdi", {}, one.name)), el("small", { class: "below" }, one.slug)] },
+      { head: "Counts", cell: countsView },
+      { head: "State", cell: (one) => [badge(one.state), one.is_default ? badge("default", "rule") : null] },
+      { head: "", kind: "acts", cell: (one) => [button("Edit", () => edit(one, boards)), one.is_default ? null : button(one.state === "archived" ? "Show again" : "Archive", () => archive(one, boards))] },
+    ],
+    rows: (answer) => answer.boards,
+    next: cursor,
+    signal,
+  });
+  const chosen = filters([{ name: "archived", label: "Show", options: [["", "all"], ["false", "open"], ["true", "archived"]] }], boards.reload);
+  place.append(el("div", { class: "tools" }, chosen, button("New board", () => create(boards), "")), boards.element);
+  boards.reload();
+}
+
+function countsView({ aggregate, order, ties, period, time_zone: zone, action_types: types }) {
+  const what = types === null ? "every type" : types.join(", ");
+  const when = period === "all_time" ? PERIODS[period] : `${PERIODS[period]}, ${zone}`;
+  return [`${aggregate} of ${what}`, el("small", { class: "below" }, `${when} · ${order === "desc" ? "highest" : "lowest"} first · ties: ${ties}`)];
+}
+
+async function create(boards) {
+  const made = await ask({
+    title: "New board",
+    consequences: ["What counted before is folded into it first; then everybody sees it.", "Order, aggregate, ties, period, time zone and types stay as they are made."],
+    fields: [
+      { name: "slug", label: "Address", required: true, help: "Small letters, digits and hyphens: monthly-quiz" },
+      { name: "name", label: "Name", required: true },
+      { name: "aggregate", label: "A person's score is", options: options({ sum: "the sum of points", best: "the best single action", latest: "the latest action" }) },
+      { name: "order", label: "First is", options: options({ desc: "the highest score", asc: "the lowest score" }) },
+      { name: "ties", label: "Equal scores", options: options({ ordinal: "1 2 3 4: who was first", competition: "1 2 2 4", dense: "1 2 2 3" }) },
+      { name: "period", label: "Begins anew", options: options({ ...PERIODS, all_time: "never" }) },
+      { name: "time_zone", label: "Time zone of its days", value: "UTC" },
+      { name: "action_types", label: "Only these action types", read: as.names, help: "Names with commas between; empty: all of them" },
+      { name: "reason", label: "Reason (for the audit trail)" },
+    ],
+    confirm: "Make it",
+    send: (values) => call("POST", PATH, values),
+  });
+  if (made) {
+    tell(`Board ${made.name} is being filled.`);
+    boards.reload();
+  }
+}
+
+async function edit(one, boards) {
+  const cap = one.is_default ? [{ name: "daily_points_cap", label: "Most points of one person and day", value: one.daily_points_cap ?? "", read: as.integer, help: "Empty: no cap" }] : [];
+  const saved = await ask({
+    title: `Edit ${one.name}`,
+    fields: [{ name: "name", label: "Name", value: one.name, required: true }, ...cap, { name: "reason", label: "Reason (for the audit trail)" }],
+    confirm: "Save",
+    send: (values) => call("PATCH", `${PATH}/${one.slug}`, { ...(one.is_default && { daily_points_cap: null }), ...values, version: one.version }),
+  });
+  if (saved) {
+    tell(`${saved.name} is saved.`);
+    boards.reload();
+  }
+}
+
+async function archive(one, boards) {
+  const away = one.state !== "archived";
+  const saved = await ask({
+    title: away ? `Archive ${one.name}?` : `Show ${one.name} again?`,
+    consequences: away ? ["Nobody sees it any more, and screens that show it are told that it is gone.", "Nothing is lost: it can be shown again."] : ["What counted meanwhile is folded in first; then everybody sees it."],
+    fields: [{ name: "reason", label: "Reason (for the audit trail)" }],
+    confirm: away ? "Archive" : "Show again",
+    danger: away,
+    send: (values) => call("PATCH", `${PATH}/${one.slug}`, { ...values, archived: away, version: one.version }),
+  });
+  if (saved) {
+    tell(away ? `${one.name} is archived.` : `${one.name} is being filled.`);
+    boards.reload();
+  }
+}

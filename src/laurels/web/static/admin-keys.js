@@ -1,0 +1,71 @@
+// API keys of servers: made, given a new secret, ended.
+
+import { call } from "./admin-api.js";
+import { as, ask, badge, button, cursor, list, showSecret, tell } from "./admin-parts.js";
+import { dateAndTime } from "./format.js";
+import { el } from "./laurels-dom.js";
+
+const PATH = "/api/admin/keys";
+
+export function keysSection(place, { signal }) {
+  const keys = list({
+    path: PATH,
+    caption: "API keys",
+    empty: "No key has been made yet.",
+    columns: [
+      { head: "Name", cell: ({ name, id }) => [el("strong", {}, el("bdi", {}, name)), el("small", { class: "below" }, `key:${id}`)] },
+      { head: "May", cell: ({ scopes }) => scopes.map((scope) => badge(scope, "rule")) },
+      { head: "Last used", cell: ({ last_used_at: at }) => (at ? dateAndTime(at) : el("span", { class: "none" }, "never")) },
+      { head: "", kind: "acts", cell: (one) => (one.revoked_at ? badge("revoked") : [button("New secret", () => rotate(one, keys)), button("Revoke", () => revoke(one, keys))]) },
+    ],
+    rows: (answer) => answer.keys,
+    next: cursor,
+    signal,
+  });
+  place.append(el("div", { class: "tools" }, button("New API key", () => create(keys), "")), keys.element);
+  keys.reload();
+}
+
+async function create(keys) {
+  const made = await ask({
+    title: "New API key",
+    fields: [
+      { name: "name", label: "Name", required: true, help: "Which server holds it" },
+      { name: "scopes", label: "May", required: true, value: "actions:write", read: as.names, help: "Any of actions:write (complete for users), admin:read, admin:write; with commas between" },
+    ],
+    confirm: "Make it",
+    send: (values) => call("POST", PATH, values),
+  });
+  if (made) show("The new API key", made, keys);
+}
+
+async function rotate(one, keys) {
+  const made = await ask({
+    title: `New secret for ${one.name}`,
+    consequences: ["The old secret stays good for as long as you say; secrets before it end now."],
+    fields: [{ name: "overlap_seconds", label: "Seconds for which the old one stays good", value: "86400", read: as.integer, required: true }, { name: "reason", label: "Reason (for the audit trail)" }],
+    confirm: "Give a new secret",
+    send: (values) => call("POST", `${PATH}/${one.id}/rotate`, values),
+  });
+  if (made) show("The new secret", made, keys);
+}
+
+function show(title, { api_key: key, signing_secret: secret }, keys) {
+  keys.reload();
+  showSecret(title, { "API key": key, "Signing secret": secret });
+}
+
+async function revoke(one, keys) {
+  const ended = await ask({
+    title: `Revoke ${one.name}?`,
+    consequences: ["Whatever uses this key is refused within a second, on every node.", "This cannot be undone: make another key instead."],
+    fields: [{ name: "reason", label: "Reason (for the audit trail)" }],
+    confirm: "Revoke",
+    danger: true,
+    send: (values) => call("POST", `${PATH}/${one.id}/revoke`, values),
+  });
+  if (ended) {
+    tell(`${one.name} is revoked.`);
+    keys.reload();
+  }
+}

@@ -1,0 +1,59 @@
+// The node's live numbers, read every two seconds while they are looked at.
+
+import { call } from "./admin-api.js";
+import { problemLine } from "./admin-parts.js";
+import { words } from "./format.js";
+import { el } from "./laurels-dom.js";
+
+const PERIOD_MS = 2_000;
+
+/** What each number means, and beyond which value it wants to be looked at. */
+const NUMBERS = [
+  { member: "actions_per_second", title: "Actions a second", about: "over the last ten seconds", digits: 1 },
+  { member: "sockets", title: "Live sockets", about: "on this node" },
+  { member: "queue_depth", title: "Queue", about: "actions waiting for a lane", alarm: 1_000 },
+  { member: "journal_lag_seconds", title: "Lag", about: "seconds behind other nodes' commits", alarm: 5, digits: 1 },
+  { member: "index_drift", title: "Drift", about: "standings the index holds otherwise than the ledger", alarm: 1 },
+];
+
+export async function overviewSection(place, { signal }) {
+  const tiles = new Map(NUMBERS.map((one) => [one.member, tile(one)]));
+  const members = el("tbody");
+  const state = el("div", { "aria-live": "polite" });
+  const head = el("tr", {}, el("th", { scope: "col" }, "Board"), el("th", { scope: "col", class: "number" }, "People"));
+  place.append(
+    el("p", { class: "lead" }, "This node, now."),
+    el("dl", { class: "tiles" }, [...tiles.values()].map(({ element }) => element)),
+    state,
+    el("table", { class: "rows" }, el("caption", { class: "spoken" }, "People on each board"), el("thead", {}, head), members),
+  );
+  for (;;) {
+    try {
+      const stats = await call("GET", "/api/admin/stats", undefined, { signal });
+      for (const [member, { show }] of tiles) show(stats[member]);
+      members.replaceChildren(...Object.entries(stats.members).map(boardRow));
+      state.replaceChildren();
+      place.classList.remove("stale");
+    } catch (error) {
+      if (signal.aborted) return;
+      place.classList.add("stale");
+      state.replaceChildren(problemLine(error));
+    }
+    await new Promise((resolve) => setTimeout(resolve, PERIOD_MS));
+    if (signal.aborted) return;
+  }
+}
+
+function tile({ title, about, alarm = Infinity, digits = 0 }) {
+  const value = el("dd", {}, "–");
+  const element = el("div", { class: "tile" }, el("dt", {}, title), value, el("dd", { class: "about" }, about));
+  const show = (number) => {
+    value.textContent = words.number(Number(number.toFixed(digits)));
+    element.toggleAttribute("data-alarm", number >= alarm);
+  };
+  return { element, show };
+}
+
+function boardRow([slug, count]) {
+  return el("tr", {}, el("th", { scope: "row" }, el("a", { href: `/#${slug}` }, slug)), el("td", { class: "number" }, words.number(count)));
+}

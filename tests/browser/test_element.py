@@ -1,0 +1,219 @@
+"""The board in motion and in trouble: rows glide, nodes die, networks crawl, tokens end, other sites embed it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.browser.steps import OpenPage, expect_rows, expect_state, live_page, newcomer, rise, row, sign_in, top_list
+from tests.support.server import PASSWORD, LaurelsServer
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>elsewhere</title>
+<script type="module" src="{node}/static/laurels-board.js"></script>
+<laurels-board src="{node}" board="points" size="3" user="{user}"></laurels-board>"""
+REMEMBER_GLIDES = """
+window.glides = 0;
+const animate = Element.prototype.animate;
+Element.prototype.animate = function (frames, options) {
+  if (frames[0].transform) window.glides += 1;
+  return animate.call(this, frames, options);
+};
+"""
+
+
+def test_rows_glide_to_their_places_and_end_there(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """Who rises passes the others in an animation; when it is over, order, ranks and scores are the API's."""
+    for _ in range(3):
+        rise(laurels_server, *newcomer(laurels_server))
+    name, token = newcomer(laurels_server)
+    rise(laurels_server, name, token)
+
+    def moving(page: Page) -> None:
+        page.emulate_media(reduced_motion="no-preference")
+        page.add_init_script(REMEMBER_GLIDES)
+
+    page = chromium_page(before=moving).page
+    expect_state(page, "live")
+    leader = top_list(laurels_server)[0]["score"]
+    own = next(one["score"] for one in top_list(laurels_server) if one["username"] == name)
+    laurels_server.complete(token, n=(leader - own) // 10 + 1)
+
+    expect(row(page, name)).to_have_attribute("data-rank", "1")
+    page.wait_for_function("() => window.glides > 0")
+    page.wait_for_function(
+        "() => document.querySelector('laurels-board').shadowRoot.getAnimations().every((one) => one.id !== 'glide')"
+    )
+    expect_rows(page, top_list(laurels_server))
+    tops = [one.bounding_box()["y"] for one in page.locator("laurels-board .rows tr").all()]
+    assert tops == sorted(tops)
+
+
+def test_nobody_moves_who_prefers_stillness(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """With reduced motion, rows are where they belong at once."""
+    name, token = newcomer(laurels_server)
+    page = chromium_page(before=lambda page: page.add_init_script(REMEMBER_GLIDES)).page
+    expect_state(page, "live")
+    rise(laurels_server, name, token)
+    expect(row(page, name)).to_be_visible()
+    assert page.evaluate("() => window.glides") == 0
+
+
+def test_a_page_recovers_on_another_node(postgres: str, tmp_path: Path, chromium: Browser, laurels_server: Any) -> None:
+    """The node is killed; the same address is then served by another one: no reload, nothing missing."""
+    first = LaurelsServer(laurels_server.database_url, tmp_path / "first")
+    second = LaurelsServer(laurels_server.database_url, tmp_path / "second")
+    first.start()
+    second.start()
+    name, token = newcomer(laurels_server)
+    rise(laurels_server, name, token)
+    page = chromium.new_context(reduced_motion="reduce", locale="en-GB").new_page()
+    balancer = Balancer(first.port)
+    try:
+        page.goto(balancer.url)
+        expect_state(page, "live")
+        balancer.port = second.port
+        first.kill()
+        expect(row(page, name)).to_be_visible()
+        second.complete(token)
+        wanted = next(one for one in top_list(second) if one["username"] == name)
+        expect(row(page, name)).to_have_attribute("data-score", str(wanted["score"]), timeout=30_000)
+        expect_state(page, "live")
+    finally:
+        page.context.close()
+        balancer.close()
+        second.stop()
+
+
+def test_a_slow_network_gets_the_newest_board(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """Behind a line of 4 kB/s and half a second of delay, the page ends up with what the API says."""
+    page = live_page(chromium_page).page
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    slow = {"offline": False, "latency": 500, "downloadThroughput": 4_000, "uploadThroughput": 4_000}
+    devtools.send("Network.emulateNetworkConditions", slow)
+    tokens = [newcomer(laurels_server)[1] for _ in range(3)]
+    for token in tokens:
+        laurels_server.complete(token, n=4)
+    expect_rows(page, top_list(laurels_server))
+
+
+def test_an_offline_page_says_so_and_comes_back(laurels_server: Any, chromium_page: OpenPage) -> None:
+    page = live_page(chromium_page).page
+    page.context.set_offline(True)
+    expect(page.locator("#state_word")).to_have_text("Offline")
+    name, token = newcomer(laurels_server)
+    rise(laurels_server, name, token)
+    page.context.set_offline(False)
+    expect(row(page, name)).to_be_visible(timeout=30_000)
+    expect_state(page, "live")
+
+
+def test_a_session_outlives_its_token(postgres: str, tmp_path: Path, chromium: Browser, laurels_server: Any) -> None:
+    """Tokens of five seconds: the page renews them by itself, stays live, and its own row follows."""
+    server = LaurelsServer(laurels_server.database_url, tmp_path / "short", LAURELS_TOKEN_SECONDS="5")
+    server.start()
+    name, token = newcomer(laurels_server)
+    page = chromium.new_context(reduced_motion="reduce", locale="en-GB").new_page()
+    try:
+        page.goto(server.url)
+        page.get_by_role("button", name="Sign in").click()
+        sign_in(page, name, PASSWORD)
+        with page.expect_response("**/api/auth/refresh", timeout=30_000) as renewed:
+            pass
+        assert renewed.value.ok
+        rise(laurels_server, name, token)
+        expect(page.locator("tr[data-mine]")).to_have_attribute("data-username", name, timeout=20_000)
+        expect_state(page, "live")
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    finally:
+        page.context.close()
+        server.stop()
+
+
+def test_a_page_of_another_site_embeds_a_board(
+    elsewhere: tuple[str, Path], tmp_path: Path, chromium: Browser, laurels_server: Any
+) -> None:
+    """With its origin on the node's list: live rows, and the own row pinned by reading over HTTP."""
+    origin, folder = elsewhere
+    server = LaurelsServer(laurels_server.database_url, tmp_path / "open", LAURELS_ORIGINS=origin)
+    server.start()
+    for _ in range(4):
+        rise(laurels_server, *newcomer(laurels_server))
+    name, token = newcomer(laurels_server)
+    laurels_server.complete(token)
+    (folder / "page.html").write_text(PAGE.format(node=server.url, user=name))
+    page = chromium.new_context(reduced_motion="reduce", locale="en-GB").new_page()
+    try:
+        page.goto(f"{origin}/page.html")
+        expect(page.locator("laurels-board")).to_have_attribute("state", "live")
+        expect(page.locator(".rows tr")).to_have_count(3)
+        expect(page.locator("tr[data-mine]")).to_have_attribute("data-username", name)
+    finally:
+        page.context.close()
+        server.stop()
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """(origin, folder) of another site."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    handler = functools.partial(Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None: ...
+
+
+class Balancer:
+    """One address in front of whichever node `port` names, for new connections."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._await(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def close(self) -> None:
+        self._await(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        every = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in every:
+            task.cancel()
+        await asyncio.gather(*every, return_exceptions=True)
+
+    def _await(self, awaitable: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer), return_exceptions=True)
+        finally:
+            writer.transport.abort()
+            there_writer.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(65_536):
+        writer.write(chunk)
+    writer.close()
