@@ -12,6 +12,8 @@ from tests.support.node import PASSWORD, InProcessNode, running_node
 from laurels import telemetry
 from laurels.config import Settings
 
+from .admin import call
+
 
 @pytest.fixture
 async def guarded(settings: Settings) -> AsyncIterator[InProcessNode]:
@@ -84,6 +86,17 @@ async def test_what_could_not_be_decided_is_no_guess(guarded: InProcessNode, mon
     assert [await login(guarded, "ada", "wrong") for _ in range(9)] == [(503, "overloaded")] * 9
     monkeypatch.undo()
     assert [await login(guarded, "ada", "wrong") for _ in range(4)] == [WRONG] * 3 + [LIMITED]
+
+
+async def test_a_stolen_token_guesses_no_faster(guarded: InProcessNode) -> None:
+    """Erasing an account asks for its password, and counts wrong ones as the log-in does."""
+    token = await guarded.token("ada")
+    answers = []
+    for n in range(5):
+        body = {"username": "ada", "password": f"wrong {n}"}
+        answer = await call(guarded, "DELETE", "/api/me", token, body)
+        answers.append((answer[0], answer[1]["code"]))
+    assert answers == [WRONG] * 3 + [LIMITED] * 2
 
 
 async def test_every_failed_login_does_the_same_work(guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
