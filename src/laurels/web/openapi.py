@@ -18,9 +18,7 @@ from .call import Route
 _DESCRIPTION = (
     "Live scoreboards nobody can cheat, and no point is ever lost.\n\n"
     "Every refusal is `application/problem+json` with a stable `code`. Beside those named at each operation, any "
-    "request may meet `malformed_request` (400), `not_found` (404), `method_not_allowed` (405) and `internal` (500). "
-    "Deciding about actions by hand may meet `action_unknown` (404), `not_held` (409), `not_reversible` (409) and "
-    "`not_adjustable` (409)."
+    "request may meet `malformed_request` (400), `not_found` (404), `method_not_allowed` (405) and `internal` (500)."
 )
 _REF = "#/components/schemas/{name}"
 _HTTP_WORDS = {200: "OK", 201: "Created", 204: "Done, no content", 304: "Not modified", 101: "Switching protocols"}
