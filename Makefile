@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow check format bench bench-smoke cluster cluster-down lock clean
+.PHONY: help run demo test test-slow test-faults check format bench bench-smoke cluster cluster-down lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ bench: $(VENV)/.dev ## Measure against this machine's floor; writes bench/RESULT
 	@scripts/ensure-wrk
 	@scripts/ensure-redis
 	$(BIN)/python -m bench $(ARGS)
+
+test-faults: $(VENV)/.dev ## Break every part of the cluster under load; writes docs/faults.md (ARGS="--seed 7 --only redis")
+	@scripts/ensure-cluster
+	$(BIN)/python -m tests.faults $(ARGS)
 
 cluster: $(VENV)/.dev ## The production shape on this machine, watched (ARGS="--detach", ARGS="--json")
 	@scripts/ensure-cluster

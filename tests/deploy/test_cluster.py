@@ -41,7 +41,7 @@ def test_nothing_listens_beyond_loopback(cluster: Supervisor) -> None:
         for process in cluster.family(part):
             for connection in process.net_connections("inet"):
                 if connection.status == psutil.CONN_LISTEN:
-                    assert connection.laddr.ip == "127.0.0.1", part.name
+                    assert connection.laddr.ip.removeprefix("::ffff:") == "127.0.0.1", part.name
 
 
 def test_no_part_that_serves_runs_as_root(cluster: Supervisor) -> None:
@@ -69,6 +69,9 @@ def test_the_nodes_cannot_change_what_was_awarded(cluster: Supervisor) -> None:
     refused = {"actions": ("UPDATE", "DELETE", "TRUNCATE"), "audit": ("UPDATE", "DELETE", "TRUNCATE")}
     for table, right in ((table, right) for table, rights in refused.items() for right in rights):
         assert psql(cluster.layout, f"SELECT has_table_privilege('laurels', '{table}', '{right}')", "laurels") == "f\n"
+    for column in ("score_earned", "user_id", "action_type_id", "completed_at"):
+        asked = f"SELECT has_column_privilege('laurels', 'actions', '{column}', 'UPDATE')"
+        assert psql(cluster.layout, asked, "laurels") == "f\n"
     assert psql(cluster.layout, "SELECT has_schema_privilege('laurels', 'public', 'CREATE')", "laurels") == "f\n"
     assert psql(cluster.layout, "SELECT has_table_privilege('laurels', 'actions', 'INSERT')", "laurels") == "t\n"
     assert psql(cluster.layout, "SELECT has_table_privilege('laurels_watch', 'users', 'SELECT')", "laurels") == "f\n"

@@ -18,8 +18,6 @@ from tests.support.ports import free_block
 from tests.support.server import LaurelsServer
 
 ROOT = Path(__file__).parent.parent.parent
-SITE = "https://partner.example"
-"""A page of another origin that is allowed to call."""
 
 
 class Edge(EdgeClient):
@@ -28,7 +26,7 @@ class Edge(EdgeClient):
     def __init__(self, layout: Layout, supervisor: Supervisor, nodes: list[str]) -> None:
         self.layout = layout
         self.supervisor = supervisor
-        self.part = edge_part(layout, nodes, origins=[SITE])
+        self.part = edge_part(layout, nodes)
 
     def start(self) -> None:
         self.layout.place("run")

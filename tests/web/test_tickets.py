@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import aiohttp
-import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.node import InProcessNode
-from tests.support.server import LaurelsServer
 
 from laurels.domain.rules import TicketRule
 from laurels.domain.tickets import Grant
@@ -30,7 +21,7 @@ from laurels.web.tokens import new_signing_key
 
 RACE = '{"ticket": {"min_seconds": 0, "max_seconds": 600, "parallel": true}}'
 SLOW = '{"ticket": {"min_seconds": 600, "max_seconds": 900}}'
-ADD_TYPES = "INSERT INTO action_types (name, base_score, scoring_rules) VALUES ('race', 10, $1), ('slow', 10, $2)"
+ADD_TYPES = "INSERT INTO action_types (name, base_score, scoring_rules) VALUES ('sprint', 10, $1), ('slow', 10, $2)"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -42,7 +33,7 @@ async def track(node: InProcessNode) -> InProcessNode:
     return node
 
 
-async def start(node: InProcessNode, token: str, kind: str = "race") -> str:
+async def start(node: InProcessNode, token: str, kind: str = "sprint") -> str:
     status, info = await node.post("/api/actions/start", {"action_type": kind}, token)
     assert status == 201, info
     return info["ticket"]
@@ -58,7 +49,7 @@ async def test_a_ticket_says_when_it_is_good(track: InProcessNode) -> None:
     assert len({first["challenge"], second["challenge"], first["ticket"], second["ticket"]}) == 4
     _, types = await track.get("/api/action-types")
     asked = {kind["name"]: kind["ticket"] for kind in types["action_types"] if kind["ticket"]}
-    assert asked == {"race": {"min_seconds": 0, "max_seconds": 600}, "slow": {"min_seconds": 600, "max_seconds": 900}}
+    assert asked == {"sprint": {"min_seconds": 0, "max_seconds": 600}, "slow": {"min_seconds": 600, "max_seconds": 900}}
 
 
 async def test_what_needs_no_ticket_or_does_not_exist_is_not_started(track: InProcessNode) -> None:
@@ -66,7 +57,7 @@ async def test_what_needs_no_ticket_or_does_not_exist_is_not_started(track: InPr
     for kind, code in (("lesson", "ticket_not_needed"), ("nothing", "action_type_unknown")):
         status, problem = await track.post("/api/actions/start", {"action_type": kind}, token)
         assert (status, problem["code"]) == (422, code)
-    assert (await track.post("/api/actions/start", {"action_type": "race"}))[0] == 401
+    assert (await track.post("/api/actions/start", {"action_type": "sprint"}))[0] == 401
 
 
 async def test_each_refusal_has_its_code_and_writes_nothing(track: InProcessNode) -> None:
@@ -74,11 +65,11 @@ async def test_each_refusal_has_its_code_and_writes_nothing(track: InProcessNode
     ada, eve = await track.token(), await track.token()
     good, slow = await start(track, ada), await start(track, ada, "slow")
     cases = [
-        ("race", {}, "ticket_required"),
-        ("race", {"ticket": good[:-1]}, "ticket_invalid"),
-        ("race", {"ticket": "lt_x.y"}, "ticket_invalid"),
-        ("race", {"ticket": slow}, "ticket_invalid"),
-        ("race", {"ticket": await start(track, eve)}, "ticket_not_yours"),
+        ("sprint", {}, "ticket_required"),
+        ("sprint", {"ticket": good[:-1]}, "ticket_invalid"),
+        ("sprint", {"ticket": "lt_x.y"}, "ticket_invalid"),
+        ("sprint", {"ticket": slow}, "ticket_invalid"),
+        ("sprint", {"ticket": await start(track, eve)}, "ticket_not_yours"),
         ("slow", {"ticket": slow}, "ticket_too_early"),
     ]
     for n, (kind, more, code) in enumerate(cases):
@@ -88,19 +79,19 @@ async def test_each_refusal_has_its_code_and_writes_nothing(track: InProcessNode
     _, answer = await track.post("/api/actions/batch", {"actions": batch}, ada)
     assert [item["code"] for item in answer["results"]] == [code for *_, code in cases]
     assert await track.services.pool.fetchval("SELECT count(*) FROM actions") == 0
-    assert (await track.complete(ada, "a-9", "race", ticket=good))[0] == 201
+    assert (await track.complete(ada, "a-9", "sprint", ticket=good))[0] == 201
 
 
 async def test_a_used_ticket_gives_its_receipt_to_its_identifier_alone(track: InProcessNode) -> None:
     """A replay with the same ticket: 200; another identifier: used; the same with another ticket: a conflict."""
     token = await track.token()
     ticket = await start(track, token)
-    assert (await track.complete(token, "a", "race", ticket=ticket))[0] == 201
-    status, again = await track.complete(token, "a", "race", ticket=ticket)
+    assert (await track.complete(token, "a", "sprint", ticket=ticket))[0] == 201
+    status, again = await track.complete(token, "a", "sprint", ticket=ticket)
     assert (status, again["replayed"]) == (200, True)
-    status, problem = await track.complete(token, "b", "race", ticket=ticket)
+    status, problem = await track.complete(token, "b", "sprint", ticket=ticket)
     assert (status, problem["code"]) == (422, "ticket_used")
-    status, problem = await track.complete(token, "a", "race", ticket=await start(track, token))
+    status, problem = await track.complete(token, "a", "sprint", ticket=await start(track, token))
     assert (status, problem["code"]) == (409, "identifier_conflict")
 
 
@@ -113,7 +104,7 @@ async def test_a_rotated_key_leaves_tickets_good(track: InProcessNode) -> None:
     track.services.ticket_office.use(keys)
     after = await start(track, token)
     for n, ticket in enumerate((before, after)):
-        assert (await track.complete(token, f"a-{n}", "race", ticket=ticket))[0] == 201
+        assert (await track.complete(token, f"a-{n}", "sprint", ticket=ticket))[0] == 201
     assert kid(before) != kid(after) == keys[-1].kid
 
 
@@ -151,70 +142,10 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     assert OFFICE.read(f"lt_{text}").grant is None
 
 
-@pytest.fixture
-def two_servers(database_url: str, tmp_path: Path) -> Iterator[tuple[LaurelsServer, LaurelsServer]]:
-    """Two processes on one database, with types that ask for tickets."""
-    asyncio.run(_add_types(database_url))
-    servers = tuple(LaurelsServer(database_url, tmp_path / f"log-{n}") for n in range(2))
-    try:
-        for server in servers:
-            server.start()
-        yield servers  # type: ignore[misc]
-    finally:
-        for server in servers:
-            if server.process is not None:
-                server.stop()
-
-
-async def _add_types(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(ADD_TYPES, RACE, SLOW)
-    await connection.close()
-
-
-def test_fifty_requests_over_two_processes_use_a_ticket_once(
-    two_servers: tuple[LaurelsServer, LaurelsServer], database_url: str
-) -> None:
-    """Each with an identifier of its own: one is awarded, whichever process it came to."""
-    token = two_servers[0].register("ada")
-    ticket = two_servers[0].post("/api/actions/start", {"action_type": "race"}, token)["ticket"]
-    bodies = [{"action_type": "race", "action_identifier": str(uuid4()), "ticket": ticket} for _ in range(50)]
-    codes = Counter(asyncio.run(_all_at_once(two_servers, token, bodies)))
-    assert codes == {"awarded": 1, "ticket_used": 49}
-    assert asyncio.run(_rows(database_url)) == 1
-
-
-def test_fifty_retries_over_two_processes_get_one_receipt(two_servers: tuple[LaurelsServer, LaurelsServer]) -> None:
-    """The same identifier with the same ticket: one award, and the same receipt for all."""
-    token = two_servers[0].register("ada")
-    ticket = two_servers[1].post("/api/actions/start", {"action_type": "race"}, token)["ticket"]
-    body = {"action_type": "race", "action_identifier": "a", "ticket": ticket}
-    codes = Counter(asyncio.run(_all_at_once(two_servers, token, [body] * 50)))
-    assert codes == {"awarded": 1, "replayed": 49}
-
-
-async def _rows(url: str) -> int:
-    connection = await asyncpg.connect(url)
-    rows = await connection.fetchval("SELECT count(*) FROM actions")
-    await connection.close()
-    return rows
-
-
-async def _all_at_once(servers: tuple[LaurelsServer, ...], token: str, bodies: list[dict[str, Any]]) -> list[str]:
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
-
-        async def send(n: int, body: dict[str, Any]) -> str:
-            async with http.post(f"{servers[n % 2].url}/api/actions/complete", json=body) as reply:
-                answer = await reply.json(content_type=None)
-                return answer.get("code") or ("replayed" if answer["replayed"] else "awarded")
-
-        return await asyncio.gather(*(send(n, body) for n, body in enumerate(bodies)))
-
-
 async def test_an_account_elsewhere_starts_nothing_after_a_ban(track: InProcessNode) -> None:
     """A ban ends starting too."""
     ada = await track.register("ada")
     await sanctions.ban(track.services.pool, SYSTEM, ada["user"]["id"], None)
     await track.services.directory.refresh_blocked()
-    status, problem = await track.post("/api/actions/start", {"action_type": "race"}, ada["access_token"])
+    status, problem = await track.post("/api/actions/start", {"action_type": "sprint"}, ada["access_token"])
     assert (status, problem["code"]) == (403, "banned")

@@ -104,7 +104,7 @@ def _quorum(layout: Layout, number: int) -> str:
 def url(layout: Layout) -> str:
     """What REDIS_URL is for a node."""
     hosts = ",".join(layout.address("sentinel", number) for number in SENTINELS)
-    return f"redis+sentinel://:{layout.secret('redis')}@{hosts}/{MASTER}/0"
+    return f"redis+sentinel://:{layout.secret('redis')}@{hosts}/{MASTER}"
 
 
 def exporter(layout: Layout) -> Part:

@@ -16,8 +16,8 @@ _FIREWALL = ("engine", "full", "slim", "exclusions")
 CERTIFICATE_SECONDS = 60
 
 
-def edge(layout: Layout, nodes: Sequence[str], *, origins: Sequence[str] = ()) -> Part:
-    """The edge before `nodes` (addresses). `origins`: pages of other sites that may call the API."""
+def edge(layout: Layout, nodes: Sequence[str]) -> Part:
+    """The edge before `nodes` (addresses)."""
     folder = layout.folder / "edge"
     return Part(
         name="edge",
@@ -25,12 +25,12 @@ def edge(layout: Layout, nodes: Sequence[str], *, origins: Sequence[str] = ()) -
         address=layout.address("https"),
         command=("/usr/sbin/nginx", "-c", str(folder / "conf" / "nginx.conf"), "-e", "stderr"),
         user=account("www-data"),
-        prepare=lambda: prepare(layout, nodes, origins),
+        prepare=lambda: prepare(layout, nodes),
         look=answers(f"localhost:{layout.port('https')}", "/livez", authority=layout.authority),
     )
 
 
-def prepare(layout: Layout, nodes: Sequence[str], origins: Sequence[str]) -> None:
+def prepare(layout: Layout, nodes: Sequence[str]) -> None:
     user = account("www-data")
     folder = layout.place("edge", user=user)
     conf, rules = layout.place("edge", "conf"), layout.place("edge", "modsecurity", user=user)
@@ -41,7 +41,6 @@ def prepare(layout: Layout, nodes: Sequence[str], origins: Sequence[str]) -> Non
         render(f"edge/{name}.conf", conf / f"{name}.conf", places)
     for name in _FIREWALL:
         render(f"edge/modsecurity-{name}.conf", rules / f"{name}.conf", places)
-    (conf / "cors_origins.conf").write_text("".join(f'"{origin}" $http_origin;\n' for origin in origins))
     _main(layout, nodes, places)
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from ..domain.errors import Code, LaurelsError
+from .hosts import Hosts
 
 Connection: TypeAlias = Any
 """An asyncpg connection or a pool's proxy of one: the library has no type that covers both."""
@@ -75,6 +76,7 @@ async def connect(url: str, *, size: int, statement_timeout: float = 10.0) -> Po
         async with asyncio.timeout(CONNECT_TIMEOUT + 1):
             pool = await asyncpg.create_pool(
                 url,
+                connect=Hosts(url).connect,
                 min_size=min(2, size),
                 max_size=size,
                 timeout=CONNECT_TIMEOUT,
