@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow test-faults check format bench bench-smoke cluster cluster-down lock clean
+.PHONY: help run demo test test-slow test-faults check format bench bench-smoke cluster cluster-down restore-drill lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ cluster: $(VENV)/.dev ## The production shape on this machine, watched (ARGS="--
 
 cluster-down: $(VENV)/.dev ## Stop it, and leave nothing behind
 	@$(BIN)/python -m deploy.cluster down $(ARGS)
+
+restore-drill: $(VENV)/.dev ## On the running cluster: back up, restore to a moment, compare the ledgers
+	@$(BIN)/python -m deploy.cluster drill $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements/*.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

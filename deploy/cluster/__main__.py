@@ -17,9 +17,12 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.live import Live
 
+from laurels.cli.output import print_json
 from laurels.ledger.engine import admit
 
+from . import drill as restore_drill
 from .layout import PORTS, Layout
+from .part import Unwell
 from .screen import table
 from .supervisor import Failed, Seen, Supervisor
 
@@ -131,6 +134,22 @@ def thaw(name: str, *, folder: Folder = DEFAULT) -> int:
     return 0
 
 
+@app.command
+def drill(*, folder: Folder = DEFAULT, as_json: Json = False) -> int:
+    """Back up, restore to a moment beside the running cluster, compare. Exit code 1 when the ledgers differ."""
+    try:
+        outcome = restore_drill.drill(_remembered(folder), _tell)
+    except Unwell as error:
+        raise Failed(f"restore drill: {error}") from error
+    if as_json:
+        print_json({"same": outcome.same, **asdict(outcome)})
+    else:
+        out.print(f"backed up in {outcome.backup_seconds:.1f} s, restored in {outcome.restore_seconds:.1f} s")
+        out.print(f"noted: {outcome.noted}; restored: {outcome.restored}", highlight=False)
+        out.print("[green]the same ledger[/]" if outcome.same else "[bold red]not the same ledger[/]")
+    return 0 if outcome.same else 1
+
+
 def _layout(folder: Path, ports: int, rate: int) -> Layout:
     settings = {name: value for name, value in os.environ.items() if _SETTING.fullmatch(name)}
     return Layout(folder.resolve(), ports, rate, settings)
@@ -159,7 +178,7 @@ def _tell(words: str) -> None:
 def _show(supervisor: Supervisor, *, as_json: bool, watch: bool) -> int:
     seen = supervisor.look_at_all()
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode([asdict(one) for one in seen])).decode() + "\n")
+        print_json([asdict(one) for one in seen])
     elif watch:
         _keep_watch(supervisor.look_at_all, seen, supervisor.layout)
     else:

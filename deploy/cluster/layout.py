@@ -23,6 +23,7 @@ _PORTS = {
     "etcd-peer": 14,
     "postgres": 21,
     "patroni": 24,
+    "restore": 27,
     "redis": 31,
     "sentinel": 34,
     "https": 43,

@@ -113,11 +113,12 @@ def _fair(found: Findings, truth: Truth) -> None:
 
 
 def _never_back(found: Findings, frames: dict[int, list[Frame]]) -> None:
-    """Within one life of an index, a viewer's board never goes back."""
+    """On one connection, within one life of an index, a viewer's board never goes back."""
     for number, seen in frames.items():
-        newest: dict[str, int] = {}
+        newest: dict[tuple[int, str], int] = {}
         for frame in seen:
-            if frame.seq < newest.get(frame.epoch, 0):
-                found.expect(False, f"viewer {number} was sent seq {frame.seq} after {newest[frame.epoch]}")
+            life = frame.connection, frame.epoch
+            if frame.seq < newest.get(life, 0):
+                found.expect(False, f"viewer {number} was sent seq {frame.seq} after {newest[life]}")
                 break
-            newest[frame.epoch] = frame.seq
+            newest[life] = frame.seq

@@ -37,6 +37,9 @@ class Record:
 
 @dataclass(slots=True)
 class Frame:
+    """`connection` counts the viewer's own: another node may be a moment behind the one that died."""
+
+    connection: int
     epoch: str
     seq: int
     rows: list[tuple[str, int]]
@@ -133,16 +136,18 @@ class Load:
     async def _view(self, number: int) -> None:
         """Watch the board, for ever, on whichever node will have us."""
         assert self._http is not None
+        connection = 0
         goodbye = aiohttp.ClientWSTimeout(ws_close=1)
         while True:
             with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
                 async with self._http.ws_connect(f"{self.url}/api/live", timeout=goodbye) as socket:
+                    connection += 1
                     async for message in socket:
-                        self._see(number, json.loads(message.data))
+                        self._see(number, connection, json.loads(message.data))
             await asyncio.sleep(0.2)
 
-    def _see(self, number: int, frame: dict[str, Any]) -> None:
+    def _see(self, number: int, connection: int, frame: dict[str, Any]) -> None:
         if frame.get("type") != "board":
             return
         rows = [(row["username"], row["score"]) for row in frame["rows"]]
-        self.frames[number].append(Frame(frame.get("epoch", ""), frame["seq"], rows))
+        self.frames[number].append(Frame(connection, frame.get("epoch", ""), frame["seq"], rows))

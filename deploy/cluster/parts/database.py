@@ -16,6 +16,7 @@ from ..render import render
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 STANDBY_SECONDS = 60.0
 STATEMENT_SECONDS = 60
+STEP_SECONDS = 600
 
 
 def etcd(layout: Layout) -> list[Part]:
@@ -149,6 +150,7 @@ def steps(layout: Layout) -> list[Step]:
     return [
         Step("wait for the synchronous standby", lambda: _wait_for_standby(layout)),
         Step("database roles", lambda: _run_sql(layout, "roles.sql")),
+        Step("where backups go", lambda: _make_stanza(layout)),
     ]
 
 
@@ -193,6 +195,38 @@ def psql(layout: Layout, script: str, database: str = "postgres") -> str:
     )
     if finished.returncode:
         raise Unwell(finished.stderr.strip().splitlines()[0] if finished.stderr.strip() else "psql failed")
+    return finished.stdout
+
+
+def backup_command(layout: Layout, number: int, *words: str) -> tuple[str, ...]:
+    """pgBackRest as configured for one database node."""
+    config = layout.folder / f"postgres-{number}" / "pgbackrest.conf"
+    return ("/usr/bin/pgbackrest", f"--config={config}", "--stanza=laurels", *words)
+
+
+def _make_stanza(layout: Layout) -> None:
+    """Where WAL is archived to; until it is there the primary keeps it."""
+    run(backup_command(layout, primary(layout), "stanza-create"))
+
+
+def run(command: tuple[str, ...]) -> str:
+    """Run as the database's user; what it printed. Raises Unwell with its last words."""
+    user = account("postgres")
+    finished = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=STEP_SECONDS,
+        cwd="/",
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        check=False,
+    )
+    if finished.returncode:
+        words = (finished.stderr or finished.stdout).strip().splitlines()
+        raise Unwell(f"{Path(command[0]).name}: {words[-1] if words else 'failed'}")
     return finished.stdout
 
 
