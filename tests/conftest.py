@@ -119,6 +119,7 @@ def settings(database_url: str) -> Settings:
         sockets_per_address=10_000,
         snapshot_seconds=0,
         verify_seconds=0,
+        drain_seconds=1,
     )
 
 

@@ -121,6 +121,10 @@ class Settings:
     sockets_per_address: int = _setting(
         "LAURELS_SOCKETS_PER_ADDRESS", 100, "live sockets per address", low=1, high=1_000_000
     )
+    sockets_per_user: int = _setting("LAURELS_SOCKETS_PER_USER", 10, "live sockets per user", low=1, high=1_000_000)
+    drain_seconds: int = _setting(
+        "LAURELS_DRAIN_SECONDS", 5, "over how long a stopping node sends its live sockets away", low=0, high=300
+    )
     sockets: int = _setting("LAURELS_SOCKETS", 20_000, "live sockets in all", low=1, high=1_000_000)
     origins: str = _setting(
         "LAURELS_ORIGINS", "", "pages of other sites that may call the API: https://a.example,https://b.example, or *"

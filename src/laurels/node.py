@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from .config import Settings
+from .domain.actions import Placement
 from .domain.detectors import Thresholds, Watch
 from .ledger.accounts import Accounts
 from .ledger.api_keys import ApiKeys
+from .ledger.batch import CommittedBatch
 from .ledger.board_editor import BoardEditor
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
@@ -23,9 +25,10 @@ from .ledger.receipts import Receipts
 from .ledger.replicas import Reads, replica
 from .ledger.type_editor import TypeEditor
 from .ledger.user_editor import UserEditor
-from .ledger.writer import Writer
+from .ledger.writer import Project, Writer
 from .live.bus import Bus, Listener
-from .live.hub import Hub
+from .live.hub import Hub, Sources
+from .live.seats import Seats
 from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
@@ -89,6 +92,32 @@ class Node:
     shared_limits: SharedLimits | None = None
 
 
+def _hub(settings: Settings, scoreboards: Scoreboards, catalogue: Catalogue, directory: Directory) -> Hub:
+    sources = Sources(
+        top=scoreboards.top,
+        places=scoreboards.places,
+        names=directory.people,
+        boards=lambda: catalogue.boards,
+        type_ids=lambda: {name: kind.id for name, kind in catalogue.types.items()},
+        blocked=lambda: directory.blocked,
+    )
+    seats = Seats(limit=settings.sockets, per_address=settings.sockets_per_address, per_user=settings.sockets_per_user)
+    return Hub(
+        sources, seats, frames_per_second=settings.frames_per_second, drain_seconds=float(settings.drain_seconds)
+    )
+
+
+def _projecting(projection: Projection | SharedProjection, hub: Hub) -> Project:
+    """What the writer calls with what it has committed: the index first, then those who watch."""
+
+    async def project(batch: CommittedBatch) -> Mapping[int, Placement]:
+        placements = await projection.project(batch)
+        hub.completed(batch)
+        return placements
+
+    return project
+
+
 async def assemble(settings: Settings, pool: Pool) -> Node:
     """Build every part of a node on a migrated ledger."""
     node_id = uuid4()
@@ -101,12 +130,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     store = Store(parse_address(settings.redis_url)) if settings.redis_url else None
     index, projection = _index(store, catalogue, pool, node_id, last_batch)
     scoreboards = Scoreboards(index, catalogue, directory, reads)
-    hub = Hub(
-        lambda slug: scoreboards.top(slug, 10),
-        frames_per_second=settings.frames_per_second,
-        per_address=settings.sockets_per_address,
-        limit=settings.sockets,
-    )
+    hub = _hub(settings, scoreboards, catalogue, directory)
     projection.listeners.append(hub.moved)
     accounts, tokens = Accounts(pool, node_id), Tokens(settings.token_seconds)
     api_keys = ApiKeys(pool, node_id)
@@ -120,7 +144,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         pool,
         catalogue,
         receipts,
-        projection.project,
+        _projecting(projection, hub),
         node_id,
         watch=Watch(
             thresholds=Thresholds(

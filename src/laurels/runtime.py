@@ -1,8 +1,8 @@
 """The composition root: settings in, one running node out, started and stopped in order.
 
 Start: PostgreSQL, migrations, bootstrap, index, lanes and followers, HTTP.
-Stop:  no new connections, sockets closed with 1001, requests under way answered, queue drained,
-       receipts written, PostgreSQL stopped.
+Stop:  live sockets sent elsewhere over a while, no new connections, requests under way answered,
+       queue drained, receipts written, PostgreSQL stopped.
 """
 
 from __future__ import annotations
@@ -223,9 +223,11 @@ async def _drain(
     telemetry.READY.set(0)
     node.condition.stopping = True
     services = node.services
+    # First, while requests are still answered: who comes for a socket is told to go elsewhere.
+    services.hub.close()
+    await services.hub.drained()
     for site in list(runner.sites):
         await site.stop()
-    services.hub.close()
     for chore in chores:
         chore.cancel()
     await runner.cleanup()

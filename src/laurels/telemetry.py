@@ -88,6 +88,20 @@ BUS_DROPPED = Counter("laurels_bus_dropped", "Messages left to the journal.", re
 LIMITS_SHARED = Gauge("laurels_limits_shared", "1 while rates are counted over all nodes.", registry=REGISTRY)
 SOCKETS = Gauge("laurels_sockets", "Open live sockets.", registry=REGISTRY)
 SOCKETS_CLOSED = Counter("laurels_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
+HANDSHAKES = Counter(
+    "laurels_live_handshakes", "Asked for a live socket or stream, by how it went.", ["outcome"], registry=REGISTRY
+)
+RESUMES = Counter(
+    "laurels_live_resumes",
+    "Boards that a viewer began to follow: first, or come back with what it had (current, delta, snapshot).",
+    ["outcome"],
+    registry=REGISTRY,
+)
+SOCKETS_BEHIND = Gauge("laurels_sockets_behind", "Live sockets that read too slowly just now.", registry=REGISTRY)
+BUFFERED_BYTES = Gauge(
+    "laurels_live_buffered_bytes", "Bytes that wait in this process for slow readers.", registry=REGISTRY
+)
+FRAMES_IN = Counter("laurels_live_frames_in", "Frames of clients, by type.", ["type"], registry=REGISTRY)
 FRAMES = Counter("laurels_frames", "Frames written to live sockets.", registry=REGISTRY)
 FRAMES_CONFLATED = Counter(
     "laurels_frames_conflated", "Frames a slow reader was not sent because a newer one followed.", registry=REGISTRY

@@ -64,7 +64,7 @@ async def test_a_stop_is_in_order(data: Path, group: bool) -> None:
             else:
                 served.process.send_signal(signal.SIGTERM)
             assert {(await wire.reply()).status for wire in waiting} == {201}
-            assert await closed == 1001
+            assert await closed == 4000
         assert served.process.wait(timeout=30) == 0
         assert server_of(data) is None
         assert "Traceback" not in served.log

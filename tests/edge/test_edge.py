@@ -122,7 +122,7 @@ def test_a_post_that_finds_its_node_gone_is_asked_of_the_next(
 
 
 def test_sockets_pass(edge: Edge) -> None:
-    """Live: the upgrade goes through, and the first frame is the board."""
+    """Live: the upgrade goes through, and the first frame says hello."""
     with _wire(edge) as wire:
         wire.sendall(
             b"GET /api/live HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x\r\n"
@@ -130,12 +130,12 @@ def test_sockets_pass(edge: Edge) -> None:
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         received = b""
-        while b'"rows"' not in received:
+        while b'"heartbeat_seconds"' not in received:
             chunk = wire.recv(4096)
             assert chunk, received
             received += chunk
     assert received.startswith(b"HTTP/1.1 101 ")
-    assert b'"type":"board"' in received
+    assert b'"type":"hello"' in received
 
 
 @pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\nHost: localhost\r\n", b""])

@@ -1,9 +1,10 @@
-"""What somebody with the board open sees, over a real socket."""
+"""What somebody with the board open sees, over a real socket: a client of docs/protocol.md, written from it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -13,28 +14,59 @@ from urllib.parse import urlsplit
 from tests.support.node import InProcessNode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 PATIENCE = 15.0
+V1 = Subprotocol("laurels.v1")
 
 
 class Screen:
-    """`boards`: every board frame so far, in the order they came."""
+    """`boards`: the board after every frame so far. `frames`: those that came, oldest first."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: ClientConnection, channel: str = "board:points") -> None:
         self.connection = connection
+        self.channel = channel
         self.boards: list[dict[str, Any]] = []
+        self.frames: list[dict[str, Any]] = []
+        self._ids = itertools.count(1)
+
+    async def say(self, kind: str, **members: Any) -> int:
+        """Send a frame; its id."""
+        number = next(self._ids)
+        await self.connection.send(json.dumps({"type": kind, "id": number, **members}))
+        return number
+
+    async def ask(self, kind: str, **members: Any) -> dict[str, Any]:
+        """Send a frame; the frame that carries its id."""
+        number = await self.say(kind, **members)
+        return await self.frame(lambda frame: frame.get("id") == number)
+
+    async def subscribe(self, channel: str, **members: Any) -> dict[str, Any]:
+        return await self.ask("subscribe", channel=channel, **members)
+
+    async def next_frame(self) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE):
+            frame = json.loads(await self.connection.recv())
+        self.frames.append(frame)
+        if frame["type"] in ("board", "delta") and frame["channel"] == self.channel:
+            self._show(frame)
+        return frame
+
+    async def frame(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The next frame of which `wanted` is true; others before it are taken and passed over."""
+        while not wanted(frame := await self.next_frame()):
+            pass
+        return frame
+
+    async def of_type(self, kind: str) -> dict[str, Any]:
+        return await self.frame(lambda frame: frame["type"] == kind)
 
     async def next_board(self) -> dict[str, Any]:
-        """The next board frame. It fails on one that turns back."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                message = json.loads(await self.connection.recv())
-                if message["type"] == "board":
-                    break
-        if self.boards and self.boards[-1]["window"] == message["window"]:
-            assert message["seq"] >= self.boards[-1]["seq"], "the board went back"
-        self.boards.append(message)
-        return message
+        """The board after the next frame that changes it. It fails on one that turns back."""
+        count = len(self.boards)
+        while len(self.boards) == count:
+            await self.next_frame()
+        return self.boards[-1]
 
     async def until(self, shown: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first board, of the last one seen and those to come, of which `shown` is true."""
@@ -48,15 +80,42 @@ class Screen:
         async with asyncio.timeout(PATIENCE):
             with contextlib.suppress(ConnectionClosed):
                 while True:
-                    await self.connection.recv()
+                    self.frames.append(json.loads(await self.connection.recv()))
             await self.connection.wait_closed()
         return self.connection.close_code
 
+    def _show(self, frame: dict[str, Any]) -> None:
+        board = frame if frame["type"] == "board" else applied(self.boards[-1], frame)
+        if self.boards and (self.boards[-1]["window"], self.boards[-1]["epoch"]) == (board["window"], board["epoch"]):
+            assert board["seq"] >= self.boards[-1]["seq"], "the board went back"
+        self.boards.append(board)
+
+
+def applied(board: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
+    """The board after a delta, as docs/protocol.md has it."""
+    assert delta["base"] == board["version"], "a delta that does not fit"
+    rows = board["rows"][: delta["length"]] + [None] * (delta["length"] - len(board["rows"]))
+    for position, row in delta["rows"]:
+        rows[position] = row
+    told = ("version", "seq", "as_of", "rank_state", "total_users")
+    return {**board, **{name: delta[name] for name in told}, "rows": rows}
+
 
 @contextlib.asynccontextmanager
-async def watching(node: InProcessNode, board: str | None = None, **options: Any) -> AsyncIterator[Screen]:
-    async with connect(address(node, board), **options) as connection:
+async def open_screen(node: InProcessNode, query: str = "", **options: Any) -> AsyncIterator[Screen]:
+    """A socket that has said nothing yet."""
+    async with connect(address(node) + query, **{"subprotocols": [V1], **options}) as connection:
         yield Screen(connection)
+
+
+@contextlib.asynccontextmanager
+async def watching(node: InProcessNode, board: str = "points", **options: Any) -> AsyncIterator[Screen]:
+    """A socket that has asked for a board."""
+    subscription = {name: options.pop(name) for name in ("size", "since") if name in options}
+    async with open_screen(node, **options) as screen:
+        screen.channel = f"board:{board}"
+        await screen.say("subscribe", channel=screen.channel, **subscription)
+        yield screen
 
 
 @contextlib.asynccontextmanager
@@ -67,20 +126,25 @@ async def several_watching(node: InProcessNode, count: int) -> AsyncIterator[lis
 
 @contextlib.asynccontextmanager
 async def stalled(node: InProcessNode) -> AsyncIterator[socket.socket]:
-    """A socket that shook hands and then reads nothing, with as little room for bytes as the kernel allows."""
+    """A socket that asked for a board and then reads nothing, with as little room for bytes as the kernel allows."""
     place = urlsplit(node.url)
     loop = asyncio.get_running_loop()
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         sock.setblocking(False)
         await loop.sock_connect(sock, (place.hostname, place.port))
-        await loop.sock_sendall(sock, HANDSHAKE)
+        await loop.sock_sendall(sock, HANDSHAKE + masked(b'{"type":"subscribe","channel":"board:points"}'))
         yield sock
 
 
-def address(node: InProcessNode, board: str | None = None) -> str:
-    query = "" if board is None else f"?board={board}"
-    return node.url.replace("http://", "ws://") + "/api/live" + query
+def masked(message: bytes) -> bytes:
+    """A text frame of a client, masked with zeros."""
+    assert len(message) < 126
+    return bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message
+
+
+def address(node: InProcessNode) -> str:
+    return node.url.replace("http://", "ws://") + "/api/live"
 
 
 HANDSHAKE = (
@@ -95,3 +159,8 @@ def rows(board: dict[str, Any]) -> list[tuple[int, str, int]]:
 
 def score_of(board: dict[str, Any], username: str) -> int | None:
     return next((row["score"] for row in board["rows"] if row["username"] == username), None)
+
+
+def members(board: dict[str, Any]) -> dict[str, Any]:
+    """What a board frame says beside GET /api/boards/{slug}, taken off."""
+    return {name: value for name, value in board.items() if name not in ("type", "channel", "size", "version", "as_of")}

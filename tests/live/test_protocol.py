@@ -10,7 +10,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from laurels.live import protocol
+from laurels.live import framing, protocol
 
 
 def parsed(data: bytes) -> list[Frame]:
@@ -28,7 +28,7 @@ def parsed(data: bytes) -> list[Frame]:
 @example(b"x" * 65_536, "")
 def test_text_frames_are_read_back(message: bytes, next_message: str) -> None:
     """Of any length, and the next frame begins where the last one ends."""
-    stream = protocol.text_frame(message) + protocol.text_frame(next_message.encode())
+    stream = framing.text_frame(message) + framing.text_frame(next_message.encode())
     assert parsed(stream) == [Frame(Opcode.TEXT, message), Frame(Opcode.TEXT, next_message.encode())]
 
 
@@ -37,8 +37,3 @@ def test_close_frames_say_their_code_and_why(code: int) -> None:
     (frame,) = parsed(protocol.close_frame(code))
     assert frame.opcode is Opcode.CLOSE
     assert Close.parse(frame.data) == Close(code, protocol.REASONS[code].decode())
-
-
-def test_a_board_frame_is_the_reply_of_the_api_with_a_type() -> None:
-    (frame,) = parsed(protocol.board_frame(b'{"seq":1,"rows":[]}'))
-    assert frame.data == b'{"type":"board","seq":1,"rows":[]}'

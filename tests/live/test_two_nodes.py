@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from tests.live.screens import score_of, watching
 from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
 from tests.support.redis import RedisServer
@@ -51,13 +50,9 @@ async def test_a_changed_type_is_known_to_the_other_node(pair: tuple[InProcessNo
 async def test_a_screen_on_one_node_sees_what_the_other_committed(pair: tuple[InProcessNode, InProcessNode]) -> None:
     first, second = pair
     player = await first.register("bus-rider")
-    async with second.http.ws_connect(f"{second.url}/api/live?board=points") as screen:
-        async with asyncio.timeout(10):
-            await screen.receive()
-            status, receipt = await first.complete(player["access_token"], "x-1")
-            assert status == 201
-            while True:
-                frame = json.loads((await screen.receive()).data)
-                if any(row["username"] == "bus-rider" for row in frame.get("rows", [])):
-                    break
+    async with watching(second) as screen:
+        await screen.next_board()
+        status, receipt = await first.complete(player["access_token"], "x-1")
+        assert status == 201
+        await screen.until(lambda board: score_of(board, "bus-rider") is not None)
     assert receipt["rank"] == 1

@@ -88,6 +88,9 @@ class Code(StrEnum):
     UPGRADE_REQUIRED = "upgrade_required"
     TOO_MANY_SOCKETS = "too_many_sockets"
     MISDIRECTED = "misdirected"
+    TOO_MANY_SUBSCRIPTIONS = "too_many_subscriptions"
+    TOO_MANY_UNANSWERED = "too_many_unanswered"
+    ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     INTERNAL = "internal"
 
 

@@ -1,292 +1,285 @@
-"""Who watches what. One frame per board and tick, built once, written to every transport.
+"""The room's switchboard: who follows what, what has moved, and the tasks that tell them.
 
-A board that is watched has a task of its own, the only one that reads it and the only one that
-decides what its viewers see: whoever joins gets the frame that all others have, so nothing a
-viewer sees ever goes back. A board that moved is sent at once (leading edge), then not again
-before the interval is over: at most `frames_per_second`.
-
-Writes never wait. The kernel's send buffer, kept small, is a socket's outbox; a transport that
-holds a single byte back is behind, gets nothing until that is gone, then the newest frame, and is
-closed when it stays behind. Sockets are written in slices, so that requests are answered meanwhile.
+A board that is watched at some size has a task of its own, the only one that reads it and the only
+one that decides what its viewers see, so nothing a viewer sees ever goes back. A board that moved is
+sent at once (leading edge), then not again before the interval is over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
+from ..ledger.batch import CommittedBatch
 from ..ranking.projection import Moved
-from ..ranking.scoreboards import ReadyBoard
+from ..ranking.scoreboards import PlacesOnBoard, ReadyBoard
 from . import protocol
+from . import viewer as outgoing
+from .activity import Activity, Names
+from .audience import LINGER, Audience, Joining
+from .mine import Mine
+from .protocol import Close
+from .pulse import Pulse
+from .seats import Seats
+from .session import Follow
+from .viewer import Viewer
 
 log = structlog.get_logger(__name__)
 
-SLICE = 64
-CATCH_UP = 0.25
-"""Seconds between two looks at those who are behind."""
 READ_AGAIN = 1.0
 """Seconds until a board whose read failed is tried again."""
+ALL_AGAIN = 25.0
+"""Seconds between two reads of every watched board, whatever was told: what nobody told of shows by then."""
+BAN_SECONDS = 1.0
+MAX_IDLE = 256
+"""Boards and sizes beyond which those that nobody watches are forgotten at once."""
+DRAIN_PACE = 0.01
+"""Seconds between two sockets that are sent away, at most: few need not wait for the whole spread."""
+RETRY_MS = (500, 5_000)
 
 
-@dataclass(eq=False, slots=True)
-class Viewer:
-    """One socket. `behind_since`: when it was first skipped; it is owed the newest frame.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where what is shown comes from. `top` (slug, size) and `places` (slug, user ids) raise LaurelsError."""
 
-    `closed_with`: the code of the close frame it was sent, after which it is sent nothing.
-    """
-
-    transport: asyncio.WriteTransport
-    board: str
-    behind_since: float | None = None
-    closed_with: int | None = None
-
-
-@dataclass(slots=True)
-class _Channel:
-    """One board's viewers, the frame they have (empty until the first read), and since when it is old."""
-
-    board: str
-    viewers: set[Viewer] = field(default_factory=set)
-    frame: bytes = b""
-    shown: bytes = b""
-    ends_at: datetime | None = None
-    moved_at: float = field(default_factory=time.perf_counter)
-    moved: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
-
-    def mark(self) -> None:
-        """What the board shows may have changed."""
-        if not self.moved.is_set():
-            self.moved_at = time.perf_counter()
-            self.moved.set()
-
-    async def wait(self) -> None:
-        """Until it moved, or its window is over: the next one begins without anybody moving."""
-        left = None if self.ends_at is None else max(0.0, (self.ends_at - datetime.now(UTC)).total_seconds())
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await self.moved.wait()
-                return
-        self.mark()
-
-
-Read = Callable[[str], Awaitable[ReadyBoard]]
+    top: Callable[[str, int], Awaitable[ReadyBoard]]
+    places: Callable[[str, Sequence[int]], Awaitable[PlacesOnBoard]]
+    names: Names
+    boards: Callable[[], Iterable[str]]
+    type_ids: Callable[[], Mapping[str, int]]
+    blocked: Callable[[], set[int]]
 
 
 class Hub:
-    """Run `run()` in a task. `read` answers a board's ready bytes."""
+    """Run `run()` in a task. `drain_seconds`: over how long sockets are sent away at the end."""
 
-    def __init__(self, read: Read, *, frames_per_second: int, per_address: int, limit: int) -> None:
-        self._read = read
+    def __init__(self, sources: Sources, seats: Seats, *, frames_per_second: int, drain_seconds: float) -> None:
+        self.seats = seats
+        self.frames_per_second = frames_per_second
+        self._sources = sources
         self._interval = 1 / frames_per_second
-        self._per_address = per_address
-        self._limit = limit
-        self._taken = 0
-        self._addresses: Counter[str] = Counter()
-        self._channels: dict[str, _Channel] = {}
-        self._behind: set[Viewer] = set()
+        self._drain_seconds = drain_seconds
+        self._audiences: dict[tuple[str, int], Audience] = {}
+        self._mine = Mine(sources.places, sources.boards)
+        self._activity = Activity(sources.names, sources.type_ids)
+        self._pulse = Pulse()
+        self._viewers: dict[Viewer, None] = {}
         self._tasks = asyncio.TaskGroup()
         self._closing = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._somebody_left = asyncio.Event()
+
+    # -- what has moved
 
     def pace(self, frames_per_second: int) -> None:
         """From the next frame on."""
+        self.frames_per_second = frames_per_second
         self._interval = 1 / frames_per_second
 
     def moved(self, moved: Moved) -> None:
-        """A listener of the projection: the board has a new top list."""
+        """A listener of the projection: the board has a new top list, or somebody below it moved."""
+        slug = moved.window.board.slug
+        self._mine.moved(slug)
         if moved.top:
-            self.refresh(moved.window.board.slug)
+            self.refresh(slug)
 
     def refresh(self, board: str) -> None:
         """Something that the board shows may have changed: read it again."""
-        channel = self._channels.get(board)
-        if channel is not None:
-            channel.mark()
+        for (slug, _), audience in self._audiences.items():
+            if slug == board:
+                audience.mark()
 
-    @contextlib.contextmanager
-    def seat(self, address: str) -> Iterator[None]:
-        """Hold one of the sockets that this node and this address may have, from before the handshake on.
+    def completed(self, batch: CommittedBatch) -> None:
+        """What a COMMIT of this node brought."""
+        self._activity.completed(batch)
 
-        Raises LaurelsError(TOO_MANY_SOCKETS).
-        """
-        if self._closing.is_set() or self._taken >= self._limit:
-            raise _too_many("This node holds all the sockets it may. Try again.")
-        if self._addresses[address] >= self._per_address:
-            raise _too_many(f"One address may hold {self._per_address} sockets. Close one first.")
-        self._taken += 1
-        self._addresses[address] += 1
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
+    # -- who is here
 
-    def join(self, transport: asyncio.WriteTransport, board: str) -> Viewer:
-        """Add a socket. It gets the board as the others have it, or as it stands if it is the first."""
-        viewer = Viewer(transport, board)
+    def enter(self, viewer: Viewer) -> None:
+        """A connection whose seat is taken; `left` gives the seat back."""
+        self._viewers[viewer] = None
+        viewer.slot = self._pulse.add(viewer)
         telemetry.SOCKETS.inc()
-        channel = self._channels.get(board) or self._open(board)
-        channel.viewers.add(viewer)
-        if self._closing.is_set():
-            self.dismiss(viewer, protocol.GOING_AWAY)
-        elif channel.frame:
-            self._write(viewer, channel.frame)
-        return viewer
 
-    def leave(self, viewer: Viewer, code: int | None = None) -> None:
-        """Remove a socket that has closed. Twice is no error."""
-        channel = self._channels.get(viewer.board)
-        if channel is None or viewer not in channel.viewers:
+    def left(self, viewer: Viewer) -> None:
+        """The connection is gone. Twice is no error."""
+        if viewer not in self._viewers:
             return
-        channel.viewers.discard(viewer)
-        self._behind.discard(viewer)
-        if not channel.viewers:
-            channel.mark()  # wakes its task, which ends
+        del self._viewers[viewer]
+        self._somebody_left.set()
+        self.forget(viewer)
+        self._pulse.remove(viewer, viewer.slot)
+        self.seats.release(viewer.address)
+        if viewer.user_id is not None:
+            self.seats.release_user(viewer.user_id)
         telemetry.SOCKETS.dec()
-        telemetry.SOCKETS_CLOSED.labels(_close_label(viewer.closed_with or code)).inc()
+        telemetry.SOCKETS_CLOSED.labels(_close_label(viewer.closed_with or outgoing.GONE)).inc()
 
-    def dismiss(self, viewer: Viewer, code: int) -> None:
-        """Say why, send nothing after it, and cut soon: a graceful close waits for what does not drain."""
-        if viewer.closed_with is not None or viewer.transport.is_closing():
+    def forget(self, viewer: Viewer) -> None:
+        """Send it nothing more, whatever it follows."""
+        for channel in list(viewer.following):
+            self.leave(viewer, channel)
+        self._pulse.caught_up(viewer)
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Own a task of a viewer's; it may outlive the viewer, not the hub."""
+        self._tasks.create_task(work, name=name)
+
+    # -- what they follow
+
+    def follow(self, viewer: Viewer, wish: Follow) -> None:
+        """Do what a session wishes. A board that is not there: `viewer.dropped`."""
+        viewer.following[wish.channel] = wish.size
+        kind, _, slug = wish.channel.partition(":")
+        if kind == protocol.ME:
+            self._mine.join(viewer, wish.announced, wish.id)
+        elif slug not in self._sources.boards():
+            viewer.dropped(wish.channel, _unknown(slug), wish.id)
+        elif wish.channel.startswith(protocol.ACTIVITY):
+            self._activity.join(viewer, slug, wish.id)
+        else:
+            audience = self._audience(slug, wish.size or protocol.DEFAULT_SIZE)
+            audience.join(Joining(viewer, wish.since, wish.id, wish.announced))
+
+    def leave(self, viewer: Viewer, channel: str) -> None:
+        """Nothing of this channel is written to `viewer` after this. Not followed is no error."""
+        if channel not in viewer.following:
             return
-        viewer.closed_with = code
-        self._behind.discard(viewer)
-        viewer.transport.write(protocol.close_frame(code))
-        asyncio.get_running_loop().call_later(protocol.CLOSE_GRACE, viewer.transport.abort)
+        size = viewer.following.pop(channel)
+        if viewer.owed:
+            viewer.owed.pop(channel, None)
+        if channel == protocol.ME:
+            self._mine.leave(viewer)
+        elif channel.startswith(protocol.ACTIVITY):
+            self._activity.leave(viewer, channel.removeprefix(protocol.ACTIVITY))
+        elif (audience := self._audiences.get((channel.removeprefix(protocol.BOARD), size or 0))) is not None:
+            audience.leave(viewer)
+
+    def fell_behind(self, viewer: Viewer) -> None:
+        self._pulse.fell_behind(viewer)
+
+    def caught_up(self, viewer: Viewer) -> None:
+        """It has read on: give it what it is owed."""
+        self._pulse.caught_up(viewer)
+        owed, viewer.owed = viewer.owed, None
+        for channel, version in (owed or {}).items():
+            if channel == protocol.ME:
+                self._mine.join(viewer, announced=False, id_=None)
+            elif channel in viewer.following:
+                slug, size = channel.removeprefix(protocol.BOARD), viewer.following[channel] or 0
+                self._audiences[slug, size].catch_up(viewer, version)
+
+    # -- life
 
     async def run(self) -> None:
-        """Send what is due until `close()`, then tell everybody to come back later."""
+        """Tell what is due until `close()`, then send everybody away."""
         async with self._tasks:
-            chores = [
-                self._tasks.create_task(self._heartbeats(), name="live-heartbeats"),
-                self._tasks.create_task(self._catch_up(), name="live-catch-up"),
-            ]
+            pulse, mine = self._pulse, self._mine
+            work = (pulse.beat, pulse.watch_slow, mine.welcome, mine.update, self._activity.tell)
+            chores = [self._tasks.create_task(chore(), name=f"live-{chore.__name__}") for chore in work]
+            chores.append(self._tasks.create_task(self._read_all_again(), name="live-read-all-again"))
+            chores.append(self._tasks.create_task(self._send_banned_away(), name="live-bans"))
             await self._closing.wait()
-            for task in [*chores, *(channel.task for channel in self._channels.values())]:
+            await self._send_away()
+            for task in [*chores, *(audience.task for audience in self._audiences.values())]:
                 if task is not None:
                     task.cancel()
-            async for some in _in_slices(self._everybody()):
-                for viewer in some:
-                    self.dismiss(viewer, protocol.GOING_AWAY)
+            self._drained.set()
 
     def close(self) -> None:
-        """Refuse new sockets and send the others away (1001)."""
+        """Refuse new sockets and send the others away, over a while."""
+        self.seats.closed = True
         self._closing.set()
 
-    def _open(self, board: str) -> _Channel:
-        channel = self._channels[board] = _Channel(board)
-        if not self._closing.is_set():
-            channel.task = self._tasks.create_task(self._follow(channel), name=f"live-{board}")
-        return channel
+    async def drained(self) -> None:
+        """Wait until everybody was sent away."""
+        await self._drained.wait()
 
-    async def _follow(self, channel: _Channel) -> None:
-        """Send a board whenever it moved, as long as somebody watches."""
-        while channel.viewers:
+    async def _send_away(self) -> None:
+        viewers = list(self._viewers)
+        pace = min(DRAIN_PACE, self._drain_seconds / max(1, len(viewers)))
+        began = asyncio.get_running_loop().time()
+        for number, one in enumerate(viewers):
+            ahead = began + number * pace - asyncio.get_running_loop().time()
+            if ahead > 0:
+                await asyncio.sleep(ahead)
+            if one.closed_with is None:
+                one.drain(random.randint(*RETRY_MS))  # noqa: S311  jitter, not a secret
+        await self._until_empty()
+
+    async def _until_empty(self) -> None:
+        """Let them read why; who does not answer is cut, so that it holds up nothing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(outgoing.CLOSE_GRACE):
+                while self._viewers:
+                    self._somebody_left.clear()
+                    await self._somebody_left.wait()
+        for one in list(self._viewers):
+            one.cut(Close.DRAINING)
+
+    def _audience(self, slug: str, size: int) -> Audience:
+        audience = self._audiences.get((slug, size))
+        if audience is None:
+            audience = self._audiences[slug, size] = Audience(slug, size)
+            audience.task = self._tasks.create_task(self._keep_up(audience), name=f"live-{slug}-{size}")
+        return audience
+
+    async def _keep_up(self, audience: Audience) -> None:
+        """Read and send a board whenever it moved, as long as somebody watches."""
+        feed = audience.feed
+        while await audience.wanted(LINGER if len(self._audiences) <= MAX_IDLE else 0):
+            moved_at = audience.reading()
             try:
-                await self._send(channel)
+                ready = await self._sources.top(feed.slug, feed.size)
             except LaurelsError as error:
-                self._not_read(channel, error)
+                if error.code is Code.BOARD_UNKNOWN:
+                    break
+                log.warning("live board not read", board=feed.slug, code=error.code)
                 await asyncio.sleep(READ_AGAIN)
+                audience.mark()
                 continue
+            await audience.show(ready)
+            telemetry.TICK_SECONDS.observe(time.perf_counter() - moved_at)
             await asyncio.sleep(self._interval)
-            await channel.wait()
-        del self._channels[channel.board]
+            await audience.due()
+        del self._audiences[feed.slug, feed.size]
+        audience.dismiss(_unknown(feed.slug))
 
-    async def _send(self, channel: _Channel) -> None:
-        moved_at = channel.moved_at
-        # Before the read: what moves during it is read again.
-        channel.moved.clear()
-        ready = await self._read(channel.board)
-        channel.ends_at = ready.ends_at
-        channel.frame = protocol.board_frame(ready.body)
-        if ready.shown == channel.shown:
-            return
-        channel.shown = ready.shown
-        await self._broadcast(list(channel.viewers), channel.frame)
-        telemetry.TICK_SECONDS.observe(time.perf_counter() - moved_at)
-
-    def _not_read(self, channel: _Channel, error: LaurelsError) -> None:
-        """The viewers keep what they have; a board that is gone sends them away."""
-        if error.code is not Code.BOARD_UNKNOWN:
-            log.warning("live board not read", board=channel.board, code=error.code)
-            return
-        for viewer in channel.viewers:
-            self.dismiss(viewer, protocol.NO_SUCH_BOARD)
-
-    async def _heartbeats(self) -> None:
-        """Also reads every board again: whatever moved it without telling us shows by then."""
+    async def _read_all_again(self) -> None:
         while True:
-            await asyncio.sleep(protocol.HEARTBEAT)
-            for channel in self._channels.values():
-                channel.mark()
-            await self._broadcast(self._everybody(), protocol.HEARTBEAT_FRAME)
+            await asyncio.sleep(ALL_AGAIN)
+            for audience in self._audiences.values():
+                audience.mark()
+            for slug in self._sources.boards():
+                self._mine.moved(slug)
 
-    async def _broadcast(self, viewers: list[Viewer], frame: bytes) -> None:
-        async for some in _in_slices(viewers):
-            telemetry.FRAMES.inc(sum([self._write(viewer, frame) for viewer in some]))
-
-    def _write(self, viewer: Viewer, frame: bytes) -> bool:
-        """Whether the frame was written: not to who is leaving, nor to who has not read the last one."""
-        transport = viewer.transport
-        if viewer.closed_with is not None or transport.is_closing():
-            return False
-        if viewer.behind_since is not None or transport.get_write_buffer_size():
-            self._skip(viewer)
-            return False
-        transport.write(frame)
-        return True
-
-    def _skip(self, viewer: Viewer) -> None:
-        telemetry.FRAMES_CONFLATED.inc()
-        if viewer.behind_since is None:
-            viewer.behind_since = asyncio.get_running_loop().time()
-            self._behind.add(viewer)
-
-    async def _catch_up(self) -> None:
-        """Give those who have read on the newest frame; close those who have not for too long."""
+    async def _send_banned_away(self) -> None:
         while True:
-            await asyncio.sleep(CATCH_UP)
-            now = asyncio.get_running_loop().time()
-            for viewer in list(self._behind):
-                self._look_after(viewer, now)
+            await asyncio.sleep(BAN_SECONDS)
+            blocked = self._sources.blocked()
+            if not blocked:
+                continue
+            for one in [one for one in self._viewers if one.user_id in blocked]:
+                one.dismiss(Close.NOT_ALLOWED)
 
-    def _look_after(self, viewer: Viewer, now: float) -> None:
-        since = viewer.behind_since
-        if since is None or viewer.transport.is_closing():
-            self._behind.discard(viewer)
-        elif not viewer.transport.get_write_buffer_size():
-            self._behind.discard(viewer)
-            viewer.behind_since = None
-            self._write(viewer, self._channels[viewer.board].frame)
-        elif now - since > protocol.SLOW_SECONDS:
-            self.dismiss(viewer, protocol.SLOW)
-
-    def _everybody(self) -> list[Viewer]:
-        return [viewer for channel in self._channels.values() for viewer in channel.viewers]
+    def __len__(self) -> int:
+        return len(self._viewers)
 
 
-async def _in_slices(viewers: list[Viewer]) -> AsyncIterator[list[Viewer]]:
-    for start in range(0, len(viewers), SLICE):
-        yield viewers[start : start + SLICE]
-        await asyncio.sleep(0)
+def _unknown(slug: str) -> LaurelsError:
+    return LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. See GET /api/boards.")
 
 
-def _too_many(detail: str) -> LaurelsError:
-    return LaurelsError(Code.TOO_MANY_SOCKETS, detail, retry_after=5)
-
-
-def _close_label(code: int | None) -> str:
+def _close_label(code: int) -> str:
     """Clients choose their codes among thousands: as labels they would be a metric each."""
-    known = (1000, 1001, 1006, *protocol.REASONS)
-    return str(code or 1006) if (code or 1006) in known else "other"
+    known = (1000, 1001, 1005, outgoing.GONE, *protocol.REASONS)
+    return str(int(code)) if code in known else "other"

@@ -1,66 +1,277 @@
-"""What a frame says and what a close code means. No sockets here.
+"""What the frames say and what the close codes mean: docs/protocol.md in code. No sockets, no clock.
 
-Server to client, text frames of JSON:
-    {"type": "board", …the members of GET /api/boards/{slug}…}   first, and whenever the top list changed
-    {"type": "heartbeat"}                                        every HEARTBEAT seconds
-Clients have nothing to say: whatever they send is refused.
+Every frame is a JSON object with a `type`. Frames of the server that thousands get (`board`,
+`delta`, `heartbeat`) are put together from ready bytes; the structs below document those too, and
+the AsyncAPI document is made from them.
 """
 
 from __future__ import annotations
 
-import struct
+from datetime import datetime
+from enum import IntEnum
+from typing import Annotated, Any, Literal
 
-HEARTBEAT = 25.0
-"""Seconds. A page can't see native pings, so this is how it knows that the socket lives."""
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-GOING_AWAY = 1001
-NOTHING_TO_SAY = 1008
-SLOW = 4008
-NO_SUCH_BOARD = 4404
+from ..domain.errors import Code, LaurelsError
+from ..ranking.index import MAX_TOP
+from ..ranking.scoreboards import Scoreboard, ScoreRow
+from . import framing
 
-REASONS = {
-    GOING_AWAY: b"come back later",
-    NOTHING_TO_SAY: b"clients have nothing to say here",
-    SLOW: b"read too slowly",
-    NO_SUCH_BOARD: b"no such board",
+VERSION = 1
+SUBPROTOCOL = "laurels.v1"
+TOKEN_SUBPROTOCOL = "laurels.token."  # noqa: S105  a prefix, not a secret
+
+HEARTBEAT_SECONDS = 25
+"""A page can't see native pings, so this is how it knows that the socket lives."""
+AUTHENTICATE_SECONDS = 5.0
+EXPIRY_NOTICE = 60.0
+"""Seconds before its end at which a token is said to expire; a quarter of its life if that is less."""
+MAX_INCOMING = 16 * 1024
+MAX_SUBSCRIPTIONS = 16
+MAX_UNANSWERED = 512
+DEFAULT_SIZE = 10
+FRAME_BURST = 100
+FRAMES_PER_SECOND_IN = 10.0
+"""What a client may send, beside `complete` within its user's rate."""
+
+ME = "me"
+BOARD = "board:"
+ACTIVITY = "activity:"
+
+
+class Close(IntEnum):
+    """4000-4099: come back; 4100-4199: come back, not before 30 s; 4401: with a fresh token; other 4400-4499: don't."""
+
+    NORMAL = 1000
+    FAILED = 1011
+    DRAINING = 4000
+    SLOW = 4008
+    SILENT = 4009
+    TOO_MANY_SOCKETS = 4110
+    TOO_MANY_FRAMES = 4129
+    TOKEN_ENDED = 4401
+    NOT_ALLOWED = 4403
+
+
+REASONS: dict[int, bytes] = {
+    Close.NORMAL: b"",
+    Close.FAILED: b"our fault",
+    Close.DRAINING: b"this node is stopping",
+    Close.SLOW: b"read too slowly",
+    Close.SILENT: b"no answer to pings",
+    Close.TOO_MANY_SOCKETS: b"this user holds too many sockets",
+    Close.TOO_MANY_FRAMES: b"too many frames",
+    Close.TOKEN_ENDED: b"a fresh token is needed",
+    Close.NOT_ALLOWED: b"not allowed",
+    framing.PROTOCOL_ERROR: b"no WebSocket (RFC 6455)",
+    framing.NO_TEXT: b"text frames only",
+    framing.NOT_UTF8: b"not UTF-8",
+    framing.TOO_BIG: b"message too big",
 }
 
-MAX_INCOMING = 4 * 1024
-SEND_BUFFER = 32 * 1024
-"""What the kernel may hold for one socket (Linux doubles it, and counts overhead): some thirty frames. It is
-the outbox: a reader for whom it overflows is behind. Left alone it grows to megabytes per stalled reader."""
-SLOW_SECONDS = 10.0
-"""A reader who is behind for so long is closed with SLOW."""
-CLOSE_GRACE = 5.0
-"""Seconds in which the other side may read why and answer, before the connection is cut."""
-DEAD_SECONDS = 60.0
-"""A peer that acknowledges nothing for so long is gone (the heartbeat is what it would acknowledge)."""
-
-_TEXT = 0x81
-_CLOSE = 0x88
-
-
-def board_frame(board: bytes) -> bytes:
-    """The frame that carries an encoded scoreboard (a JSON object)."""
-    return text_frame(b'{"type":"board",' + board[1:])
+Id = Annotated[int, Meta(ge=0, le=2**53 - 1, description="Chosen by the client; the answer carries it")]
+Channel = Annotated[
+    str,
+    Meta(
+        pattern=r"^(me|(board|activity):[a-z0-9][a-z0-9-]{0,62})$(?!\n)",
+        max_length=80,
+        examples=["board:points"],
+        description="board:{slug}, activity:{slug} or me",
+    ),
+]
+Size = Annotated[int, Meta(ge=1, le=MAX_TOP, description="Places shown")]
+Version = Annotated[str, Meta(min_length=1, max_length=64, examples=["w3Jk0bNq1xYz"])]
 
 
-def text_frame(message: bytes) -> bytes:
-    """An unmasked, uncompressed WebSocket text frame (RFC 6455, 5.2), built once for all sockets."""
-    return _frame(_TEXT, message)
+class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What a client may send. Unknown members are refused: a misspelt one must not be ignored in silence."""
+
+    id: Id | None = None
+
+
+class Authenticate(ClientFrame, tag="authenticate", frozen=True, kw_only=True):
+    token: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class Subscribe(ClientFrame, tag="subscribe", frozen=True, kw_only=True):
+    """`size` and `since` are for boards. `since`: the version that the client has at this size."""
+
+    channel: Channel
+    size: Size | None = None
+    since: Version | None = None
+
+
+class Unsubscribe(ClientFrame, tag="unsubscribe", frozen=True, kw_only=True):
+    channel: Channel
+
+
+class Resync(ClientFrame, tag="resync", frozen=True, kw_only=True):
+    """The base of a delta is missing: answered with a whole `board` or `me`."""
+
+    channel: Channel
+
+
+class Complete(ClientFrame, tag="complete", frozen=True, kw_only=True):
+    """`action` is the body of POST /api/actions/complete; the edge knows its struct."""
+
+    id: Id
+    action: Any
+
+
+class Ping(ClientFrame, tag="ping", frozen=True, kw_only=True):
+    pass
+
+
+class ServerFrame(msgspec.Struct, tag_field="type", frozen=True, kw_only=True):
+    """What a server may send. Members may be added within a version."""
+
+
+class HelloLimits(msgspec.Struct, frozen=True):
+    subscriptions: int = MAX_SUBSCRIPTIONS
+    size: int = MAX_TOP
+    frame_bytes: int = MAX_INCOMING
+    unanswered: int = MAX_UNANSWERED
+
+
+class Hello(ServerFrame, tag="hello", frozen=True, kw_only=True):
+    version: int = VERSION
+    heartbeat_seconds: int = HEARTBEAT_SECONDS
+    frames_per_second: int
+    limits: HelloLimits = HelloLimits()
+
+
+class Authenticated(ServerFrame, tag="authenticated", frozen=True, kw_only=True):
+    id: Id | UnsetType = UNSET
+    username: str
+    expires_at: datetime
+
+
+class TokenExpiring(ServerFrame, tag="token_expiring", frozen=True, kw_only=True):
+    expires_at: datetime
+    seconds: int
+
+
+class Subscribed(ServerFrame, tag="subscribed", frozen=True, kw_only=True):
+    """`resumed`: what follows, all or nothing. snapshot: the whole; delta: one from `since`; current: nothing."""
+
+    id: Id | UnsetType = UNSET
+    channel: Channel
+    size: Size | UnsetType = UNSET
+    resumed: Literal["snapshot", "delta", "current"]
+
+
+class Unsubscribed(ServerFrame, tag="unsubscribed", frozen=True, kw_only=True):
+    id: Id | UnsetType = UNSET
+    channel: Channel
+
+
+class BoardFrame(ServerFrame, Scoreboard, tag="board", tag_field="type", frozen=True, kw_only=True):
+    """A snapshot: the members of GET /api/boards/{slug}, and which subscription they belong to."""
+
+    channel: Channel
+    size: Size
+    version: Version
+
+
+class Delta(ServerFrame, tag="delta", frozen=True, kw_only=True):
+    """From the version `base` to `version`. `rows` are [0-based position, row]; `length`: rows in all."""
+
+    channel: Channel
+    size: Size
+    base: Version
+    version: Version
+    base_seq: int
+    seq: int
+    as_of: datetime
+    rank_state: str
+    total_users: int
+    length: int
+    rows: list[tuple[int, ScoreRow]]
+    entered_top: list[str]
+
+
+class MyPlace(msgspec.Struct, frozen=True):
+    """`rank` and `score` null: not on this board, or unknown (`rank_state`)."""
+
+    board: str
+    rank: int | None
+    score: int | None
+    total_users: int
+    epoch: str
+    seq: int
+    rank_state: str
+
+
+class Me(ServerFrame, tag="me", frozen=True, kw_only=True):
+    username: str
+    boards: list[MyPlace]
+
+
+class Completion(msgspec.Struct, frozen=True):
+    username: str
+    action_type: str
+    score_earned: int
+    completed_at: datetime
+
+
+class Activity(ServerFrame, tag="activity", frozen=True, kw_only=True):
+    """`skipped`: completions of the same stretch that are not shown."""
+
+    channel: Channel
+    skipped: int
+    completions: list[Completion]
+
+
+class Error(ServerFrame, tag="error", frozen=True, kw_only=True):
+    id: Id | UnsetType = UNSET
+    channel: str | UnsetType = UNSET
+    code: Code
+    detail: str
+    path: str | UnsetType = UNSET
+    retry_after: float | UnsetType = UNSET
+
+
+class Heartbeat(ServerFrame, tag="heartbeat", frozen=True, kw_only=True):
+    pass
+
+
+class Drain(ServerFrame, tag="drain", frozen=True, kw_only=True):
+    """The node is stopping; come back in `retry_ms`, drawn anew for every client."""
+
+    retry_ms: int
+
+
+class Pong(ServerFrame, tag="pong", frozen=True, kw_only=True):
+    id: Id | UnsetType = UNSET
+
+
+encode = msgspec.json.Encoder().encode
+HEARTBEAT = encode(Heartbeat())
+HEARTBEAT_FRAME = framing.text_frame(HEARTBEAT)
+
+
+def given(value: Any) -> Any:
+    """What was left out is left out of the answer too."""
+    return UNSET if value is None else value
+
+
+def error_frame(error: LaurelsError, id_: int | None = None, channel: str | None = None) -> Error:
+    return Error(
+        id=given(id_),
+        channel=given(channel),
+        code=error.code,
+        detail=error.detail,
+        path=given(error.path),
+        retry_after=given(error.retry_after),
+    )
+
+
+def result_frame(id_: int, item: bytes) -> bytes:
+    """The answer to `complete`: an encoded item of a batch's reply (a JSON object), with the id before it."""
+    return framing.text_frame(b'{"type":"result","id":%d,' % id_ + item[1:])
 
 
 def close_frame(code: int) -> bytes:
-    return _frame(_CLOSE, code.to_bytes(2, "big") + REASONS[code])
-
-
-def _frame(opcode: int, payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return struct.pack("!BB", opcode, size) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", opcode, 126, size) + payload
-    return struct.pack("!BBQ", opcode, 127, size) + payload
-
-
-HEARTBEAT_FRAME = text_frame(b'{"type":"heartbeat"}')
+    return framing.close_frame(code, REASONS[code])

@@ -7,6 +7,7 @@ has not moved costs two dictionary look-ups.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
 from ..ledger.replicas import Reads
 from ..ledger.snapshots import latest_ranks
-from .index import Index, Position, Ranking
+from .index import Index, Place, Position, Ranking
 from .shadows import Shadows
 
 READY_LIMIT = 512
@@ -62,18 +63,31 @@ Version = tuple[int, Position, int]
 
 @dataclass(frozen=True, slots=True)
 class ReadyBoard:
-    """An encoded Scoreboard. `version` names what it was made from; the ETag is its printed form.
+    """A Scoreboard and its encoding. `version` names what it was made from; the ETag is its printed form.
 
     `shown` is the part that people see: equal when only places below the list have moved.
     `ends_at`: when the window is over, and the board begins anew.
     """
 
+    board: Scoreboard
     body: bytes
     shown: bytes
     etag: str
     seq: int
     version: Version
     ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacesOnBoard:
+    """Where some users stand on one board at one instant; who is not in `places` is not on it."""
+
+    board: str
+    epoch: str
+    seq: int
+    total_users: int
+    rank_state: str
+    places: dict[int, Place]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -120,6 +134,13 @@ class Scoreboards:
         window = await self._catalogue.window(self._catalogue.board(slug))
         return await self._scoreboard(window, await self.shadows.around(window, user_id, radius))
 
+    async def places(self, slug: str, user_ids: Sequence[int]) -> PlacesOnBoard:
+        """Many users' places, in one call of the index. Raises LaurelsError(BOARD_UNKNOWN)."""
+        window = await self._catalogue.window(self._catalogue.board(slug))
+        ranking = await self._index.places(window, user_ids)
+        places = {place.user_id: place for place in ranking.places}
+        return PlacesOnBoard(slug, ranking.epoch, ranking.seq, ranking.total, ranking.rank_state, places)
+
     async def remember_snapshot(self) -> None:
         """A snapshot was taken: movement counts from there."""
         windows = await self._catalogue.windows_at(datetime.now(UTC))
@@ -151,7 +172,7 @@ class Scoreboards:
     def _encoded(self, window: Window, board: Scoreboard, version: Version, size: int) -> ReadyBoard:
         etag = f'"{board.epoch}-{window.id}-{board.seq}-{version[2]}-{size}"'
         shown = _encode((board.rows, board.total_users, board.rank_state, board.name, window.id))
-        return ReadyBoard(_encode(board), shown, etag, board.seq, version, window.span.ends_at)
+        return ReadyBoard(board, _encode(board), shown, etag, board.seq, version, window.span.ends_at)
 
     async def _scoreboard(self, window: Window, ranking: Ranking) -> Scoreboard:
         board: Board = window.board

@@ -79,6 +79,30 @@ def _in_good_standing(services: Services, principal: Principal, route: Route) ->
     return principal
 
 
+def known_user(services: Services, token: str) -> Principal | None:
+    """Whose access token this is, outside a request; None: an outside issuer must be asked, see `introduced_user`.
+
+    Raises LaurelsError TOKEN_INVALID, TOKEN_EXPIRED or BANNED.
+    """
+    principal = services.outsiders.recall(token)
+    if principal is None:
+        if services.outsiders.claim(token):
+            return None
+        principal = services.tokens.verify(token, f"Bearer {token}")
+    return _not_blocked(services, principal)
+
+
+async def introduced_user(services: Services, token: str) -> Principal:
+    """Who holds a token of an outside issuer. Raises as `introduce` does."""
+    return _not_blocked(services, await services.outsiders.verify(token))
+
+
+def _not_blocked(services: Services, principal: Principal) -> Principal:
+    if principal.user_id in services.directory.blocked:
+        raise LaurelsError(Code.BANNED, "This account is banned.")
+    return principal
+
+
 def shows_token(request: web.Request) -> bool:
     """Whether a request that needs no token came with a user's. One that is not good is then not ignored in silence."""
     scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")

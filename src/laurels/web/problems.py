@@ -84,6 +84,9 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.UPGRADE_REQUIRED: (426, "WebSocket only"),
     Code.TOO_MANY_SOCKETS: (503, "Too many sockets"),
     Code.MISDIRECTED: (421, "Asked of the wrong node"),
+    Code.TOO_MANY_SUBSCRIPTIONS: (422, "Too many subscriptions on one socket"),
+    Code.TOO_MANY_UNANSWERED: (429, "Too many unanswered frames on one socket"),
+    Code.ORIGIN_NOT_ALLOWED: (403, "Origin not allowed"),
     Code.INTERNAL: (500, "Internal error"),
 }
 

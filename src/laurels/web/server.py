@@ -6,7 +6,9 @@ former with a traceback in the log for each. Two methods of its connections can 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import weakref
 from typing import Any
 
 import structlog
@@ -18,6 +20,8 @@ from .edge import Shortcuts, refusal_reply, response_to
 
 log = structlog.get_logger(__name__)
 
+HEAD_SECONDS = 5.0
+"""How long the head of a connection's first request may take; a WebSocket handshake is nothing else."""
 LINGER_SECONDS = 2.0
 """How long the rest of a refused body is read and dropped, so that its sender gets to read the refusal."""
 
@@ -55,7 +59,24 @@ class _Server(web.Server):
 
 
 class _Connection(RequestHandler):
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        asyncio.get_running_loop().call_later(HEAD_SECONDS, _cut_the_silent, weakref.ref(self))
+
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """The transport, for whoever speaks another protocol on it from here on, and what came ahead of that.
+
+        Nothing of ours is left on it, so a live socket weighs what it needs and has no task. The handler
+        that asked answers with `Handed`.
+        """
+        transport, tail = self.transport, self._message_tail
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("gone")
+        self.transport = None  # else it would be closed
+        self.connection_lost(None)
+        return transport, tail
 
     def handle_error(
         self,
@@ -82,6 +103,13 @@ class _Connection(RequestHandler):
         if isinstance(resp, web.HTTPException):
             resp = _problem(LaurelsError(Code.NOT_FOUND, "Nothing lives here: a target starts with a slash."))
         return await super().finish_response(request, resp, start_time)
+
+
+def _cut_the_silent(connection: weakref.ref[_Connection]) -> None:
+    """Whoever has connected asks within HEAD_SECONDS, all of it: thousands who don't would fill the table."""
+    silent = connection()
+    if silent is not None and not silent._request_count and silent.transport is not None:  # noqa: SLF001
+        silent.force_close()
 
 
 def _problem(refusal: LaurelsError) -> web.StreamResponse:

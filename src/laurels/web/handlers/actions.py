@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ... import telemetry
 from ...domain.actions import ActionType, Submission
 from ...domain.boards import TOP_SIZE
@@ -11,6 +13,7 @@ from ...ledger.writer import Answer, Result
 from ..call import Call, Reply, json_reply
 from ..decode import submission
 from ..problems import retry_seconds, status_of
+from ..services import Services
 from ..wire.actions import (
     ActionTypeInfo,
     ActionTypes,
@@ -66,7 +69,7 @@ def answer_one(call: Call, result: Result) -> Reply:
 
 def answer_batch(call: Call, identifiers: list[str], results: list[Result]) -> Reply:
     board = call.services.catalogue.default_board.slug
-    answered = [_batch_item(name, result, board) for name, result in zip(identifiers, results, strict=True)]
+    answered = [batch_item(name, result, board) for name, result in zip(identifiers, results, strict=True)]
     statuses = [item.status for item in answered]
     return json_reply(
         BatchReceipt(
@@ -80,8 +83,29 @@ def answer_batch(call: Call, identifiers: list[str], results: list[Result]) -> R
 
 
 def _submission(call: Call, item: CompleteAction, path: str = "$") -> Submission:
-    ticket = None if item.ticket is None else call.services.ticket_office.read(item.ticket)
-    return submission(call.user.user_id, item, call.address, path, ticket=ticket)
+    return submission_of(call.services, call.user.user_id, call.address, item, path)
+
+
+def submission_of(services: Services, user_id: int, address: str, item: CompleteAction, path: str) -> Submission:
+    """What a user's action is to the ledger, its ticket read. Raises LaurelsError INVALID_REQUEST or TICKET_INVALID."""
+    ticket = None if item.ticket is None else services.ticket_office.read(item.ticket)
+    return submission(user_id, item, address, path, ticket=ticket)
+
+
+async def complete_each(services: Services, submissions: Sequence[Submission]) -> list[Result]:
+    """Actions that arrived together but have nothing to do with each other: one commit, and each its own result."""
+    try:
+        results = await services.writer.submit(submissions)
+    except LaurelsError as refusal:
+        return [refusal] * len(submissions)
+    if len(submissions) > 1 and any(_is_unwritable(result) for result in results):
+        # One that PostgreSQL can't store refuses all it came with; alone, it refuses itself.
+        return [result for one in submissions for result in await complete_each(services, [one])]
+    return results
+
+
+def _is_unwritable(result: Result) -> bool:
+    return isinstance(result, LaurelsError) and result.code is Code.ACTION_UNWRITABLE
 
 
 async def get_receipt(call: Call) -> Receipt:
@@ -124,7 +148,8 @@ def _receipt(answer: Answer, board: str) -> Receipt:
     )
 
 
-def _batch_item(identifier: str, result: Result, board: str) -> BatchItem:
+def batch_item(identifier: str, result: Result, board: str) -> BatchItem:
+    """What is said of one action among several. `board`: slug of the default board."""
     if isinstance(result, LaurelsError):
         telemetry.REFUSALS.labels(result.code.value).inc()
         return BatchItem(

@@ -13,6 +13,7 @@ from .admin_service import ADMIN_SERVICE
 from .admin_users import ADMIN_USERS
 from .boards import BOARDS
 from .keys import KEYS
+from .live import LIVE
 from .mine import MINE
 from .operations import OPERATIONS
 from .pages import PAGES
@@ -23,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *ACTIONS,
     *SERVER,
     *BOARDS,
+    *LIVE,
     *PEOPLE,
     *ACCOUNTS,
     *MINE,

@@ -1,4 +1,4 @@
-"""Reading boards, and watching them."""
+"""Reading boards."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from ...domain.errors import Code
 from ...ranking.scoreboards import Scoreboard
 from ..call import Route
 from ..handlers import boards
-from ..socket import live
 from ..wire.boards import (
     AroundQuery,
     BoardQuery,
     Boards,
-    LiveQuery,
     PlaceOnBoard,
     RankQuery,
     TopQuery,
@@ -96,21 +94,5 @@ BOARDS: tuple[Route, ...] = (
         params=RankQuery,
         replies={200: PlaceOnBoard},
         problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *LEDGER_AWAY),
-    ),
-    Route(
-        method="GET",
-        path="/api/live",
-        handler=live,
-        tag="Boards",
-        summary="A board, live (WebSocket)",
-        description=(
-            'Upgrade to WebSocket. First a text frame {"type":"board",…} with the members of Scoreboard, then one '
-            'whenever the top list changed, at most ten a second; {"type":"heartbeat"} every 25 seconds. '
-            "Close codes: 1001 come back later, 4008 you read too slowly (come back), 4404 there is no such board, "
-            "1008 you sent something (clients have nothing to say)."
-        ),
-        params=LiveQuery,
-        replies={101: None},
-        problems=(Code.UPGRADE_REQUIRED, Code.TOO_MANY_SOCKETS, *LEDGER_AWAY),
     ),
 )

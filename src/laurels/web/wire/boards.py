@@ -84,7 +84,3 @@ class AroundQuery(Request, frozen=True):
 class RankQuery(Request, frozen=True):
     slug: Slug
     username: AnyUsername
-
-
-class LiveQuery(Request, frozen=True):
-    board: Slug | None = None

@@ -1,0 +1,135 @@
+"""One board at one size: what its viewers have, and how each gets from what it had to what is.
+
+A version names what is shown, by its content: whoever has the same version has the same board, whatever
+happened in between and on whichever node. Every frame is built once and shared by all who need it: the
+snapshot, and one delta per version that somebody still has. Pure: no clock, no sockets.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Literal
+
+import msgspec
+
+from ..domain.boards import TOP_SIZE
+from ..ranking.scoreboards import ReadyBoard, Scoreboard, ScoreRow
+from . import protocol
+
+HISTORY = 64
+"""Versions from which a delta is known: six seconds of a board that moves all the time."""
+
+Resumed = Literal["snapshot", "delta", "current"]
+
+
+class Feed:
+    """`show` what was read; `since` answers a viewer. Messages are JSON, not yet framed."""
+
+    __slots__ = ("_deltas", "_history", "_ready", "_snapshot", "channel", "size", "slug", "version")
+
+    def __init__(self, slug: str, size: int) -> None:
+        self.slug = slug
+        self.size = size
+        self.channel = protocol.BOARD + slug
+        self.version = ""
+        self._ready: ReadyBoard | None = None
+        self._history: OrderedDict[str, Scoreboard] = OrderedDict()
+        self._deltas: dict[str, bytes] = {}
+        self._snapshot = b""
+
+    def show(self, ready: ReadyBoard) -> bool:
+        """Take the board as it was read; whether viewers see a difference. O(size)."""
+        version = _version(ready)
+        changed = version != self.version
+        self._snapshot = b""  # also unchanged: seq and time may be newer
+        self._deltas.clear()
+        before = None if self._ready is None else self._ready.board
+        self._ready = _sharing_rows(ready, before) if before is not None else ready
+        self.version = version
+        self._history[version] = self._ready.board
+        self._history.move_to_end(version)
+        if len(self._history) > HISTORY:
+            self._history.popitem(last=False)
+        return changed
+
+    def since(self, version: str | None) -> tuple[Resumed, bytes]:
+        """What leads from `version` to the present: nothing, a delta, or the whole. Never a part."""
+        if version == self.version:
+            return "current", b""
+        base = None if version is None else self._history.get(version)
+        if base is None or version is None:
+            return "snapshot", self.snapshot()
+        delta = self._deltas.get(version)
+        if delta is None:
+            delta = self._deltas[version] = self._delta(version, base)
+        return ("delta", delta) if delta else ("snapshot", self.snapshot())
+
+    def snapshot(self) -> bytes:
+        assert self._ready is not None, "nothing was shown yet"
+        if not self._snapshot:
+            head = b'{"type":"board","channel":"%b","size":%d,"version":"%b",'
+            self._snapshot = head % (self.channel.encode(), self.size, self.version.encode()) + self._ready.body[1:]
+        return self._snapshot
+
+    def _delta(self, version: str, base: Scoreboard) -> bytes:
+        """Empty when only a snapshot will do: it says more than a delta can, or less at length."""
+        assert self._ready is not None
+        now = self._ready.board
+        if not _same_list(base, now):
+            return b""
+        delta = protocol.encode(
+            protocol.Delta(
+                channel=self.channel,
+                size=self.size,
+                base=version,
+                version=self.version,
+                base_seq=base.seq,
+                seq=now.seq,
+                as_of=now.as_of,
+                rank_state=now.rank_state,
+                total_users=now.total_users,
+                length=len(now.rows),
+                rows=changed_rows(base.rows, now.rows),
+                entered_top=entered_top(base.rows, now.rows),
+            )
+        )
+        return delta if len(delta) < len(self.snapshot()) else b""
+
+
+def changed_rows(before: list[ScoreRow], after: list[ScoreRow]) -> list[tuple[int, ScoreRow]]:
+    """[0-based position, row] of every row that is another than before at its position."""
+    known = len(before)
+    return [(n, row) for n, row in enumerate(after) if n >= known or (before[n] is not row and before[n] != row)]
+
+
+def entered_top(before: list[ScoreRow], after: list[ScoreRow]) -> list[str]:
+    """Usernames among the first TOP_SIZE rows that were not there before."""
+    were = {row.username for row in before[:TOP_SIZE]}
+    return [row.username for row in after[:TOP_SIZE] if row.username not in were]
+
+
+def _version(ready: ReadyBoard) -> str:
+    digest = hashlib.blake2b(ready.board.epoch.encode() + b" " + ready.shown, digest_size=9).digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+def _same_list(before: Scoreboard, after: Scoreboard) -> bool:
+    """Whether a delta can lead from one to the other: nothing changed that it doesn't tell."""
+    return (
+        before.epoch == after.epoch
+        and before.window == after.window
+        and before.name == after.name
+        and before.order == after.order
+        and before.period == after.period
+    )
+
+
+def _sharing_rows(ready: ReadyBoard, before: Scoreboard) -> ReadyBoard:
+    """Rows that did not change are kept once for the whole history, and compared by identity."""
+    rows = [
+        old if old == new else new for old, new in zip(before.rows, ready.board.rows, strict=False)
+    ] + ready.board.rows[len(before.rows) :]
+    return replace(ready, board=msgspec.structs.replace(ready.board, rows=rows))

@@ -1,0 +1,161 @@
+"""WebSocket frames as bytes (RFC 6455), the server's side. No sockets here.
+
+Outgoing frames are built once and written to thousands of sockets, so they are plain bytes.
+Incoming ones are few and small: `Decoder` bounds a message before it is there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+PROTOCOL_ERROR = 1002
+NO_TEXT = 1003
+NOT_UTF8 = 1007
+TOO_BIG = 1009
+
+MAX_FRAGMENTS = 32
+"""Frames that one message may come in."""
+
+_FIN = 0x80
+_RESERVED = 0x70
+_MASKED = 0x80
+_MAX_CONTROL = 125
+
+
+class FrameError(Exception):
+    """What came is not WebSocket as we take it; `code` closes the connection."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+def accept_key(key: str) -> str:
+    """The Sec-WebSocket-Accept of a Sec-WebSocket-Key."""
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324  RFC 6455 asks for it
+
+
+def text_frame(message: bytes) -> bytes:
+    """An unmasked, uncompressed text frame, built once for all sockets."""
+    return frame(TEXT, message)
+
+
+def close_frame(code: int, reason: bytes = b"") -> bytes:
+    return frame(CLOSE, code.to_bytes(2, "big") + reason)
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    size = len(payload)
+    first = _FIN | opcode
+    if size <= _MAX_CONTROL:
+        return struct.pack("!BB", first, size) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", first, 126, size) + payload
+    return struct.pack("!BBQ", first, 127, size) + payload
+
+
+PING_FRAME = frame(PING, b"")
+
+
+class Decoder:
+    """The frames of one client, as whole messages: (TEXT, PING, PONG or CLOSE; payload)."""
+
+    __slots__ = ("_fragments", "_limit", "_message", "_rest")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._rest = b""
+        self._message = b""
+        self._fragments = 0
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Take what arrived. Raises FrameError, after which the connection can't be read on."""
+        if self._rest:
+            data = self._rest + data
+        messages: list[tuple[int, bytes]] = []
+        start = 0
+        while (found := self._frame(data, start)) is not None:
+            first, payload, start = found
+            self._take(first, payload, messages)
+        self._rest = data[start:]
+        return messages
+
+    def _frame(self, data: bytes, start: int) -> tuple[int, bytes, int] | None:
+        """(first byte, payload, where the next begins), or None: it is not all there."""
+        available = len(data) - start
+        if available < 2:
+            return None
+        first, second = data[start], data[start + 1]
+        size, head = second & 0x7F, 2
+        if size == 126:
+            head = 4
+        elif size == 127:
+            head = 10
+        if available < head:
+            return None
+        if head > 2:
+            size = int.from_bytes(data[start + 2 : start + head], "big")
+        self._check(first, second, size)
+        begin, end = start + head + 4, start + head + 4 + size
+        if len(data) < end:
+            return None
+        return first, _unmasked(data[begin - 4 : begin], data[begin:end]), end
+
+    def _check(self, first: int, second: int, size: int) -> None:
+        """Before the payload is there: nobody makes us wait for what will be refused."""
+        opcode = first & 0x0F
+        control = opcode >= CLOSE
+        if first & _RESERVED or not second & _MASKED or (opcode not in _KNOWN):
+            raise FrameError(PROTOCOL_ERROR)
+        if control and (not first & _FIN or size > _MAX_CONTROL):
+            raise FrameError(PROTOCOL_ERROR)
+        if opcode == BINARY:
+            raise FrameError(NO_TEXT)
+        if not control and size + len(self._message) > self._limit:
+            raise FrameError(TOO_BIG)
+
+    def _take(self, first: int, payload: bytes, messages: list[tuple[int, bytes]]) -> None:
+        opcode = first & 0x0F
+        if opcode >= CLOSE:
+            messages.append((opcode, payload))
+            return
+        if (opcode == CONTINUATION) != (self._fragments > 0):
+            raise FrameError(PROTOCOL_ERROR)
+        if first & _FIN:
+            messages.append((TEXT, self._message + payload))
+            self._message, self._fragments = b"", 0
+            return
+        self._fragments += 1
+        if self._fragments > MAX_FRAGMENTS:
+            raise FrameError(TOO_BIG)
+        self._message += payload
+
+
+_KNOWN = (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
+
+
+def close_code(payload: bytes) -> int:
+    """What a close frame says: 1005 when nothing. Raises FrameError for what may not be said."""
+    if not payload:
+        return 1005
+    code = int.from_bytes(payload[:2], "big")
+    allowed = 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+    if len(payload) < 2 or not allowed:
+        raise FrameError(PROTOCOL_ERROR)
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError as error:
+        raise FrameError(NOT_UTF8) from error
+    return code
+
+
+def _unmasked(mask: bytes, payload: bytes) -> bytes:
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")

@@ -1,0 +1,258 @@
+"""One client's conversation: decoded frames in, what is to be done out. No sockets, no clock.
+
+Time is passed in (seconds on any clock that never goes back). The caller does what is asked, in
+order: it owns the transport, the tokens and the ledger. The same session serves every transport;
+Server-Sent Events are one that never says anything.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..domain.errors import Code, LaurelsError
+from . import protocol
+from .protocol import Close
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a socket speaks for. `ends_at`: until when, on the session's clock; `expires_at`: in the token's words."""
+
+    user_id: int
+    username: str
+    expires_at: int
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send this frame."""
+
+    frame: protocol.ServerFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Look at this token, then call `verified` or `not_verified`."""
+
+    token: str
+    id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Send what leads from `since` to the present, then every change. `announced`: `subscribed` goes first."""
+
+    channel: str
+    size: int | None
+    since: str | None
+    id: int | None
+    announced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Send nothing more of this channel."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Complete this action, then call `answered`."""
+
+    id: int
+    action: object
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close with this code."""
+
+    code: Close
+
+
+Effect = Say | Verify | Follow | Leave | Submit | HangUp
+
+
+class Session:
+    """`must_authenticate`: the client said so when it opened, at `now`."""
+
+    __slots__ = (
+        "_authenticate_by",
+        "_frames_full_at",
+        "_notice_at",
+        "closed",
+        "draining",
+        "identity",
+        "subscriptions",
+        "unanswered",
+    )
+
+    def __init__(self, now: float, *, must_authenticate: bool = False) -> None:
+        self.identity: Identity | None = None
+        self.subscriptions: dict[str, int | None] = {}
+        self.unanswered = 0
+        self.closed = False
+        self.draining = False
+        self._authenticate_by = now + protocol.AUTHENTICATE_SECONDS if must_authenticate else math.inf
+        self._notice_at = math.inf
+        self._frames_full_at = now
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` has something to do; infinite: never, as things are."""
+        ends_at = math.inf if self.identity is None else self.identity.ends_at
+        return math.inf if self.closed else min(self._authenticate_by, self._notice_at, ends_at)
+
+    def take(self, frame: protocol.ClientFrame, now: float) -> list[Effect]:
+        """One frame of the client. Once `draining`, only what was taken before is answered."""
+        if self.closed or self.draining:
+            return []
+        if isinstance(frame, protocol.Complete):
+            return self._complete(frame, now)
+        return self.spend(now) or self._answer(frame)
+
+    def misread(self, error: LaurelsError, id_: int | None, now: float) -> list[Effect]:
+        """A message that is no frame of the protocol."""
+        if self.closed:
+            return []
+        return self.spend(now) or [Say(protocol.error_frame(error, id_))]
+
+    def spend(self, now: float) -> list[Effect]:
+        """Count a frame against what a client may send; beyond that it is closed."""
+        if self.closed:
+            return []
+        step = 1 / protocol.FRAMES_PER_SECOND_IN
+        self._frames_full_at = max(self._frames_full_at, now) + step
+        if self._frames_full_at - now > protocol.FRAME_BURST * step + 1e-9:
+            return self._hang_up(Close.TOO_MANY_FRAMES)
+        return []
+
+    def verified(self, identity: Identity, id_: int | None, now: float) -> list[Effect]:
+        """The token of `Verify` is good."""
+        if self.closed:
+            return []
+        if self.identity is not None and self.identity.user_id != identity.user_id:
+            refusal = LaurelsError(Code.FORBIDDEN, f"This socket speaks for {self.identity.username}. Open another.")
+            return [Say(protocol.error_frame(refusal, id_))]
+        self.identity = identity
+        self._authenticate_by = math.inf
+        left = identity.ends_at - now
+        self._notice_at = identity.ends_at - min(protocol.EXPIRY_NOTICE, left / 4)
+        return [
+            Say(
+                protocol.Authenticated(
+                    id=protocol.given(id_), username=identity.username, expires_at=_instant(identity.expires_at)
+                )
+            )
+        ]
+
+    def not_verified(self, error: LaurelsError, id_: int | None, close: Close | None = None) -> list[Effect]:
+        """The token of `Verify` is refused; the socket stays what it was, or is closed."""
+        if self.closed:
+            return []
+        said: list[Effect] = [Say(protocol.error_frame(error, id_))]
+        return said if close is None else said + self._hang_up(close)
+
+    def answered(self, count: int = 1) -> None:
+        """So many `Submit` have their results."""
+        self.unanswered -= count
+
+    def dropped(self, channel: str, error: LaurelsError, id_: int | None = None) -> list[Effect]:
+        """A channel ended by itself: its board is gone, or was never there."""
+        if self.closed or channel not in self.subscriptions:
+            return []
+        del self.subscriptions[channel]
+        return [Say(protocol.error_frame(error, id_, channel))]
+
+    def tick(self, now: float) -> list[Effect]:
+        """What is due by now: the notice that the token expires, or the end."""
+        if self.closed:
+            return []
+        ends_at = math.inf if self.identity is None else self.identity.ends_at
+        if now >= min(ends_at, self._authenticate_by):
+            return self._hang_up(Close.TOKEN_ENDED)
+        if now >= self._notice_at and self.identity is not None:
+            self._notice_at = math.inf
+            seconds = max(0, round(ends_at - now))
+            return [
+                Say(protocol.TokenExpiring(expires_at=_instant(self.identity.expires_at), seconds=seconds)),
+            ]
+        return []
+
+    def _complete(self, frame: protocol.Complete, now: float) -> list[Effect]:
+        if self.identity is None:
+            return self.spend(now) or [Say(protocol.error_frame(_no_token(), frame.id))]
+        if self.unanswered >= protocol.MAX_UNANSWERED:
+            refusal = LaurelsError(
+                Code.TOO_MANY_UNANSWERED,
+                f"{protocol.MAX_UNANSWERED} actions wait for their results. Wait for one.",
+            )
+            return self.spend(now) or [Say(protocol.error_frame(refusal, frame.id))]
+        self.unanswered += 1
+        return [Submit(frame.id, frame.action)]
+
+    def _answer(self, frame: protocol.ClientFrame) -> list[Effect]:
+        match frame:
+            case protocol.Authenticate():
+                return [Verify(frame.token, frame.id)]
+            case protocol.Subscribe():
+                return self._subscribe(frame)
+            case protocol.Unsubscribe():
+                return self._unsubscribe(frame)
+            case protocol.Resync():
+                return self._resync(frame)
+            case protocol.Ping():
+                return [Say(protocol.Pong(id=protocol.given(frame.id)))]
+        raise AssertionError(f"no frame of a client: {frame!r}")
+
+    def _subscribe(self, frame: protocol.Subscribe) -> list[Effect]:
+        try:
+            self._check(frame)
+        except LaurelsError as refusal:
+            return [Say(protocol.error_frame(refusal, frame.id, frame.channel))]
+        size = (frame.size or protocol.DEFAULT_SIZE) if frame.channel.startswith(protocol.BOARD) else None
+        left: list[Effect] = [Leave(frame.channel)] if frame.channel in self.subscriptions else []
+        self.subscriptions[frame.channel] = size
+        return [*left, Follow(frame.channel, size, frame.since, frame.id, announced=True)]
+
+    def _check(self, frame: protocol.Subscribe) -> None:
+        if not frame.channel.startswith(protocol.BOARD):
+            for name in ("size", "since"):
+                if getattr(frame, name) is not None:
+                    raise LaurelsError(Code.INVALID_REQUEST, f"Only boards have a {name}.", path=f"$.{name}")
+        if frame.channel == protocol.ME and self.identity is None:
+            raise _no_token()
+        if frame.channel not in self.subscriptions and len(self.subscriptions) >= protocol.MAX_SUBSCRIPTIONS:
+            raise LaurelsError(
+                Code.TOO_MANY_SUBSCRIPTIONS,
+                f"A socket follows at most {protocol.MAX_SUBSCRIPTIONS} channels. Unsubscribe from one first.",
+            )
+
+    def _unsubscribe(self, frame: protocol.Unsubscribe) -> list[Effect]:
+        known = frame.channel in self.subscriptions
+        self.subscriptions.pop(frame.channel, None)
+        said = Say(protocol.Unsubscribed(id=protocol.given(frame.id), channel=frame.channel))
+        return [Leave(frame.channel), said] if known else [said]
+
+    def _resync(self, frame: protocol.Resync) -> list[Effect]:
+        if frame.channel not in self.subscriptions or frame.channel.startswith(protocol.ACTIVITY):
+            refusal = LaurelsError(Code.INVALID_REQUEST, "Not a board that this socket follows.", path="$.channel")
+            return [Say(protocol.error_frame(refusal, frame.id, frame.channel))]
+        size = self.subscriptions[frame.channel]
+        return [Leave(frame.channel), Follow(frame.channel, size, None, frame.id, announced=False)]
+
+    def _hang_up(self, code: Close) -> list[Effect]:
+        self.closed = True
+        return [HangUp(code)]
+
+
+def _no_token() -> LaurelsError:
+    return LaurelsError(Code.TOKEN_MISSING, "Send authenticate with an access token first.")
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

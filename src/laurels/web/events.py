@@ -1,0 +1,141 @@
+"""One live channel as Server-Sent Events, for clients that only listen: curl, `EventSource`, a small screen.
+
+The same frames as on the WebSocket; a board's version is the event's id, so that a browser that
+reconnects resumes by itself. The stream ends with its connection: nothing is ever read from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from aiohttp import hdrs, web
+
+from ..domain.errors import Code, LaurelsError
+from ..live import protocol
+from ..live.hub import RETRY_MS, Hub
+from ..live.protocol import Close
+from ..live.session import Follow
+from ..live.viewer import Viewer
+from .call import Call, Reply
+from .handshake import Handed, take_transport
+from .sending import SECURITY_HEADERS
+from .tokens import LEEWAY, Principal
+
+MEDIA_TYPE = "text/event-stream"
+
+
+async def events(call: Call) -> Reply | web.StreamResponse:
+    """Answer with a head, and leave the transport to a `Stream`."""
+    wish = _wish(call)
+    principal = _user(call) if wish.channel == protocol.ME else None
+    headers = {
+        **SECURITY_HEADERS,
+        **call.services.options.origins.grant(call.request.headers),
+        "Content-Type": MEDIA_TYPE,
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",  # nginx would keep events until its buffer is full
+        "X-Request-ID": call.request_id,
+    }
+    if call.request.method == hdrs.METH_HEAD:
+        return Reply(b"", 200, headers)
+    transport, _ = take_transport(call)
+    stream = Stream(call.services.hub, call.address)
+    transport.set_protocol(stream)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    stream.open(transport, f"HTTP/1.1 200 OK\r\n{lines}Connection: close\r\n\r\n".encode(), wish, principal)
+    return Handed(status=200)
+
+
+def event(kind: str, version: str, message: bytes) -> bytes:
+    """One event; JSON has no line breaks in it. An event without version leaves the last id as it is."""
+    if version:
+        return b"event: %b\nid: %b\ndata: %b\n\n" % (kind.encode(), version.encode(), message)
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), message)
+
+
+class Stream(Viewer):
+    """One listener. It follows one channel from its first byte to its last."""
+
+    __slots__ = ("_timer",)
+
+    dress = staticmethod(event)
+
+    def __init__(self, hub: Hub, address: str) -> None:
+        super().__init__(hub, address)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def open(self, transport: asyncio.Transport, head: bytes, wish: Follow, principal: Principal | None) -> None:
+        self.connection_made(transport)
+        self.write(head + _retry(random.randint(*RETRY_MS)))  # noqa: S311  jitter, not a secret
+        if principal is not None and not self._take_seat(principal):
+            return
+        self.hub.follow(self, wish)
+
+    def _take_seat(self, principal: Principal) -> bool:
+        try:
+            self.hub.seats.take_user(principal.user_id)
+        except LaurelsError as full:
+            self._refuse(full, Close.TOO_MANY_SOCKETS)
+            return False
+        self.user_id, self.username = principal.user_id, principal.username
+        left = principal.expires_at + LEEWAY - time.time()
+        self._timer = asyncio.get_running_loop().call_later(left, self.dismiss, Close.TOKEN_ENDED)
+        return True
+
+    def _refuse(self, error: LaurelsError, code: Close) -> None:
+        self.send(event("error", "", protocol.encode(protocol.error_frame(error))))
+        self.dismiss(code)
+
+    def dropped(self, channel: str, error: LaurelsError, id_: int | None) -> None:  # noqa: ARG002  a stream has no ids
+        self.hub.leave(self, channel)
+        self._refuse(error, Close.NORMAL)
+
+    def beat(self, *, with_heartbeat: bool) -> bytes:
+        """Nobody answers an event: the kernel finds those who are gone."""
+        return event("heartbeat", "", protocol.HEARTBEAT) if with_heartbeat else b""
+
+    def goodbye(self, code: int) -> bytes:  # noqa: ARG002  a stream has no codes
+        return b""
+
+    def dismiss(self, code: int) -> None:
+        super().dismiss(code)
+        self.transport.close()
+
+    def drain(self, retry_ms: int) -> None:
+        said = protocol.encode(protocol.Drain(retry_ms=retry_ms))
+        self.send(_retry(retry_ms) + event("drain", "", said))
+        self.dismiss(Close.DRAINING)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+
+def _retry(milliseconds: int) -> bytes:
+    return b"retry: %d\n\n" % milliseconds
+
+
+def _wish(call: Call) -> Follow:
+    """Raises LaurelsError BOARD_UNKNOWN or INVALID_REQUEST."""
+    params, catalogue = call.params, call.services.catalogue
+    channel = params.channel or protocol.BOARD + catalogue.default_board.slug
+    kind, _, slug = channel.partition(":")
+    if slug:
+        catalogue.board(slug)
+    since = call.header("Last-Event-ID") or params.since
+    if f"{kind}:" != protocol.BOARD:
+        if params.size is not None:
+            raise LaurelsError(Code.INVALID_REQUEST, "Only boards have a size.", path="$.size")
+        since = None
+    size = (params.size or protocol.DEFAULT_SIZE) if f"{kind}:" == protocol.BOARD else None
+    return Follow(channel, size, since, None, announced=False)
+
+
+def _user(call: Call) -> Principal:
+    """Raises LaurelsError(TOKEN_MISSING)."""
+    if call.caller is None:
+        raise LaurelsError(Code.TOKEN_MISSING, "Your own places need an access token: Authorization: Bearer …")
+    return call.user
