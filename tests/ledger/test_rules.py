@@ -59,6 +59,19 @@ async def test_points_of_a_day_are_capped_over_all_types(ledger: Ledger) -> None
     assert codes([await ledger.complete(2, "q", "quiz")]) == ["ok"]
 
 
+async def test_the_points_of_a_day_are_not_passed_by_two_processes_at_once(pool: Pool) -> None:
+    """Fifty requests of one user, on both, with two types: as many count as the board allows."""
+    await add_users(pool, 1)
+    await pool.execute("UPDATE boards SET daily_points_cap = 70 WHERE is_default")
+    await pool.execute("UPDATE action_types SET scoring_rules = '{}', base_score = 10 WHERE name = 'quiz'")
+    async with running_ledger(pool) as one, running_ledger(pool) as other:
+        results = await asyncio.gather(
+            *((one, other)[n % 2].complete(1, f"a-{n}", ("lesson", "quiz")[n // 2 % 2]) for n in range(50))
+        )
+    assert sorted(codes(results)) == ["daily_points_reached"] * 43 + ["ok"] * 7
+    assert await pool.fetchval("SELECT current_score FROM users WHERE id = 1") == 70
+
+
 async def test_counters_survive_in_the_ledger(pool: Pool) -> None:
     """A second process goes on counting where the first one stopped."""
     await add_users(pool, 1)
