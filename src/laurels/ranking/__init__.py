@@ -3,7 +3,10 @@
 index        the questions every index answers, and their answers
 memory       sorted lists in this process
 sql          the same answers straight from the ledger, for proof and for bad days
-projection   the only writer of the index: committed batches, the journal, loading
+redis        windows in Redis, for several nodes; lua/ holds its scripts
+shared       Redis while it can be trusted, the ledger otherwise
+projection   the only writer of the index in memory: committed batches, the journal, loading
+shared_projection  the same for Redis: what was not brought is found, what is not whole is built anew
 shadows      boards as a shadowed user sees them
 scoreboards  top lists with names, as ready bytes
 archive      top lists of windows that are over

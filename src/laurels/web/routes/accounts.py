@@ -6,7 +6,7 @@ from ...domain.errors import Code
 from ..call import Route
 from ..handlers import accounts
 from ..wire.accounts import Jwks, Login, Me, MeQuery, Refresh, Register, Tokens
-from .codes import LEDGER_AWAY
+from .codes import LEDGER_AWAY, RANKS_AWAY
 
 ACCOUNTS: tuple[Route, ...] = (
     Route(
@@ -70,7 +70,7 @@ ACCOUNTS: tuple[Route, ...] = (
         limit="user",
         params=MeQuery,
         replies={200: Me},
-        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+        problems=(Code.USER_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="GET",

@@ -15,7 +15,7 @@ from ..wire.admin_users import (
     UserQuery,
     UsersQuery,
 )
-from .codes import LEDGER_AWAY
+from .codes import LEDGER_AWAY, RANKS_AWAY
 
 _TAG = "Admin: users"
 
@@ -42,7 +42,7 @@ ADMIN_USERS: tuple[Route, ...] = (
         limit="user",
         params=UserQuery,
         replies={200: UserDetails},
-        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+        problems=(Code.USER_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="PUT",

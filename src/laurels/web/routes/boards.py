@@ -17,7 +17,7 @@ from ..wire.boards import (
     Windows,
     WindowsQuery,
 )
-from .codes import LEDGER_AWAY
+from .codes import LEDGER_AWAY, RANKS_AWAY
 
 BOARDS: tuple[Route, ...] = (
     Route(
@@ -30,7 +30,7 @@ BOARDS: tuple[Route, ...] = (
         access="viewer",
         params=TopQuery,
         replies={200: Scoreboard, 304: None},
-        problems=LEDGER_AWAY,
+        problems=RANKS_AWAY,
     ),
     Route(
         method="GET",
@@ -49,7 +49,7 @@ BOARDS: tuple[Route, ...] = (
         access="viewer",
         params=BoardQuery,
         replies={200: Scoreboard, 304: None},
-        problems=(Code.BOARD_UNKNOWN, *LEDGER_AWAY),
+        problems=(Code.BOARD_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="GET",
@@ -82,7 +82,7 @@ BOARDS: tuple[Route, ...] = (
         access="viewer",
         params=AroundQuery,
         replies={200: Scoreboard},
-        problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *LEDGER_AWAY),
+        problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="GET",
@@ -93,6 +93,6 @@ BOARDS: tuple[Route, ...] = (
         access="viewer",
         params=RankQuery,
         replies={200: PlaceOnBoard},
-        problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *LEDGER_AWAY),
+        problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *RANKS_AWAY),
     ),
 )

@@ -6,7 +6,7 @@ from ...domain.errors import Code
 from ..call import Route
 from ..handlers import mine
 from ..wire.mine import EraseMe, LedgerQuery, MyData, MyLedger
-from .codes import LEDGER_AWAY
+from .codes import LEDGER_AWAY, RANKS_AWAY
 
 MINE: tuple[Route, ...] = (
     Route(
@@ -33,7 +33,7 @@ MINE: tuple[Route, ...] = (
         access="user",
         limit="user",
         replies={200: MyData},
-        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+        problems=(Code.USER_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="DELETE",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..call import Route
 from ..handlers import operations
 from ..wire.operations import IndexReport, Liveness, Readiness
-from .codes import LEDGER_AWAY
+from .codes import RANKS_AWAY
 
 OPERATIONS: tuple[Route, ...] = (
     Route(
@@ -45,7 +45,7 @@ OPERATIONS: tuple[Route, ...] = (
         access="admin",
         limit="user",
         replies={200: IndexReport},
-        problems=LEDGER_AWAY,
+        problems=RANKS_AWAY,
     ),
     Route(
         method="POST",
@@ -56,6 +56,6 @@ OPERATIONS: tuple[Route, ...] = (
         access="admin",
         limit="user",
         replies={200: IndexReport},
-        problems=LEDGER_AWAY,
+        problems=RANKS_AWAY,
     ),
 )

@@ -6,7 +6,7 @@ from ...domain.errors import Code
 from ..call import Route
 from ..handlers import people
 from ..wire.people import FoundPeople, HistoryQuery, Person, PersonQuery, ScoreHistory, SearchQuery
-from .codes import LEDGER_AWAY
+from .codes import LEDGER_AWAY, RANKS_AWAY
 
 PEOPLE: tuple[Route, ...] = (
     Route(
@@ -29,7 +29,7 @@ PEOPLE: tuple[Route, ...] = (
         access="viewer",
         params=PersonQuery,
         replies={200: Person},
-        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+        problems=(Code.USER_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="GET",

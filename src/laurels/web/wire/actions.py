@@ -69,7 +69,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     `awarded`, or found not to count (`rejected`).
 
     `rank` and `previous_rank` are places in `board`, exact at `seq`. When one is not known it is null
-    and `rank_state` says why: `rebuilding`, or `unrecorded` (the node died right after answering).
+    and `rank_state` says why: `rebuilding` (the index was away: a rank that is given was counted in the
+    ledger, and the one before is not known), or `unrecorded` (the node died right after answering).
     """
 
     action_id: int
