@@ -133,8 +133,7 @@ def test_counters_are_those_of_what_is_left(acts: list[tuple[str, int, int]]) ->
     for act in acts:
         person.act(*act)
     refold = Refold([], counted=LESSON, day=START.date(), zone="UTC")
-    for row in person.rows:
-        refold.take(row)
+    refold.take(person.rows)
     left = [r for r in person.rows if r.kind == "completion" and r.status != "rejected" and not r.undone]
     expected = None
     for row in left:

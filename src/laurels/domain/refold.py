@@ -66,12 +66,14 @@ class Refold:
         self._day = day
         self._zone = zone
 
-    def take(self, row: Row) -> None:
-        """Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
-        if row.counts:
-            self._fold(row)
-        if row.is_used and (row.action_type_id == self._counted or self._day is not None):
-            self._count(row)
+    def take(self, rows: Iterable[Row]) -> None:
+        """The next rows. Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
+        counting = self._counted is not None or self._day is not None
+        for row in rows:
+            if row.counts:
+                self._fold(row)
+            if counting and row.is_used:
+                self._count(row)
 
     def _fold(self, row: Row) -> None:
         at = micros(row.at)
@@ -92,8 +94,7 @@ class Refold:
 def fold_rows(rows: Iterable[Row], window: Window) -> Standing | None:
     """The standing in one window after a user's `rows`, oldest first; None when nothing counts there."""
     refold = Refold([window])
-    for row in rows:
-        refold.take(row)
+    refold.take(rows)
     return refold.standings.get(window.id)
 
 

@@ -80,17 +80,18 @@ async def windows_covering(connection: Connection, instant: datetime) -> list[Wi
     return [Window(row["window_id"], board_of(row), Span(row["starts_at"], row["ends_at"])) for row in rows]
 
 
-async def rows_of(connection: Connection, user_id: int, *, without: int = 0) -> AsyncIterator[Row]:
-    """All rows of a user, oldest first, inside the caller's transaction; `without` one of them."""
-    async for row in connection.cursor(ROWS_OF_USER, user_id, without, prefetch=PAGE):
-        yield Row(*row.values())
+async def rows_of(connection: Connection, user_id: int, *, without: int = 0) -> AsyncIterator[list[Row]]:
+    """All rows of a user in pages, oldest first, inside the caller's transaction; `without` one of them."""
+    cursor = await connection.cursor(ROWS_OF_USER, user_id, without)
+    while page := await cursor.fetch(PAGE):
+        yield [Row(*row) for row in page]
 
 
 async def refold_standings(connection: Connection, user: LockedUser, windows: Sequence[Window]) -> None:
     """Write what the user's rows come to in these windows, and `current_score` when the default board is among them."""
     refold = Refold(windows)
-    async for row in rows_of(connection, user.id):
-        refold.take(row)
+    async for page in rows_of(connection, user.id):
+        refold.take(page)
     await put_standings(connection, user, windows, refold.standings)
 
 
@@ -102,8 +103,8 @@ async def refold_all(
     `without` a row that is about to be undone.
     """
     refold = Refold(windows, counted=type_id, day=user.points_day, zone=user.zone)
-    async for row in rows_of(connection, user.id, without=without):
-        refold.take(row)
+    async for page in rows_of(connection, user.id, without=without):
+        refold.take(page)
     await put_standings(connection, user, windows, refold.standings)
     if type_id is not None:
         await _put_progress(connection, user.id, type_id, refold.progress)

@@ -74,8 +74,9 @@ async def _fold_user(
 ) -> None:
     today = local_day(user.zone, now)
     replay = Replay(windows, today, user.zone)
-    async for row in rows_of(connection, user.id):
-        replay.take(row)
+    async for page in rows_of(connection, user.id):
+        for row in page:
+            replay.take(row)
     await put_standings(connection, user, replay.windows, replay.standings)
     await connection.execute(_PUT_POINTS, user.id, replay.points, today)
     await connection.execute(
