@@ -26,6 +26,7 @@ from laurels.ledger.catalogue import Catalogue
 from laurels.ledger.pool import Pool
 from laurels.ledger.receipts import Receipts
 from laurels.ledger.writer import Answer, Writer
+from laurels.ranking import shared_projection
 from laurels.ranking.index import LEDGER, Ranking
 from laurels.ranking.redis import RedisWindows
 from laurels.ranking.shared import Lives, SharedIndex
@@ -321,6 +322,26 @@ async def test_a_full_redis_is_not_trusted_until_it_took_everything(
     await one.ready()
     await two.ready()
     assert await two.drift() == 0
+
+
+async def test_a_redis_that_takes_nothing_for_long_is_built_anew(
+    nodes: tuple[SharedNode, SharedNode], own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it lacks is not remembered without end."""
+    one, two = nodes
+    monkeypatch.setattr(shared_projection, "MOST_LOOKS", 3)
+    before = await one.top()
+    own_redis.configure("maxmemory", "1")
+    await one.complete(2, "b")
+    for _ in range(6):
+        await one.projection.keep()
+        assert len(one.projection._looks) <= 4
+    own_redis.configure("maxmemory", "0")
+    await one.ready()
+    await two.ready()
+    after = await two.top()
+    assert after.epoch != before.epoch
+    assert (rows(after), after.rank_state) == (await truth(two), "exact")
 
 
 async def test_drift_is_seen_and_repaired(nodes: tuple[SharedNode, SharedNode], own_redis: RedisServer) -> None:

@@ -49,6 +49,8 @@ NOTE_SECONDS = 5.0
 REBUILD_AFTER = 6 * 3_600.0
 """A copy that nobody checked for so long is built anew: the journal is kept for a day."""
 HELD_AT_ONCE = 1_000
+MOST_LOOKS = 1_200
+"""Looks at the journal kept for a Redis that answers but takes nothing: ten minutes. Then building anew costs less."""
 BUILD_TRIES = 60
 
 
@@ -140,6 +142,7 @@ class SharedProjection:
         except RedisAway as away:
             self._answers = False
             self.lives.lose(str(away))
+            self._forget_if_too_many(windows)
             return
         self._answers = True
         self.lives.regain(losses)
@@ -263,6 +266,15 @@ class SharedProjection:
     def _is_due(self, look: _Look) -> bool:
         """Whoever is not sure asks at once; else the committing node has its time."""
         return not self.lives.is_sure or look.at <= time.monotonic() - GRACE
+
+    def _forget_if_too_many(self, windows: Sequence[Window]) -> None:
+        if len(self._looks) <= MOST_LOOKS:
+            return
+        self._looks.clear()
+        for window in windows:
+            life = self.lives.writable(window)
+            if life is not None:
+                self.lives.gone(life)
 
     async def _bring_missing(self, window: Window, batches: Mapping[int, Sequence[int]]) -> None:
         life, row = self.lives.writable(window), self.lives.row(window)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
+import structlog
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -21,6 +22,8 @@ from redis.exceptions import TimeoutError as NoReply
 
 from .address import Address, RedisUnusable
 from .breaker import Breaker, BreakerOpen
+
+log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 0.5
 CALL_SECONDS = 1.0
@@ -86,6 +89,11 @@ class Store:
         version = str(told["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
             raise RedisUnusable(f"Redis {version} is too old: Laurels needs 7.0 or newer, or Valkey")
+        memory: dict[str, Any] = await self.call(lambda client: client.info("memory"))
+        if memory["maxmemory"] and str(memory["maxmemory_policy"]).startswith("allkeys"):
+            log.warning(
+                "Redis may evict keys of the index, and it would be built anew: set maxmemory-policy noeviction"
+            )
 
     async def close(self) -> None:
         await self.client.aclose()
