@@ -17,6 +17,8 @@ from .parts.database import PROGRAMS, backup_command, primary, psql, run
 
 RECOVERY_SECONDS = 120
 ARCHIVE_SECONDS = 60
+CLOCK_SECONDS = 1.5
+"""Backups tell their end in whole seconds: the moment to restore to must be clearly later, what follows later still."""
 
 _LEDGER = "SELECT count(*) || ' actions, ' || coalesce(sum(score_earned), 0) || ' points' FROM actions"
 _MARK = """
@@ -47,9 +49,10 @@ def drill(layout: Layout, told: Callable[[str], None]) -> Drill:
     started = time.monotonic()
     run(backup_command(layout, number, "backup", "--type=full"))
     backed_up = time.monotonic() - started
+    time.sleep(CLOCK_SECONDS)
     psql(layout, _MARK, "laurels")
     noted, moment = _note(layout)
-    time.sleep(1.1)  # the target of a restore is a moment: what comes after must come later
+    time.sleep(CLOCK_SECONDS)
     psql(layout, _MARK, "laurels")
     _archived(layout)
     folder = layout.place("restore", user=account("postgres"))

@@ -29,7 +29,7 @@ def values() -> dict[str, object]:
         "http_port": 8080,
         "status_port": 8081,
         "server_name": os.environ["SERVER_NAME"],
-        "servers": "\n".join(f"server {node} max_fails=1 fail_timeout=2s;" for node in nodes),
+        "servers": "\n".join(f"server {node} max_fails=1 fail_timeout=1s;" for node in nodes),
         "rate": rate,
         "burst": rate * 2,
         "connections": rate,

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 import psutil
 import pytest
 from deploy.cluster import processes
+from deploy.cluster.drill import drill
 from deploy.cluster.part import Part, fetch
 from deploy.cluster.parts.database import psql
 from deploy.cluster.shape import parts
 from deploy.cluster.supervisor import Failed, Supervisor
+from tests.support.edge import EdgeClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -95,3 +97,15 @@ def test_a_process_id_given_to_a_stranger_is_not_taken_for_the_part(tmp_path) ->
     (tmp_path / "part.pid").write_text(f"{os.getpid()} 1.0")
     assert processes.leader(tmp_path / "part.pid") is None
     assert processes.family(tmp_path / "part.pid") == []
+
+
+def test_a_backup_restores_to_the_ledger_it_was_taken_of(cluster: Supervisor) -> None:
+    """Durable: every acknowledged action is in the restored ledger, nothing that came after the chosen moment."""
+    client = EdgeClient(cluster.layout)
+    token = client.register("backed-up")
+    for number in range(20):
+        assert client.complete(token, f"backup-{number}").status == 201
+    outcome = drill(cluster.layout, lambda words: None)
+    assert outcome.same, outcome
+    assert int(outcome.noted.split()[0]) >= 20
+    assert not (cluster.layout.folder / "restore").exists()

@@ -19,6 +19,8 @@ from tests.support.server import PASSWORD
 DEADLINE = 40.0
 """Seconds within which the edge must have answered or closed."""
 PAUSE = 0.05
+TLS_GOODBYE = 0.3
+"""aiohttp closes connections over TLS behind our back; a loop that is closed before complains."""
 KINDS = ("lesson", "lesson", "lesson", "lesson", "quiz", "daily-login")
 """What players complete: without limits, with a cooldown of 2 seconds, once a day."""
 
@@ -84,6 +86,7 @@ class Load:
         await asyncio.gather(*self._players, *self._viewers, return_exceptions=True)
         if self._http is not None:
             await self._http.close()
+            await asyncio.sleep(TLS_GOODBYE)
 
     def longest_gap(self, since: float, until: float) -> float:
         """Seconds without an acknowledgement between two moments."""

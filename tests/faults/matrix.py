@@ -19,6 +19,9 @@ from dataclasses import dataclass
 
 from tests.faults.scene import Scene
 
+EDGE_SECONDS = 1.5
+"""After a second the edge asks a node again that has failed: only then may the next one go."""
+
 Break = Callable[[Scene, random.Random], AbstractAsyncContextManager[None]]
 
 
@@ -59,6 +62,7 @@ async def rolling_restart(scene: Scene, dice: random.Random) -> AsyncIterator[No
     for name in order:
         await scene.stop(name)
         await scene.start(name)
+        await asyncio.sleep(EDGE_SECONDS)
     yield
 
 
@@ -223,7 +227,7 @@ ROWS = (
     Row("rolling restart of all nodes, sockets open", rolling_restart, gap=1, hold=0),
     Row("edge reloads its configuration", edge_reloaded, gap=1, hold=2),
     Row("Redis primary killed", redis_killed, gap=1, hold=8),
-    Row("Redis primary frozen", redis_frozen, gap=1, hold=8),
+    Row("Redis primary frozen", redis_frozen, gap=2, hold=8),
     Row("both Redis restarted empty", redis_empty, gap=1),
     Row("PostgreSQL primary's processes killed", database_crashed, gap=5, hold=8),
     Row("PostgreSQL primary's node killed", database_node_killed, gap=25, hold=26),

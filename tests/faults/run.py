@@ -14,8 +14,7 @@ from tests.faults.scene import Scene
 
 PLAYERS = 12
 VIEWERS = 4
-WARM_SECONDS = 2.0
-AFTER_SECONDS = 3.0
+CALM_SECONDS = 3.0
 DRAIN_SECONDS = 60.0
 AGREE_SECONDS = 15.0
 
@@ -33,18 +32,21 @@ class Outcome:
     broken: list[str] = field(default_factory=list)
 
 
-async def run_row(scene: Scene, row: Row, seed: int, number: int) -> Outcome:
-    """Play one row; leaves the scene healthy. Never raises for a broken promise: the outcome says so."""
+async def run_row(scene: Scene, row: Row, seed: int, number: int, *, calm: float = CALM_SECONDS) -> Outcome:
+    """Play one row, with `calm` seconds of load before and after; leaves the scene healthy.
+
+    Never raises for a broken promise: the outcome says so.
+    """
     dice = random.Random(f"{seed}-{row.name}")
     load = Load(scene.url, scene.tls, seed)
     try:
         await load.start(PLAYERS, VIEWERS, f"f{seed % 1000}-{number}")
-        await asyncio.sleep(WARM_SECONDS + dice.random())
+        await asyncio.sleep(calm + dice.random())
         began = time.monotonic()
         async with row.fault(scene, dice):
             await asyncio.sleep(row.hold)
         await scene.healthy()
-        await asyncio.sleep(AFTER_SECONDS)
+        await asyncio.sleep(calm)
         ended = time.monotonic()
         async with asyncio.timeout(DRAIN_SECONDS):
             await load.finish_playing()

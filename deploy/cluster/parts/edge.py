@@ -56,7 +56,7 @@ def _main(layout: Layout, nodes: Sequence[str], places: dict[str, Path]) -> None
             "http_port": layout.port("http"),
             "status_port": layout.port("edge-status"),
             "server_name": "localhost 127.0.0.1",
-            "servers": "\n".join(f"        server {node} max_fails=1 fail_timeout=2s;" for node in nodes),
+            "servers": "\n".join(f"        server {node} max_fails=1 fail_timeout=1s;" for node in nodes),
             "rate": layout.rate,
             "burst": layout.rate * 2,
             "connections": layout.rate,

@@ -1,0 +1,48 @@
+"""The part of the fault matrix that starts in seconds: nodes, and the wire to PostgreSQL."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.edge.conftest import Edge, _installed, open_edge
+from tests.faults.matrix import Row, node_frozen, node_killed, rolling_restart
+from tests.faults.run import Outcome, run_row
+from tests.faults.small import SmallScene
+from tests.faults.wire import WIRE_ROWS
+from tests.support.fault_proxy import FaultProxy
+
+__all__ = ["_installed", "open_edge"]
+
+SEED = random.SystemRandom().randrange(1_000_000)
+NODE_ROWS = (
+    Row("node killed in the middle of batches (kill -9)", node_killed, gap=3, hold=2),
+    Row("node frozen and thawed", node_frozen, gap=3, hold=3),
+    Row("rolling restart of all nodes, sockets open", rolling_restart, gap=3, hold=0),
+)
+
+
+@pytest.fixture
+async def scene(database_url: str, open_edge: Callable[[list[str]], Edge], tmp_path: Path) -> AsyncIterator[SmallScene]:
+    folder = parse_qs(urlsplit(database_url).query)["host"][0]
+    async with FaultProxy(Path(folder) / ".s.PGSQL.5432").running() as wire:
+        scene = SmallScene(database_url, wire, tmp_path)
+        try:
+            await scene.open(open_edge)
+            yield scene
+        finally:
+            await scene.close()
+
+
+@pytest.mark.parametrize("row", [*NODE_ROWS, *WIRE_ROWS], ids=lambda row: row.name)
+async def test_no_promise_is_broken(scene: SmallScene, row: Row) -> None:
+    """What was acknowledged is there once, caps hold, boards agree, whatever broke (its seed is told)."""
+    outcome: Outcome = await run_row(scene, row, SEED, 0, calm=0.5)
+    assert outcome.acknowledged > 0
+    assert outcome.broken == [], f"seed {SEED}: {outcome}"
+    if row.fault is rolling_restart:  # no request fails: the edge asks the next node, a node answers what has arrived
+        assert outcome.failures == {}
