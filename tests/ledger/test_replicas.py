@@ -43,11 +43,8 @@ class Scene(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Standby]]:
-    folder = tmp_path_factory.mktemp("rep")
-    for parent in [folder, *folder.parents][:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
-    with primary_and_standby(folder) as pair:
+def servers() -> Iterator[tuple[Cluster, Standby]]:
+    with primary_and_standby() as pair:
         yield pair
 
 

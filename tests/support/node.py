@@ -14,6 +14,7 @@ from laurels import runtime
 from laurels.config import Settings
 from laurels.node import Node
 
+STOP_SECONDS = 40.0
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 
@@ -77,4 +78,5 @@ async def running_node(settings: Settings) -> AsyncIterator[InProcessNode]:
             yield InProcessNode(url, http, parts, stop)
         finally:
             stop.set()
-            await serving
+            async with asyncio.timeout(STOP_SECONDS):  # a stop that hangs fails the test, not the whole run
+                await serving

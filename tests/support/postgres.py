@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,8 +139,10 @@ class Standby(Cluster):
 
 
 @contextlib.contextmanager
-def primary_and_standby(folder: Path) -> Iterator[tuple[Cluster, Standby]]:
-    """Both started, in `folder`, which the server's user must be able to reach."""
+def primary_and_standby() -> Iterator[tuple[Cluster, Standby]]:
+    """Both started, in a folder of their own: pytest closes its folders to the servers' user whenever a run begins."""
+    folder = Path(tempfile.mkdtemp(prefix="laurels-pg-"))
+    folder.chmod(0o755)
     primary = Cluster(folder / "a")
     standby = Standby(primary, folder / "b")
     try:
@@ -148,3 +152,4 @@ def primary_and_standby(folder: Path) -> Iterator[tuple[Cluster, Standby]]:
     finally:
         standby.stop()
         primary.stop()
+        shutil.rmtree(folder, ignore_errors=True)
