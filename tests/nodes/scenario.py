@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +12,10 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+from tests.live.screens import watching
 from tests.support.checker import Evidence, Row, Standing, Told, violations
 from tests.support.node import PASSWORD
+from websockets.exceptions import WebSocketException
 
 BOUND = 2.0
 SLACK = 3.0
@@ -160,20 +161,15 @@ async def verdict(load: Load, database_url: str, boards: dict[str, list[tuple[st
 class Screen:
     """A live viewer of the default board on one node, which comes back when it is cut."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self._http = http
+    def __init__(self, url: str) -> None:
         self.url = url
         self.rows: list[tuple[str, int, int]] = []
 
     async def watch(self) -> None:
         while True:
-            with contextlib.suppress(aiohttp.ClientError, OSError):
-                async with self._http.ws_connect(f"{self.url}/api/live?board=points") as socket:
-                    async for message in socket:
-                        if message.type is aiohttp.WSMsgType.TEXT:
-                            self._take(json.loads(message.data))
+            with contextlib.suppress(WebSocketException, OSError, TimeoutError):
+                async with watching(self) as client:
+                    while True:
+                        rows = (await client.next_board())["rows"]
+                        self.rows = [(row["username"], row["score"], row["rank"]) for row in rows]
             await asyncio.sleep(0.1)
-
-    def _take(self, frame: dict[str, Any]) -> None:
-        if "rows" in frame:
-            self.rows = [(row["username"], row["score"], row["rank"]) for row in frame["rows"]]

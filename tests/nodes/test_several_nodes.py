@@ -61,7 +61,7 @@ async def test_three_nodes_under_kills_keep_every_promise(nodes: tuple[list[Laur
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         load = Load(http, [server.url for server in servers], SEED)
         await load.register(PLAYERS)
-        screens = [Screen(http, server.url) for server in servers]
+        screens = [Screen(server.url) for server in servers]
         watching = [asyncio.create_task(screen.watch()) for screen in screens]
         try:
             for _ in range(ROUNDS):
