@@ -13,6 +13,7 @@ import pytest
 from laurels.domain.boards import Board
 from laurels.ledger import (
     accounts,
+    audit,
     corrections,
     directory,
     erasure,
@@ -25,11 +26,13 @@ from laurels.ledger import (
     sanctions,
     signed,
     standings,
+    user_editor,
 )
 from laurels.ledger import statement as explained
 from laurels.ledger.pool import Pool, plan_by_index
 from laurels.ledger.snapshots import _LATEST
 from laurels.ledger.sql import LOAD_BATCH, LOAD_TICKETS, LOCK_USERS, WRITE_BATCH
+from laurels.ledger.transfer import history
 from laurels.ranking import sql
 
 PEOPLE = 20_000
@@ -40,6 +43,7 @@ BIG = {
     "progress",
     "placements",
     "journal",
+    "audit",
     "refresh_tokens",
     "scoreboard_snapshots",
     "reviews",
@@ -97,6 +101,23 @@ STATEMENTS = [
     (erasure.ERASE_FROZEN, [5, "gone-1"], {"scoreboard_snapshots_people"}),
     (_LATEST, [1], {"scoreboard_snapshots_latest"}),
     (journal._READ, ["9999999", NODE], {"journal_xid"}),
+    (audit.LIST, [20_000, None, "user:5", None, None, None, 51], {"audit_subject"}),
+    (audit.LIST, [None, "user:5", None, None, None, None, 51], {"audit_actor"}),
+    (audit.LIST, [None, None, None, None, None, None, 51], {"audit_pkey"}),
+    (user_editor.BY_ID, [None, None, None, None, 500, 51], {"users_pkey"}),
+    (user_editor.BY_ID, [None, None, "banned", None, None, 51], {"users_not_active"}),
+    (user_editor.BY_NAME, ["user-77", "user-78", None, None, "user-770", 51], {"users_name_prefix"}),
+    (
+        user_editor.BY_SCORE,
+        [None, None, None, None, ~900, 51, 1, date(2026, 1, 1), 5, ~950, ~100],
+        {"standings_order", "users_pkey"},
+    ),
+    (history._LAST_SCORES, [[5, 6]], {"actions_recent"}),
+    (
+        history._PRESENT,
+        [[0, 1], [5, 6], ["completion", "adjustment"], ["i5", "i6"], ["completion", "completion"]],
+        {"actions_recent"},
+    ),
 ]
 
 _FILL = f"""
@@ -115,6 +136,8 @@ INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, versio
 SELECT w, n, n % 977, ~(n % 977)::bigint, now(), 1 FROM generate_series(1, {PEOPLE}) n, generate_series(1, 8) w;
 INSERT INTO progress SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO placements SELECT n, n, ARRAY[n], ARRAY[1], ARRAY[1] FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO audit (actor, act, subject)
+SELECT 'user:' || n % 5000, 'user.ban', 'user:' || n FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO journal (xid, node, kind, ids)
 SELECT n::text::xid8, '{NODE}', 'standings', ARRAY[n] FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO refresh_tokens (user_id, family, token_hash, expires_at)
