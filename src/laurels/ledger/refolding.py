@@ -117,7 +117,7 @@ async def put_standings(
     """Make the user's standings in `windows` those that were folded; one that is missing there becomes void."""
     present = await standings_of(connection, user.id, windows)
     for window in windows:
-        after = _next(present.get(window.id), folded.get(window.id), user)
+        after = next_standing(present.get(window.id), folded.get(window.id), user)
         if after is not None:
             await _put(connection, window, user.id, after)
         if window.board.is_default:
@@ -131,8 +131,8 @@ async def standings_of(connection: Connection, user_id: int, windows: Sequence[W
     return {window_id: Standing(*members) for window_id, *members in map(tuple, rows)}
 
 
-def _next(before: Standing | None, folded: Standing | None, user: LockedUser) -> Standing | None:
-    """What to write; None: it is written already."""
+def next_standing(before: Standing | None, folded: Standing | None, user: LockedUser) -> Standing | None:
+    """What to write for a standing that was folded (None: nothing counts); None: it is written already."""
     hidden = user.status != "active"
     version = 1 if before is None else before.version + 1
     if folded is None:

@@ -6,15 +6,16 @@ A few users per transaction, under their locks: whoever plays meanwhile waits fo
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from datetime import date, datetime
 
 from ...domain.boards import Board, Span, Window, local_day
 from ...domain.refold import Replay
 from ...domain.rules import Progress
+from ...domain.standings import Standing, from_micros, sort_score
 from ..catalogue import BOARD_COLUMNS, board_of
 from ..journal import NOBODY, announce
 from ..pool import Connection, Pool, acquire
-from ..refolding import LockedUser, lock_user, put_standings, rows_of
+from ..refolding import LockedUser, lock_user, next_standing, rows_of
 from ..sql import columns
 
 USERS_AT_ONCE = 50
@@ -28,16 +29,30 @@ RETURNING user_id"""
 _WINDOWS = f"""
 SELECT w.id AS window_id, w.starts_at, w.ends_at, b.*
 FROM windows w JOIN (SELECT {BOARD_COLUMNS} FROM boards WHERE archived_at IS NULL) b ON b.id = w.board_id"""
-_PUT_POINTS = """
-UPDATE users SET points_today = $2, points_day = $3 WHERE id = $1"""
+_PRESENT = """
+SELECT user_id, window_id, score, (extract(epoch FROM reached_at) * 1000000)::bigint, version, hidden, void
+FROM standings WHERE user_id = ANY ($1::bigint[])"""
+_PUT_STANDINGS = """
+INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version, hidden, void)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::bigint[],
+                     $7::boolean[], $8::boolean[])
+ON CONFLICT (user_id, window_id) DO UPDATE
+SET score = EXCLUDED.score, sort_score = EXCLUDED.sort_score, reached_at = EXCLUDED.reached_at,
+    version = EXCLUDED.version, hidden = EXCLUDED.hidden, void = EXCLUDED.void"""
+_PUT_USERS = """
+UPDATE users u SET current_score = n.score, points_today = n.points, points_day = $4
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS n (id, score, points) WHERE u.id = n.id"""
 _PUT_PROGRESS = """
 INSERT INTO progress (user_id, action_type_id, total_count, day, day_count, last_at, hour_count, minute_count, streak)
-SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::date[], $5::bigint[], $6::timestamptz[], $7::bigint[],
-                         $8::bigint[], $9::bigint[])
+SELECT * FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::date[], $5::bigint[], $6::timestamptz[], $7::bigint[],
+                     $8::bigint[], $9::bigint[])
 ON CONFLICT (user_id, action_type_id) DO UPDATE
 SET total_count = EXCLUDED.total_count, day = EXCLUDED.day, day_count = EXCLUDED.day_count,
     last_at = EXCLUDED.last_at, hour_count = EXCLUDED.hour_count, minute_count = EXCLUDED.minute_count,
     streak = EXCLUDED.streak"""
+
+_Windows = dict[Board, dict[datetime | None, Window]]
+_Folded = list[tuple[LockedUser, Replay]]
 
 
 async def left_to_fold(pool: Pool) -> int:
@@ -59,38 +74,59 @@ async def fold_imported(pool: Pool) -> AsyncGenerator[int, None]:
 
 
 async def _fold(connection: Connection, user_ids: list[int]) -> None:
+    """Whatever the number of users, their standings and counters are written by one statement each."""
     if not user_ids:
         return
     users = [await lock_user(connection, user_id) for user_id in user_ids]
     windows = await _windows(connection)
-    now = await connection.fetchval("SELECT clock_timestamp()")
-    for user in users:
-        await _fold_user(connection, user, windows, now)
+    today = local_day(users[0].zone, await connection.fetchval("SELECT clock_timestamp()"))
+    folded = [(user, await _replay(connection, user, windows, today)) for user in users]
+    await _put_standings(connection, folded)
+    scores = [(user.id, _score(replay), replay.points) for user, replay in folded]
+    await connection.execute(_PUT_USERS, *columns(scores, 3), today)
+    counters = [(user.id, *_counters(kind, p)) for user, replay in folded for kind, p in replay.progress.items()]
+    await connection.execute(_PUT_PROGRESS, *columns(counters, 9))
     await announce(connection, NOBODY, "standings", user_ids)
 
 
-async def _fold_user(
-    connection: Connection, user: LockedUser, windows: dict[Board, dict[datetime | None, Window]], now: datetime
-) -> None:
-    today = local_day(user.zone, now)
+async def _replay(connection: Connection, user: LockedUser, windows: _Windows, today: date) -> Replay:
     replay = Replay(windows, today, user.zone)
     async for page in rows_of(connection, user.id):
         for row in page:
             replay.take(row)
-    await put_standings(connection, user, replay.windows, replay.standings)
-    await connection.execute(_PUT_POINTS, user.id, replay.points, today)
-    await connection.execute(
-        _PUT_PROGRESS, user.id, *columns([_counters(type_id, p) for type_id, p in replay.progress.items()], 8)
-    )
+    return replay
+
+
+async def _put_standings(connection: Connection, folded: _Folded) -> None:
+    rows = await connection.fetch(_PRESENT, [user.id for user, _ in folded])
+    present = {(user_id, window_id): Standing(*members) for user_id, window_id, *members in map(tuple, rows)}
+    changed = [
+        (window, user.id, after)
+        for user, replay in folded
+        for window in replay.windows
+        if (after := next_standing(present.get((user.id, window.id)), replay.standings[window.id], user)) is not None
+    ]
+    await connection.execute(_PUT_STANDINGS, *columns([_standing(*change) for change in changed], 8))
+
+
+def _standing(window: Window, user_id: int, s: Standing) -> tuple[object, ...]:
+    order = window.board.order
+    reached_at = from_micros(s.reached_at)
+    return window.id, user_id, s.score, sort_score(s.score, order), reached_at, s.version, s.hidden, s.void
+
+
+def _score(replay: Replay) -> int:
+    """In the default board."""
+    return next((replay.standings[window.id].score for window in replay.windows if window.board.is_default), 0)
 
 
 def _counters(type_id: int, p: Progress) -> tuple[object, ...]:
     return type_id, p.total_count, p.day, p.day_count, p.last_at, p.hour_count, p.minute_count, p.streak
 
 
-async def _windows(connection: Connection) -> dict[Board, dict[datetime | None, Window]]:
+async def _windows(connection: Connection) -> _Windows:
     """Every window of every living board, by when it begins; read under the locks, so that none is missing."""
-    found: dict[Board, dict[datetime | None, Window]] = {}
+    found: _Windows = {}
     for row in await connection.fetch(_WINDOWS):
         board = board_of(row)
         window = Window(row["window_id"], board, Span(row["starts_at"], row["ends_at"]))
