@@ -1,53 +1,179 @@
-"""Take the pictures of the docs from a running server: docs/board-desktop.png (light) and docs/board-phone.png (dark).
+"""Take the pictures of docs/screenshots/: every page, at desktop and phone width, by day and by night.
 
-Let people play meanwhile, so that there is something to see; it waits until some have risen since the last snapshot:
-
-    LAURELS_SNAPSHOT_SECONDS=30 make run
-    make demo ARGS="--people 30 --seconds 300"
-    .venv/bin/python scripts/screenshots.py http://127.0.0.1:8000
-
+`make screenshots` starts a node with people who have played for some weeks, signs an operator in, and goes round.
 Needs Chromium (scripts/ensure-chromium), as the browser tests do; CHROMIUM names another one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 import shutil
 import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+import asyncpg
+from playwright.sync_api import Browser, Page, sync_playwright
+from tests.support.server import PASSWORD, LaurelsServer
 
-FOLDER = Path(__file__).parent.parent / "docs"
-PATIENCE_MS = 120_000
-LIMIT = 200_000
+from laurels.client import Action, Laurels
+from laurels.ledger import bootstrap, migrations
+from laurels.ledger import pool as ledger_pool
+from laurels.ledger.embedded import EmbeddedPostgres
+from laurels.web.tokens import new_signing_key
+
+FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
+PATIENCE_MS = 30_000
+LIMIT = 150_000
 """Bytes: pictures in a repository are downloaded by everybody."""
+HERO = "Ada Lovelace"
+NAMES = [
+    "Grace Hopper",
+    "Katherine Johnson",
+    "Alan Turing",
+    "Hedy Lamarr",
+    "Radia Perlman",
+    "Barbara Liskov",
+    "Edsger Dijkstra",
+    "Mary Shaw",
+    "Tony Hoare",
+    "Frances Allen",
+    "Donald Knuth",
+    "Shafi Goldwasser",
+    "Leslie Lamport",
+    "Annie Easley",
+    "Ken Thompson",
+    "Sophie Wilson",
+]
+AGE = """
+ALTER TABLE actions DISABLE TRIGGER ALL;
+UPDATE actions a SET created_at = a.created_at - n.age, completed_at = a.completed_at - n.age
+FROM (SELECT id, interval '80 days' * power(1 - percent_rank() OVER (PARTITION BY user_id ORDER BY id), 1.6) AS age
+      FROM actions) n WHERE n.id = a.id;
+ALTER TABLE actions ENABLE TRIGGER ALL;
+UPDATE users SET created_at = created_at - interval '83 days',
+    role = CASE username WHEN $name THEN 'admin' ELSE role END
+"""
 
 
-def main(url: str) -> None:
+@dataclass(frozen=True)
+class Shot:
+    """One page: where, what must be there before the picture, and what is done first."""
+
+    name: str
+    path: str
+    ready: str
+    before: Callable[[Page], None] = lambda _: None
+
+
+def edit_rules(page: Page) -> None:
+    page.get_by_role("row", name="quiz").get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Username to try with").fill(HERO)
+    dialog.get_by_role("button", name="Try it").click()
+    dialog.locator(".verdict p").wait_for()
+
+
+def ban(page: Page) -> None:
+    page.get_by_role("link", name="Tony Hoare").click()
+    page.get_by_role("button", name="Ban").click()
+
+
+SHOTS = (
+    Shot("board", "/", "laurels-board[view=ready]"),
+    Shot("person", "/u/Ada%20Lovelace", "#ledger li"),
+    Shot("overlay", "/overlay/points?size=5", "laurels-board[view=ready]"),
+    Shot("docs", "/api/docs", "article.operation"),
+    Shot("console", "/admin#overview", ".tile"),
+    Shot("console-types", "/admin#types", "tbody tr", edit_rules),
+    Shot("console-user", "/admin#users", "tbody tr", ban),
+)
+LOOKS = {"desktop": (1280, 860), "phone": (390, 812)}
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="laurels-screenshots-"))
+    folder.chmod(0o755)
+    postgres = EmbeddedPostgres(folder)
+    server = LaurelsServer(postgres.start(own=True), folder / "log")
+    asyncio.run(prepare(server.database_url))
+    server.start()
+    try:
+        asyncio.run(play(server))
+        go_round(server)
+    finally:
+        server.stop()
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def prepare(url: str) -> None:
+    pool = await ledger_pool.connect(url, size=6)
+    await migrations.migrate(pool)
+    await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+    await pool.close()
+
+
+async def play(server: LaurelsServer) -> None:
+    """Everybody completes lessons, the later ones after a snapshot: so there is movement to see."""
+    draw = random.Random(7)  # noqa: S311  the same pictures every time
+    tokens = {name: server.register(name) for name in (HERO, *NAMES)}
+    for _ in range(2):
+        for token in tokens.values():
+            async with Laurels(server.url, token) as laurels:
+                await laurels.batch([Action("lesson") for _ in range(draw.randint(4, 60))])
+        await asyncio.to_thread(server.command, "snapshot")
+    for token in list(tokens.values())[::3]:
+        async with Laurels(server.url, token) as laurels:
+            await laurels.batch([Action("lesson") for _ in range(draw.randint(10, 30))])
+    connection = await asyncpg.connect(server.database_url)
+    await connection.execute(AGE.replace("$name", f"'{HERO}'"))
+    await connection.close()
+
+
+def go_round(server: LaurelsServer) -> None:
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        _take(browser, url, FOLDER / "board-desktop.png", width=1280, height=860, dark=False)
-        _take(browser, url, FOLDER / "board-phone.png", width=390, height=812, dark=True, scale=2)
+        for look, (width, height) in LOOKS.items():
+            for dark in (False, True):
+                visit(browser, server.url, look, width, height, dark=dark)
         browser.close()
 
 
-def _take(browser: Browser, url: str, file: Path, *, width: int, height: int, dark: bool, scale: int = 1) -> None:
+def visit(browser: Browser, url: str, look: str, width: int, height: int, *, dark: bool) -> None:
     context = browser.new_context(
+        base_url=url,
         viewport={"width": width, "height": height},
-        device_scale_factor=scale,
         color_scheme="dark" if dark else "light",
         reduced_motion="reduce",  # no row is between two places
         locale="en-GB",
     )
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    page.goto(url)
-    page.locator('html[data-live="live"] #board_rows tr').nth(9).wait_for(timeout=PATIENCE_MS)
-    page.locator('.move[data-kind="up"]').nth(2).wait_for(timeout=PATIENCE_MS)
-    page.screenshot(path=file)
+    page.goto("/admin")
+    page.locator("#enter").click()
+    page.get_by_label("Username").fill(HERO)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+    page.locator(".tile").first.wait_for()
+    for shot in SHOTS:
+        page.goto("about:blank")
+        page.goto(shot.path)
+        page.locator(shot.ready).first.wait_for()
+        shot.before(page)
+        take(page, FOLDER / f"{shot.name}-{look}-{'dark' if dark else 'light'}.png")
     context.close()
+
+
+def take(page: Page, file: Path) -> None:
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=file, animations="disabled")
     size = file.stat().st_size
     print(f"{file.name}: {size // 1000} kB")
     if size > LIMIT:
@@ -55,6 +181,4 @@ def _take(browser: Browser, url: str, file: Path, *, width: int, height: int, da
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    main()

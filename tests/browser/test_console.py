@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.steps import OpenPage, newcomer, serious_faults, sideways, sign_in
 from tests.support.server import PASSWORD
 
-SECTIONS = ["Overview", "Users", "Action types", "Boards", "Audit", "API keys", "Settings"]
+SECTIONS = ["Overview", "Users", "Review", "Action types", "Boards", "Audit", "API keys", "Settings"]
 
 
 def console(server: Any, chromium_page: OpenPage, role: str = "admin", **options: Any) -> Any:
@@ -130,6 +130,71 @@ def test_a_users_role_is_changed(laurels_server: Any, chromium_page: OpenPage) -
     dialog.get_by_role("button", name="Change role").click()
     expect(dialog).to_have_count(0)
     expect(page.locator(".facts-of")).to_contain_text("moderator")
+
+
+def test_a_user_is_banned_and_let_back_in(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """What follows is named before it happens; a reason is asked for; lifting it brings back what they had."""
+    name, token = newcomer(laurels_server, prefix="rascal-")
+    laurels_server.complete(token, n=2)
+    page = user_page(laurels_server, chromium_page, name)
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Ban").click()
+    expect(dialog).to_contain_text("Gone from every board")
+    dialog.get_by_role("button", name="Ban").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Reason")
+    dialog.get_by_label("Reason").fill("plays with a machine")
+    dialog.get_by_role("button", name="Ban").click()
+    expect(page.locator(".facts-of")).to_contain_text("banned")
+
+    page.get_by_role("button", name="Lift").click()
+    dialog.get_by_label("Reason").fill("a misunderstanding")
+    dialog.get_by_role("button", name="Lift").click()
+    expect(page.locator(".facts-of")).to_contain_text("active")
+    assert laurels_server.get(f"/api/boards/points/rank/{name}")["score"] == 20
+
+
+def test_a_score_is_adjusted_and_a_row_reversed(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """Both are rows of the ledger, and the score is theirs at once."""
+    name, token = newcomer(laurels_server, prefix="corrected-")
+    laurels_server.complete(token, n=2)
+    page = user_page(laurels_server, chromium_page, name)
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Adjust score").click()
+    dialog.get_by_label("Points to add").fill("-5")
+    dialog.get_by_label("Reason").fill("counted by mistake")
+    dialog.get_by_role("button", name="Adjust").click()
+    expect(page.get_by_role("row", name="counted by mistake")).to_be_visible()
+
+    page.get_by_role("row", name="lesson").first.get_by_role("button", name="Reverse").click()
+    expect(dialog).to_contain_text("nothing is deleted")
+    dialog.get_by_label("Reason").fill("was not there")
+    dialog.get_by_role("button", name="Reverse it").click()
+    expect(page.locator("#told")).to_contain_text("The score is 5 now")
+    assert laurels_server.get(f"/api/boards/points/rank/{name}")["score"] == 5
+
+
+def test_nobody_is_erased_by_a_slip(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """The name must be typed; then the person is gone, for good."""
+    name, _ = newcomer(laurels_server, prefix="leaver-")
+    page = user_page(laurels_server, chromium_page, name)
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Erase").click()
+    dialog.get_by_label("Type the name").fill("somebody else")
+    dialog.get_by_role("button", name="Erase for good").click()
+    expect(dialog.get_by_role("alert")).not_to_be_empty()
+    dialog.get_by_label("Type the name").fill(name)
+    dialog.get_by_role("button", name="Erase for good").click()
+    expect(page.locator(".facts-of")).to_contain_text("erased")
+
+
+def user_page(server: Any, chromium_page: OpenPage, name: str) -> Page:
+    """The console's page of a user, as an admin."""
+    page = console(server, chromium_page).page
+    go(page, "Users")
+    page.get_by_label("Name begins with").fill(name)
+    page.get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    return page
 
 
 def test_the_console_works_by_keyboard(laurels_server: Any, chromium_page: OpenPage) -> None:

@@ -100,6 +100,10 @@ class LaurelsServer:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply)
 
+    def command(self, *words: str) -> None:
+        """`laurels …`, as an operator would type it beside the running node."""
+        subprocess.run([sys.executable, "-m", "laurels.cli", *words], env=self._environment, check=True)
+
     def sql(self, statement: str) -> None:
         """What no client may do, for the sake of a test."""
         with ThreadPoolExecutor(1) as thread:  # where a browser is driven, this one has a loop already
