@@ -33,7 +33,7 @@ export function sanctionButtons(user, who, changed) {
   const path = `/api/admin/users/${user.id}`;
   const statuses = (user.status === "active" ? ["shadowed", "banned"] : ["active", ...["shadowed", "banned"].filter((one) => one !== user.status)]);
   const sanctions = statuses.map((status) => button(SANCTIONS[status].act, () => sanction(user, path, status, changed)));
-  return who.role === "admin" ? [...sanctions, button("Adjust score", () => adjust(user, path, changed)), button("Erase", () => erase(user, path, changed))] : sanctions;
+  return who.role === "admin" ? [...sanctions, button("Adjust score", () => adjust(user, path, changed)), button("Erase", () => erase(user, path))] : sanctions;
 }
 
 async function sanction(user, path, status, changed) {
@@ -59,7 +59,7 @@ async function adjust(user, path, changed) {
   changed();
 }
 
-async function erase(user, path, changed) {
+async function erase(user, path) {
   const answer = await ask({
     title: `Erase ${user.username}?`,
     consequences: ["Name, e-mail address, password, sessions and the metadata of actions are deleted for good.", "The rows of the ledger stay under a pseudonym, because the ranks and archives of others rest on them.", "This cannot be undone."],
@@ -70,5 +70,5 @@ async function erase(user, path, changed) {
   });
   if (!answer) return;
   tell("Erased.");
-  changed();
+  location.hash = "users";
 }
