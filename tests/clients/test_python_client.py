@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.clients.proxy import LossyProxy
 from tests.support.node import PASSWORD, InProcessNode
+from tests.support.polling import eventually
 
 from laurels.client import Action, BlockingLaurels, Laurels, Refused, Unsettled, User
 from laurels.client.outcome import FIRST_WAIT, LAST_WAIT, Patience
@@ -65,6 +67,37 @@ async def test_a_server_speaks_for_its_users(node: InProcessNode) -> None:
         assert [result.status for result in results] == ["awarded", "refused"]
         with pytest.raises(ValueError, match="two batches"):
             await laurels.batch([Action("lesson"), Action("lesson", user=User(id=ada))])
+
+
+async def test_a_live_board_survives_its_connections(node: InProcessNode) -> None:
+    """Cut again and again while people score: what is shown at the end is what the board says; nothing goes back."""
+    tokens = [await node.token(f"runner{n}") for n in range(4)]
+    seen: list[tuple[int, list[tuple[str, int]]]] = []
+    async with LossyProxy(node.url) as way, Laurels(way.url) as laurels:
+
+        async def watch() -> None:
+            async for board in laurels.live("points", 3):
+                seen.append((board.seq, [(row.username, row.score) for row in board.rows]))  # noqa: PERF401  as they come
+
+        watching = asyncio.create_task(watch())
+        for n in range(12):
+            await node.complete(tokens[n % 4], f"a{n}")
+            if n % 4 == 3:
+                way.cut()
+        wanted = [(row["username"], row["score"]) for row in (await node.get("/api/boards/points?limit=3"))[1]["rows"]]
+
+        async def last() -> Any:
+            return seen[-1][1] if seen else None
+
+        await eventually(last, lambda rows: rows == wanted, within=20)
+        watching.cancel()
+    assert [seq for seq, _ in seen] == sorted(seq for seq, _ in seen)
+
+
+async def test_an_unknown_board_is_refused(node: InProcessNode) -> None:
+    async with Laurels(node.url) as laurels:
+        with pytest.raises(Refused, match="board_unknown"):
+            await anext(laurels.live("nowhere"))
 
 
 async def test_a_no_is_final_and_says_why(node: InProcessNode) -> None:
