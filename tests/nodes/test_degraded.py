@@ -130,7 +130,10 @@ REDIS_FAULTS: dict[str, tuple[Fault, Fault]] = {
 }
 
 
-@pytest.mark.parametrize("fault", REDIS_FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    ["killed", "paused", "flushed", pytest.param("out-of-memory", marks=pytest.mark.slow)],
+)
 async def test_redis_lost_costs_nothing_but_speed(scene: Scene, fault: str) -> None:
     """Writes go on, boards stay true, counted in the ledger; then the index is whole again by itself."""
     hurt, heal = REDIS_FAULTS[fault]
