@@ -14,6 +14,7 @@ GRANT pg_monitor TO laurels_watch;
 SELECT 'CREATE DATABASE laurels OWNER laurels_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'laurels') \gexec
 REVOKE ALL ON DATABASE laurels FROM PUBLIC;
 GRANT CONNECT ON DATABASE laurels TO laurels, laurels_watch;
+GRANT TEMPORARY ON DATABASE laurels TO laurels;  -- ranks are recorded by way of a temporary table
 
 \connect laurels
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

@@ -12,7 +12,7 @@ from deploy.cluster.layout import Layout
 from deploy.cluster.supervisor import Supervisor
 from tests.support.folders import reachable
 from tests.support.ports import free_block
-from tests.support.server import GENEROUS
+from tests.support.server import CHORES, GENEROUS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -24,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
         pytest.skip("installs and starts the parts as users of their own: needs root")
     subprocess.run([ROOT / "scripts" / "ensure-cluster"], check=True)
     folder = reachable(tmp_path_factory.mktemp("cluster")) / "cluster"
-    supervisor = Supervisor(Layout(folder, free_block(), rate=20_000, settings=GENEROUS))
+    supervisor = Supervisor(Layout(folder, free_block(), rate=20_000, settings=GENEROUS | CHORES))
     supervisor.layout.place("run")
     try:
         supervisor.up()

@@ -22,7 +22,7 @@ from tests.faults.run import Outcome, run_row
 from tests.faults.scene import Scene
 from tests.support.folders import reachable
 from tests.support.ports import free_block
-from tests.support.server import GENEROUS
+from tests.support.server import CHORES, GENEROUS
 
 ROW_SECONDS = 240.0
 out = Console(width=None if sys.stdout.isatty() else 150)
@@ -38,7 +38,7 @@ def main() -> int:
     random.Random(asked.seed).shuffle(rows)
     with tempfile.TemporaryDirectory() as folder:
         supervisor = Supervisor(
-            Layout(reachable(Path(folder)) / "cluster", free_block(), rate=20_000, settings=GENEROUS),
+            Layout(reachable(Path(folder)) / "cluster", free_block(), rate=20_000, settings=GENEROUS | CHORES),
             told=lambda words: out.print(f"[dim]{words}[/]"),
         )
         supervisor.layout.place("run")

@@ -22,6 +22,8 @@ from tests.faults.scene import Scene
 EDGE_SECONDS = 1.5
 """After a second the edge asks a node again that has failed: only then may the next one go."""
 
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
 Break = Callable[[Scene, random.Random], AbstractAsyncContextManager[None]]
 
 
@@ -221,6 +223,18 @@ async def slow_readers(scene: Scene, dice: random.Random) -> AsyncIterator[None]
         plain.close()
 
 
+@contextlib.asynccontextmanager
+async def clock_wrong(scene: Scene, dice: random.Random) -> AsyncIterator[None]:
+    """One node's clock is ten minutes ahead: what counts and when is decided by the ledger's."""
+    name = _node(scene, dice)
+    await scene.stop(name)
+    wrong = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+600s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    await scene.start_with(name, wrong)
+    yield
+    await scene.stop(name)
+    await scene.start(name)
+
+
 ROWS = (
     Row("node killed in the middle of batches (kill -9)", node_killed, gap=1),
     Row("node frozen and thawed", node_frozen, gap=2, hold=8),
@@ -237,6 +251,7 @@ ROWS = (
     Row("both standbys lost (nothing may be acknowledged)", both_standbys_lost, gap=60, hold=10),
     Row("etcd frozen for 30 s", etcd_frozen, gap=5, hold=30),
     Row("search engine for logs killed", log_engine_down, gap=1),
+    Row("one node's clock ten minutes ahead (libfaketime)", clock_wrong, gap=1),
     Row("slowloris: 200 heads never finished", slowloris, gap=1),
     Row("connection storm", connection_storm, gap=2),
     Row("50 sockets that never read", slow_readers, gap=1),

@@ -6,7 +6,8 @@ import asyncio
 import json
 import signal
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -41,6 +42,13 @@ class Scene:
         for name in names:
             await asyncio.to_thread(self.supervisor.launch, self.supervisor.part(name))
         await self.healthy(names)
+
+    async def start_with(self, name: str, environment: Mapping[str, str]) -> None:
+        """Start one part with more in its environment, until it is stopped."""
+        part = self.supervisor.part(name)
+        changed = replace(part, environment={**part.environment, **environment})
+        await asyncio.to_thread(self.supervisor.launch, changed)
+        await self.healthy([name])
 
     async def freeze(self, *names: str) -> None:
         for name in names:

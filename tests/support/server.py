@@ -35,6 +35,10 @@ GENEROUS = {
 }
 
 
+CHORES = {"LAURELS_SNAPSHOT_SECONDS": "5", "LAURELS_VERIFY_SECONDS": "5"}
+"""What runs by the clock, often: it must work with the rights that nodes have in production."""
+
+
 class LaurelsServer:
     """One process on one port. `restart()` keeps the port; `kill()` is SIGKILL."""
 
