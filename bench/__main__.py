@@ -16,9 +16,9 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from . import machine, report
+from . import history, machine, report
 from .measure import SMOKE, Row, Sizes, Tick
-from .questions import Scene, questions
+from .questions import Scene, questions, titles
 from .stage import Stage, staged
 
 app = App(name="python -m bench", help="What Laurels costs on this machine, each figure beside its floor.")
@@ -62,47 +62,49 @@ def bench(
 
 
 def _run(names: Sequence[str], sizes: Sizes, *, as_json: bool, write: bool) -> int:
-    where = machine.describe()
-    command = " ".join(["python -m bench", *sys.argv[1:]])
-    rows, broken = _ask(names, sizes)
-    _tell(rows, where, command, as_json=as_json)
+    where, before = machine.describe(), history.last_run()
+    answers, broken = _ask(names, sizes)
+    run = report.Run(" ".join(["python -m bench", *sys.argv[1:]]), where, answers, titles())
+    _tell(run, None if sizes.smoke else before, as_json=as_json)
     if broken:
         err.print(f"[bold red]Broken: {', '.join(broken)}.[/] Nothing was written.")
         return 1
     if write:
-        report.RESULTS.write_text(report.for_markdown(rows, where, command))
+        report.write(run, before)
     return 0
 
 
-def _ask(names: Sequence[str], sizes: Sizes) -> tuple[list[Row], list[str]]:
+def _ask(names: Sequence[str], sizes: Sizes) -> tuple[dict[str, list[Row]], list[str]]:
     """The rows, and the questions that could not be answered. Those give no rows at all."""
     _allow_many_sockets()
-    rows: list[Row] = []
+    answers: dict[str, list[Row]] = {}
     broken: list[str] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress, staged() as stage:
         task = progress.add_task("", total=len(names))
         for name in names:
             try:
-                rows += _answer(name, stage, sizes, lambda text: progress.update(task, description=text))
+                answers[name] = _answer(name, stage, sizes, lambda text: progress.update(task, description=text))
             except Exception:  # noqa: BLE001  one broken question must not hide the others
                 traceback.print_exc()
                 broken.append(name)
             progress.advance(task)
-    return rows, broken
+    return answers, broken
 
 
 def _answer(name: str, stage: Stage, sizes: Sizes, tick: Tick) -> list[Row]:
     return uvloop.run(questions()[name](Scene(stage, sizes, tick)))
 
 
-def _tell(rows: Sequence[Row], where: dict[str, str], command: str, *, as_json: bool) -> None:
+def _tell(run: report.Run, before: history.LastRun | None, *, as_json: bool) -> None:
     if as_json:
-        out.print_json(json.dumps(report.for_machines(rows, where, command)))
+        out.print_json(json.dumps(report.for_machines(run)))
         return
-    for name, value in where.items():
+    for name, value in run.machine.items():
         out.print(f"{name}: {value}", highlight=False)
-    out.print(report.for_terminal(rows))
+    out.print(report.for_terminal(run))
+    if before is not None:
+        out.print("\n".join(report.moved(run, before)), markup=False, highlight=False)
 
 
 def _allow_many_sockets() -> None:

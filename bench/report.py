@@ -1,16 +1,21 @@
-"""The table: on the terminal, as Markdown, as JSON."""
+"""What was found: on the terminal, as Markdown with charts, as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from . import charts
+from .history import LAST_RUN, LastRun
 from .measure import Row, Spread
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+CHARTS = Path(__file__).with_name("charts")
 COLUMNS = ("question", "figure: median (min-max)", "floor: median (min-max)", "ratio", "aim", "met")
 
 _INTRODUCTION = """\
@@ -18,29 +23,78 @@ _INTRODUCTION = """\
 
 Written by `{command}`. Every figure beside its floor, the least that the same work costs with the same parts,
 measured in turns in the same run: compare ratios between machines, not figures. After each write run the ledger,
-the standings and the index were proved equal. [How it is measured](__init__.py).
+the standings and the index were proved equal. [How it is measured](__init__.py); as JSON: [results.json](results.json).
 """
 
 
-def for_terminal(rows: Sequence[Row]) -> Table:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`answers`: name of a question -> its rows; `titles`: name -> the question in words."""
+
+    command: str
+    machine: Mapping[str, str]
+    answers: Mapping[str, Sequence[Row]]
+    titles: Mapping[str, str]
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for rows in self.answers.values() for row in rows]
+
+
+def for_terminal(run: Run) -> Table:
     table = Table(*COLUMNS)
-    for row in rows:
-        cells = _cells(row)
-        style = "red" if row.met is False else None
-        table.add_row(*cells, style=style)
+    for rows in run.answers.values():
+        for row in rows:
+            table.add_row(*_cells(row), style="red" if row.met is False else None)
+        table.add_section()
     return table
 
 
-def for_markdown(rows: Sequence[Row], machine: Mapping[str, str], command: str) -> str:
-    lines = [_INTRODUCTION.format(command=command)]
-    lines += [f"- {name}: {value}" for name, value in machine.items()]
-    lines += ["", _line(COLUMNS), _line("---" for _ in COLUMNS)]
-    lines += [_line(_cells(row)) for row in rows]
+def write(run: Run, before: LastRun | None) -> None:
+    """RESULTS.md, its charts, and the JSON that the next run is compared with."""
+    CHARTS.mkdir(exist_ok=True)
+    for old in CHARTS.glob("*.svg"):
+        old.unlink()
+    for name, rows in run.answers.items():
+        if chart := charts.draw(rows):
+            (CHARTS / f"{name}.svg").write_text(chart)
+    RESULTS.write_text(for_markdown(run, before))
+    LAST_RUN.write_text(json.dumps(for_machines(run), indent=1, ensure_ascii=False) + "\n")
+
+
+def for_markdown(run: Run, before: LastRun | None) -> str:
+    lines = [_INTRODUCTION.format(command=run.command)]
+    lines += [f"- {name}: {value}" for name, value in run.machine.items()]
+    lines += ["", "## What moved", "", *moved(run, before)]
+    for name, rows in run.answers.items():
+        lines += ["", f"## {run.titles[name]}", "", _line(COLUMNS), _line("---" for _ in COLUMNS)]
+        lines += [_line(_cells(row)) for row in rows]
+        if (CHARTS / f"{name}.svg").exists():
+            lines += ["", f"![{run.titles[name]}](charts/{name}.svg)"]
     return "\n".join(lines) + "\n"
 
 
-def for_machines(rows: Sequence[Row], machine: Mapping[str, str], command: str) -> dict[str, Any]:
-    return {"command": command, "machine": dict(machine), "rows": [_as_dict(row) for row in rows]}
+def moved(run: Run, before: LastRun | None) -> list[str]:
+    """Lines of Markdown that are fit for a terminal too."""
+    if before is None:
+        return ["There is no earlier run to compare with."]
+    since = f"Since {before.machine['Commit']} ({before.machine['Date']})"
+    if run.machine["CPU"] != before.machine["CPU"]:
+        since += f", which ran on {before.machine['CPU']}"
+    moves = before.moves(run.rows)
+    if not moves:
+        return [f"{since}: nothing beyond its range and a tenth."]
+    lines = [f"{since}, beyond its range and a tenth:", ""]
+    lines += [
+        f"- {move.question}: {move.of} {_number(move.before)} → {_number(move.after)} ({move.times:.2f} times)"
+        for move in moves
+    ]
+    return lines
+
+
+def for_machines(run: Run) -> dict[str, Any]:
+    questions = {name: [_as_dict(row) for row in rows] for name, rows in run.answers.items()}
+    return {"command": run.command, "machine": dict(run.machine), "questions": questions}
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -35,3 +36,9 @@ def questions() -> dict[str, Question]:
         "members": members.measure,
         "shared_index": shared_index.measure,
     }
+
+
+def titles() -> dict[str, str]:
+    """Name -> the question in words: the first line of its module, without its letter."""
+    modules = {name: sys.modules[ask.__module__] for name, ask in questions().items()}
+    return {name: (module.__doc__ or name).splitlines()[0].split(") ")[-1] for name, module in modules.items()}
