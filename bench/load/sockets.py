@@ -1,9 +1,10 @@
 """Receivers that only count: raw sockets, the handshake by hand, one epoll loop, no decoding.
 
-    python -m bench.load.sockets HOST PORT PATH COUNT
+    python -m bench.load.sockets HOST PORT PATH COUNT FRAMES [FRAME]
 
-Prints {"open", "frame"} (sockets, bytes of the first frame) once all have had their first frame or the
-handshake is over and nothing comes, then for every line on standard input {"open", "bytes", "frames"} so far.
+Each sends FRAME (text of at most 125 bytes) after its handshake: what it wants to follow. Prints {"open", "seconds"}
+(sockets, how long all handshakes took) once each has had FRAMES frames, then for every line on standard input
+{"open", "bytes", "frames"} so far.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ import sys
 import time
 from dataclasses import dataclass
 
-QUIET = 1.0
-"""Seconds without a byte after which the receivers call themselves ready."""
 PONG = b"\x8a\x80\0\0\0\0"
 _PING = 0x89
 
@@ -37,7 +36,6 @@ class Counter:
     def __init__(self) -> None:
         self.bytes = 0
         self.frames = 0
-        self.first_frame = 0
 
     def take(self, receiver: Receiver, data: bytes) -> None:
         self.bytes += len(data)
@@ -51,16 +49,15 @@ class Counter:
             if size is None:
                 receiver.pending = data
                 return
-            self._frame(receiver, data[0], size)
+            self._frame(receiver, data[0])
             receiver.missing = max(0, size - len(data))
             data = data[size:]
 
-    def _frame(self, receiver: Receiver, first_byte: int, size: int) -> None:
+    def _frame(self, receiver: Receiver, first_byte: int) -> None:
         if first_byte == _PING:
             receiver.socket.send(PONG)
             return
         self.frames += 1
-        self.first_frame = self.first_frame or size
 
 
 def _frame_size(data: bytes) -> int | None:
@@ -74,7 +71,7 @@ def _frame_size(data: bytes) -> int | None:
     return 2 + width + int.from_bytes(data[2 : 2 + width], "big") if len(data) >= 2 + width else None
 
 
-def _connect(host: str, port: int, path: str) -> tuple[socket.socket, bytes]:
+def _connect(host: str, port: int, path: str, says: bytes) -> tuple[socket.socket, bytes]:
     """A socket behind its handshake, and what came after that."""
     opened = socket.create_connection((host, port), timeout=10)
     lines = [
@@ -95,33 +92,35 @@ def _connect(host: str, port: int, path: str) -> tuple[socket.socket, bytes]:
     head, _, rest = received.partition(b"\r\n\r\n")
     if b" 101 " not in head.split(b"\r\n", 1)[0]:
         raise ConnectionError(f"no handshake: {head[:200]!r}")
+    opened.sendall(says)
     opened.setblocking(False)
     return opened, rest
 
 
-def main(host: str, port: int, path: str, count: int) -> None:
+def _masked(text: str) -> bytes:
+    """A text frame of a client, masked with zeros."""
+    message = text.encode()
+    return bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message if message else b""
+
+
+def main(host: str, port: int, path: str, count: int, frames: int, says: str = "") -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     poll, counter, receivers = select.epoll(), Counter(), {}
+    frame, began = _masked(says), time.monotonic()
     for _ in range(count):
-        opened, rest = _connect(host, port, path)
+        opened, rest = _connect(host, port, path, frame)
         receivers[opened.fileno()] = receiver = Receiver(opened)
         poll.register(opened.fileno(), select.EPOLLIN)
         counter.take(receiver, rest)
-    _until_quiet(poll, counter, receivers)
-    print(json.dumps({"open": len(receivers), "frame": counter.first_frame}), flush=True)
+    seconds = time.monotonic() - began
+    while counter.frames < count * frames:
+        _read(poll, counter, receivers, 0.25)
+    print(json.dumps({"open": len(receivers), "seconds": seconds}), flush=True)
     poll.register(sys.stdin.fileno(), select.EPOLLIN)
     while _read(poll, counter, receivers, None):
         sys.stdin.readline()
         print(json.dumps({"open": len(receivers), "bytes": counter.bytes, "frames": counter.frames}), flush=True)
-
-
-def _until_quiet(poll: select.epoll, counter: Counter, receivers: dict[int, Receiver]) -> None:
-    seen, since = -1, time.monotonic()
-    while time.monotonic() - since < QUIET:
-        _read(poll, counter, receivers, QUIET / 4)
-        if counter.bytes != seen:
-            seen, since = counter.bytes, time.monotonic()
 
 
 def _read(poll: select.epoll, counter: Counter, receivers: dict[int, Receiver], timeout: float | None) -> bool:
@@ -150,4 +149,4 @@ def _receive(opened: socket.socket) -> bytes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), *sys.argv[6:])
