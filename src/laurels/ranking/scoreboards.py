@@ -139,6 +139,9 @@ class Scoreboards:
         window = await self._catalogue.window(self._catalogue.board(slug))
         ranking = await self._index.places(window, user_ids)
         places = {place.user_id: place for place in ranking.places}
+        for user_id in self._directory.shadowed.intersection(user_ids):  # they see themselves; nobody else does
+            own = await self.shadows.place(window, user_id)
+            places.update({place.user_id: place for place in own.places})
         return PlacesOnBoard(slug, ranking.epoch, ranking.seq, ranking.total, ranking.rank_state, places)
 
     async def remember_snapshot(self) -> None:

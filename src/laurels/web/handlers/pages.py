@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 
 from ...domain.errors import Code, LaurelsError
+from ..asyncapi import document as live_document
 from ..call import Call, Reply
 from ..openapi import document
 
@@ -44,6 +45,10 @@ async def static_file(call: Call) -> Reply:
 
 async def openapi(_: Call) -> Reply:
     return Reply(document())
+
+
+async def asyncapi(_: Call) -> Reply:
+    return Reply(live_document())
 
 
 def _file(call: Call, name: str) -> Reply:

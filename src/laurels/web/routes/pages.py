@@ -28,6 +28,14 @@ PAGES: tuple[Route, ...] = (
     ),
     Route(
         method="GET",
+        path="/api/asyncapi.json",
+        handler=pages.asyncapi,
+        tag="Pages",
+        summary="The live protocol, machine-readable (AsyncAPI 3)",
+        documented=False,
+    ),
+    Route(
+        method="GET",
         path="/static/{name}",
         handler=pages.static_file,
         tag="Pages",
