@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ FILL_AFTER = 3.0
 ONCE_FOR_ALL = ("snapshots", "board-filler")
 """Chores whose result all nodes share: those of the roles `api` and `live` leave them to the others."""
 LOST_LEDGER = "the ledger can't be reached"
+NO_ROOM = "the ledger has no room left"
 
 
 class Background:
@@ -99,11 +101,21 @@ class Background:
             raise
         if LOST_LEDGER in lost:
             lost.remove(LOST_LEDGER)
+        self._notice_a_full_disk()
         # What can't be taken now is kept: the journal does not hand it out again.
         self._untaken.extend(entries)
         while self._untaken:
             await self._take(self._untaken[0])
             self._untaken.popleft()
+
+    def _notice_a_full_disk(self) -> None:
+        """It can be read, so the journal's pulse does not tell."""
+        lost = self._node.condition.lost
+        full = time.monotonic() < self._services.writer.no_room_until
+        if full and NO_ROOM not in lost:
+            lost.append(NO_ROOM)
+        elif not full and NO_ROOM in lost:
+            lost.remove(NO_ROOM)
 
     async def _take(self, entry: Entry) -> None:
         services = self._services

@@ -1,4 +1,4 @@
-"""The disk of the ledger is full: nothing acknowledged is lost, and work goes on when there is room."""
+"""The disk of the ledger is full: nothing acknowledged is lost, the node says so, and work goes on."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ async def test_a_full_disk_loses_nothing_and_heals(full_database: Cluster, small
         await eventually(lambda: _count(load), lambda count: count > 50, within=20)
         ballast = _fill(small_disk)
         stopped = await _until_nothing_is_acknowledged(load)
+        await eventually(lambda: _ready(server), lambda ready: not ready, within=30)
         ballast.unlink()
         await eventually(lambda: _serves(server, full_database), lambda ready: ready, within=90)
         await eventually(lambda: _count(load), lambda count: count > stopped + 50, within=60)

@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 4
 RECONNECT_DELAY = 0.2
+NO_ROOM_SECONDS = 5.0
+"""After a batch found the disk full, the node calls itself not ready for so long; then the next batch may try."""
 _RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
@@ -94,6 +96,8 @@ class Writer:
         self._queued = 0
         self._idle: deque[asyncio.Future[None]] = deque()
         self._closing = False
+        self.no_room_until = 0.0
+        """Monotonic time until which a full disk is to be expected."""
 
     @property
     def queued(self) -> int:
@@ -217,6 +221,8 @@ class Writer:
             results = [_unknown()] * len(submissions)
         except UNAVAILABLE as error:
             drop(connection)
+            if isinstance(error, asyncpg.DiskFullError):
+                self.no_room_until = time.monotonic() + NO_ROOM_SECONDS
             log.warning("batch not written", reason=str(error) or repr(error), actions=len(submissions))
             results = [unavailable()] * len(submissions)
         except (*_RETRYABLE, WindowMoved) as error:
