@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from .config import Settings
 from .domain.actions import Placement
-from .domain.detectors import Thresholds, Watch
+from .domain.detectors import Thresholds
 from .ledger.accounts import Accounts
 from .ledger.api_keys import ApiKeys
 from .ledger.batch import CommittedBatch
@@ -118,90 +118,160 @@ def _projecting(projection: Projection | SharedProjection, hub: Hub) -> Project:
     return project
 
 
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """What speaks SQL in a node, and what it keeps in memory of the ledger."""
+
+    pool: Pool
+    node_id: UUID
+    journal: Journal
+    last_batch: int
+    reads: Reads
+    catalogue: Catalogue
+    directory: Directory
+    receipts: Receipts
+    accounts: Accounts
+    api_keys: ApiKeys
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    """What answers ranks, what feeds it, and who shows them."""
+
+    index: MemoryIndex | SharedIndex
+    projection: Projection | SharedProjection
+    scoreboards: Scoreboards
+    hub: Hub
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Who may enter, and how often."""
+
+    tokens: Tokens
+    ticket_office: TicketOffice
+    keyring: Keyring
+    guesses: Guesses
+    limits: Limits
+
+
 async def assemble(settings: Settings, pool: Pool) -> Node:
     """Build every part of a node on a migrated ledger."""
+    ledger = await _ledger(settings, pool)
+    store = Store(parse_address(settings.redis_url)) if settings.redis_url else None
+    ranks = _ranks(settings, ledger, store)
+    door = await _door(settings, ledger)
+    writer = _writer(settings, ledger, ranks)
+    live_settings = await _live_settings(settings, ledger, door.limits, ranks.hub, writer)
+    bell = asyncio.Event()
+    bus = _bus(store, ledger.node_id, ranks.hub, ledger.catalogue, bell)
+    if bus is not None:
+        ranks.projection.listeners.append(bus.moved)
+    shared_limits = _shared_limits(store, door.limits, door.guesses)
+    condition = _condition(ledger, ranks, bus, shared_limits)
+    services = _services(settings, ledger, ranks, door, writer, live_settings, condition, bus)
+    return Node(services, ledger.journal, condition, store, bus, bell, shared_limits)
+
+
+async def _ledger(settings: Settings, pool: Pool) -> _Ledger:
     node_id = uuid4()
     journal = Journal(pool, node_id)
     last_batch = await journal.start()
     reads = Reads(pool, [await replica(url, size=settings.pool_size) for url in settings.replicas])
-    catalogue, directory, receipts = Catalogue(pool), Directory(reads), Receipts(pool)
+    catalogue, directory = Catalogue(pool), Directory(reads)
     await catalogue.refresh()
     await directory.refresh_blocked()
-    store = Store(parse_address(settings.redis_url)) if settings.redis_url else None
-    index, projection = _index(store, catalogue, pool, node_id, last_batch)
-    scoreboards = Scoreboards(index, catalogue, directory, reads)
-    hub = _hub(settings, scoreboards, catalogue, directory)
+    accounts, api_keys = Accounts(pool, node_id), ApiKeys(pool, node_id)
+    return _Ledger(pool, node_id, journal, last_batch, reads, catalogue, directory, Receipts(pool), accounts, api_keys)
+
+
+def _ranks(settings: Settings, ledger: _Ledger, store: Store | None) -> _Ranks:
+    index, projection = _index(store, ledger.catalogue, ledger.pool, ledger.node_id, ledger.last_batch)
+    scoreboards = Scoreboards(index, ledger.catalogue, ledger.directory, ledger.reads)
+    hub = _hub(settings, scoreboards, ledger.catalogue, ledger.directory)
     projection.listeners.append(hub.moved)
-    accounts, tokens = Accounts(pool, node_id), Tokens(settings.token_seconds)
-    api_keys = ApiKeys(pool, node_id)
-    keyring = Keyring(api_keys, Seal(settings.seal_key))
+    return _Ranks(index, projection, scoreboards, hub)
+
+
+async def _door(settings: Settings, ledger: _Ledger) -> _Door:
+    keyring = Keyring(ledger.api_keys, Seal(settings.seal_key))
     await keyring.refresh()
-    ticket_office = TicketOffice()
-    signing_keys = await accounts.signing_keys()
+    tokens, ticket_office = Tokens(settings.token_seconds), TicketOffice()
+    signing_keys = await ledger.accounts.signing_keys()
     tokens.use(signing_keys)
     ticket_office.use(signing_keys)
-    writer = Writer(
-        pool,
-        catalogue,
-        receipts,
-        _projecting(projection, hub),
-        node_id,
-        watch=Watch(
-            thresholds=Thresholds(
-                user_per_minute=settings.hold_user_rate, address_per_minute=settings.hold_address_rate
-            )
-        ),
-        lanes=settings.lanes,
-        queue_limit=settings.queue_limit,
-    )
     limits = Limits(
         RateLimit("user", settings.user_rate),
         RateLimit("key", settings.key_rate),
         RateLimit("address", settings.address_rate),
         RateLimit("login", settings.login_rate),
     )
-    live_settings = await _live_settings(settings, pool, node_id, limits, hub)
-    bell = asyncio.Event()
-    bus = _bus(store, node_id, hub, catalogue, bell)
-    condition = Condition()
     guesses = Guesses(settings.account_rate, settings.failure_rate)
-    shared_limits = _shared_limits(store, limits, guesses)
+    return _Door(tokens, ticket_office, keyring, guesses, limits)
+
+
+def _writer(settings: Settings, ledger: _Ledger, ranks: _Ranks) -> Writer:
+    return Writer(
+        ledger.pool,
+        ledger.catalogue,
+        ledger.receipts,
+        _projecting(ranks.projection, ranks.hub),
+        ledger.node_id,
+        lanes=settings.lanes,
+        queue_limit=settings.queue_limit,
+    )
+
+
+def _condition(ledger: _Ledger, ranks: _Ranks, bus: Bus | None, shared_limits: SharedLimits | None) -> Condition:
+    condition = Condition(degradable=[ledger.reads.degraded])
     if shared_limits is not None:
         condition.degradable.append(shared_limits.lacks)
     if bus is not None:
-        projection.listeners.append(bus.moved)
         condition.degradable.append(bus.lacks)
-    condition.degradable.append(reads.degraded)
-    if isinstance(projection, SharedProjection):
-        condition.degradable.append(projection.lacks)
-    services = Services(
+    if isinstance(ranks.projection, SharedProjection):
+        condition.degradable.append(ranks.projection.lacks)
+    return condition
+
+
+def _services(
+    settings: Settings,
+    ledger: _Ledger,
+    ranks: _Ranks,
+    door: _Door,
+    writer: Writer,
+    live_settings: SettingsStore,
+    condition: Condition,
+    bus: Bus | None,
+) -> Services:
+    pool, catalogue, node_id = ledger.pool, ledger.catalogue, ledger.node_id
+    return Services(
         pool=pool,
-        accounts=accounts,
-        api_keys=api_keys,
-        keyring=keyring,
-        ticket_office=ticket_office,
-        outsiders=Outsiders(parse_issuers(settings.issuers), accounts),
+        accounts=ledger.accounts,
+        api_keys=ledger.api_keys,
+        keyring=door.keyring,
+        ticket_office=door.ticket_office,
+        outsiders=Outsiders(parse_issuers(settings.issuers), ledger.accounts),
         catalogue=catalogue,
         type_editor=TypeEditor(pool, catalogue, node_id),
         board_editor=BoardEditor(pool, catalogue, node_id),
         user_editor=UserEditor(pool, node_id),
         live_settings=live_settings,
         pace=Pace(),
-        directory=directory,
+        directory=ledger.directory,
         people=People(pool),
-        reads=reads,
-        readers=Readers(reads),
-        receipts=receipts,
+        reads=ledger.reads,
+        readers=Readers(ledger.reads),
+        receipts=ledger.receipts,
         writer=writer,
-        index=index,
-        projection=projection,
-        scoreboards=scoreboards,
-        archive=Archive(pool, directory),
-        hub=hub,
-        tokens=tokens,
+        index=ranks.index,
+        projection=ranks.projection,
+        scoreboards=ranks.scoreboards,
+        archive=Archive(pool, ledger.directory),
+        hub=ranks.hub,
+        tokens=door.tokens,
         passwords=Passwords(settings.password_workers),
-        guesses=guesses,
-        limits=limits,
+        guesses=door.guesses,
+        limits=door.limits,
         options=EdgeOptions(
             settings.refresh_days, settings.trusted_proxies, settings.access_log, Origins(settings.allowed_origins)
         ),
@@ -209,7 +279,6 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         degraded=condition.degraded,
         ring=bus.ring if bus is not None else lambda: None,
     )
-    return Node(services, journal, condition, store, bus, bell, shared_limits)
 
 
 def _shared_limits(store: Store | None, limits: Limits, guesses: Guesses) -> SharedLimits | None:
@@ -246,7 +315,9 @@ def _bus(store: Store | None, node_id: UUID, hub: Hub, catalogue: Catalogue, bel
     return Bus(store, node_id.hex, Listener(top=hub.refresh, news=bell.set, again=again))
 
 
-async def _live_settings(settings: Settings, pool: Pool, node_id: UUID, limits: Limits, hub: Hub) -> SettingsStore:
+async def _live_settings(
+    settings: Settings, ledger: _Ledger, limits: Limits, hub: Hub, writer: Writer
+) -> SettingsStore:
     """What may change while the node runs, and who follows it."""
 
     def follow(now: LiveSettings) -> None:
@@ -255,8 +326,12 @@ async def _live_settings(settings: Settings, pool: Pool, node_id: UUID, limits: 
         limits.address.allow(now.address_rate)
         limits.login.allow(now.login_rate)
         hub.pace(now.frames_per_second)
+        writer.watch.thresholds = Thresholds(
+            user_per_minute=now.hold_user_rate, address_per_minute=now.hold_address_rate
+        )
 
-    store = SettingsStore(pool, LiveSettings.of(settings), node_id)
+    store = SettingsStore(ledger.pool, LiveSettings.of(settings), ledger.node_id)
     store.listeners.append(follow)
+    follow(store.current)
     await store.refresh()
     return store

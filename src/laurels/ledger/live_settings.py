@@ -29,6 +29,7 @@ ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, updated_at = clock_time
 _DROP = "DELETE FROM settings WHERE name = $1"
 _LOCK = "LOCK TABLE settings IN SHARE ROW EXCLUSIVE MODE"
 
+Hold = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Rate = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
@@ -40,6 +41,12 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     address_rate: Annotated[Rate, Meta(description="requests per minute and address")]
     login_rate: Annotated[Rate, Meta(description="registrations and log-ins per minute and address")]
     frames_per_second: Annotated[int, Meta(ge=1, le=60, description="live frames a second and board")]
+    hold_user_rate: Annotated[
+        Hold, Meta(description="actions per minute and user beyond which they are held; 0: never")
+    ]
+    hold_address_rate: Annotated[
+        Hold, Meta(description="actions per minute and address beyond which they are held; 0: never")
+    ]
     registration_open: Annotated[bool, Meta(description="whether anybody may make an account")] = True
 
     @classmethod
