@@ -19,7 +19,8 @@ _DESCRIPTION = (
     "Live scoreboards nobody can cheat, and no point is ever lost.\n\n"
     "Every refusal is `application/problem+json` with a stable `code`. Beside those named at each operation, any "
     "request may meet `malformed_request` (400), `not_found` (404), `method_not_allowed` (405) and `internal` (500). "
-    "Frames of the live protocol carry the same codes, and `too_many_unanswered` (429)."
+    "Frames of the live protocol carry the same codes, and two of their own: "
+    "`too_many_unanswered` (429) and `too_many_subscriptions` (422)."
 )
 _REF = "#/components/schemas/{name}"
 _HTTP_WORDS = {200: "OK", 201: "Created", 204: "Done, no content", 304: "Not modified", 101: "Switching protocols"}
