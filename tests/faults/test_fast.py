@@ -13,7 +13,7 @@ from tests.edge.conftest import Edge, _installed, open_edge
 from tests.faults.matrix import Row, node_frozen, node_killed, rolling_restart
 from tests.faults.run import Outcome, run_row
 from tests.faults.small import SmallScene
-from tests.faults.wire import WIRE_ROWS
+from tests.faults.wire import WIRE_ROWS, latency, trickle
 from tests.support.fault_proxy import FaultProxy
 
 __all__ = ["_installed", "open_edge"]
@@ -38,7 +38,17 @@ async def scene(database_url: str, open_edge: Callable[[list[str]], Edge], tmp_p
             await scene.close()
 
 
-@pytest.mark.parametrize("row", [*NODE_ROWS, *WIRE_ROWS], ids=lambda row: row.name)
+SLOW_WIRES = (latency, trickle)
+"""What only makes it slower is tried in `make test-slow`."""
+
+
+def _rows() -> list[object]:
+    marked = [pytest.param(row, marks=pytest.mark.slow, id=row.name) for row in WIRE_ROWS if row.fault in SLOW_WIRES]
+    fast = [row for row in (*NODE_ROWS, *WIRE_ROWS) if row.fault not in SLOW_WIRES]
+    return [*(pytest.param(row, id=row.name) for row in fast), *marked]
+
+
+@pytest.mark.parametrize("row", _rows())
 async def test_no_promise_is_broken(scene: SmallScene, row: Row) -> None:
     """What was acknowledged is there once, caps hold, boards agree, whatever broke (its seed is told)."""
     outcome: Outcome = await run_row(scene, row, SEED, 0, calm=0.5)
