@@ -38,6 +38,7 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 bench: $(VENV)/.dev ## Measure against this machine's floor; writes bench/RESULTS.md
 	@scripts/ensure-wrk
 	@scripts/ensure-redis
+	@scripts/ensure-peers $(VENV) requirements/peers.txt
 	$(BIN)/python -m bench $(ARGS)
 
 test-faults: $(VENV)/.dev ## Break every part of the cluster under load; writes docs/faults.md (ARGS="--seed 7 --only redis")
@@ -62,6 +63,7 @@ lock: ## Resolve the dependencies anew into requirements/*.txt
 	$(BIN)/pip install --quiet uv==0.13.9
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml requirements/build.in -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra dev --extra bench -c requirements/run.txt pyproject.toml requirements/build.in -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 --extra peers -c requirements/dev.txt pyproject.toml -o requirements/peers.txt
 
 clean: ## Remove the virtual environment (never the data)
 	rm -rf $(VENV)

@@ -11,7 +11,8 @@ cost with these parts) and the two take turns. The ratio is what should be compa
 The rooms:
     questions/   one module per question; each yields rows of the table
     floors/      the least the same work can cost
-    load/        who asks: wrk, or a generator in Python where there is none; sockets that only count
+    peers/       the same work as most would write it, installed only when the bench is asked for
+    load/        who asks: wrk, or a generator in Python where there is none; on a timetable for latencies; sockets
     stage.py     a PostgreSQL of its own in a temporary folder, databases, users, a real server process
     proof.py     after each write run: ledger == standings == index, or the run fails
     measure.py   turns of figure and floor, medians and ranges

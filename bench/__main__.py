@@ -42,7 +42,8 @@ def bench(
     Parameters
     ----------
     only
-        Questions to ask: completes, batches, scoreboard, fanout, ranks, members, shared_index. Writes no RESULTS.md.
+        Questions to ask: completes, latency, batches, scoreboard, fanout, ranks, members, shared_index. Writes no
+        RESULTS.md.
     smoke
         Tiny sizes: proves that the measurements work. Writes no RESULTS.md.
     turns
@@ -93,7 +94,7 @@ def _ask(names: Sequence[str], sizes: Sizes) -> tuple[dict[str, list[Row]], list
 
 
 def _answer(name: str, stage: Stage, sizes: Sizes, tick: Tick) -> list[Row]:
-    return uvloop.run(questions()[name](Scene(stage, sizes, tick)))
+    return uvloop.run(questions()[name](Scene(stage, sizes, tick, err.print)))
 
 
 def _tell(run: report.Run, before: history.LastRun | None, *, as_json: bool) -> None:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Tick = Callable[[str], None]
-"""Told what was just measured; moves the progress display."""
+"""Told what is being measured; moves the progress display."""
+Tell = Callable[[str], None]
+"""Told what the reader of the table must know: a row that is left out, and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,18 @@ import asyncio
 import contextlib
 import itertools
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import aiohttp
 import asyncpg
+from tests.support.polling import eventually
+from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
 from laurels.ledger import bootstrap, migrations
@@ -27,6 +32,8 @@ from laurels.web.tokens import Tokens, new_signing_key
 
 TEMPLATE = "laurels_bench"
 TOKEN_SECONDS = 86_400
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
 FIRST_PLAYER = 1_000
 """Players' ids start here, so that they never meet the first admin's."""
 
@@ -45,12 +52,18 @@ _WITHOUT_TRIGGERS = "SET session_replication_role = replica"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A server process with its database. `tokens` belong to distinct players, in id order from FIRST_PLAYER."""
+    """A server with its database. `tokens` belong to distinct players, in id order from FIRST_PLAYER.
+
+    `workers` are the addresses at which each process tells its own metrics; `ready_after` is how long it took to
+    start, in seconds.
+    """
 
     url: str
     database_url: str
     pid: int
     tokens: list[str]
+    workers: tuple[str, ...]
+    ready_after: float
 
 
 class Stage:
@@ -71,22 +84,60 @@ class Stage:
         return url
 
     @contextlib.asynccontextmanager
-    async def node(self, *, players: int, **environment: str) -> AsyncIterator[Node]:
-        """`laurels serve` on a new database."""
-        database_url = await self.database(players=players)
+    async def node(
+        self, *, players: int = 0, database_url: str = "", redis_url: str = "", workers: int = 1, **environment: str
+    ) -> AsyncIterator[Node]:
+        """`laurels serve` on a new database, or on one that is there. `players` get tokens."""
+        database_url = database_url or await self.database(players=players)
         server = LaurelsServer(
             database_url,
             self.folder / "server.log",
             LAURELS_VERIFY_SECONDS="0",
             LAURELS_LOG_LEVEL="warning",
+            LAURELS_WORKERS=str(workers),
+            REDIS_URL=redis_url,
             **environment,
         )
+        own = (server.url,) if workers == 1 else tuple(f"http://{HOST}:{server.port + 1 + n}" for n in range(workers))
+        started = time.perf_counter()
         await asyncio.to_thread(server.start)
         assert server.process is not None
         try:
-            yield Node(server.url, database_url, server.process.pid, await _tokens(database_url, players))
+            await asyncio.gather(*map(_ready, own))
+            ready_after = time.perf_counter() - started
+            tokens = await _tokens(database_url, players)
+            yield Node(server.url, database_url, server.process.pid, tokens, own, ready_after)
         finally:
             await asyncio.to_thread(server.stop)
+
+    @contextlib.asynccontextmanager
+    async def redis(self) -> AsyncIterator[str]:
+        """Address of an empty Redis of its own, on a loopback port."""
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+        folder = self.folder / f"redis-{next(self._numbers)}"
+        folder.mkdir()
+        server = RedisServer(folder, port=str(port))
+        await asyncio.to_thread(server.start)
+        try:
+            yield f"redis://{HOST}:{port}"
+        finally:
+            await asyncio.to_thread(server.kill)
+
+
+async def _ready(url: str) -> None:
+    """The port that workers share answers when the first of them is ready."""
+    async with aiohttp.ClientSession() as session:
+
+        async def status() -> int:
+            try:
+                async with session.get(f"{url}/readyz") as reply:
+                    return reply.status
+            except aiohttp.ClientConnectionError:
+                return 0
+
+        await eventually(status, lambda answered: answered == 200, within=START_SECONDS)
 
 
 @contextlib.contextmanager

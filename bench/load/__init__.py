@@ -1,7 +1,7 @@
 """Who asks. The generator must never be what is measured, so its own ceiling is a row of the table.
 
 `wrk` where it is installed; else `raw`, a generator in Python in a process of its own, which costs about
-as much as the server it asks.
+as much as the server it asks. `open_loop` asks on a timetable, for latencies.
 """
 
 from __future__ import annotations
@@ -64,12 +64,28 @@ async def ask(url: str, plan: Plan, *, connections: int, seconds: float) -> Load
     if shutil.which("wrk"):
         command = _wrk(url, plan, connections, seconds)
     else:
-        spec = json.dumps(asdict(plan))
-        command = [sys.executable, "-m", "bench.load.raw", url, str(connections), str(seconds), spec]
+        command = _python("raw", url, str(connections), str(seconds), json.dumps(asdict(plan)))
+    return await _answered(plan, command, seconds)
+
+
+async def ask_on_time(url: str, plan: Plan, *, connections: int, seconds: float, rate: float) -> Load:
+    """Load `url` with `rate` requests a second, come what may; latencies count from when a request was due.
+
+    Raises LoadFailed when a single request was not answered well.
+    """
+    command = _python("open_loop", url, str(connections), str(seconds), str(rate), json.dumps(asdict(plan)))
+    return await _answered(plan, command, seconds)
+
+
+async def _answered(plan: Plan, command: list[str], seconds: float) -> Load:
     load = await _run(command, seconds + PATIENCE)
     if load.errors or not load.requests:
         raise LoadFailed(f"{load.errors} of {load.requests} requests to {plan.path} failed")
     return load
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"bench.load.{module}", *arguments]
 
 
 def _wrk(url: str, plan: Plan, connections: int, seconds: float) -> list[str]:

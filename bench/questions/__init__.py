@@ -7,17 +7,18 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from ..measure import Row, Sizes, Tick
+from ..measure import Row, Sizes, Tell, Tick
 from ..stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a question is given."""
+    """What a question is given. `tick` moves the progress display; `tell` is for lines that must be read."""
 
     stage: Stage
     sizes: Sizes
     tick: Tick
+    tell: Tell
 
 
 Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
@@ -25,10 +26,11 @@ Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
 
 def questions() -> dict[str, Question]:
     """Name -> how to answer it, in the order of the table."""
-    from . import batches, completes, fanout, members, ranks, scoreboard, shared_index
+    from . import batches, completes, fanout, latency, members, ranks, scoreboard, shared_index
 
     return {
         "completes": completes.measure,
+        "latency": latency.measure,
         "batches": batches.measure,
         "scoreboard": scoreboard.measure,
         "fanout": fanout.measure,

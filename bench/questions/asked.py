@@ -21,17 +21,17 @@ class Asked:
     def __init__(self, url: str, plan: Plan, sizes: Sizes) -> None:
         self.loads: list[Load] = []
         self._url = url
-        self._plan = plan
+        self.plan = plan
         self._sizes = sizes
 
     async def warm_up(self) -> None:
         if self._sizes.warm_up:
-            await ask(self._url, self._plan, connections=self._sizes.connections, seconds=self._sizes.warm_up)
+            await ask(self._url, self.plan, connections=self._sizes.connections, seconds=self._sizes.warm_up)
 
     async def per_second(self, _turn: int) -> float:
         """Requests answered a second."""
         sizes = self._sizes
-        load = await ask(self._url, self._plan, connections=sizes.connections, seconds=sizes.seconds)
+        load = await ask(self._url, self.plan, connections=sizes.connections, seconds=sizes.seconds)
         self.loads.append(load)
         return load.per_second
 

@@ -6,15 +6,10 @@ beside a look-up, reading the rows beside building from them.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import random
-import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-
-from tests.support.redis import RedisServer
 
 from laurels.domain.standings import Standing
 from laurels.ledger import pool as ledger_pool
@@ -38,25 +33,12 @@ MEGABYTES = 250.0
 
 async def measure(scene: Scene) -> list[Row]:
     members = scene.sizes.members[-1]
-    async with _redis(scene) as store:
-        return [*await _applied(scene, store, members), *await _built(scene, store, members)]
-
-
-@contextlib.asynccontextmanager
-async def _redis(scene: Scene) -> AsyncIterator[Store]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    folder = scene.stage.folder / "redis"
-    folder.mkdir()
-    server = RedisServer(folder, port=str(port))
-    await asyncio.to_thread(server.start)
-    store = Store(parse_address(f"redis://127.0.0.1:{port}"))
-    try:
-        yield store
-    finally:
-        await store.close()
-        await asyncio.to_thread(server.kill)
+    async with scene.stage.redis() as url:
+        store = Store(parse_address(url))
+        try:
+            return [*await _applied(scene, store, members), *await _built(scene, store, members)]
+        finally:
+            await store.close()
 
 
 @dataclass

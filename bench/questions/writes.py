@@ -26,23 +26,23 @@ class LoadedService:
     def __init__(self, node: Node, plan: Plan, sizes: Sizes, *, connections: int) -> None:
         self.loads: list[Load] = []
         self.batch_sizes: list[float] = []
-        self._node = node
-        self._plan = plan
+        self.node = node
+        self.plan = plan
         self._sizes = sizes
         self._connections = connections
 
     async def warm_up(self) -> None:
         if self._sizes.warm_up:
-            await self._ask(replace(self._plan, prefix=f"{self._plan.prefix}-w-"), self._sizes.warm_up)
+            await self._ask(replace(self.plan, prefix=f"{self.plan.prefix}-w-"), self._sizes.warm_up)
 
     async def actions_per_second(self, turn: int) -> float:
         """One turn, proved."""
-        plan = replace(self._plan, prefix=f"{self._plan.prefix}-{turn}-")
-        before = await _batches(self._node.url)
+        plan = replace(self.plan, prefix=f"{self.plan.prefix}-{turn}-")
+        before = await _batches(self.node)
         load = await self._ask(plan, self._sizes.seconds)
-        after = await _batches(self._node.url)
+        after = await _batches(self.node)
         claim = Claim(plan.prefix, load.requests * plan.actions, self._connections * plan.actions)
-        await prove(self._node, claim)
+        await prove(self.node, claim)
         self.loads.append(load)
         self.batch_sizes.append((after[0] - before[0]) / (after[1] - before[1]))
         return load.per_second * plan.actions
@@ -53,7 +53,7 @@ class LoadedService:
         return max(1, round(self.batch_sizes[-1]))
 
     async def _ask(self, plan: Plan, seconds: float) -> Load:
-        return await ask(self._node.url, plan, connections=self._connections, seconds=seconds)
+        return await ask(self.node.url, plan, connections=self._connections, seconds=seconds)
 
 
 class PlayedLedger:
@@ -83,8 +83,14 @@ async def bare_ledger(scene: Scene, *, batch: int) -> AsyncIterator[BareLedger]:
         await bare.close()
 
 
-async def _batches(url: str) -> tuple[float, float]:
-    """(actions, commits) so far."""
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as reply:
-        lines = dict(line.rsplit(" ", 1) for line in (await reply.text()).splitlines() if not line.startswith("#"))
-    return float(lines["laurels_batch_actions_sum"]), float(lines["laurels_batch_actions_count"])
+async def _batches(node: Node) -> tuple[float, float]:
+    """(actions, commits) so far, of all workers."""
+    actions = commits = 0.0
+    async with aiohttp.ClientSession() as session:
+        for url in node.workers:
+            async with session.get(f"{url}/metrics") as reply:
+                text = await reply.text()
+            lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+            actions += float(lines["laurels_batch_actions_sum"])
+            commits += float(lines["laurels_batch_actions_count"])
+    return actions, commits
