@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow test-faults check format bench bench-smoke cluster cluster-down restore-drill lock clean screenshots
+.PHONY: help run demo test test-slow test-faults check format bench bench-live bench-smoke cluster cluster-down restore-drill lock clean screenshots
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ restore-drill: $(VENV)/.dev ## On the running cluster: back up, restore to a mom
 screenshots: $(VENV)/.dev ## Take the pictures of docs/screenshots/ from a node of its own
 	@scripts/ensure-chromium
 	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
+
+bench-live: $(VENV)/.dev ## Measure live frames and sockets alone
+	$(BIN)/python -m bench --only fanout sockets $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements/*.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -26,7 +26,7 @@ Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
 
 def questions() -> dict[str, Question]:
     """Name -> how to answer it, in the order of the table."""
-    from . import batches, completes, fanout, latency, members, ranks, scoreboard, shared_index
+    from . import batches, completes, fanout, latency, members, ranks, scoreboard, shared_index, sockets
 
     return {
         "completes": completes.measure,
@@ -34,6 +34,7 @@ def questions() -> dict[str, Question]:
         "batches": batches.measure,
         "scoreboard": scoreboard.measure,
         "fanout": fanout.measure,
+        "sockets": sockets.measure,
         "ranks": ranks.measure,
         "members": members.measure,
         "shared_index": shared_index.measure,

@@ -70,10 +70,10 @@ class Broadcast:
 
     async def cpu_per_message(self, _turn: int) -> float:
         """µs of the server's CPU time, user and system, over the frames that arrived."""
-        before, used = await self.receivers.so_far(), _cpu(self.process)
+        before, used = await self.receivers.so_far(), cpu_seconds(self.process)
         causes = await _cause(self.cause, self.sizes.seconds)
         await asyncio.sleep(SETTLE)
-        used, after = _cpu(self.process) - used, await self.receivers.so_far()
+        used, after = cpu_seconds(self.process) - used, await self.receivers.so_far()
         frames = after["frames"] - before["frames"]
         if after["open"] != self.sizes.sockets or frames < self.sizes.sockets:
             raise RuntimeError(f"{after['open']} of {self.sizes.sockets} sockets are open, {frames} frames arrived")
@@ -94,7 +94,7 @@ async def measure(scene: Scene) -> list[Row]:
         place = urlsplit(node.url)
         follow = json.dumps({"type": "subscribe", "channel": "board:points"}, separators=(",", ":"))
         watching = await stack.enter_async_context(
-            _receivers(place.hostname, place.port, "/api/live", sizes.sockets, FIRST_FRAMES, follow)
+            receivers(place.hostname, place.port, "/api/live", sizes.sockets, FIRST_FRAMES, follow)
         )
         await watching.ready()
         frame = await _frame_bytes(watching, lead)
@@ -108,21 +108,21 @@ async def measure(scene: Scene) -> list[Row]:
     return _rows(sizes.sockets, frame, figures)
 
 
-async def _frame_bytes(receivers: Receivers, cause: Cause) -> int:
+async def _frame_bytes(ends: Receivers, cause: Cause) -> int:
     """What a frame weighs, on average: the floor sends as much."""
-    before = await receivers.so_far()
+    before = await ends.so_far()
     await _cause(cause, 1.0)
     await asyncio.sleep(SETTLE)
-    after = await receivers.so_far()
+    after = await ends.so_far()
     return round((after["bytes"] - before["bytes"]) / (after["frames"] - before["frames"]))
 
 
 async def _cost_alone(server: psutil.Process, cause: Cause, seconds: float) -> float:
     """Seconds of CPU for one action that nobody watches."""
     await _cause(cause, min(1.0, seconds))
-    used = _cpu(server)
+    used = cpu_seconds(server)
     causes = await _cause(cause, seconds)
-    return (_cpu(server) - used) / causes
+    return (cpu_seconds(server) - used) / causes
 
 
 async def _cause(cause: Cause, seconds: float) -> int:
@@ -153,14 +153,14 @@ async def _floor(sizes: Sizes, frame: int) -> AsyncIterator[Broadcast]:
             control.write(b"TICK\n")
             await control.drain()
 
-        async with _receivers(fanout.HOST, int(port), "/", sizes.sockets, 1) as receivers:
-            await receivers.ready()
-            yield Broadcast(psutil.Process(pid), receivers, tick, sizes)
+        async with receivers(fanout.HOST, int(port), "/", sizes.sockets, 1) as ends:
+            await ends.ready()
+            yield Broadcast(psutil.Process(pid), ends, tick, sizes)
         control.close()
 
 
 @contextlib.asynccontextmanager
-async def _receivers(
+async def receivers(
     host: str | None, port: int | None, path: str, count: int, frames: int, says: str = ""
 ) -> AsyncIterator[Receivers]:
     running = await asyncio.create_subprocess_exec(
@@ -197,7 +197,7 @@ async def _fill(session: aiohttp.ClientSession, node: Node) -> None:
             reply.raise_for_status()
 
 
-def _cpu(server: psutil.Process) -> float:
+def cpu_seconds(server: psutil.Process) -> float:
     """Seconds of CPU time. Linux counts nanoseconds per thread; elsewhere a clock tick is the finest there is."""
     tasks = Path(f"/proc/{server.pid}/task")
     if (tasks / str(server.pid) / "schedstat").exists():
