@@ -227,7 +227,11 @@ async def test_paths_and_methods_that_do_not_exist_are_problems_too(attacker: At
     ):
         assert_problem(await attacker.get(target), 404, "not_found", of=target)
     wrong = [("GET", COMPLETE, "POST"), ("POST", "/api/scoreboard", "GET, HEAD"), ("DELETE", "/", "GET, HEAD")]
-    wrong += [("OPTIONS", "/api/me", "GET, HEAD"), ("PATCH", "/api/boards", "GET, HEAD"), ("PUT", "/api/live", "GET")]
+    wrong += [
+        ("OPTIONS", "/api/me", "DELETE, GET, HEAD"),
+        ("PATCH", "/api/boards", "GET, HEAD"),
+        ("PUT", "/api/live", "GET"),
+    ]
     for method, target, allow in wrong:
         reply = await exchange(attacker.node.url, request(method, target))
         assert_problem(reply, 405, "method_not_allowed", of=method)

@@ -42,7 +42,12 @@ def parse_name(raw: str) -> Name:
     complaint = _complaint(display)
     if complaint:
         raise LaurelsError(Code.USERNAME_INVALID, complaint, path="$.username")
-    return Name(display, display.casefold(), skeleton(display))
+    return Name(display, fold_name(display), skeleton(display))
+
+
+def fold_name(name: str) -> str:
+    """The key under which a name is unique, whatever its case and however it was typed; of invalid names, too."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def outside_names(wanted: str | None, identity: str) -> list[Name]:

@@ -5,7 +5,6 @@ A bounded cache over `users`; the journal (kind `users`) drops what changed else
 
 from __future__ import annotations
 
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from ..domain.errors import Code, LaurelsError
+from ..domain.names import fold_name
 from .pool import acquire
 from .replicas import Reads
 
@@ -85,15 +85,15 @@ class Directory:
 
         Banned users are found only when asked for (`blocked_too`): to the public they are not there.
         """
-        fold = _fold(username)
-        row = None if fold is None else await self._reads.fetchrow(_FIND_ANY if blocked_too else _FIND, fold)
+        key = _key(username)
+        row = None if key is None else await self._reads.fetchrow(_FIND_ANY if blocked_too else _FIND, key)
         if row is None:
             raise LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
         return int(row["id"])
 
     async def resolve(self, wanted: Sequence[UserRef]) -> list[int | None]:
         """The id behind each of these, in order; None where there is nobody (erased users included). One query."""
-        folds = [None if ref.username is None else _fold(ref.username) for ref in wanted]
+        folds = [None if ref.username is None else _key(ref.username) for ref in wanted]
         columns = ([ref.id for ref in wanted], folds, [r.issuer for r in wanted], [r.subject for r in wanted])
         async with acquire(self._pool) as connection:
             found = dict(await connection.fetch(_RESOLVE, list(range(len(wanted))), *columns))
@@ -136,6 +136,6 @@ class Directory:
             self._people.popitem(last=False)
 
 
-def _fold(username: str) -> str | None:
+def _key(username: str) -> str | None:
     """The key under which a name is unique; None for what PostgreSQL can't even be asked for."""
-    return None if "\0" in username else unicodedata.normalize("NFKC", username).casefold()
+    return None if "\0" in username else fold_name(username)

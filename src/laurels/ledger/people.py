@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from ..domain.errors import Code, LaurelsError
+from ..domain.names import fold_name
 from .pool import Pool, acquire
 
 MAX_FOUND = 20
@@ -57,7 +57,7 @@ class People:
 
     async def search(self, prefix: str, limit: int) -> list[tuple[str, int]]:
         """(username, score in the default board) of whose name begins so, whatever its case; by name."""
-        fold = _fold(prefix)
+        fold = fold_name(prefix)
         if "\0" in fold:
             return []
         async with acquire(self._pool) as connection:
@@ -66,7 +66,7 @@ class People:
 
     async def profile(self, username: str) -> Profile:
         """Raises LaurelsError(USER_UNKNOWN); banned people are not there."""
-        fold = _fold(username)
+        fold = fold_name(username)
         row = None
         if "\0" not in fold:
             async with acquire(self._pool) as connection:
@@ -82,7 +82,3 @@ class People:
             rows = await connection.fetch(HISTORY, user_id, since, HISTORY_ROWS)
         days = [(row["day"], row["new_score"]) for row in rows]
         return History(days, not rows or rows[0]["read"] < HISTORY_ROWS)
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +10,7 @@ import asyncpg
 
 from ..domain.boards import Window
 from ..domain.errors import Code, LaurelsError
+from ..domain.names import fold_name
 from ..domain.standings import from_micros, micros, sort_score
 from . import audit
 from .audit import Actor
@@ -71,8 +71,8 @@ class Wanted:
     def arguments(self) -> tuple[str | None, ...]:
         if self.prefix is None:
             return None, None, self.status, self.role
-        fold = unicodedata.normalize("NFKC", self.prefix).casefold()
-        return fold, fold + _LAST, self.status, self.role
+        first = fold_name(self.prefix)
+        return first, first + _LAST, self.status, self.role
 
 
 class UserEditor:
@@ -92,7 +92,7 @@ class UserEditor:
         keys = keys_of(cursor, str)
         async with acquire(self._pool) as connection:
             rows = await connection.fetch(BY_NAME, *wanted.arguments(), *keys, limit + 1)
-        return page([User(*row.values()) for row in rows], limit, lambda user: (_fold(user.username),))
+        return page([User(*row.values()) for row in rows], limit, lambda user: (fold_name(user.username),))
 
     async def by_score(
         self, window: Window, wanted: Wanted, scores: tuple[int, int], cursor: str | None, limit: int
@@ -158,7 +158,3 @@ def _instant(reached_at: int) -> datetime:
         return from_micros(reached_at)
     except OverflowError as error:
         raise no_cursor() from error
-
-
-def _fold(username: str) -> str:
-    return username.casefold()

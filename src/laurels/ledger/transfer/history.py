@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import msgspec
 from ...domain.actions import Submission
 from ...domain.boards import Board, span_at
 from ...domain.errors import Refusal
+from ...domain.names import fold_name
 from ...domain.standings import Standing, fold
 from .. import audit
 from ..audit import Actor
@@ -108,13 +108,13 @@ async def _enter(
 
 async def _resolved(connection: Connection, catalogue: Catalogue, lines: Sequence[Line], tally: Tally) -> list[_Item]:
     """In the order of their users, so that two imports never wait for each other in a circle."""
-    folds = {_fold(record.username) for _, record in lines}
+    folds = {fold_name(record.username) for _, record in lines}
     users = dict(await connection.fetch(_USERS, list(folds)))
     types = {name: kind.id for name, kind in catalogue.types.items()}
     now, items = datetime.now(UTC), []
     for line, record in lines:
         why = _complaint(record, now)
-        user_id = users.get(_fold(record.username))
+        user_id = users.get(fold_name(record.username))
         type_id = None if record.action_type is None else types.get(record.action_type)
         if user_id is None:
             why = why or f"there is no user {record.username!r}"
@@ -276,7 +276,3 @@ def _fingerprint(item: _Item) -> int:
 
 def _metadata(r: LedgerRecord) -> str | None:
     return None if r.metadata is None else msgspec.json.encode(r.metadata, order="sorted").decode()
-
-
-def _fold(username: str) -> str:
-    return unicodedata.normalize("NFKC", username).casefold()

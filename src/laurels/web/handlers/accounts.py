@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import unicodedata
 from datetime import timedelta
 
 from ...domain.errors import Code, LaurelsError
-from ...domain.names import parse_name
+from ...domain.names import fold_name, parse_name
 from ...ledger import accounts
 from ..call import Call, Reply, json_reply
 from ..wire.accounts import Account, Jwks, Me, RecentAction, Tokens
@@ -28,10 +27,10 @@ async def register(call: Call) -> Reply:
 
 async def login(call: Call) -> Tokens:
     """The same answer in the same time for a name nobody has and for a wrong password."""
-    fold = unicodedata.normalize("NFKC", call.body.username).casefold()
-    guess = call.services.guesses.begin(fold, call.address)
+    name = fold_name(call.body.username)
+    guess = call.services.guesses.begin(name, call.address)
     with guess.decided():
-        found = None if "\0" in fold else await call.services.accounts.for_login(fold)
+        found = None if "\0" in name else await call.services.accounts.for_login(name)
         account, stored = found if found is not None else (None, None)
         matches = await call.services.passwords.matches(stored, call.body.password)
     if account is None or not matches or account.status == "erased":

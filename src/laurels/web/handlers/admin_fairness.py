@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from msgspec import Raw, structs
 
 from ...domain.errors import Code, LaurelsError
+from ...domain.names import fold_name
 from ...ledger import corrections, erasure, review, sanctions, statement
 from ...ledger.statement import LedgerEntry
 from ..call import Call
@@ -76,7 +75,7 @@ async def erase_user(call: Call) -> Sanctioned:
     refuse_oneself(call)
     services, user_id = call.services, call.params.user_id
     user = await services.user_editor.get(user_id)
-    if _fold(user.username) != _fold(call.body.username):
+    if fold_name(user.username) != fold_name(call.body.username):
         raise LaurelsError(Code.INVALID_REQUEST, "This is not the name of this user.", path="$.username")
     changed = await erasure.erase(services.pool, call.actor, user_id, call.body.reason)
     return Sanctioned(user_id, "erased", changed)
@@ -110,7 +109,3 @@ def _row(entry: LedgerEntry) -> AdminLedgerRow:
 
 def _raw(text: str | None) -> Raw | None:
     return None if text is None else Raw(text.encode())
-
-
-def _fold(username: str) -> str:
-    return unicodedata.normalize("NFKC", username).casefold()

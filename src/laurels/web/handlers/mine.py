@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 
 import msgspec
 from aiohttp import hdrs, web
 
 from ...domain.errors import Code, LaurelsError
+from ...domain.names import fold_name
 from ...ledger import erasure, statement
 from ...ledger.statement import LedgerEntry
 from ..call import JSON, Call, Reply, encode
@@ -65,7 +65,7 @@ async def erase_me(call: Call) -> Reply:
 
 async def _knows(call: Call, username: str, stored: str) -> bool:
     """Whether the sender knows the password; whoever has but a token may guess as often as at the log-in."""
-    guess = call.services.guesses.begin(unicodedata.normalize("NFKC", username).casefold(), call.address)
+    guess = call.services.guesses.begin(fold_name(username), call.address)
     with guess.decided():
         knows = await call.services.passwords.matches(stored, call.body.password or "")
     if knows:
