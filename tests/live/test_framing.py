@@ -1,0 +1,110 @@
+"""Promises of the decoder: what a strict client of RFC 6455 writes is read, however it is cut; else it is refused."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.client import ClientProtocol
+from websockets.protocol import OPEN
+from websockets.uri import parse_uri
+
+from laurels.live import framing
+from laurels.live.framing import CLOSE, PING, PONG, TEXT, Decoder, FrameError
+
+LIMIT = 70_000
+
+said = st.one_of(
+    st.tuples(st.just("text"), st.text(max_size=300)),
+    st.tuples(st.just("long"), st.integers(120, 69_000)),
+    st.tuples(st.just("fragments"), st.lists(st.text(max_size=50), min_size=1, max_size=5)),
+    st.tuples(st.just("ping"), st.binary(max_size=125)),
+    st.tuples(st.just("pong"), st.binary(max_size=125)),
+)
+
+
+def written(messages: list) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """(the bytes that `websockets` writes, what must be read)."""
+    client = ClientProtocol(parse_uri("ws://laurels.test/"), state=OPEN)
+    expected = []
+    for kind, value in messages:
+        if kind == "text":
+            client.send_text(value.encode())
+            expected.append((TEXT, value.encode()))
+        elif kind == "long":
+            client.send_text(b"x" * value)
+            expected.append((TEXT, b"x" * value))
+        elif kind == "fragments":
+            _fragments(client, value)
+            expected.append((TEXT, "".join(value).encode()))
+        else:
+            getattr(client, f"send_{kind}")(value)
+            expected.append((PING if kind == "ping" else PONG, value))
+    return b"".join(client.data_to_send()), expected
+
+
+def _fragments(client: ClientProtocol, parts: list[str]) -> None:
+    client.send_text(parts[0].encode(), fin=len(parts) == 1)
+    for number, part in enumerate(parts[1:], 2):
+        client.send_continuation(part.encode(), fin=number == len(parts))
+
+
+@given(st.lists(said, max_size=6), st.lists(st.integers(1, 3_000), max_size=60))
+def test_what_a_client_writes_is_read_however_it_is_cut(messages: list, cuts: list[int]) -> None:
+    stream, expected = written(messages)
+    decoder, read = Decoder(LIMIT), []
+    for cut in cuts:
+        read += decoder.feed(stream[:cut])
+        stream = stream[cut:]
+    assert read + decoder.feed(stream) == expected
+
+
+def masked(first: int, payload: bytes, *, mask: int = 0x80) -> bytes:
+    return bytes([first, mask | len(payload)]) + (b"\0\0\0\0" if mask else b"") + payload
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (masked(0x81, b"hi", mask=0), 1002),
+        (masked(0xC1, b"compressed"), 1002),
+        (masked(0x83, b"an opcode to come"), 1002),
+        (masked(0x09, b"a ping in parts"), 1002),
+        (bytes([0x89, 0xFE, 0, 126]), 1002),
+        (masked(0x80, b"goes on with nothing"), 1002),
+        (masked(0x01, b"a") + masked(0x81, b"another meanwhile"), 1002),
+        (masked(0x82, b"binary"), 1003),
+        (bytes([0x81, 0xFF]) + (2**40).to_bytes(8, "big"), 1009),
+        (bytes([0x81, 0xFE]) + (60_000).to_bytes(2, "big"), 1009),
+        (masked(0x01, b"") + masked(0x00, b"") * 40, 1009),
+    ],
+)
+def test_what_is_wrong_is_refused_before_it_is_all_there(data: bytes, code: int) -> None:
+    with pytest.raises(FrameError) as refused:
+        Decoder(16 * 1024).feed(data)
+    assert refused.value.code == code
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_it_fail_otherwise(data: bytes) -> None:
+    with contextlib.suppress(FrameError):
+        Decoder(100).feed(data)
+
+
+@pytest.mark.parametrize(("payload", "code"), [(b"", 1005), (b"\x03\xe8", 1000), (b"\x0f\xa0why", 4000)])
+def test_the_code_of_a_close_frame_is_read(payload: bytes, code: int) -> None:
+    assert framing.close_code(payload) == code
+
+
+@pytest.mark.parametrize("payload", [b"\x03", b"\x03\xed", b"\x00\x00", b"\x13\x88", b"\x03\xe8\xff"])
+def test_close_frames_that_may_not_be_are_refused(payload: bytes) -> None:
+    """Half a code, codes that are never sent, codes of nobody, a reason that is no text."""
+    with pytest.raises(FrameError):
+        framing.close_code(payload)
+
+
+def test_the_key_is_answered_as_the_rfc_has_it() -> None:
+    assert framing.accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert (CLOSE, framing.PING_FRAME) == (8, b"\x89\x00")
