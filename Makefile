@@ -58,8 +58,8 @@ screenshots: $(VENV)/.dev ## Take the pictures of docs/screenshots/ from a node 
 	@scripts/ensure-chromium
 	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
 
-bench-live: $(VENV)/.dev ## Measure live frames and sockets alone
-	$(BIN)/python -m bench --only fanout sockets $(ARGS)
+bench-live: $(VENV)/.dev ## Measure live frames, sockets and actions over them alone
+	$(BIN)/python -m bench --only fanout sockets frames $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements/*.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

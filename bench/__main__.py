@@ -42,8 +42,8 @@ def bench(
     Parameters
     ----------
     only
-        Questions to ask: completes, latency, batches, scoreboard, fanout, sockets, ranks, members, shared_index.
-        Writes no RESULTS.md.
+        Questions to ask: completes, latency, batches, scoreboard, fanout, sockets, frames, ranks, members,
+        shared_index. Writes no RESULTS.md.
     smoke
         Tiny sizes: proves that the measurements work. Writes no RESULTS.md.
     turns

@@ -71,7 +71,7 @@ def _frame_size(data: bytes) -> int | None:
     return 2 + width + int.from_bytes(data[2 : 2 + width], "big") if len(data) >= 2 + width else None
 
 
-def _connect(host: str, port: int, path: str, says: bytes) -> tuple[socket.socket, bytes]:
+def connect(host: str, port: int, path: str, says: bytes) -> tuple[socket.socket, bytes]:
     """A socket behind its handshake, and what came after that."""
     opened = socket.create_connection((host, port), timeout=10)
     lines = [
@@ -109,7 +109,7 @@ def main(host: str, port: int, path: str, count: int, frames: int, says: str = "
     poll, counter, receivers = select.epoll(), Counter(), {}
     frame, began = _masked(says), time.monotonic()
     for _ in range(count):
-        opened, rest = _connect(host, port, path, frame)
+        opened, rest = connect(host, port, path, frame)
         receivers[opened.fileno()] = receiver = Receiver(opened)
         poll.register(opened.fileno(), select.EPOLLIN)
         counter.take(receiver, rest)

@@ -26,7 +26,7 @@ Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
 
 def questions() -> dict[str, Question]:
     """Name -> how to answer it, in the order of the table."""
-    from . import batches, completes, fanout, latency, members, ranks, scoreboard, shared_index, sockets
+    from . import batches, completes, fanout, frames, latency, members, ranks, scoreboard, shared_index, sockets
 
     return {
         "completes": completes.measure,
@@ -35,6 +35,7 @@ def questions() -> dict[str, Question]:
         "scoreboard": scoreboard.measure,
         "fanout": fanout.measure,
         "sockets": sockets.measure,
+        "frames": frames.measure,
         "ranks": ranks.measure,
         "members": members.measure,
         "shared_index": shared_index.measure,
