@@ -19,6 +19,7 @@ from tests.support.server import PASSWORD
 DEADLINE = 40.0
 """Seconds within which the edge must have answered or closed."""
 PAUSE = 0.05
+WATCH = {"type": "subscribe", "id": 1, "channel": "board:points", "size": 10}
 TLS_GOODBYE = 0.3
 """aiohttp closes connections over TLS behind our back; a loop that is closed before complains."""
 KINDS = ("lesson", "lesson", "lesson", "lesson", "quiz", "daily-login")
@@ -145,12 +146,24 @@ class Load:
             with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
                 async with self._http.ws_connect(f"{self.url}/api/live", timeout=goodbye) as socket:
                     connection += 1
+                    await socket.send_json(WATCH)
                     async for message in socket:
                         self._see(number, connection, json.loads(message.data))
             await asyncio.sleep(0.2)
 
     def _see(self, number: int, connection: int, frame: dict[str, Any]) -> None:
-        if frame.get("type") != "board":
-            return
-        rows = [(row["username"], row["score"]) for row in frame["rows"]]
-        self.frames[number].append(Frame(connection, frame.get("epoch", ""), frame["seq"], rows))
+        """A whole board, or what changed since the last one."""
+        seen = self.frames[number]
+        if frame.get("type") == "board":
+            rows = [_row(row) for row in frame["rows"]]
+            seen.append(Frame(connection, frame.get("epoch", ""), frame["seq"], rows))
+        elif frame.get("type") == "delta":
+            rows = seen[-1].rows[: frame["length"]]
+            rows += [("", 0)] * (frame["length"] - len(rows))
+            for position, row in frame["rows"]:
+                rows[position] = _row(row)
+            seen.append(Frame(connection, seen[-1].epoch, frame["seq"], rows))
+
+
+def _row(row: dict[str, Any]) -> tuple[str, int]:
+    return row["username"], row["score"]

@@ -15,6 +15,8 @@ from pathlib import Path
 
 CHUNK = 65_536
 POLL = 0.02
+GONE = (OSError, RuntimeError)
+"""The other end went first. uvloop raises RuntimeError when a transport is written to that it has closed."""
 
 
 class FaultProxy:
@@ -91,7 +93,7 @@ class FaultProxy:
         *,
         replies: bool = False,
     ) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*GONE):
             while chunk := await source.read(CHUNK):
                 while self.half_open:  # noqa: ASYNC110  a fault, looked at by many
                     await asyncio.sleep(POLL)
