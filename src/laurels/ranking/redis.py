@@ -25,6 +25,8 @@ from .index import MAX_TOP, Place, Position, Ranking, Shift
 CHUNK = 500
 """Changes, or users asked about, in one script: some 5 ms of Redis' time, during which it answers nobody else."""
 PAGE = 5_000
+FILL = 8 * CHUNK
+"""Members in one round trip while a copy is built: Redis takes them chunk by chunk, and answers others in between."""
 _KEY, _VERSION, _ENTRY = 24, 8, 32
 T = TypeVar("T")
 
@@ -161,6 +163,12 @@ class RedisWindows:
             news = news or bool(reply[2])
         return Shift(reply[0], reply[1], news, {})
 
+    async def fill(self, scripts: Sequence[Run]) -> None:
+        """Pour what `filling` made, in one round trip."""
+        for reply in await self._store.call(lambda redis: run_all(redis, scripts), idempotent=True):
+            if isinstance(reply, IndexGone):
+                raise reply
+
     async def unmarked(self, life: Life, batch_ids: Sequence[int]) -> set[int]:
         """Those of the batches that the window has not been told of."""
         missing: set[int] = set()
@@ -221,6 +229,11 @@ class RedisWindows:
 
     async def _ask(self, script: Script, life: Life, *arguments: bytes | str | int) -> Any:
         return await self._store.call(lambda redis: script.run(redis, life.keys, *arguments), idempotent=True)
+
+
+def filling(life: Life, members: Sequence[tuple[int, Standing]]) -> list[Run]:
+    """The scripts that pour so many members, at most FILL, into a copy."""
+    return [_apply(Changes(life, dict(chunk)), (), ranked=False) for chunk in _chunks(members)]
 
 
 def _apply(part: Changes, batch_ids: Sequence[int], *, ranked: bool) -> Run:

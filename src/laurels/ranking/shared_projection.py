@@ -35,7 +35,7 @@ from ..ledger.pool import Connection, Pool
 from ..shared import RedisAway
 from .index import Shift
 from .projection import KEEP_ENDED, Moved, Progress, touches_top
-from .redis import CHUNK, Changes, IndexGone, Life, RedisWindows
+from .redis import FILL, Changes, IndexGone, Life, RedisWindows, filling
 from .shadows import shadow_placements
 from .shared import Lives, SharedIndex
 
@@ -353,16 +353,31 @@ class SharedProjection:
         total, done, said = await standings.count(self.pool, life.window), 0, time.monotonic()
         log.info("building the index", board=slug, standings=total)
         async for page in standings.stream(self.pool, life.window):
-            for start in range(0, len(page), CHUNK):
-                await self.windows.pour(life, dict(page[start : start + CHUNK]))
-                done += len(page[start : start + CHUNK])
-                telemetry.INDEX_BUILT.labels(slug).set(done / max(done, total))
+            await self._fill(life, page)
+            done += len(page)
+            telemetry.INDEX_BUILT.labels(slug).set(done / max(done, total))
             progress(done, total)
             if time.monotonic() > said + NOTE_SECONDS:
                 said = time.monotonic()
                 log.info("building the index", board=slug, done=done, standings=total)
         telemetry.INDEX_BUILT.labels(slug).set(1)
         return done
+
+    async def _fill(self, life: Life, page: Sequence[tuple[int, Standing]]) -> None:
+        """While Redis takes some members, the next are packed. Raises RedisAway, IndexGone."""
+        under_way: asyncio.Task[None] | None = None
+        try:
+            for start in range(0, len(page), FILL):
+                scripts = filling(life, page[start : start + FILL])
+                if under_way is not None:
+                    await under_way
+                under_way = asyncio.create_task(self.windows.fill(scripts), name="index-fill")
+                await asyncio.sleep(0)  # it is sent before the next are packed
+            if under_way is not None:
+                await under_way
+        finally:
+            if under_way is not None:
+                under_way.cancel()
 
     async def _catch_up(self, life: Life, journal: Journal) -> None:
         """Bring what was committed meanwhile by nodes that could not bring it themselves."""

@@ -11,7 +11,7 @@
 local KEPT_MARKS = 20000
 local puts, removes, asked, ranked = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 
-local sub, unpacked, call = string.sub, struct.unpack, redis.call
+local unpacked = struct.unpack
 local users, keys, versions = {}, {}, {}
 local count = 0
 for at = 1, #puts, 32 do
@@ -51,28 +51,28 @@ end
 
 if TIES == 'dense' then
   for _, member in ipairs(gone) do
-    local score = string.sub(member, 1, 8)
-    if redis.call('HINCRBY', COUNTS, score, -1) == 0 then
-      redis.call('HDEL', COUNTS, score)
-      redis.call('ZREM', SCORES, score)
+    local score = sub(member, 1, 8)
+    if call('HINCRBY', COUNTS, score, -1) == 0 then
+      call('HDEL', COUNTS, score)
+      call('ZREM', SCORES, score)
     end
   end
   for n = 2, #come, 2 do
-    local score = string.sub(come[n], 1, 8)
-    if redis.call('HINCRBY', COUNTS, score, 1) == 1 then
-      redis.call('ZADD', SCORES, 0, score)
+    local score = sub(come[n], 1, 8)
+    if call('HINCRBY', COUNTS, score, 1) == 1 then
+      call('ZADD', SCORES, 0, score)
     end
   end
 end
-if #gone > 0 then redis.call('ZREM', ORDER, unpack(gone)) end
-if #come > 0 then redis.call('ZADD', ORDER, unpack(come)) end
+if #gone > 0 then call('ZREM', ORDER, unpack(gone)) end
+if #come > 0 then call('ZADD', ORDER, unpack(come)) end
 if #written > 0 then
-  redis.call('HSET', USERS, unpack(written))
-  reply[1], reply[2], reply[3] = seq + 1, redis.call('ZCARD', ORDER), 1
-  redis.call('HSET', STATE, 'seq', reply[1], 'members', reply[2])
+  call('HSET', USERS, unpack(written))
+  reply[1], reply[2], reply[3] = seq + 1, call('ZCARD', ORDER), 1
+  call('HSET', STATE, 'seq', reply[1], 'members', reply[2])
 end
-for n = 5, #ARGV do redis.call('ZADD', MARKS, ARGV[n], ARGV[n]) end
-if #ARGV > 4 then redis.call('ZREMRANGEBYRANK', MARKS, 0, -KEPT_MARKS - 1) end
+for n = 5, #ARGV do call('ZADD', MARKS, ARGV[n], ARGV[n]) end
+if #ARGV > 4 then call('ZREMRANGEBYRANK', MARKS, 0, -KEPT_MARKS - 1) end
 
 for n = 1, count do
   reply[2 * n + 3] = ranked and after[n] and rank(after[n]) or 0

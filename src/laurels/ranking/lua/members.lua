@@ -2,12 +2,12 @@
 --
 -- ARGV  1 first and 2 last position, 0-based  3 how many random ones instead; 0: none
 -- Returns order key .. version, 32 bytes each, in one string. O(log n + k).
-local found = ARGV[3] ~= '0' and redis.call('ZRANDMEMBER', ORDER, ARGV[3])
-  or redis.call('ZRANGE', ORDER, ARGV[1], ARGV[2])
+local found = ARGV[3] ~= '0' and call('ZRANDMEMBER', ORDER, ARGV[3])
+  or call('ZRANGE', ORDER, ARGV[1], ARGV[2])
 local users = {}
-for n, member in ipairs(found) do users[n] = string.sub(member, 17) end
-local held = #users > 0 and redis.call('HMGET', USERS, unpack(users)) or {}
+for n, member in ipairs(found) do users[n] = sub(member, 17) end
+local held = #users > 0 and call('HMGET', USERS, unpack(users)) or {}
 for n, member in ipairs(found) do
-  found[n] = member .. string.sub(held[n] or '\0\0\0\0\0\0\0\0', -8)
+  found[n] = member .. sub(held[n] or '\0\0\0\0\0\0\0\0', -8)
 end
 return table.concat(found)

@@ -2,5 +2,5 @@
 --
 -- ARGV  1 its order key
 -- Returns seq, members, rank. O(log n).
-local border = TIES == 'ordinal' and ARGV[1] or string.sub(ARGV[1], 1, 8)
-return { seq, total, redis.call('ZLEXCOUNT', TIES == 'dense' and SCORES or ORDER, '-', '(' .. border) + 1 }
+local border = TIES == 'ordinal' and ARGV[1] or sub(ARGV[1], 1, 8)
+return { seq, total, call('ZLEXCOUNT', TIES == 'dense' and SCORES or ORDER, '-', '(' .. border) + 1 }

@@ -5,9 +5,9 @@
 local reply = { seq, total }
 local users = {}
 for at = 1, #ARGV[1], 8 do
-  users[#users + 1] = string.sub(ARGV[1], at, at + 7)
+  users[#users + 1] = sub(ARGV[1], at, at + 7)
 end
-local held = #users > 0 and redis.call('HMGET', USERS, unpack(users)) or {}
+local held = #users > 0 and call('HMGET', USERS, unpack(users)) or {}
 for n, user in ipairs(users) do
   local member = member_of(user, held[n])
   reply[#reply + 1] = member and rank(member) or 0

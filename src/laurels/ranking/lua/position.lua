@@ -4,6 +4,6 @@
 -- Returns seq, members, then those of the ids that are not marked. O(k log n) for k ids.
 local reply = { seq, total }
 for _, batch in ipairs(ARGV) do
-  if not redis.call('ZSCORE', MARKS, batch) then reply[#reply + 1] = tonumber(batch) end
+  if not call('ZSCORE', MARKS, batch) then reply[#reply + 1] = tonumber(batch) end
 end
 return reply

@@ -12,28 +12,27 @@
 -- All keys of a window share a hash tag, so that a script runs on one node of a Redis Cluster.
 --
 -- A window built on another server, or before a restart, or half of it: refused. O(1).
+local call, sub = redis.call, string.sub
 local ORDER, USERS, SCORES, COUNTS, MARKS, STATE = unpack(KEYS)
-local state = redis.call('HMGET', STATE, 'server', 'ties', 'seq', 'members')
-local built_on, TIES, seq, total = state[1], state[2], tonumber(state[3]), redis.call('ZCARD', ORDER)
+local state = call('HMGET', STATE, 'server', 'ties', 'seq', 'members')
+local built_on, TIES, seq, total = state[1], state[2], tonumber(state[3]), call('ZCARD', ORDER)
 if not built_on
-  or not string.find(redis.call('INFO', 'server'), 'run_id:' .. built_on, 1, true)
+  or not string.find(call('INFO', 'server'), 'run_id:' .. built_on, 1, true)
   or tonumber(state[4]) ~= total
-  or redis.call('HLEN', USERS) < total
-  or TIES == 'dense' and total > 0 and redis.call('ZCARD', SCORES) ~= math.max(1, redis.call('HLEN', COUNTS))
+  or call('HLEN', USERS) < total
+  or TIES == 'dense' and total > 0 and call('ZCARD', SCORES) ~= math.max(1, call('HLEN', COUNTS))
 then
   return redis.error_reply('GONE')
 end
 
 -- The 1-based rank of a member under the tie policy. O(log n). Never Lua's `<`: it compares by locale.
+local ordinal, compared = TIES == 'ordinal', TIES == 'dense' and SCORES or ORDER
 local function rank(member)
-  if TIES == 'ordinal' then
-    return redis.call('ZRANK', ORDER, member) + 1
-  end
-  local better = '(' .. string.sub(member, 1, 8)
-  return redis.call('ZLEXCOUNT', TIES == 'dense' and SCORES or ORDER, '-', better) + 1
+  if ordinal then return call('ZRANK', ORDER, member) + 1 end
+  return call('ZLEXCOUNT', compared, '-', '(' .. sub(member, 1, 8)) + 1
 end
 
 -- What USERS holds of somebody, as a member of ORDER; nil for who is not on the board.
 local function member_of(user, value)
-  return value and #value == 24 and string.sub(value, 1, 16) .. user or nil
+  return value and #value == 24 and sub(value, 1, 16) .. user or nil
 end
