@@ -95,11 +95,13 @@ class Node:
 def _hub(settings: Settings, scoreboards: Scoreboards, catalogue: Catalogue, directory: Directory) -> Hub:
     sources = Sources(
         top=scoreboards.top,
+        top_as=scoreboards.ready_as,
         places=scoreboards.places,
         names=directory.people,
         boards=lambda: catalogue.boards,
         type_ids=lambda: {name: kind.id for name, kind in catalogue.types.items()},
         blocked=lambda: directory.blocked,
+        shadowed=lambda: directory.shadowed,
     )
     seats = Seats(limit=settings.sockets, per_address=settings.sockets_per_address, per_user=settings.sockets_per_user)
     return Hub(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from tests.live.virtual_time import in_virtual_time
 from websockets.client import ClientProtocol
@@ -48,6 +50,7 @@ class Boards:
         self.ranks: dict[int, int] = {}
         self.asked: list[tuple[str, list[int]]] = []
         self.banned: set[int] = set()
+        self.shadowed: set[int] = set()
 
     async def read(self, slug: str, size: int) -> ReadyBoard:
         self.reads += 1
@@ -61,6 +64,12 @@ class Boards:
         board = Scoreboard(slug, slug, "desc", "all_time", span, "e", seq, datetime.now(UTC), "exact", seq, rows)
         shown = str(seq).encode() if self.shown is None else self.shown
         return ReadyBoard(board, protocol.encode(board), shown, "", seq, (1, None, 1), self.ends_at)
+
+    async def read_as(self, user: int, slug: str, size: int) -> ReadyBoard:
+        ready = await self.read(slug, size)
+        rows = [ScoreRow(1, f"user-{user}", 500, None), *ready.board.rows[: size - 1]]
+        board = msgspec.structs.replace(ready.board, rows=rows)
+        return dataclasses.replace(ready, board=board, body=protocol.encode(board), shown=ready.shown + b"as %d" % user)
 
     async def places(self, slug: str, user_ids: list[int]) -> PlacesOnBoard:
         self.asked.append((slug, sorted(user_ids)))
@@ -182,11 +191,13 @@ class Stage:
         self.boards = Boards()
         sources = Sources(
             top=self.boards.read,
+            top_as=self.boards.read_as,
             places=self.boards.places,
             names=self.boards.names,
             boards=lambda: SLUGS,
             type_ids=dict,
             blocked=lambda: self.boards.banned,
+            shadowed=lambda: self.boards.shadowed,
         )
         seats = Seats(limit=1_000, per_address=1_000, per_user=2)
         self.hub = Hub(sources, seats, frames_per_second=PER_SECOND, drain_seconds=1.0)
@@ -605,8 +616,26 @@ async def test_the_banned_are_sent_away() -> None:
         one, two = stage.follow_me(1), stage.follow_me(2)
         await asyncio.sleep(1)
         stage.boards.banned = {1}
-        await asyncio.sleep(live_hub.BAN_SECONDS + SOON)
+        await asyncio.sleep(live_hub.SANCTION_SECONDS + SOON)
         assert (one.close.code, two.close) == (4403, None)
+
+
+@in_virtual_time
+async def test_the_shadowed_see_themselves_and_nobody_else_does() -> None:
+    """From a second after they are shadowed on, without a word said about it; and no more when it is lifted."""
+
+    def first(pipe: Pipe) -> str:
+        return pipe.of_type("board")[-1][1]["rows"][0]["username"]
+
+    async with a_stage() as stage:
+        other, mine = stage.join(), stage.connect(7)
+        stage.hub.follow(mine.viewer, Follow("board:points", 10, None, None, announced=True))
+        await asyncio.sleep(1)
+        for shadowed, seen in (({7}, "user-7"), (set(), "player-01")):
+            stage.boards.shadowed = shadowed
+            await asyncio.sleep(live_hub.SANCTION_SECONDS + 1)
+            assert (first(mine), first(other)) == (seen, "player-01")
+        assert [m["type"] for _, m in mine.frames] == ["subscribed", "board", "board", "board"]
 
 
 # -- seats

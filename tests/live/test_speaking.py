@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.live.screens import V1, open_screen, watching
+from tests.live.screens import V1, open_screen, score_of, watching
 from tests.support.node import InProcessNode, running_node
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
@@ -251,3 +251,23 @@ async def test_another_size_replaces_the_first(node: InProcessNode) -> None:
         await screen.ask("ping")
         assert screen.frames[-1]["type"] == "pong"
         assert len(screen.boards) == 2
+
+
+async def test_a_shadowed_user_is_on_its_own_screen_alone(node: InProcessNode, settings: Settings) -> None:
+    """As before it was shadowed, also for what it completes after that."""
+    token = await node.token("eve")
+    await node.complete(token, "a-1")
+    async with speaking(node, token) as own, watching(node) as other:
+        await own.say("subscribe", channel="board:points")
+        await own.subscribe("me")
+        assert score_of(await own.next_board(), "eve") == 10
+        assert score_of(await other.next_board(), "eve") == 10
+        await operations.sanction(settings, "eve", "shadowed", None)
+        await other.until(lambda board: score_of(board, "eve") is None)
+        await own.ask("complete", **action("a-2"))
+        await own.until(lambda board: score_of(board, "eve") == 20)
+        mine = [place(frame) for frame in own.frames if frame["type"] == "me"]
+        assert all(rank == 1 for rank, _ in mine)
+        await node.complete(await node.token("mary"), "a-1")
+        await other.until(lambda board: score_of(board, "mary") == 10)
+        assert all(score_of(board, "eve") in (10, None) for board in other.boards)

@@ -31,7 +31,7 @@ from .protocol import Close
 from .pulse import Pulse
 from .seats import Seats
 from .session import Follow
-from .viewer import Viewer
+from .viewer import Key, Viewer
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ READ_AGAIN = 1.0
 """Seconds until a board whose read failed is tried again."""
 ALL_AGAIN = 25.0
 """Seconds between two reads of every watched board, whatever was told: what nobody told of shows by then."""
-BAN_SECONDS = 1.0
+SANCTION_SECONDS = 1.0
 MAX_IDLE = 256
 """Boards and sizes beyond which those that nobody watches are forgotten at once."""
 DRAIN_PACE = 0.01
@@ -49,14 +49,19 @@ RETRY_MS = (500, 5_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where what is shown comes from. `top` (slug, size) and `places` (slug, user ids) raise LaurelsError."""
+    """Where what is shown comes from. `top` (slug, size) and `places` (slug, user ids) raise LaurelsError.
+
+    `top_as` (user id, slug, size): the board as a shadowed user sees it.
+    """
 
     top: Callable[[str, int], Awaitable[ReadyBoard]]
+    top_as: Callable[[int, str, int], Awaitable[ReadyBoard]]
     places: Callable[[str, Sequence[int]], Awaitable[PlacesOnBoard]]
     names: Names
     boards: Callable[[], Iterable[str]]
     type_ids: Callable[[], Mapping[str, int]]
     blocked: Callable[[], set[int]]
+    shadowed: Callable[[], set[int]]
 
 
 class Hub:
@@ -68,7 +73,7 @@ class Hub:
         self._sources = sources
         self._interval = 1 / frames_per_second
         self._drain_seconds = drain_seconds
-        self._audiences: dict[tuple[str, int], Audience] = {}
+        self._audiences: dict[Key, Audience] = {}
         self._mine = Mine(sources.places, sources.boards)
         self._activity = Activity(sources.names, sources.type_ids)
         self._pulse = Pulse()
@@ -94,13 +99,18 @@ class Hub:
 
     def refresh(self, board: str) -> None:
         """Something that the board shows may have changed: read it again."""
-        for (slug, _), audience in self._audiences.items():
+        for (slug, _, _), audience in self._audiences.items():
             if slug == board:
                 audience.mark()
 
     def completed(self, batch: CommittedBatch) -> None:
         """What a COMMIT of this node brought."""
         self._activity.completed(batch)
+        if self._sources.shadowed():  # what they do moves no index, but what they see themselves
+            acted = {action.user_id for action in batch.new_actions}
+            for (_, _, as_user), audience in self._audiences.items():
+                if as_user in acted:
+                    audience.mark()
 
     # -- who is here
 
@@ -138,7 +148,7 @@ class Hub:
 
     def follow(self, viewer: Viewer, wish: Follow) -> None:
         """Do what a session wishes. A board that is not there: `viewer.dropped`."""
-        viewer.following[wish.channel] = wish.size
+        viewer.following[wish.channel] = None
         kind, _, slug = wish.channel.partition(":")
         if kind == protocol.ME:
             self._mine.join(viewer, wish.announced, wish.id)
@@ -147,22 +157,26 @@ class Hub:
         elif wish.channel.startswith(protocol.ACTIVITY):
             self._activity.join(viewer, slug, wish.id)
         else:
-            audience = self._audience(slug, wish.size or protocol.DEFAULT_SIZE)
+            key = (slug, wish.size or protocol.DEFAULT_SIZE, self._view_of(viewer))
+            viewer.following[wish.channel] = key
+            audience = self._audiences.get(key)
+            if audience is None:  # an empty one counts: it has the history
+                audience = self._open(key)
             audience.join(Joining(viewer, wish.since, wish.id, wish.announced))
 
     def leave(self, viewer: Viewer, channel: str) -> None:
         """Nothing of this channel is written to `viewer` after this. Not followed is no error."""
         if channel not in viewer.following:
             return
-        size = viewer.following.pop(channel)
+        key = viewer.following.pop(channel)
         if viewer.owed:
             viewer.owed.pop(channel, None)
         if channel == protocol.ME:
             self._mine.leave(viewer)
         elif channel.startswith(protocol.ACTIVITY):
             self._activity.leave(viewer, channel.removeprefix(protocol.ACTIVITY))
-        elif (audience := self._audiences.get((channel.removeprefix(protocol.BOARD), size or 0))) is not None:
-            audience.leave(viewer)
+        elif key is not None and key in self._audiences:
+            self._audiences[key].leave(viewer)
 
     def fell_behind(self, viewer: Viewer) -> None:
         self._pulse.fell_behind(viewer)
@@ -174,9 +188,8 @@ class Hub:
         for channel, version in (owed or {}).items():
             if channel == protocol.ME:
                 self._mine.join(viewer, announced=False, id_=None)
-            elif channel in viewer.following:
-                slug, size = channel.removeprefix(protocol.BOARD), viewer.following[channel] or 0
-                self._audiences[slug, size].catch_up(viewer, version)
+            elif (key := viewer.following.get(channel)) is not None:
+                self._audiences[key].catch_up(viewer, version)
 
     # -- life
 
@@ -187,7 +200,7 @@ class Hub:
             work = (pulse.beat, pulse.watch_slow, mine.welcome, mine.update, self._activity.tell)
             chores = [self._tasks.create_task(chore(), name=f"live-{chore.__name__}") for chore in work]
             chores.append(self._tasks.create_task(self._read_all_again(), name="live-read-all-again"))
-            chores.append(self._tasks.create_task(self._send_banned_away(), name="live-bans"))
+            chores.append(self._tasks.create_task(self._heed_sanctions(), name="live-sanctions"))
             await self._closing.wait()
             await self._send_away()
             for task in [*chores, *(audience.task for audience in self._audiences.values())]:
@@ -226,24 +239,27 @@ class Hub:
         for one in list(self._viewers):
             one.cut(Close.DRAINING)
 
-    def _audience(self, slug: str, size: int) -> Audience:
-        audience = self._audiences.get((slug, size))
-        if audience is None:
-            audience = self._audiences[slug, size] = Audience(slug, size)
-            audience.task = self._tasks.create_task(self._keep_up(audience), name=f"live-{slug}-{size}")
+    def _view_of(self, viewer: Viewer) -> int | None:
+        """Whose eyes a viewer sees boards with: a shadowed user's own, or everybody's."""
+        return viewer.user_id if viewer.user_id in self._sources.shadowed() else None
+
+    def _open(self, key: Key) -> Audience:
+        slug, size, _ = key
+        audience = self._audiences[key] = Audience(slug, size)
+        audience.task = self._tasks.create_task(self._keep_up(key, audience), name=f"live-{slug}-{size}")
         return audience
 
-    async def _keep_up(self, audience: Audience) -> None:
+    async def _keep_up(self, key: Key, audience: Audience) -> None:
         """Read and send a board whenever it moved, as long as somebody watches."""
-        feed = audience.feed
+        slug, size, as_user = key
         while await audience.wanted(LINGER if len(self._audiences) <= MAX_IDLE else 0):
             moved_at = audience.reading()
             try:
-                ready = await self._sources.top(feed.slug, feed.size)
+                ready = await self._read(slug, size, as_user)
             except LaurelsError as error:
                 if error.code is Code.BOARD_UNKNOWN:
                     break
-                log.warning("live board not read", board=feed.slug, code=error.code)
+                log.warning("live board not read", board=slug, code=error.code)
                 await asyncio.sleep(READ_AGAIN)
                 audience.mark()
                 continue
@@ -251,8 +267,13 @@ class Hub:
             telemetry.TICK_SECONDS.observe(time.perf_counter() - moved_at)
             await asyncio.sleep(self._interval)
             await audience.due()
-        del self._audiences[feed.slug, feed.size]
-        audience.dismiss(_unknown(feed.slug))
+        del self._audiences[key]
+        audience.dismiss(_unknown(slug))
+
+    async def _read(self, slug: str, size: int, as_user: int | None) -> ReadyBoard:
+        if as_user is None:
+            return await self._sources.top(slug, size)
+        return await self._sources.top_as(as_user, slug, size)
 
     async def _read_all_again(self) -> None:
         while True:
@@ -262,14 +283,23 @@ class Hub:
             for slug in self._sources.boards():
                 self._mine.moved(slug)
 
-    async def _send_banned_away(self) -> None:
+    async def _heed_sanctions(self) -> None:
+        """The banned are sent away; who is shadowed, or no longer, sees boards with other eyes."""
         while True:
-            await asyncio.sleep(BAN_SECONDS)
+            await asyncio.sleep(SANCTION_SECONDS)
             blocked = self._sources.blocked()
-            if not blocked:
-                continue
-            for one in [one for one in self._viewers if one.user_id in blocked]:
-                one.dismiss(Close.NOT_ALLOWED)
+            for one in [one for one in self._viewers if one.user_id is not None]:
+                if one.user_id in blocked:
+                    one.dismiss(Close.NOT_ALLOWED)
+                else:
+                    self._look_with_right_eyes(one)
+
+    def _look_with_right_eyes(self, viewer: Viewer) -> None:
+        view = self._view_of(viewer)
+        for channel, key in list(viewer.following.items()):
+            if key is not None and key[2] != view:
+                self.leave(viewer, channel)
+                self.follow(viewer, Follow(channel, key[1], None, None, announced=False))
 
     def __len__(self) -> int:
         return len(self._viewers)

@@ -32,6 +32,8 @@ GONE = 1006
 DEAD_SECONDS = 20
 """A peer that acknowledges nothing for so long is gone, as the kernel sees it."""
 
+Key = tuple[str, int, int | None]
+"""Which audience: slug, size, and the shadowed user whose view it is (nearly always None)."""
 Dress = Callable[[str, str, bytes], bytes]
 """(type, version or empty, JSON) -> what is written. Frames for many are dressed once per kind of viewer."""
 
@@ -69,7 +71,7 @@ class Viewer(asyncio.Protocol):
         self.owed: dict[str, str] | None = None
         self.behind_since: float | None = None
         self.closed_with: int | None = None
-        self.following: dict[str, int | None] = {}
+        self.following: dict[str, Key | None] = {}
         self.slot = 0
         self.user_id: int | None = None
         self.username = ""

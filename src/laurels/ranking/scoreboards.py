@@ -129,6 +129,12 @@ class Scoreboards:
         window = await self._catalogue.window(self._catalogue.board(slug))
         return await self._scoreboard(window, await self.shadows.top(window, user_id, size))
 
+    async def ready_as(self, user_id: int, slug: str, size: int) -> ReadyBoard:
+        """`top_as`, encoded. Nothing is kept: shadowed users are few."""
+        window = await self._catalogue.window(self._catalogue.board(slug))
+        board = await self._scoreboard(window, await self.shadows.top(window, user_id, size))
+        return self._encoded(window, board, (window.id, Position(board.epoch, board.seq), 0), size)
+
     async def around_as(self, slug: str, user_id: int, radius: int) -> Scoreboard:
         """A shadowed user with its neighbours, as that user sees it."""
         window = await self._catalogue.window(self._catalogue.board(slug))
