@@ -18,6 +18,8 @@ PATHS = (
     "/api/boards/points/rank/{name}",
     "/api/boards/points/around/{name}?radius=1",
     "/api/users/{name}",
+    "/api/users/{name}/history",
+    "/api/users?prefix={name}",
 )
 
 
@@ -85,6 +87,11 @@ async def test_nobody_else_sees_or_counts_a_shadowed_user(node: InProcessNode) -
         assert (place["rank"], place["score"], place["total_users"]) == (None, None, 3)
         status, problem = await node.get("/api/boards/points/around/bob", token)
         assert (status, problem["code"]) == (404, "user_unknown")
+        _, found = await node.get("/api/users?prefix=bob", token)
+        assert found["people"] == [{"username": "bob", "score": 0}]
+        assert (await node.get("/api/users/bob", token))[1]["done"] == []
+        _, history = await node.get("/api/users/bob/history", token)
+        assert (history["days"], history["complete"]) == ([], True)
     _, receipt = await node.complete(people["zoe"]["access_token"], "a-9", "quiz")
     assert (receipt["rank"], receipt["previous_rank"]) == (1, 3)
 

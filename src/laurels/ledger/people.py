@@ -1,4 +1,7 @@
-"""What the public may ask about people: who is called so, what they did, how their score grew."""
+"""What the public may ask about people: who is called so, what they did, how their score grew.
+
+Banned and erased people are not there. Shadowed ones are: what of them is shown to whom is the caller's to say.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,9 @@ _LAST = "\U0010ffff"
 
 # Under "C" names sort by code point, so that a prefix is a range.
 SEARCH = """
-SELECT username, current_score FROM users
-WHERE username_fold COLLATE "C" >= $1 AND username_fold COLLATE "C" < $2 AND status = 'active'
+SELECT id, username, current_score FROM users
+WHERE username_fold COLLATE "C" >= $1 AND username_fold COLLATE "C" < $2
+  AND status IN ('active', 'shadowed')
 ORDER BY username_fold COLLATE "C" LIMIT $3"""
 PERSON = "SELECT id, username, created_at FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
 DONE = """
@@ -55,14 +59,14 @@ class People:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def search(self, prefix: str, limit: int) -> list[tuple[str, int]]:
-        """(username, score in the default board) of whose name begins so, whatever its case; by name."""
+    async def search(self, prefix: str, limit: int) -> list[tuple[int, str, int]]:
+        """(id, username, score in the default board) of whose name begins so, whatever its case; by name."""
         fold = fold_name(prefix)
         if "\0" in fold:
             return []
         async with acquire(self._pool) as connection:
             rows = await connection.fetch(SEARCH, fold, fold + _LAST, min(limit, MAX_FOUND))
-        return [(row["username"], row["current_score"]) for row in rows]
+        return [(row["id"], row["username"], row["current_score"]) for row in rows]
 
     async def profile(self, username: str) -> Profile:
         """Raises LaurelsError(USER_UNKNOWN); banned people are not there."""
