@@ -33,6 +33,7 @@ def bench(
     *,
     only: Annotated[Sequence[str], Parameter(consume_multiple=True)] = (),
     smoke: Annotated[bool, Flag] = False,
+    large: Annotated[bool, Flag] = False,
     turns: int | None = None,
     seconds: float | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -42,10 +43,11 @@ def bench(
     Parameters
     ----------
     only
-        Questions to ask: completes, latency, batches, scoreboard, fanout, sockets, frames, ranks, members,
-        shared_index. Writes no RESULTS.md.
+        Questions to ask, by the names of their modules in bench/questions. Writes no RESULTS.md.
     smoke
         Tiny sizes: proves that the measurements work. Writes no RESULTS.md.
+    large
+        Also boards of 10,000,000 members and a ledger of 10,000,000 actions: half an hour and some 20 GB more.
     turns
         How often figure and floor take turns.
     seconds
@@ -58,6 +60,8 @@ def bench(
         err.print(f"There is no question {strangers[0]!r}. Questions: {', '.join(questions())}.")
         return 2
     sizes = SMOKE if smoke else Sizes()
+    if large:
+        sizes = replace(sizes, members=(*sizes.members, 10_000_000), actions_each=10)
     sizes = replace(sizes, turns=turns or sizes.turns, seconds=seconds or sizes.seconds)
     return _run(list(only or questions()), sizes, as_json=as_json, write=not smoke and not only)
 

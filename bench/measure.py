@@ -20,7 +20,11 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much to measure. `turns` alternate; `seconds` is the length of one turn, `warm_up` goes before."""
+    """How much to measure. `turns` alternate; `seconds` is the length of one turn, `warm_up` goes before.
+
+    `members` are the boards on which growth is looked at, `many` is the size of a large one. A ledger that has grown
+    has `actions_each` actions of `many` users.
+    """
 
     turns: int = 5
     seconds: float = 5.0
@@ -29,11 +33,21 @@ class Sizes:
     connections: int = 64
     sockets: int = 2_000
     members: tuple[int, ...] = (10_000, 100_000, 1_000_000)
+    many: int = 1_000_000
+    actions_each: int = 1
     smoke: bool = False
 
 
 SMOKE = Sizes(
-    turns=1, seconds=1.0, warm_up=0.0, players=200, connections=8, sockets=50, members=(500, 1_000, 2_000), smoke=True
+    turns=1,
+    seconds=1.0,
+    warm_up=0.0,
+    players=200,
+    connections=8,
+    sockets=50,
+    members=(500, 1_000, 2_000),
+    many=2_000,
+    smoke=True,
 )
 
 

@@ -42,10 +42,25 @@ INSERT INTO users (id, username, username_fold, username_skeleton)
 SELECT i, 'p-' || i, 'p-' || i, 'p-' || i FROM generate_series($1::bigint, $2::bigint) i"""
 _STANDINGS = """
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version)
-SELECT w.id, i, s.score, ~s.score, now() - i * interval '1 millisecond', 1
+SELECT w.id, i, s.score, ~s.score, timestamptz '2024-01-01 00:00+00' - i * interval '1 millisecond', 1
 FROM generate_series($1::bigint, $2::bigint) i
 CROSS JOIN LATERAL (SELECT i * 7919 % 100000 AS score) s
 JOIN boards b ON b.is_default JOIN windows w ON w.board_id = b.id"""
+"""Reached in a past that only the board for all time knows: no window of a period holds it."""
+_ACTIONS = """
+INSERT INTO actions (user_id, action_type_id, action_identifier, score_earned, new_score, fingerprint, batch_id,
+                     completed_at, created_at)
+SELECT i, t.id, 'old-' || n, CASE n WHEN 0 THEN s.score ELSE 0 END, s.score, 0, 0, r.reached, r.reached
+FROM generate_series(0, $3::bigint - 1) n, generate_series($1::bigint, $2::bigint) i
+CROSS JOIN LATERAL (SELECT i * 7919 % 100000 AS score) s
+CROSS JOIN LATERAL (SELECT timestamptz '2024-01-01 00:00+00' - i * interval '1 millisecond' AS reached) r
+JOIN action_types t ON t.name = 'lesson'"""
+"""The first action of each user earned it all, the others nothing: the standings are the fold of these rows."""
+_PROGRESS = """
+INSERT INTO progress (user_id, action_type_id, total_count, day, day_count, last_at)
+SELECT i, t.id, $3::bigint, date '2024-01-01', $3::bigint, timestamptz '2024-01-01 00:00+00'
+FROM generate_series($1::bigint, $2::bigint) i JOIN action_types t ON t.name = 'lesson'"""
+_CURRENT = "UPDATE users SET current_score = id * 7919 % 100000 WHERE id BETWEEN $1::bigint AND $2::bigint"
 _WITHOUT_TRIGGERS = "SET session_replication_role = replica"
 """Foreign keys are not checked for rows made by one statement: a million checks would be most of the set-up."""
 
@@ -74,13 +89,16 @@ class Stage:
         self._url = postgres_url
         self._numbers = itertools.count(1)
 
-    async def database(self, *, players: int = 0, standings: int = 0) -> str:
-        """Address of a new database with so many players, the first `standings` of them on the default board."""
+    async def database(self, *, players: int = 0, standings: int = 0, actions_each: int = 0) -> str:
+        """Address of a new database with so many players, the first `standings` of them on the default board.
+
+        With `actions_each` those have rows in the ledger that add up to their standings.
+        """
         name = f"bench_{next(self._numbers)}"
         await _execute(self._url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         url = _named(self._url, name)
         if players:
-            await _populate(url, players, standings)
+            await _populate(url, players, standings, actions_each)
         return url
 
     @contextlib.asynccontextmanager
@@ -163,7 +181,7 @@ async def _make_template(url: str) -> None:
     await pool.close()
 
 
-async def _populate(url: str, players: int, standings: int) -> None:
+async def _populate(url: str, players: int, standings: int, actions_each: int) -> None:
     pool: Pool = await ledger_pool.connect(url, size=2, statement_timeout=600)
     last = FIRST_PLAYER + players - 1
     async with pool.acquire() as connection, connection.transaction():
@@ -172,7 +190,11 @@ async def _populate(url: str, players: int, standings: int) -> None:
         if standings:
             await connection.execute(_WINDOW)
             await connection.execute(_STANDINGS, FIRST_PLAYER, FIRST_PLAYER + standings - 1)
-    await pool.execute("VACUUM ANALYZE users, standings")
+        if actions_each:
+            await connection.execute(_CURRENT, FIRST_PLAYER, FIRST_PLAYER + standings - 1)
+            for statement in (_ACTIONS, _PROGRESS):
+                await connection.execute(statement, FIRST_PLAYER, FIRST_PLAYER + standings - 1, actions_each)
+    await pool.execute("VACUUM ANALYZE users, standings, actions, progress")
     await pool.close()
 
 

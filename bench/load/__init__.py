@@ -1,7 +1,7 @@
 """Who asks. The generator must never be what is measured, so its own ceiling is a row of the table.
 
 `wrk` where it is installed; else `raw`, a generator in Python in a process of its own, which costs about
-as much as the server it asks. `open_loop` asks on a timetable, for latencies.
+as much as the server it asks. `open_loop` asks on a timetable, for latencies; `stream` over one live socket.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,6 +24,7 @@ PATIENCE = 30.0
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to send. `actions` per request; 0 sends no body. `tokens_file` has one token a line, used in turn.
+    With `paths_file` the paths are its lines, in turn, and nobody presents a token.
 
     `prefix` begins every action identifier: another one for every run.
     """
@@ -33,6 +35,7 @@ class Plan:
     prefix: str = ""
     tokens_file: str = ""
     headers: list[str] = field(default_factory=list)
+    paths_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,13 @@ async def ask_on_time(url: str, plan: Plan, *, connections: int, seconds: float,
     return await _answered(plan, command, seconds)
 
 
+async def stream(url: str, token: str, prefix: str, *, seconds: float) -> Load:
+    """Actions over one live socket for so long. Raises LoadFailed when a single one was not awarded."""
+    place = urlsplit(url)
+    command = _python("stream", str(place.hostname), str(place.port), token, str(seconds), prefix)
+    return await _answered(Plan("GET", "/api/live"), command, seconds)
+
+
 async def _answered(plan: Plan, command: list[str], seconds: float) -> Load:
     load = await _run(command, seconds + PATIENCE)
     if load.errors or not load.requests:
@@ -89,7 +99,8 @@ def _python(module: str, *arguments: str) -> list[str]:
 
 
 def _wrk(url: str, plan: Plan, connections: int, seconds: float) -> list[str]:
-    arguments = [plan.method, plan.path, str(plan.actions), plan.prefix, plan.tokens_file, "\n".join(plan.headers)]
+    arguments = [plan.method, plan.path, str(plan.actions), plan.prefix, plan.tokens_file]
+    arguments += ["\n".join(plan.headers), plan.paths_file]
     limits = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s"]
     return ["wrk", *limits, "-s", str(SCRIPT), url, "--", *arguments]
 

@@ -28,7 +28,8 @@ class Requests:
 
     def __init__(self, plan: Plan, host: str) -> None:
         tokens = Path(plan.tokens_file).read_text().split() if plan.tokens_file else [""]
-        self._heads = itertools.cycle([_head(plan, host, token) for token in tokens])
+        paths = Path(plan.paths_file).read_text().split() if plan.paths_file else [plan.path]
+        self._heads = itertools.cycle([_head(plan, path, host, token) for token in tokens for path in paths])
         self._actions = plan.actions
         self._prefix = plan.prefix
         self._numbers = itertools.count()
@@ -49,8 +50,8 @@ class Requests:
         return f'{{"action_type":"lesson","action_identifier":"{self._prefix}{next(self._numbers)}"}}'
 
 
-def _head(plan: Plan, host: str, token: str) -> bytes:
-    lines = [f"{plan.method} {plan.path} HTTP/1.1", f"Host: {host}", *plan.headers]
+def _head(plan: Plan, path: str, host: str, token: str) -> bytes:
+    lines = [f"{plan.method} {path} HTTP/1.1", f"Host: {host}", *plan.headers]
     if token:
         lines.append(f"Authorization: Bearer {token}")
     return ("\r\n".join(lines) + "\r\n").encode()

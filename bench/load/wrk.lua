@@ -1,5 +1,6 @@
 -- What wrk sends: the same request over and over, or completes under identifiers that are never used twice.
--- Arguments: method, path, actions per request (0: no body), prefix of identifiers, file of tokens, extra header lines.
+-- Arguments: method, path, actions per request (0: no body), prefix of identifiers, file of tokens, extra header lines,
+-- file of paths (instead of path and tokens).
 -- One thread: the counter is global. Heads are built once per token, so a request costs one concatenation.
 
 local heads, tails, constant = {}, {}, nil
@@ -15,7 +16,10 @@ end
 function init(args)
   items, prefix = tonumber(args[3]), args[4]
   local extra = args[6] or ""
-  if args[5] ~= "" then
+  if (args[7] or "") ~= "" then
+    for path in io.lines(args[7]) do heads[#heads + 1] = head(args[1], path, extra, nil) .. "\r\n" end
+    return
+  elseif args[5] ~= "" then
     for token in io.lines(args[5]) do heads[#heads + 1] = head(args[1], args[2], extra, token) end
   else
     heads[1] = head(args[1], args[2], extra, nil)
@@ -40,6 +44,7 @@ local turn = 0
 function request()
   if constant then return constant end
   turn = turn % #heads + 1
+  if items == 0 then return heads[turn] end
   local text = body()
   return heads[turn] .. "Content-Type: application/json\r\nContent-Length: " .. #text .. "\r\n\r\n" .. text
 end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from ..measure import Row, Sizes, Tell, Tick
@@ -24,22 +25,16 @@ class Scene:
 Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
 
 
-def questions() -> dict[str, Question]:
-    """Name -> how to answer it, in the order of the table."""
-    from . import batches, completes, fanout, frames, latency, members, ranks, scoreboard, shared_index, sockets
+NAMES = (
+    *("completes", "latency", "batches", "stream", "scoreboard", "reads", "fanout", "sockets", "frames"),
+    *("ranks", "members", "node", "shared_index", "growth"),
+)
+"""In the order of the table."""
 
-    return {
-        "completes": completes.measure,
-        "latency": latency.measure,
-        "batches": batches.measure,
-        "scoreboard": scoreboard.measure,
-        "fanout": fanout.measure,
-        "sockets": sockets.measure,
-        "frames": frames.measure,
-        "ranks": ranks.measure,
-        "members": members.measure,
-        "shared_index": shared_index.measure,
-    }
+
+def questions() -> dict[str, Question]:
+    """Name -> how to answer it."""
+    return {name: import_module(f".{name}", __name__).measure for name in NAMES}
 
 
 def titles() -> dict[str, str]:

@@ -15,7 +15,7 @@ TURNS = 3
 
 
 async def measure(scene: Scene) -> list[Row]:
-    members, turns = scene.sizes.members[-1], min(TURNS, scene.sizes.turns)
+    members, turns = scene.sizes.many, min(TURNS, scene.sizes.turns)
     scene.tick(f"members: writing {members:,} standings")
     url = await scene.stage.database(players=members, standings=members)
     weigh = [

@@ -70,6 +70,11 @@ class PlayedLedger:
             batch=self._service.last_batch, per_user=self._per_user, actions=self._actions
         )
 
+    async def copied_per_second(self, _turn: int) -> float:
+        return await self._bare.copied_per_second(
+            batch=self._service.last_batch, per_user=self._per_user, actions=self._actions
+        )
+
 
 @contextlib.asynccontextmanager
 async def bare_ledger(scene: Scene, *, batch: int) -> AsyncIterator[BareLedger]:

@@ -1,0 +1,119 @@
+"""(i) How many ranks and neighbourhoods a second can be read, and does that hold as the board grows?
+
+Over HTTP, of users drawn at random, beside redis-benchmark asking one ZRANK after the other of a sorted set with as
+many members over as many connections: no HTTP, no names, no ties settled, no neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+import redis.asyncio as redis_client
+
+from ..load import Plan
+from ..measure import Aim, Row, Spread, against, alternate
+from ..stage import FIRST_PLAYER, Node
+from . import Scene
+from .asked import Asked
+
+KINDS = {"Rank": "/api/boards/points/rank/p-{}", "Around": "/api/boards/points/around/p-{}"}
+DRAWN = 5_000
+AIM = Aim("ratio", "≥", 0.25)
+KEY = "board"
+_PAGE = 10_000
+_FIRST_GUESS = 20_000
+"""Calls a second that redis-benchmark is asked for in its first turn; then as many as it did."""
+
+
+async def measure(scene: Scene) -> list[Row]:
+    boards = [await _board(scene, members) for members in scene.sizes.members]
+    return [
+        *(row for rows in boards for row in rows),
+        *(_growth(kind, scene, [rows[at] for rows in boards]) for at, kind in enumerate(KINDS)),
+    ]
+
+
+async def _board(scene: Scene, members: int) -> list[Row]:
+    scene.tick(f"reads: writing {members:,} standings")
+    database_url = await scene.stage.database(players=members, standings=members)
+    async with scene.stage.node(database_url=database_url) as node, scene.stage.redis() as redis_url:
+        await _fill(redis_url, members)
+        asked = {kind: Asked(node.url, _plan(scene, kind, members), scene.sizes) for kind in KINDS}
+        floor = _ZRank(redis_url, members, scene.sizes.connections, scene.sizes.seconds)
+        for side in asked.values():
+            await side.warm_up()
+        await _check(node, members)
+        sides: list[tuple[str, Callable[[int], Awaitable[float]]]] = [
+            (f"reads: {kind.lower()}, {members:,}", side.per_second) for kind, side in asked.items()
+        ]
+        *figures, floors = await alternate(
+            scene.sizes.turns, [*sides, (f"reads: ZRANK, {members:,}", floor.per_second)], scene.tick
+        )
+    name = "one ZRANK by redis-benchmark"
+    return [
+        against(f"{kind} over HTTP, {members:,} members", "/s", figure, name, floors, aim=AIM)
+        for kind, figure in zip(KINDS, figures, strict=True)
+    ]
+
+
+def _growth(kind: str, scene: Scene, rows: list[Row]) -> Row:
+    """A look-up that costs log n may cost as many times more as the logarithm grew."""
+    smallest, *_, largest = scene.sizes.members
+    times = rows[0].figure.median / rows[-1].figure.median
+    allowed = math.log(largest) / math.log(smallest)
+    aim = None if scene.sizes.smoke else Aim("figure", "≤", round(allowed, 2))
+    return Row(f"… {kind.lower()} from {smallest:,} to {largest:,}: slower by", "times", Spread.of([times]), aim=aim)
+
+
+def _plan(scene: Scene, kind: str, members: int) -> Plan:
+    chance = random.Random(5)
+    users = [FIRST_PLAYER + chance.randrange(members) for _ in range(DRAWN)]
+    file = scene.stage.folder / f"paths-{kind}-{members}"
+    file.write_text("".join(KINDS[kind].format(user) + "\n" for user in users))
+    return Plan("GET", KINDS[kind], paths_file=str(file))
+
+
+async def _check(node: Node, members: int) -> None:
+    """Raises RuntimeError when the node does not rank so many."""
+    path = KINDS["Around"].format(FIRST_PLAYER)
+    async with aiohttp.ClientSession() as session, session.get(node.url + path) as reply:
+        told = await reply.json()
+    if told["total_users"] != members or told["rank_state"] != "exact":
+        raise RuntimeError(f"the node ranks {told['total_users']} of {members} ({told['rank_state']})")
+
+
+@dataclass
+class _ZRank:
+    """redis-benchmark, turn by turn."""
+
+    redis_url: str
+    members: int
+    connections: int
+    seconds: float
+    guess: float = _FIRST_GUESS
+
+    async def per_second(self, _turn: int) -> float:
+        place = urlsplit(self.redis_url)
+        calls = max(1_000, round(self.guess * self.seconds))
+        process = await asyncio.create_subprocess_exec(
+            *("redis-benchmark", "-h", str(place.hostname), "-p", str(place.port), "-c", str(self.connections)),
+            *("-n", str(calls), "-r", str(self.members), "--csv", "ZRANK", KEY, "member:__rand_int__"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        self.guess = float(output.decode().splitlines()[-1].split(",")[1].strip('"'))
+        return self.guess
+
+
+async def _fill(url: str, members: int) -> None:
+    """Names as redis-benchmark makes them."""
+    async with redis_client.from_url(url) as client:
+        for start in range(0, members, _PAGE):
+            page = range(start, min(members, start + _PAGE))
+            await client.zadd(KEY, {f"member:{user:012d}": user * 7919 % 100_000 for user in page})
