@@ -38,9 +38,9 @@ class LoadedService:
     async def actions_per_second(self, turn: int) -> float:
         """One turn, proved."""
         plan = replace(self.plan, prefix=f"{self.plan.prefix}-{turn}-")
-        before = await _batches(self.node)
+        before = await committed(self.node)
         load = await self._ask(plan, self._sizes.seconds)
-        after = await _batches(self.node)
+        after = await committed(self.node)
         claim = Claim(plan.prefix, load.requests * plan.actions, self._connections * plan.actions)
         await prove(self.node, claim)
         self.loads.append(load)
@@ -88,7 +88,7 @@ async def bare_ledger(scene: Scene, *, batch: int) -> AsyncIterator[BareLedger]:
         await bare.close()
 
 
-async def _batches(node: Node) -> tuple[float, float]:
+async def committed(node: Node) -> tuple[float, float]:
     """(actions, commits) so far, of all workers."""
     actions = commits = 0.0
     async with aiohttp.ClientSession() as session:

@@ -23,12 +23,25 @@ from .. import operations, runtime
 from ..config import ConfigError
 from ..domain.errors import LaurelsError
 from ..ledger.pool import DatabaseUnusable, ServerError
-from . import api_keys, catalogue, demo, fairness, node, proof, service, transfer, users
+from . import api_keys, catalogue, demo, fairness, node, proof, service, simulate, transfer, users
 from .app import app
 
 signal.signal(signal.SIGINT, _on_interrupt)
 
-__all__ = ["api_keys", "app", "catalogue", "demo", "fairness", "main", "node", "proof", "service", "transfer", "users"]
+__all__ = [
+    "api_keys",
+    "app",
+    "catalogue",
+    "demo",
+    "fairness",
+    "main",
+    "node",
+    "proof",
+    "service",
+    "simulate",
+    "transfer",
+    "users",
+]
 
 
 def main() -> None:

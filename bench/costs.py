@@ -1,0 +1,234 @@
+"""What each part of a complete costs on this machine: the figures that `laurels simulate` reckons with.
+
+    python -m bench.costs --json > costs.json
+    laurels simulate --compare costs.json       how far the model is from what was measured here
+    laurels simulate --costs costs.json --rates 500 1000 2000
+
+A node is asked over HTTP by few and by many connections, one action or a hundred in a request. CPU time is read from
+the kernel, for the node's process and for PostgreSQL's; requests, batches and actions differ in their proportions
+between those runs, so least squares (none below zero) tells what each of them takes. No cost is derived from a
+rate: that the model reaches the measured rates is its proof. Every run is proved before it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import psutil
+import uvloop
+from cyclopts import App, Parameter
+
+from laurels.config import Settings
+from laurels.simulation import Costs, Measured, Run
+
+from .load import Load, Plan, ask
+from .measure import Sizes
+from .proof import Claim, prove
+from .questions import Scene
+from .questions.asked import tokens_file
+from .questions.writes import committed
+from .stage import Node, staged
+
+app = App(name="python -m bench.costs", help=__doc__)
+
+CONNECTIONS = (1, 8, 64, 256)
+MANY = 100
+"""Actions in a request of the run that tells requests and actions apart."""
+PROBES = 300
+ROUNDS = 2_000
+"""Of the descent: far more than two or three unknowns need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """One run: what was answered, the CPU seconds it took, and the share of the machine that was left for it."""
+
+    connections: int
+    load: Load
+    requests: int
+    batches: float
+    actions: int
+    node: float
+    database: float
+    generator: float
+    share: float
+
+
+@app.default
+def costs(
+    *,
+    seconds: float = 4.0,
+    players: int = 5_000,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Measure, and print what `laurels simulate` takes.
+
+    Parameters
+    ----------
+    seconds
+        How long each of the five runs takes.
+    players
+        How many distinct users take part.
+    as_json
+        Print JSON, for `laurels simulate --costs` and `--compare`.
+    """
+    sizes = replace(Sizes(), seconds=seconds, players=players)
+    with staged() as stage:
+        run = uvloop.run(_measure(Scene(stage, sizes, lambda text: print(text, file=sys.stderr))))
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(run), indent=1))
+    else:
+        for name, value in msgspec.to_builtins(run.costs).items():
+            print(f"{name:12} {value * 1e6:10.1f} µs")
+    return 0
+
+
+async def _measure(scene: Scene) -> Run:
+    async with scene.stage.node(players=scene.sizes.players) as node:
+        tokens = tokens_file(scene, node)
+        runs = [await _spent(scene, node, tokens, count, 1) for count in CONNECTIONS]
+        many = await _spent(scene, node, tokens, 8, MANY)
+        trip = await _round_trip(node.database_url)
+    return Run(
+        costs=_costs([*runs, many], _flush(scene.stage.folder), trip),
+        machine_cores=os.cpu_count() or 1,
+        lanes=Settings().lanes,
+        measured=[_measured(run) for run in runs],
+    )
+
+
+async def _spent(scene: Scene, node: Node, tokens: str, connections: int, actions: int) -> Spent:
+    path = "/api/actions/complete" if actions == 1 else "/api/actions/batch"
+    plan = Plan("POST", path, actions, f"w{connections}-{actions}-", tokens)
+    scene.tick(f"{connections} connections, {actions} actions a request")
+    await ask(node.url, plan, connections=connections, seconds=1.0)
+    plan = replace(plan, prefix=f"c{connections}-{actions}-")
+    processes = [psutil.Process(node.pid)], await _backends(node.database_url)
+    begun, before = await committed(node), _seconds(*processes)
+    load = await ask(node.url, plan, connections=connections, seconds=scene.sizes.seconds)
+    after, ended = _seconds(*processes), await committed(node)
+    await prove(node, Claim(plan.prefix, load.requests * actions, connections * actions))
+    of_node, of_database, generator, busy, time_there = (now - then for now, then in zip(after, before, strict=True))
+    return Spent(
+        connections=connections,
+        load=load,
+        requests=load.requests,
+        batches=ended[1] - begun[1],
+        actions=round(ended[0] - begun[0]),
+        node=of_node,
+        database=of_database,
+        generator=generator,
+        share=min(1.0, 1 - (busy - of_node - of_database - generator) / time_there),
+    )
+
+
+def _costs(runs: Sequence[Spent], flush: float, round_trip: float) -> Costs:
+    request, batch, action = least_squares(
+        [(run.requests, run.batches, run.actions) for run in runs], [run.node for run in runs]
+    )
+    statements, row = least_squares([(run.batches, run.actions) for run in runs], [run.database for run in runs])
+    busiest = runs[len(CONNECTIONS) - 1]
+    asking = busiest.generator / busiest.requests
+    return Costs(
+        request=request,
+        batch=batch,
+        action=action,
+        statements=statements,
+        row=row,
+        flush=flush,
+        round_trip=round_trip,
+        asking=asking,
+    )
+
+
+def least_squares(counts: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[float]:
+    """What one of each takes, none below zero, so that `counts` cost about `seconds`; every run weighs the same."""
+    rows = [[count / spent for count in line] for line, spent in zip(counts, seconds, strict=True)]
+    unit = [max(row[column] for row in rows) for column in range(len(rows[0]))]
+    scaled = [[value / most for value, most in zip(row, unit, strict=True)] for row in rows]
+    found = [0.0] * len(unit)
+    for _ in range(ROUNDS):
+        for column in range(len(found)):
+            left = [1 - sum(v * x for v, x in zip(row, found, strict=True)) for row in scaled]
+            own = [row[column] for row in scaled]
+            step = sum(v * rest for v, rest in zip(own, left, strict=True)) / sum(v * v for v in own)
+            found[column] = max(0.0, found[column] + step)
+    return [value / most for value, most in zip(found, unit, strict=True)]
+
+
+def _measured(run: Spent) -> Measured:
+    batch = run.actions / run.batches
+    p50, p99 = run.load.p50 / 1000, run.load.p99 / 1000
+    return Measured(run.connections, run.load.per_second, batch, p50, p99, run.share)
+
+
+async def _backends(url: str) -> list[psutil.Process]:
+    """PostgreSQL's processes: the parent and all its children."""
+    connection = await asyncpg.connect(url)
+    try:
+        parent = psutil.Process(await connection.fetchval("SELECT pg_backend_pid()")).parent()
+    finally:
+        await connection.close()
+    assert parent is not None
+    return [parent, *parent.children()]
+
+
+def _cpu(processes: Sequence[psutil.Process]) -> float:
+    total = 0.0
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def _seconds(node: Sequence[psutil.Process], database: Sequence[psutil.Process]) -> tuple[float, ...]:
+    """CPU seconds so far: node, PostgreSQL, generators that have ended, everybody, and what there was."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    machine = psutil.cpu_times()
+    idle = machine.idle + machine.iowait
+    everything = sum(machine) - machine.guest - machine.guest_nice
+    return _cpu(node), _cpu(database), children.ru_utime + children.ru_stime, everything - idle, everything
+
+
+async def _round_trip(url: str) -> float:
+    connection = await asyncpg.connect(url)
+    spent = []
+    for _ in range(PROBES):
+        started = time.perf_counter()
+        await connection.fetchval("SELECT 1")
+        spent.append(time.perf_counter() - started)
+    await connection.close()
+    return statistics.median(spent)
+
+
+def _flush(folder: Path) -> float:
+    """What PostgreSQL does at a COMMIT: 8 KiB written over what is there, and fdatasync."""
+    spent = []
+    with (folder / "flush").open("wb", buffering=0) as file:
+        file.write(bytes(8192))
+        os.fsync(file.fileno())
+        for _ in range(PROBES):
+            started = time.perf_counter()
+            file.seek(0)
+            file.write(bytes(8192))
+            os.fdatasync(file.fileno())
+            spent.append(time.perf_counter() - started)
+    return statistics.median(spent)
+
+
+if __name__ == "__main__":
+    sys.exit(app(result_action="return_value"))

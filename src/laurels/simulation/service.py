@@ -1,0 +1,144 @@
+"""Nodes and what they share, as the writer (`ledger/writer.py`) and the batch (`ledger/batch.py`) have it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+
+from .clock import Clock, Cores, Disk, Process, Resume, Rows, Thread
+from .model import Costs, Shape
+
+TRIPS = 5
+"""BEGIN, lock, load, write, COMMIT."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request on its way. `batch` numbers the node's batches; `refused` ones have none."""
+
+    number: int
+    users: list[int]
+    arrived: float
+    answered: float = 0.0
+    batch: int = 0
+    refused: bool = False
+
+
+class Shared:
+    """What all nodes share: PostgreSQL with its rows and its disk, Redis, and the machine if it is one."""
+
+    def __init__(self, clock: Clock, costs: Costs, shape: Shape) -> None:
+        self.clock = clock
+        self.costs = costs
+        self.shape = shape
+        self.machine = Cores(clock, shape.machine_cores) if shape.machine_cores else None
+        self.database = self.machine or Cores(clock, shape.database_cores)
+        self.redis = self.thread()
+        self.generator = self.thread()
+        self.disk = Disk(clock, costs.flush)
+        self.rows = Rows()
+
+    def thread(self) -> Thread:
+        return Thread(self.machine or Cores(self.clock, 1))
+
+
+class Node:
+    """A core, a bounded queue, and lanes that take all that waits the moment they are free."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.batches = 0
+        self.queued = 0
+        self.queued_most = 0
+        self.queued_area = 0.0
+        self._touched = 0.0
+        self.core = shared.thread()
+        self._shared = shared
+        self._queue: deque[tuple[Request, Resume]] = deque()
+        self._idle: deque[Resume] = deque()
+        for _ in range(shared.shape.lanes):
+            shared.clock.start(self._lane())
+
+    def handle(self, request: Request) -> Process:
+        """The request, from its first byte to its answer."""
+        half = self._shared.costs.request / 2
+        yield self.core.work(half)
+        if self.queued + len(request.users) > self._shared.shape.queue_limit:
+            request.refused = True
+        else:
+            yield partial(self._enqueue, request)
+        yield self.core.work(half)
+        request.answered = self._shared.clock.now
+
+    def settle(self) -> None:
+        """Bring the area under the queue's length up to now."""
+        now = self._shared.clock.now
+        self.queued_area += self.queued * (now - self._touched)
+        self._touched = now
+
+    def _enqueue(self, request: Request, resume: Resume) -> None:
+        self._queue.append((request, resume))
+        self._count(len(request.users))
+        if self._idle:
+            self._idle.popleft()()
+
+    def _count(self, actions: int) -> None:
+        self.settle()
+        self.queued += actions
+        self.queued_most = max(self.queued_most, self.queued)
+
+    def _lane(self) -> Process:
+        while True:
+            if not self._queue:
+                yield self._idle.append
+            entries = self._take()
+            if not entries:
+                continue
+            users = [user for request, _ in entries for user in request.users]
+            yield from self._commit(users)
+            yield from self._project(len(users))
+            for _, resume in entries:
+                resume()
+
+    def _take(self) -> list[tuple[Request, Resume]]:
+        entries: list[tuple[Request, Resume]] = []
+        taken = 0
+        limit = self._shared.shape.batch_limit
+        while self._queue and taken + len(self._queue[0][0].users) <= limit:
+            entries.append(self._queue.popleft())
+            taken += len(entries[-1][0].users)
+        self._count(-taken)
+        if entries:
+            self.batches += 1
+        for request, _ in entries:
+            request.batch = self.batches
+        if self._queue and self._idle:
+            self._idle.popleft()()
+        return entries
+
+    def _commit(self, users: list[int]) -> Process:
+        """Lock, load, judge and write, COMMIT. The locks are held until the flush is over."""
+        costs, shared = self._shared.costs, self._shared
+        rows = sorted(set(users))
+        yield from self._ask(costs.statements / 3)
+        yield from shared.rows.lock(rows)
+        yield from self._ask((costs.statements + costs.row * len(users)) / 3)
+        yield self.core.work(costs.action * len(users))
+        yield from self._ask((costs.statements + 2 * costs.row * len(users)) / 3)
+        yield from self._ask(0.0)
+        yield shared.disk.flush
+        shared.rows.release(rows)
+        yield self.core.work(costs.batch / TRIPS)
+
+    def _ask(self, seconds: float) -> Process:
+        """One statement: said by the node's core, carried by the wire, worked on by a core of PostgreSQL's."""
+        costs = self._shared.costs
+        yield self.core.work(costs.batch / TRIPS)
+        yield self._shared.clock.sleep(costs.round_trip)
+        yield self._shared.database.work(seconds)
+
+    def _project(self, actions: int) -> Process:
+        if self._shared.shape.redis:
+            costs = self._shared.costs
+            yield self._shared.clock.sleep(costs.round_trip)
+            yield self._shared.redis.work(costs.call + costs.change * actions)
