@@ -85,13 +85,17 @@ def costs(
     """
     sizes = replace(Sizes(), seconds=seconds, players=players)
     with staged() as stage:
-        run = uvloop.run(_measure(Scene(stage, sizes, lambda text: print(text, file=sys.stderr))))
+        run = uvloop.run(_measure(Scene(stage, sizes, _say, _say)))
     if as_json:
         print(json.dumps(msgspec.to_builtins(run), indent=1))
     else:
         for name, value in msgspec.to_builtins(run.costs).items():
             print(f"{name:12} {value * 1e6:10.1f} µs")
     return 0
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr)
 
 
 async def _measure(scene: Scene) -> Run:
