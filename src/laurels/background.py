@@ -35,6 +35,8 @@ LEARN_SECONDS = 120.0
 FILL_SECONDS = 1.0
 FILL_AFTER = 3.0
 """A new board is filled when it is this old: by then the journal has told every node to fold what is new."""
+SNAPSHOT_SHARE = 0.9
+"""Snapshots younger than this share of their interval are not taken again: nodes don't look at the same moment."""
 ONCE_FOR_ALL = ("snapshots", "board-filler")
 """Chores whose result all nodes share: those of the roles `api` and `live` leave them to the others."""
 LOST_LEDGER = "the ledger can't be reached"
@@ -145,9 +147,10 @@ class Background:
 
     async def _take_snapshots(self) -> None:
         services = self._services
-        await snapshots.take(services.pool, services.catalogue, self._node.journal.node)
-        await services.scoreboards.remember_snapshot()
-        self._refresh_screens()
+        due = self._settings.snapshot_seconds * SNAPSHOT_SHARE
+        if await snapshots.take_due(services.pool, services.catalogue, self._node.journal.node, due):
+            await services.scoreboards.remember_snapshot()
+            self._refresh_screens()
 
     def _refresh_screens(self) -> None:
         for slug in self._services.catalogue.boards:

@@ -52,6 +52,9 @@ from .web.shared_limits import SharedLimits
 from .web.ticket_office import TicketOffice
 from .web.tokens import Tokens
 
+WRITING = ("all", "api")
+"""Roles that take actions."""
+
 
 @dataclass(slots=True)
 class Condition:
@@ -219,7 +222,7 @@ def _writer(settings: Settings, ledger: _Ledger, ranks: _Ranks) -> Writer:
         ledger.receipts,
         _projecting(ranks.projection, ranks.hub),
         ledger.node_id,
-        lanes=settings.lanes,
+        lanes=settings.lanes if settings.role in WRITING else 0,
         queue_limit=settings.queue_limit,
     )
 

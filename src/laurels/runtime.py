@@ -14,7 +14,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 import structlog
 from aiohttp import web
@@ -45,6 +45,8 @@ GC_THRESHOLD = 20_000
 """Allocations between two looks of the collector at young objects (CPython: 700): requests make few cycles."""
 DRAIN_SECONDS = 10.0
 """How long requests under way may take once a stop was asked for."""
+END_SECONDS = 1.0
+"""How long a chore may take to end before it is told once more."""
 
 
 OnReady = Callable[[str, tuple[str, str] | None], None]
@@ -228,8 +230,7 @@ async def _drain(
     await services.hub.drained()
     for site in list(runner.sites):
         await site.stop()
-    for chore in chores:
-        chore.cancel()
+    await _end(chores)
     await runner.cleanup()
     services.writer.close()
     await lanes
@@ -238,6 +239,15 @@ async def _drain(
     await hub
     services.passwords.close()
     log.info("stopped")
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are over: a library may swallow a cancellation, or ask a server while it tidies up."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=END_SECONDS)
 
 
 async def _listen(settings: Settings, services: Services, listener: socket.socket) -> web.AppRunner:

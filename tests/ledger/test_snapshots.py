@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from tests.ledger.conftest import Ledger, add_users, running_ledger
@@ -124,3 +127,22 @@ async def test_a_rebuild_that_fails_leaves_nothing_behind(ledger: Ledger) -> Non
     assert ledger.projection.index._rebuilding == {}
     window = await ledger.catalogue.window(ledger.catalogue.default_board)
     assert await compare(ledger.projection.index, ledger.pool, window) == 0
+
+
+async def test_of_several_nodes_one_takes_the_snapshot(pool: Pool) -> None:
+    """Five at the same moment: each window is frozen once; what is young is not frozen again, what is due is."""
+    await add_users(pool, 3)
+    async with running_ledger(pool) as ledger:
+        await _play(ledger, people=3)
+        windows = len(await ledger.catalogue.windows_at(datetime.now(UTC)))
+
+        def look(seconds: float) -> Awaitable[list[snapshots.Snapshot]]:
+            return snapshots.take_due(pool, ledger.catalogue, uuid4(), seconds)
+
+        taken = await asyncio.gather(*(look(300) for _ in range(5)))
+        assert sorted(map(len, taken)) == [0, 0, 0, 0, windows]
+        assert await look(300) == []
+        await pool.execute("UPDATE scoreboard_snapshots SET snapshot_time = snapshot_time - interval '1 hour'")
+        assert len(await look(300)) == windows
+    assert await pool.fetchval("SELECT count(*) FROM scoreboard_snapshots") == 2 * windows
+    assert await pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0

@@ -39,7 +39,11 @@ class Scene:
     nodes: list[InProcessNode]
     http: aiohttp.ClientSession
     load: Load
-    database_url: str
+    settings: Settings
+
+    @property
+    def database_url(self) -> str:
+        return self.settings.database_url
 
     async def lacks(self) -> list[str]:
         """What any node serves without."""
@@ -60,7 +64,7 @@ class Scene:
 
     async def is_well(self) -> None:
         """Nothing is degraded, ranks are exact, all that was told is kept."""
-        await eventually(self.lacks, lambda lacks: not lacks, within=RECOVERY + 10)
+        await eventually(self.lacks, lambda lacks: not lacks, within=RECOVERY)
         await self.load.settle()
         for node in self.nodes:
             await eventually(
@@ -94,7 +98,7 @@ async def scene_on(
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         nodes = [await stack.enter_async_context(running_node(replace(settings))) for _ in range(2)]
         load = Load(http, [node.url for node in nodes], seed=7)
-        scene = Scene(primary, standby, redis, nodes, http, load, settings.database_url)
+        scene = Scene(primary, standby, redis, nodes, http, load, settings)
         await load.register(PLAYERS)
         await load.play(ACTIONS)
         await scene.is_well()
@@ -204,18 +208,44 @@ async def test_a_lagging_replica_shows_nobody_the_past(scene: Scene) -> None:
     await scene.is_well()
 
 
-async def test_a_primary_that_is_away_loses_nothing(scene: Scene) -> None:
+PRIMARY_FAULTS: dict[str, tuple[Fault, Fault]] = {
+    "killed": (lambda scene: scene.primary.kill(), lambda scene: scene.primary.start()),
+    "paused": (lambda scene: scene.primary.pause(), lambda scene: scene.primary.resume()),
+}
+
+
+@pytest.mark.parametrize("fault", PRIMARY_FAULTS)
+async def test_a_primary_that_is_away_loses_nothing(scene: Scene, fault: str) -> None:
     """Writes get 503 and Retry-After, boards are still read; once it is back all goes on, and nothing is lost."""
+    hurt, heal = PRIMARY_FAULTS[fault]
     playing = asyncio.create_task(scene.load.play(ACTIONS))
     await eventually(_told(scene), lambda told: told > PLAYERS * (ACTIONS + 2))
-    await asyncio.to_thread(scene.primary.kill)
+    await asyncio.to_thread(hurt, scene)
     try:
         await playing
+        assert scene.load.statuses[503], "nobody met the primary that is away"
         for node in scene.nodes:
             rows, _ = await board(scene.http, node.url)
             assert len(rows) == PLAYERS
     finally:
-        await asyncio.to_thread(scene.primary.start)
+        await asyncio.to_thread(heal, scene)
+    await scene.is_well()
+
+
+@pytest.mark.parametrize("fault", PRIMARY_FAULTS)
+async def test_a_node_can_be_stopped_while_the_primary_is_away(scene: Scene, fault: str) -> None:
+    """Also with actions queued: nobody waits for a server that says nothing."""
+    hurt, heal = PRIMARY_FAULTS[fault]
+    async with running_node(scene.settings) as leaving:
+        scene.load.urls.append(leaving.url)
+        playing = asyncio.create_task(scene.load.play(ACTIONS))
+        await eventually(_told(scene), lambda told: told > PLAYERS * (ACTIONS + 2))
+        await asyncio.to_thread(hurt, scene)
+    try:
+        await playing
+    finally:
+        scene.load.urls.remove(leaving.url)
+        await asyncio.to_thread(heal, scene)
     await scene.is_well()
 
 

@@ -88,3 +88,19 @@ async def test_a_wrong_password_is_said_without_showing_it(tmp_path: Path) -> No
         await store.close()
         server.kill()
     assert "mistaken" not in str(refusal.value)
+
+
+async def test_a_call_that_is_cancelled_ends_at_whatever_moment(store: Store) -> None:
+    """What runs beside requests is stopped by cancelling it: a library that swallows that once stops the stop."""
+
+    async def ask_for_ever() -> None:
+        while True:
+            await store.call(lambda redis: redis.ping())
+
+    for turns in range(200):
+        asking = asyncio.create_task(ask_for_ever())
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        asking.cancel()
+        done, _ = await asyncio.wait({asking}, timeout=5)
+        assert done, f"cancelled after {turns % 20} turns of the loop, it went on"

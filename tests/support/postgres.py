@@ -131,6 +131,7 @@ class Standby(Cluster):
         # Last in line, so it wins over what was copied.
         with (self.data / "postgresql.auto.conf").open("a") as file:
             file.write(f"unix_socket_directories = '\"{self.data}\"'\n")
+            file.write("wal_retrieve_retry_interval = '200ms'\n")  # else it comes back to its primary after 5 s
         self.data.chmod(0o700)
         for folder, _, files in os.walk(self.data):
             engine.give(Path(folder))

@@ -7,8 +7,12 @@ from dataclasses import replace
 import aiohttp
 import pytest
 from tests.support.node import PASSWORD, running_node
+from tests.support.polling import eventually
 
 from laurels.config import Settings
+from laurels.domain.actions import Submission
+from laurels.domain.errors import Code, LaurelsError
+from laurels.ledger.pool import Pool
 
 LOGIN = {"username": "nobody", "password": PASSWORD}
 
@@ -43,3 +47,17 @@ async def test_health_has_a_port_of_its_own_when_asked(settings: Settings, unuse
             assert "laurels_ready" in await reply.text()
         async with node.http.get(f"{own}/api/scoreboard") as reply:
             assert reply.status == 404
+
+
+async def test_a_gateway_holds_no_connection_for_writing(settings: Settings) -> None:
+    """What it does beside requests gives its connections back; an action sent over its socket is refused."""
+    async with running_node(replace(settings, role="live")) as node:
+        pool = node.services.pool
+        await eventually(lambda: _in_use(pool), lambda used: used == 0)
+        with pytest.raises(LaurelsError) as refused:
+            await node.services.writer.submit([Submission(1, "lesson", "x-1")])
+        assert refused.value.code is Code.MISDIRECTED
+
+
+async def _in_use(pool: Pool) -> int:
+    return pool.get_size() - pool.get_idle_size()

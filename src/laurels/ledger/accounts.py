@@ -14,7 +14,7 @@ from ..domain.names import Name
 from . import audit
 from .audit import Actor
 from .journal import announce
-from .pool import Pool, acquire
+from .pool import Pool, acquire, prompt
 
 _INSERT_USER = """
 INSERT INTO users (username, username_fold, username_skeleton, email, password_hash, role)
@@ -74,7 +74,7 @@ class Accounts:
         self, name: Name, email: str | None, password_hash: str, role: str = "player", by: Actor | None = None
     ) -> Account:
         """`by` an operator, it is audited. Raises LaurelsError USERNAME_TAKEN (also by a look-alike) or EMAIL_TAKEN."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             try:
                 user_id = await connection.fetchval(
                     _INSERT_USER, name.display, name.fold, name.skeleton, email, password_hash, role
@@ -91,7 +91,7 @@ class Accounts:
         An account that is there already is never handed over, whatever it is called.
         Raises LaurelsError(USERNAME_TAKEN) when all names are taken.
         """
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_OUTSIDER, issuer, subject)
             for name in () if row else names:
                 await connection.execute(_INSERT_OUTSIDER, name.display, name.fold, name.skeleton, issuer, subject)
@@ -105,19 +105,19 @@ class Accounts:
 
     async def for_login(self, fold: str) -> tuple[Account, str | None] | None:
         """The account and its password hash."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_LOGIN, fold)
         return None if row is None else (_account(row), row["password_hash"])
 
     async def credentials(self, user_id: int) -> tuple[str, str | None] | None:
         """The name and the password hash, for what its owner must confirm."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_CREDENTIALS, user_id)
         return None if row is None else (row["username"], row["password_hash"])
 
     async def by_id(self, user_id: int) -> Account:
         """Raises LaurelsError(USER_UNKNOWN)."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_BY_ID, user_id)
         if row is None:
             raise LaurelsError(Code.USER_UNKNOWN, f"There is no user with id {user_id}.")
@@ -125,17 +125,17 @@ class Accounts:
 
     async def first_admin(self) -> Account | None:
         """The oldest active admin."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_FIRST_ADMIN)
         return None if row is None else _account(row)
 
     async def any_admin(self) -> bool:
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"))
 
     async def add_refresh(self, user_id: int, token_hash: bytes, lifetime: timedelta) -> None:
         """Start a new family of refresh tokens."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             await connection.execute(_INSERT_REFRESH, user_id, uuid4(), token_hash, lifetime)
 
     async def rotate_refresh(self, old_hash: bytes, new_hash: bytes, lifetime: timedelta) -> Account | None:
@@ -143,7 +143,7 @@ class Accounts:
 
         A token that is presented twice was stolen on one of the two occasions: its family is revoked.
         """
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             row = await connection.fetchrow(_LOCK_REFRESH, old_hash)
             if row is None or row["revoked_at"] is not None or row["expired"]:
                 return None
@@ -156,7 +156,7 @@ class Accounts:
 
     async def revoke_refresh(self, token_hash: bytes) -> None:
         """Log out: the whole family ends. Unknown tokens are no error."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             family = await connection.fetchval("SELECT family FROM refresh_tokens WHERE token_hash = $1", token_hash)
             if family is not None:
                 await connection.execute(_REVOKE_FAMILY, family)
@@ -167,13 +167,13 @@ class Accounts:
 
     async def signing_keys(self) -> Sequence[SigningKey]:
         """Oldest first, retired ones included."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(_KEYS)
         return [SigningKey(*row.values()) for row in rows]
 
     async def rotate_signing_key(self, kid: str, private_jwk: str) -> None:
         """The new key signs from now on; older ones verify until they are dropped a day later."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             await connection.execute("DELETE FROM signing_keys WHERE retired_at < now() - interval '1 day'")
             await connection.execute("UPDATE signing_keys SET retired_at = now() WHERE retired_at IS NULL")
             await connection.execute(

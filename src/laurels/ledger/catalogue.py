@@ -17,7 +17,7 @@ from ..domain.actions import ActionType
 from ..domain.boards import Board, Span, Window, default_board, span_at
 from ..domain.errors import Code, LaurelsError
 from ..domain.rules import parse_rules
-from .pool import Pool, acquire
+from .pool import Pool, prompt
 
 _TYPES = "SELECT id, name, description, base_score, scoring_rules, is_active FROM action_types ORDER BY id"
 BOARD_COLUMNS = """
@@ -89,7 +89,7 @@ class Catalogue:
             await self._read()
 
     async def _read(self) -> None:
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             types = await connection.fetch(_TYPES)
             boards = await connection.fetch(_BOARDS)
         self.types = {row["name"]: _action_type(row) for row in types}
@@ -113,7 +113,7 @@ class Catalogue:
         cached = self.cached_windows(instant)
         if cached is not None:
             return cached
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(_WINDOWS, instant)
             found = {row["board_id"]: row for row in rows}
             for board in self.counting:

@@ -13,7 +13,7 @@ import asyncpg
 
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import fold_name
-from .pool import acquire
+from .pool import acquire, prompt
 from .replicas import Reads
 
 _PEOPLE = "SELECT id, username, rank FROM users WHERE id = ANY ($1::bigint[])"
@@ -95,7 +95,7 @@ class Directory:
         """The id behind each of these, in order; None where there is nobody (erased users included). One query."""
         folds = [None if ref.username is None else _key(ref.username) for ref in wanted]
         columns = ([ref.id for ref in wanted], folds, [r.issuer for r in wanted], [r.subject for r in wanted])
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             found = dict(await connection.fetch(_RESOLVE, list(range(len(wanted))), *columns))
         return [found.get(position) for position in range(len(wanted))]
 
@@ -111,7 +111,7 @@ class Directory:
         """Someone else changed these users: forget their names, look up whether they are on the boards."""
         ids = list(user_ids)
         self.forget(ids)
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(_OFF_BOARD_AMONG, ids)
         self.blocked.difference_update(ids)
         self.shadowed.difference_update(ids)

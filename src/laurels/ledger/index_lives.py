@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, acquire, prompt
 
 _LOCK = (0x4C415552, 1)  # "LAUR", the builder
 _READ = """
@@ -51,7 +51,7 @@ class LifeRow:
 
 async def read(pool: Pool) -> dict[int, LifeRow]:
     """Window id -> the copy that counts."""
-    async with acquire(pool) as connection:
+    async with prompt(pool) as connection:
         rows = await connection.fetch(_READ)
     return {row["window_id"]: LifeRow(row["epoch"], row["ready"], row["age"]) for row in rows}
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, acquire, prompt
 
 _HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 _READ = """
@@ -61,13 +61,13 @@ class Journal:
 
         Returns the last id given out.
         """
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             self._horizon = since or await connection.fetchval(_HORIZON)
             return int(await connection.fetchval(_LAST))
 
     async def read(self) -> Sequence[Entry]:
         """What others committed since the last look."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(_READ, self._horizon, self.node)
         entries = [Entry(r["id"], r["kind"], r["ids"], r["age"]) for r in rows if r["id"] is not None]
         news = [entry for entry in entries if entry.id not in self._seen]

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import fold_name
-from .pool import Pool, acquire
+from .pool import Pool, prompt
 
 MAX_FOUND = 20
 HISTORY_ROWS = 5_000
@@ -64,7 +64,7 @@ class People:
         fold = fold_name(prefix)
         if "\0" in fold:
             return []
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(SEARCH, fold, fold + _LAST, min(limit, MAX_FOUND))
         return [(row["id"], row["username"], row["current_score"]) for row in rows]
 
@@ -73,7 +73,7 @@ class People:
         fold = fold_name(username)
         row = None
         if "\0" not in fold:
-            async with acquire(self._pool) as connection:
+            async with prompt(self._pool) as connection:
                 row = await connection.fetchrow(PERSON, fold)
                 done = [] if row is None else await connection.fetch(DONE, row["id"])
         if row is None:
@@ -82,7 +82,7 @@ class People:
 
     async def history(self, user_id: int, since: date) -> History:
         """O(HISTORY_ROWS) along `actions_recent`."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(HISTORY, user_id, since, HISTORY_ROWS)
         days = [(row["day"], row["new_score"]) for row in rows]
         return History(days, not rows or rows[0]["read"] < HISTORY_ROWS)

@@ -32,7 +32,11 @@ _PLAN_BY_INDEX = "; ".join(
 )
 MINIMUM_VERSION = 15
 CONNECT_TIMEOUT = 5.0
-ACQUIRE_TIMEOUT = 2.0
+ACQUIRE_TIMEOUT = 1.5
+ANSWER_SECONDS = 1.8
+"""How long somebody waits for a server that says nothing, before being told so."""
+RELEASE_SECONDS = 1.0
+"""Tidying a connection up asks the server; one that does not answer is closed."""
 
 BROKEN = (
     OSError,
@@ -125,6 +129,22 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
             await release(pool, connection)
 
 
+@contextlib.asynccontextmanager
+async def prompt(pool: Pool) -> AsyncIterator[Connection]:
+    """`acquire` for what somebody waits for: a connection that is still busy after ANSWER_SECONDS is closed.
+
+    Closed, never cancelled: what was under way may have happened. Raises LaurelsError(DATABASE_UNAVAILABLE) then.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + ANSWER_SECONDS
+    async with acquire(pool) as connection:
+        cut = loop.call_at(until, drop, connection)
+        try:
+            yield connection
+        finally:
+            cut.cancel()
+
+
 async def plan_by_index(connection: Connection) -> None:
     """Make this connection reach every row through an index, until it is released.
 
@@ -137,7 +157,7 @@ async def plan_by_index(connection: Connection) -> None:
 async def release(pool: Pool, connection: Connection) -> None:
     """Give a connection back. One that died meanwhile can't be reset: the pool has dropped it."""
     with contextlib.suppress(*UNAVAILABLE):
-        await pool.release(connection)
+        await pool.release(connection, timeout=RELEASE_SECONDS)
 
 
 def drop(connection: Connection) -> None:

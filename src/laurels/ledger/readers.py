@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..domain.actions import Recorded
 from ..domain.errors import Code, LaurelsError
-from .pool import acquire
+from .pool import prompt
 from .replicas import Reads
 
 RECENT_ACTIONS = """
@@ -42,7 +42,7 @@ class Readers:
 
     async def clock(self) -> datetime:
         """The ledger's, which all nodes share."""
-        async with acquire(self._reads.primary) as connection:
+        async with prompt(self._reads.primary) as connection:
             now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now
 

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from ..domain.actions import UNRECORDED, Placement, Recorded
+from ..domain.errors import LaurelsError
 from .batch import CommittedBatch
-from .pool import UNAVAILABLE, Pool, acquire
+from .pool import Pool, prompt
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +74,7 @@ class Receipts:
 
     async def _stored(self, actions: Sequence[Recorded]) -> dict[tuple[int, int], Placement]:
         batches, users = {action.batch_id for action in actions}, {action.user_id for action in actions}
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(_SELECT, list(batches), list(users))
         return {(row["batch_id"], row["user_id"]): _placement(row) for row in rows}
 
@@ -95,10 +96,10 @@ class Receipts:
         taken = dict(self._pending)
         rows = [row for batch_id, told in taken.items() if (row := _row(batch_id, told)) is not None]
         try:
-            async with self._pool.acquire() as connection:
+            async with prompt(self._pool) as connection:
                 await connection.executemany(_INSERT, rows)
-        except UNAVAILABLE as error:
-            log.warning("placements not written yet", reason=str(error) or repr(error))
+        except LaurelsError as away:
+            log.warning("placements not written yet", reason=away.detail)
             if self._closing:
                 self._pending.clear()
             self._work.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .pool import Pool, acquire
+from .pool import Pool, acquire, prompt
 
 _USE = "INSERT INTO signature_nonces (key_id, nonce) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _TRIM_NONCES = """
@@ -15,7 +15,7 @@ DELETE FROM ticket_uses WHERE nonce IN (
 
 async def use_nonce(pool: Pool, key_id: int, nonce: str) -> bool:
     """False when somebody was faster, on whatever node."""
-    async with acquire(pool) as connection:
+    async with prompt(pool) as connection:
         return str(await connection.execute(_USE, key_id, nonce)) == "INSERT 0 1"
 
 

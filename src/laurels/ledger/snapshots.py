@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -55,6 +56,13 @@ FROM (SELECT top_scores FROM scoreboard_snapshots WHERE window_id = $1
      jsonb_to_recordset(s.top_scores) AS e (user_id bigint, rank bigint)"""
 
 
+_LOCK = (0x4C415552, 2)  # "LAUR", whoever takes snapshots
+_DUE = """
+SELECT w FROM unnest($1::bigint[]) AS w WHERE NOT EXISTS (
+    SELECT FROM scoreboard_snapshots s
+    WHERE s.window_id = w AND s.snapshot_time > clock_timestamp() - make_interval(secs => $2))"""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     id: int
@@ -103,14 +111,35 @@ async def _write_chunk(connection: Connection) -> int:
 
 async def take(pool: Pool, catalogue: Catalogue, node: UUID) -> list[Snapshot]:
     """Snapshot every open window, record everybody's rank, and tell the other nodes."""
+    return await _take(pool, await catalogue.windows_at(datetime.now(UTC)), node)
+
+
+async def _take(pool: Pool, windows: Sequence[Window], node: UUID) -> list[Snapshot]:
     taken = []
-    for window in await catalogue.windows_at(datetime.now(UTC)):
+    for window in windows:
         taken.append(await freeze(pool, window))
         if window.board.is_default:
             await record_ranks(pool, window)
     async with acquire(pool) as connection:
         await announce(connection, node, "snapshot", [])
     return taken
+
+
+async def take_due(pool: Pool, catalogue: Catalogue, node: UUID, seconds: float) -> list[Snapshot]:
+    """`take`, of the windows whose newest snapshot is older than that; of several nodes only one does it.
+
+    The lock belongs to a connection, so a node that is killed over it leaves nothing to time out; what is due is
+    asked under it, so who comes a moment later finds nothing to do.
+    """
+    windows = await catalogue.windows_at(datetime.now(UTC))
+    async with acquire(pool) as connection:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", *_LOCK):
+            return []
+        try:
+            due = {row[0] for row in await connection.fetch(_DUE, [window.id for window in windows], seconds)}
+            return await _take(pool, [window for window in windows if window.id in due], node) if due else []
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock($1, $2)", *_LOCK)
 
 
 async def latest_ranks(reads: Reads, window_id: int) -> dict[int, int]:

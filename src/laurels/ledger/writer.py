@@ -6,16 +6,16 @@ Several lanes overlap Python's share of one batch with PostgreSQL's share of ano
 locks order them where they touch the same user.
 
 An entry belongs to the queue, not to its caller: a caller that goes away neither loses nor
-doubles its actions.
+doubles its actions. A caller that has waited for ANSWER_SECONDS is told that the outcome is not known; the entry
+is decided all the same, and the same identifier gets that answer later.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -30,7 +30,18 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
 from .batch import CommittedBatch, CommitUnknown, WindowMoved, commit_batch
 from .catalogue import Catalogue
-from .pool import BROKEN, UNAVAILABLE, Connection, Pool, drop, is_closed, plan_by_index, release, unavailable
+from .pool import (
+    ANSWER_SECONDS,
+    BROKEN,
+    UNAVAILABLE,
+    Connection,
+    Pool,
+    drop,
+    is_closed,
+    plan_by_index,
+    release,
+    unavailable,
+)
 from .receipts import Receipts
 
 log = structlog.get_logger(__name__)
@@ -39,6 +50,9 @@ MAX_ATTEMPTS = 4
 RECONNECT_DELAY = 0.2
 NO_ROOM_SECONDS = 5.0
 """After a batch found the disk full, the node calls itself not ready for so long; then the next batch may try."""
+CONNECT_SECONDS = 1.0
+CALLER_PAUSE = 0.1
+"""Between two looks whether somebody has waited for ANSWER_SECONDS."""
 _RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
@@ -65,7 +79,8 @@ class _Entry:
 class Writer:
     """Start with `run()` in a task; stop with `close()`, which drains the queue.
 
-    `queue_limit` and `batch_limit` count actions. `deadline` bounds one batch, in seconds.
+    Without `lanes` it holds no connection and refuses everything. `queue_limit` and `batch_limit` count actions.
+    `deadline` bounds one batch, in seconds.
     """
 
     def __init__(
@@ -94,10 +109,12 @@ class Writer:
         self.watch = watch or Watch()
         self._queue: deque[_Entry] = deque()
         self._queued = 0
+        self._waiting: deque[_Entry] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._closing = False
         self.no_room_until = 0.0
         """Monotonic time until which a full disk is to be expected."""
+        self._closed = asyncio.Event()
 
     @property
     def queued(self) -> int:
@@ -108,12 +125,15 @@ class Writer:
         """Queue the submissions as one unit and wait for their results, in order.
 
         All of them are decided in one transaction. Raises LaurelsError(OVERLOADED) at once when the
-        queue is full.
+        queue is full, MISDIRECTED when there are no lanes.
         """
+        if not self._lanes:
+            raise LaurelsError(Code.MISDIRECTED, "This node does not write. Ask another one.")
         if self._closing or self._queued + len(submissions) > self._queue_limit:
             raise LaurelsError(Code.OVERLOADED, "The ledger's queue is full. Try again shortly.", retry_after=1)
         entry = _Entry(submissions, asyncio.get_running_loop().create_future())
         self._queue.append(entry)
+        self._waiting.append(entry)
         self._queued += len(submissions)
         telemetry.QUEUE_DEPTH.set(self._queued)
         self._wake_one()
@@ -121,13 +141,18 @@ class Writer:
 
     async def run(self) -> None:
         """Run the lanes until `close()`; returns when the queue is drained."""
-        async with asyncio.TaskGroup() as lanes:
-            for number in range(self._lanes):
-                lanes.create_task(self._lane(), name=f"ledger-lane-{number}")
+        async with asyncio.TaskGroup() as tasks:
+            patience = tasks.create_task(self._answer_in_time(), name="ledger-patience")
+            async with asyncio.TaskGroup() as lanes:
+                for number in range(self._lanes):
+                    lanes.create_task(self._lane(), name=f"ledger-lane-{number}")
+            await self._closed.wait()
+            patience.cancel()
 
     def close(self) -> None:
         """Take no more; let the lanes finish what is queued."""
         self._closing = True
+        self._closed.set()
         while self._idle:
             self._wake_one()
 
@@ -138,11 +163,22 @@ class Writer:
                 sleeper.set_result(None)
                 return
 
-    async def _lane(self) -> None:
+    async def _answer_in_time(self) -> None:
+        """Tell who has waited for long enough; one look serves all, so that waiting costs nobody a timer."""
         while True:
-            async with self._connection() as connection:
+            await asyncio.sleep(CALLER_PAUSE)
+            late = time.perf_counter() - ANSWER_SECONDS + CALLER_PAUSE
+            while self._waiting and (self._waiting[0].done.done() or self._waiting[0].enqueued_at <= late):
+                entry = self._waiting.popleft()
+                _settle(entry, [_unknown()] * len(entry.submissions))
+
+    async def _lane(self) -> None:
+        while (connection := await self._connect()) is not None:
+            try:
                 if await self._serve(connection):
                     return
+            finally:
+                await release(self._pool, connection)
 
     async def _serve(self, connection: Connection) -> bool:
         """Commit batches until the queue closes (True) or the connection breaks (False)."""
@@ -173,28 +209,35 @@ class Writer:
             self._wake_one()
         return entries
 
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        """A connection of this lane's own; while there is none, queued callers are refused."""
+    async def _connect(self) -> Connection | None:
+        """A connection of this lane's own; while there is none, queued callers are refused.
+
+        None: the queue is closed, and the ledger away.
+        """
         while True:
             try:
-                connection = await self._pool.acquire(timeout=RECONNECT_DELAY * 10)
-                await plan_by_index(connection)
-                break
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await self._planned()
             except (TimeoutError, *UNAVAILABLE) as error:
                 log.warning("ledger unreachable, lane reconnects", reason=str(error) or repr(error))
-                self._refuse_all(unavailable())
-                if self._closing:
-                    raise
-                await asyncio.sleep(RECONNECT_DELAY)
+            self._refuse_all(unavailable())
+            if self._closing:
+                return None
+            await asyncio.sleep(RECONNECT_DELAY)
+
+    async def _planned(self) -> Connection:
+        connection = await self._pool.acquire()
         try:
-            yield connection
-        finally:
-            await release(self._pool, connection)
+            await plan_by_index(connection)
+        except BaseException:
+            drop(connection)
+            raise
+        return connection
 
     def _refuse_all(self, refusal: LaurelsError) -> None:
-        for entry in self._take():
-            _settle(entry, [refusal] * len(entry.submissions))
+        while entries := self._take():
+            for entry in entries:
+                _settle(entry, [refusal] * len(entry.submissions))
 
     async def _process(self, connection: Connection, entries: list[_Entry]) -> None:
         """Commit the entries; if one of them poisons the transaction, find it by halving."""
@@ -310,7 +353,7 @@ def _settle(entry: _Entry, results: list[Result]) -> None:
 def _unknown() -> LaurelsError:
     return LaurelsError(
         Code.OUTCOME_UNKNOWN,
-        "The ledger went away while it was writing. Send the same action_identifier again: it counts once.",
+        "The ledger did not say in time whether it wrote this. Send the same action_identifier again: it counts once.",
         retry_after=1,
     )
 

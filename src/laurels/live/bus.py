@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 from .. import telemetry
 from ..ranking.projection import Moved
 from ..shared import RedisAway, Store
-from ..shared.store import Client
+from ..shared.store import CALL_SECONDS, Client
 
 log = structlog.get_logger(__name__)
 
@@ -169,7 +169,8 @@ class Bus:
     async def _hear(self) -> None:
         """One subscription, until it fails or is silent for too long."""
         async with self.store.client.pubsub() as subscription:
-            await subscription.subscribe(self.channel)
+            async with asyncio.timeout(CALL_SECONDS):
+                await subscription.subscribe(self.channel)
             since = asyncio.get_running_loop().time()
             taken = 0
             while True:

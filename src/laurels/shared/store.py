@@ -105,7 +105,9 @@ def _client(address: Address) -> Client:
         "username": address.username,
         "password": address.password,
         "socket_connect_timeout": CONNECT_SECONDS,
-        "socket_timeout": CALL_SECONDS,
+        # `call` bounds it all. With a limit of its own, redis-py sends through asyncio.wait_for, which may swallow
+        # a cancellation before Python 3.12: a task that is told to end would go on.
+        "socket_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         "driver_info": None,  # two round trips less for a new connection
