@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .. import operations
 from ..domain.boards import Period, Ties
@@ -33,7 +33,7 @@ def type_list(*, json: JsonFlag = False) -> None:
     if json:
         print_json([_told_type(kind) for kind in kinds])
         return
-    table = Table("name", "worth", "rules", "state", "version")
+    table = Table(Column("name", no_wrap=True), "worth", "rules", "state", "version")
     for kind in kinds:
         draft = kind.draft
         named = ", ".join(msgspec.to_builtins(draft.rules))
@@ -152,7 +152,7 @@ def board_list(*, json: JsonFlag = False) -> None:
     if json:
         print_json([_told_board(board) for board in boards])
         return
-    table = Table("slug", "name", "ranks by", "period", "ties", "types", "state")
+    table = Table(Column("slug", no_wrap=True), "name", "ranks by", "period", "ties", "types", "state")
     for board in boards:
         draft = board.draft
         kinds = "all" if draft.action_types is None else ", ".join(draft.action_types)

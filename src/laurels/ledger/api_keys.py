@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Literal
 from uuid import UUID
 
 from ..domain.errors import Code, LaurelsError
@@ -15,7 +15,6 @@ from .paging import Page, keys_of, page
 from .pool import Connection, Pool, acquire
 
 Scope = Literal["actions:write", "admin:read", "admin:write"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 MAX_KEYS = 1_000
 """In force at once: every node holds them all."""

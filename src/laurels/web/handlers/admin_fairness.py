@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Raw, structs
+from msgspec import structs
 
 from ...domain.errors import Code, LaurelsError
 from ...domain.names import fold_name
@@ -19,7 +19,7 @@ from ..wire.admin_fairness import (
     HeldActions,
     Sanctioned,
 )
-from ..wire.fields import given
+from ..wire.fields import given, raw
 from .admin_users import refuse_oneself
 
 _SANCTIONS = {"active": sanctions.lift, "shadowed": sanctions.shadow, "banned": sanctions.ban}
@@ -97,15 +97,11 @@ async def _refuse_peers(call: Call) -> None:
 
 
 def _held(held: review.Held) -> HeldAction:
-    return HeldAction(**{**structs.asdict(held), "metadata": _raw(held.metadata)})
+    return HeldAction(**{**structs.asdict(held), "metadata": raw(held.metadata)})
 
 
 def _row(entry: LedgerEntry) -> AdminLedgerRow:
     members = structs.asdict(entry)
     action_id = members.pop("id")
-    members |= {"metadata": _raw(entry.metadata), "reason": entry.words, "counted": entry.counted}
+    members |= {"metadata": raw(entry.metadata), "reason": entry.words, "counted": entry.counted}
     return AdminLedgerRow(action_id=action_id, **members)
-
-
-def _raw(text: str | None) -> Raw | None:
-    return None if text is None else Raw(text.encode())

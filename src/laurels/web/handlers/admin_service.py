@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import UNSET, Raw, structs
+from msgspec import UNSET, structs
 
 from ... import telemetry
 from ...ledger import audit
@@ -12,6 +12,7 @@ from ...ledger.live_settings import meaning
 from ..call import Call
 from ..decode import instant
 from ..wire.admin_service import AuditEntry, AuditTrail, LiveSettingsList, Setting, Stats
+from ..wire.fields import raw
 
 
 async def list_audit(call: Call) -> AuditTrail:
@@ -65,12 +66,8 @@ def _entry(entry: audit.Entry) -> AuditEntry:
         entry.actor,
         entry.act,
         entry.subject,
-        _raw(entry.before),
-        _raw(entry.after),
+        raw(entry.before),
+        raw(entry.after),
         entry.reason,
         entry.request_id,
     )
-
-
-def _raw(text: str | None) -> Raw | None:
-    return None if text is None else Raw(text.encode())

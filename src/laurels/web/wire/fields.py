@@ -43,6 +43,11 @@ def given(parameter: T | UnsetType) -> T | None:
     return None if parameter is UNSET else parameter
 
 
+def raw(text: str | None) -> msgspec.Raw | None:
+    """JSON text as it stands, as a member of a reply."""
+    return None if text is None else msgspec.Raw(text.encode())
+
+
 class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Unknown members are refused: a misspelt one must not be ignored in silence."""
 
