@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
@@ -46,6 +46,8 @@ CONNECTIONS = (1, 8, 64, 256)
 MANY = 100
 """Actions in a request of the run that tells requests and actions apart."""
 PROBES = 300
+GROWING = ("actions", "placements", "journal")
+"""Tables that get rows with every action or batch."""
 ROUNDS = 2_000
 """Of the descent: far more than two or three unknowns need."""
 
@@ -63,6 +65,17 @@ class Spent:
     database: float
     generator: float
     share: float
+    wal: float
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`wal`: load -> bytes an action; `disk`: table with its indexes -> bytes an action."""
+
+    run: Run
+    wal: dict[str, float]
+    disk: dict[str, float]
 
 
 @app.default
@@ -85,12 +98,15 @@ def costs(
     """
     sizes = replace(Sizes(), seconds=seconds, players=players)
     with staged() as stage:
-        run = uvloop.run(_measure(Scene(stage, sizes, _say, _say)))
+        found = uvloop.run(_measure(Scene(stage, sizes, _say, _say)))
     if as_json:
-        print(json.dumps(msgspec.to_builtins(run), indent=1))
+        more = {"wal_bytes_an_action": found.wal, "disk_bytes_an_action": found.disk}
+        print(json.dumps({**msgspec.to_builtins(found.run), **more}, indent=1))
     else:
-        for name, value in msgspec.to_builtins(run.costs).items():
-            print(f"{name:12} {value * 1e6:10.1f} µs")
+        for name, value in msgspec.to_builtins(found.run.costs).items():
+            print(f"{name:34} {value * 1e6:10.1f} µs")
+        for name, value in [*found.wal.items(), *found.disk.items()]:
+            print(f"{name:34} {value:10.0f} bytes an action")
     return 0
 
 
@@ -98,18 +114,20 @@ def _say(words: str) -> None:
     print(words, file=sys.stderr)
 
 
-async def _measure(scene: Scene) -> Run:
+async def _measure(scene: Scene) -> Found:
     async with scene.stage.node(players=scene.sizes.players) as node:
         tokens = tokens_file(scene, node)
         runs = [await _spent(scene, node, tokens, count, 1) for count in CONNECTIONS]
         many = await _spent(scene, node, tokens, 8, MANY)
-        trip = await _round_trip(node.database_url)
-    return Run(
+        trip, disk = await _round_trip(node.database_url), await _disk(node.database_url)
+    wal = {f"WAL, {r.connections} by {r.actions // r.requests}": r.wal / r.actions for r in [*runs, many]}
+    run = Run(
         costs=_costs([*runs, many], _flush(scene.stage.folder), trip),
         machine_cores=os.cpu_count() or 1,
         lanes=Settings().lanes,
         measured=[_measured(run) for run in runs],
     )
+    return Found(run, wal, disk)
 
 
 async def _spent(scene: Scene, node: Node, tokens: str, connections: int, actions: int) -> Spent:
@@ -119,9 +137,11 @@ async def _spent(scene: Scene, node: Node, tokens: str, connections: int, action
     await ask(node.url, plan, connections=connections, seconds=1.0)
     plan = replace(plan, prefix=f"c{connections}-{actions}-")
     processes = [psutil.Process(node.pid)], await _backends(node.database_url)
+    began_at = await _ask(node.database_url, "SELECT pg_current_wal_lsn() - '0/0'")
     begun, before = await committed(node), _seconds(*processes)
     load = await ask(node.url, plan, connections=connections, seconds=scene.sizes.seconds)
     after, ended = _seconds(*processes), await committed(node)
+    ended_at = await _ask(node.database_url, "SELECT pg_current_wal_lsn() - '0/0'")
     await prove(node, Claim(plan.prefix, load.requests * actions, connections * actions))
     of_node, of_database, generator, busy, time_there = (now - then for now, then in zip(after, before, strict=True))
     return Spent(
@@ -134,6 +154,7 @@ async def _spent(scene: Scene, node: Node, tokens: str, connections: int, action
         database=of_database,
         generator=generator,
         share=min(1.0, 1 - (busy - of_node - of_database - generator) / time_there),
+        wal=float(ended_at - began_at),
     )
 
 
@@ -186,6 +207,19 @@ async def _backends(url: str) -> list[psutil.Process]:
         await connection.close()
     assert parent is not None
     return [parent, *parent.children()]
+
+
+async def _ask(url: str, statement: str) -> Any:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+async def _disk(url: str) -> dict[str, float]:
+    actions = await _ask(url, "SELECT count(*) FROM actions")
+    return {name: await _ask(url, f"SELECT pg_total_relation_size('{name}')") / actions for name in GROWING}
 
 
 def _cpu(processes: Sequence[psutil.Process]) -> float:
