@@ -75,6 +75,12 @@ JOURNAL_LAG = Gauge(
     "Age of the newest commit of another process when it was projected.",
     registry=REGISTRY,
 )
+CACHE = Counter(
+    "laurels_cache",
+    "Questions to a cache: hit, joined, stale, miss; entries forgotten.",
+    ["cache", "outcome"],
+    registry=REGISTRY,
+)
 READS = Counter("laurels_reads", "Reads of the ledger, by the server that answered.", ["server"], registry=REGISTRY)
 REPLICA_LAG = Gauge(
     "laurels_replica_lag_bytes", "Log that a replica has not replayed at the last look.", ["replica"], registry=REGISTRY

@@ -6,7 +6,6 @@ has not moved costs two dictionary look-ups.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,11 +17,14 @@ from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
 from ..ledger.replicas import Reads
 from ..ledger.snapshots import latest_ranks
+from ..shared.cache import ReadThrough
 from .index import Index, Place, Position, Ranking
 from .shadows import Shadows
 
 READY_LIMIT = 512
 """Encoded boards kept: boards x sizes asked for."""
+READY_SECONDS = 60.0
+"""How long one is kept at most, whatever its version says."""
 
 
 class WindowSpan(msgspec.Struct, frozen=True):
@@ -100,7 +102,9 @@ class Scoreboards:
         self._directory = directory
         self._reads = reads
         self.shadows = Shadows(index, reads.primary)
-        self._ready: OrderedDict[tuple[str, int], ReadyBoard] = OrderedDict()
+        self._ready: ReadThrough[tuple[str, int], ReadyBoard] = ReadThrough(
+            "scoreboards", seconds=READY_SECONDS, limit=READY_LIMIT
+        )
         self._baselines: dict[int, dict[int, int]] = {}
 
     async def top(self, slug: str, size: int) -> ReadyBoard:
@@ -108,15 +112,14 @@ class Scoreboards:
         board = self._catalogue.board(slug)
         window = await self._catalogue.window(board)
         version = await self._version(window)
-        ready = self._ready.get((slug, size))
-        if ready is not None and ready.version == version:
-            return ready
+        return await self._ready.get((slug, size), version, lambda: self._load(window, size, version[2]))
+
+    async def _load(self, window: Window, size: int, generation: int) -> tuple[Version, ReadyBoard]:
         ranking = await self._index.top(window, size)
         scoreboard = await self._scoreboard(window, ranking)
         # Names may have been awaited: the version is the one of the ranking that was read.
-        ready = self._encoded(window, scoreboard, (window.id, Position(ranking.epoch, ranking.seq), version[2]), size)
-        self._keep(slug, size, ready)
-        return ready
+        version = (window.id, Position(ranking.epoch, ranking.seq), generation)
+        return version, self._encoded(window, scoreboard, version, size)
 
     async def around(self, slug: str, user_id: int, radius: int) -> Scoreboard:
         """A user's place with its neighbours; no rows when the user is not on the board."""
@@ -155,15 +158,10 @@ class Scoreboards:
         windows = await self._catalogue.windows_at(datetime.now(UTC))
         self._baselines = {w.id: await latest_ranks(self._reads, w.id) for w in windows}
         self._directory.forget()
+        self._ready.forget()
 
     async def _version(self, window: Window) -> Version:
         return window.id, await self._index.position(window), self._directory.generation + self._catalogue.generation
-
-    def _keep(self, slug: str, size: int, ready: ReadyBoard) -> None:
-        self._ready[slug, size] = ready
-        self._ready.move_to_end((slug, size))  # the longest unchanged are forgotten first
-        while len(self._ready) > READY_LIMIT:
-            self._ready.popitem(last=False)
 
     async def _rows(self, window: Window, ranking: Ranking) -> list[ScoreRow]:
         people = await self._directory.people(place.user_id for place in ranking.places)
