@@ -309,6 +309,30 @@ async def test_a_node_at_the_wrong_redis_notices(nodes: tuple[SharedNode, Shared
         promoted.kill()
 
 
+async def test_nodes_at_two_servers_do_not_build_in_turn_without_end(
+    nodes: tuple[SharedNode, SharedNode], tmp_path: Path
+) -> None:
+    """Each replaces the other's copy once at most, then waits; meanwhile both tell what the ledger holds."""
+    one, _ = nodes
+    await one.complete(1, "a")
+    window = await one.default()
+    (tmp_path / "other").mkdir()
+    promoted = RedisServer(tmp_path / "other")
+    promoted.start()
+    epochs = set()
+    try:
+        async with shared_node(one.pool, promoted) as moved:
+            for _ in range(8):
+                for node in (one, moved):
+                    await node.look_after()
+                    epochs.add((await index_lives.read(one.pool))[window.id].epoch)
+            assert len(epochs) <= 3
+            for node in (one, moved):
+                assert rows(await node.top()) == await truth(node)
+    finally:
+        promoted.kill()
+
+
 async def test_a_full_redis_is_not_trusted_until_it_took_everything(
     nodes: tuple[SharedNode, SharedNode], own_redis: RedisServer
 ) -> None:

@@ -33,6 +33,7 @@ from ..ledger.catalogue import Catalogue
 from ..ledger.journal import Journal
 from ..ledger.pool import Connection, Pool
 from ..shared import RedisAway
+from .contest import Contest
 from .index import Shift
 from .projection import KEEP_ENDED, Moved, Progress, touches_top
 from .redis import FILL, Changes, IndexGone, Life, RedisWindows, filling
@@ -77,6 +78,7 @@ class SharedProjection:
     _looks: deque[_Look] = field(default_factory=deque)
     _answers: bool = False
     _noted_at: float = 0.0
+    _contest: Contest = field(default_factory=Contest)
 
     def __post_init__(self) -> None:
         self._journal = Journal(self.pool, uuid4())  # reads what this node committed too
@@ -151,7 +153,7 @@ class SharedProjection:
     async def build_missing(self, progress: Progress = lambda done, total: None) -> int:
         """Build the copies that need it, if Redis answers and no other node is at it. Every KEEP_SECONDS."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
-        if not (self._answers and any(map(self.lives.needs_building, windows))):
+        if not (self._answers and any(map(self._may_build, windows))):
             return 0
         return await self._build_all(windows, progress, anew=False)
 
@@ -323,11 +325,16 @@ class SharedProjection:
             await self.lives.refresh()
             try:
                 for window in windows:
-                    if anew or self.lives.needs_building(window):
+                    if anew or self._may_build(window):
                         built += await self._build(connection, window, progress)
             except (RedisAway, IndexGone) as error:
                 log.warning("building the index was given up for now", reason=str(error))
         return built
+
+    def _may_build(self, window: Window) -> bool:
+        row = self.lives.row(window)
+        counts = row.epoch if row is not None else None
+        return self.lives.needs_building(window) and self._contest.may_build(window.id, counts)
 
     async def _build(self, connection: Connection, window: Window, progress: Progress) -> int:
         journal = Journal(self.pool, uuid4())
@@ -337,6 +344,7 @@ class SharedProjection:
         replaced = await index_lives.begin(connection, window.id, life.epoch, server)
         if replaced is not None:
             await self.windows.drop(window.id, replaced)  # who still writes there must look for the new one
+        self._contest.built(window.id, life.epoch, replaced)
         await self.lives.refresh()
         poured = await self._pour(life, progress)
         await self._catch_up(life, journal)

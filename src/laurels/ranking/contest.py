@@ -1,0 +1,43 @@
+"""Two nodes at different Redis servers each replace the copy that the other built: ever more slowly.
+
+Copies lie under an epoch, and the ledger names one. Under a lasting split the node at the other server
+does not find that one, builds its own, and so on in turn. The first build is never put off: after a real
+failover it is the cure.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
+
+
+@dataclass(slots=True)
+class _Turn:
+    epoch: str
+    not_before: float
+    pause: float
+
+
+class Contest:
+    """What this process built last, per window, and how long it waits when somebody else replaced that."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._turns: dict[int, _Turn] = {}
+
+    def built(self, window_id: int, epoch: str, replaced: str | None) -> None:
+        """This process built `epoch`. Each time that it replaces somebody else's soon, the pause after it doubles."""
+        now, last = self._clock(), self._turns.get(window_id)
+        pause = FIRST_PAUSE
+        if last is not None and replaced not in (None, last.epoch) and now < last.not_before + last.pause:
+            pause = min(2 * last.pause, LONGEST_PAUSE)
+        self._turns[window_id] = _Turn(epoch, now + pause, pause)
+
+    def may_build(self, window_id: int, counts: str | None) -> bool:
+        """`counts`: the epoch that the ledger names now. Who lost their own copy builds at once."""
+        last = self._turns.get(window_id)
+        return last is None or counts in (None, last.epoch) or self._clock() >= last.not_before
