@@ -18,6 +18,7 @@ The rooms:
     proof.py     after each write run: ledger == standings == index, or the run fails
     measure.py   turns of figure and floor, medians and ranges
     machine.py   what it ran on
+    profile.py   where the time of one complete goes (docs/performance.md)
     report.py    the table; charts.py draws it; history.py compares it with the run before
 
 A figure whose proof fails is not printed; the run ends with exit code 1.

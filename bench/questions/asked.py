@@ -45,8 +45,9 @@ async def answering(scene: Scene, kind: str, status: int, body: bytes) -> AsyncI
         yield url
 
 
-def tokens_file(scene: Scene, node: Node) -> str:
-    file: Path = scene.stage.folder / "tokens"
+def tokens_file(folder: Path, node: Node) -> str:
+    """Path of a file with the tokens of the node's players, one a line."""
+    file = folder / "tokens"
     file.write_text("\n".join(node.tokens) + "\n")
     return str(file)
 

@@ -23,7 +23,7 @@ async def measure(scene: Scene) -> list[Row]:
 
 async def _rows(scene: Scene, node: Node, bare: BareLedger, actions: int) -> list[Row]:
     sizes, name = scene.sizes, f"batches of {actions:,}"
-    plan = Plan("POST", PATH, actions, f"b{actions}", tokens_file(scene, node))
+    plan = Plan("POST", PATH, actions, f"b{actions}", tokens_file(scene.stage.folder, node))
     service = LoadedService(node, plan, sizes, connections=CONNECTIONS)
     floor = PlayedLedger(bare, service, sizes, per_user=actions)
     scene.tick(f"{name}: warm-up")

@@ -96,7 +96,7 @@ async def _service(scene: Scene, way: _Way) -> AsyncIterator[LoadedService]:
         node = await stack.enter_async_context(
             scene.stage.node(players=sizes.players, redis_url=redis_url, workers=way.workers)
         )
-        plan = Plan("POST", PATH, 1, "a", tokens_file(scene, node))
+        plan = Plan("POST", PATH, 1, "a", tokens_file(scene.stage.folder, node))
         yield LoadedService(node, plan, sizes, connections=sizes.connections)
 
 

@@ -27,7 +27,7 @@ BATCH = 100
 async def measure(scene: Scene) -> list[Row]:
     actions = 10 if scene.sizes.smoke else BATCH
     async with scene.stage.node(players=USERS, LAURELS_SOCKETS_PER_USER="100") as node:
-        file = tokens_file(scene, node)
+        file = tokens_file(scene.stage.folder, node)
         plan = Plan("POST", "/api/actions/batch", actions, "f", file)
         batches = LoadedService(node, plan, scene.sizes, connections=USERS)
 

@@ -50,7 +50,7 @@ async def _ledger(scene: Scene, users: int, actions_each: int) -> AsyncIterator[
     standings = users if actions_each else 0
     database_url = await scene.stage.database(players=users, standings=standings, actions_each=actions_each)
     async with scene.stage.node(database_url=database_url, players=scene.sizes.players) as node:
-        plan = Plan("POST", PATH, 1, "k", tokens_file(scene, node))
+        plan = Plan("POST", PATH, 1, "k", tokens_file(scene.stage.folder, node))
         service = LoadedService(node, plan, scene.sizes, connections=scene.sizes.connections)
         file = scene.stage.folder / "paths-growth"
         last = FIRST_PLAYER + scene.sizes.players

@@ -88,4 +88,4 @@ async def measure(scene: Scene) -> list[Row]:
 
 
 def _plan(scene: Scene, node: Node, prefix: str) -> Plan:
-    return Plan("POST", PATH, 1, prefix, tokens_file(scene, node))
+    return Plan("POST", PATH, 1, prefix, tokens_file(scene.stage.folder, node))

@@ -36,7 +36,7 @@ async def measure(scene: Scene) -> list[Row]:
     sizes = scene.sizes
     actions = 20 if sizes.smoke else 1_000
     async with scene.stage.node(players=sizes.players) as node:
-        tokens = tokens_file(scene, node)
+        tokens = tokens_file(scene.stage.folder, node)
         streamed = _Streamed(node, sizes.seconds)
         one, many = (
             LoadedService(node, Plan("POST", batches.PATH, actions, f"l{n}-", tokens), sizes, connections=n)
