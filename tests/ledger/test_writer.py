@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.ledger.conftest import Ledger, add_users, codes, running_ledger
+from tests.support.polling import eventually
 
 from laurels.domain.actions import Submission
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.pool import Pool
 from laurels.ledger.writer import Answer
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 async def test_two_processes_at_once_never_pass_a_cap(pool: Pool) -> None:
@@ -155,3 +158,16 @@ async def test_told_ranks_survive_a_restart(pool: Pool) -> None:
 
 async def _next_transaction(pool: Pool) -> int:
     return int(await pool.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text"))
+
+
+async def test_nobody_waits_behind_somebody_elses_lock(ledger: Ledger) -> None:
+    """A lane that waits for a user's row holds up that user; the others are answered meanwhile."""
+    async with ledger.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM users WHERE id = 1 FOR NO KEY UPDATE")
+        stuck = asyncio.create_task(ledger.complete(1, "stuck"))
+        await eventually(lambda: ledger.pool.fetchval(_WAITING), bool, within=20)
+        async with asyncio.timeout(4):  # well below the lock's own time-out
+            free = await asyncio.gather(*(ledger.complete(user, "free") for user in range(2, 10)))
+        assert codes(free) == ["ok"] * 8
+        assert not stuck.done()
+    assert codes([await stuck]) == ["ok"]

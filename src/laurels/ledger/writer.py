@@ -3,7 +3,8 @@
 Batching is natural: a lane takes whatever is queued the moment it is free, so an idle ledger
 commits a single action at once and a busy one fills the next batch while the last is in flight.
 Several lanes overlap Python's share of one batch with PostgreSQL's share of another; the row
-locks order them where they touch the same user.
+locks order them where they touch the same user. While a lane is at work another one starts only
+for a batch that is worth its round trips (ADR 30).
 
 An entry belongs to the queue, not to its caller: a caller that goes away neither loses nor
 doubles its actions. A caller that has waited for ANSWER_SECONDS is told that the outcome is not known; the entry
@@ -47,6 +48,10 @@ from .receipts import Receipts
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 4
+WORTH_A_LANE = 32
+"""Actions that must wait before a further lane takes them; fewer wait for a lane that is at work …"""
+PATIENCE = 0.01
+"""… but not longer than that, in seconds: it may be waiting for somebody's row lock."""
 RECONNECT_DELAY = 0.2
 NO_ROOM_SECONDS = 5.0
 """After a batch found the disk full, the node calls itself not ready for so long; then the next batch may try."""
@@ -108,6 +113,8 @@ class Writer:
         self._deadline = deadline
         self.watch = watch or Watch()
         self._queue: deque[_Entry] = deque()
+        self._at_work = 0
+        self._patience: asyncio.TimerHandle | None = None
         self._queued = 0
         self._waiting: deque[_Entry] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -136,7 +143,7 @@ class Writer:
         self._waiting.append(entry)
         self._queued += len(submissions)
         telemetry.QUEUE_DEPTH.set(self._queued)
-        self._wake_one()
+        self._wake_one_if_worth_it()
         return await asyncio.shield(entry.done)
 
     async def run(self) -> None:
@@ -154,6 +161,17 @@ class Writer:
         self._closing = True
         self._closed.set()
         while self._idle:
+            self._wake_one()
+
+    def _wake_one_if_worth_it(self) -> None:
+        if not self._at_work or self._queued >= WORTH_A_LANE:
+            self._wake_one()
+        elif self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if self._queue:
             self._wake_one()
 
     def _wake_one(self) -> None:
@@ -185,12 +203,21 @@ class Writer:
         while not is_closed(connection):
             entries = self._take()
             if entries:
-                await self._process(connection, entries)
+                await self._work(connection, entries)
             elif self._closing:
                 return True
             else:
                 await self._sleep()
         return self._closing and not self._queue
+
+    async def _work(self, connection: Connection, entries: list[_Entry]) -> None:
+        self._at_work += 1
+        try:
+            await self._process(connection, entries)
+        finally:
+            self._at_work -= 1
+            if self._queue and is_closed(connection):  # this lane reconnects: what waits for it must not
+                self._wake_one()
 
     async def _sleep(self) -> None:
         sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -206,7 +233,7 @@ class Writer:
             entries.append(entry)
         self._queued -= taken
         if self._queue:
-            self._wake_one()
+            self._wake_one_if_worth_it()
         return entries
 
     async def _connect(self) -> Connection | None:
