@@ -21,6 +21,7 @@ test: $(VENV)/.dev ## Install what the tests need, then run them all
 	@[ "$$(id -u)" != 0 ] || scripts/ensure-cluster edge watching  # its tests run as root alone
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 	$(BIN)/python -m bench --smoke
+	$(BIN)/python -m bench.costs --seconds 1 --players 300
 
 test-slow: $(VENV)/.dev ## Also the slow matrix: PostgreSQL versions, long crashes
 	$(BIN)/python -m pytest -m slow $(ARGS)
