@@ -10,10 +10,14 @@ from uuid import uuid4
 
 import pytest
 from tests.ledger.conftest import Ledger, add_users, running_ledger
+from tests.support.polling import eventually
 
-from laurels.ledger import repair, snapshots
+from laurels.ledger import erasure, repair, snapshots
+from laurels.ledger.audit import SYSTEM
 from laurels.ledger.pool import Pool
 from laurels.ranking.verify import compare, prove, sample
+
+_WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 5498123"
 
 
 async def test_a_snapshot_freezes_the_top_and_the_total(ledger: Ledger) -> None:
@@ -24,6 +28,37 @@ async def test_a_snapshot_freezes_the_top_and_the_total(ledger: Ledger) -> None:
     assert taken.total_users == 5
     assert [row["user_id"] for row in stored] == [5, 4, 3, 2, 1]
     assert [row["rank"] for row in stored] == [1, 2, 3, 4, 5]
+
+
+async def test_a_name_erased_during_a_snapshot_is_not_frozen(ledger: Ledger) -> None:
+    """A list that was read before the erasure and is written after it would keep the name for good."""
+    await _play(ledger, people=3)
+    pool, window = ledger.pool, await ledger.catalogue.window(ledger.catalogue.default_board)
+    async with pool.acquire() as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute(snapshots.NO_FREEZING)
+        freezing = asyncio.create_task(snapshots.freeze(pool, window))
+        await eventually(lambda: other.fetchval(_WAITING), bool)
+        await other.execute("UPDATE users SET username = 'gone-2' WHERE id = 2")
+        await transaction.commit()
+    await freezing
+    async with pool.acquire() as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT pg_advisory_xact_lock(5498123)")
+        erasing = asyncio.create_task(erasure.erase(pool, SYSTEM, 3, None))
+        await eventually(lambda: other.fetchval(_WAITING), bool)
+        await other.execute(
+            "INSERT INTO scoreboard_snapshots (window_id, top_scores, snapshot_time, total_users) "
+            "SELECT window_id, top_scores, clock_timestamp(), total_users FROM scoreboard_snapshots"
+        )
+        await transaction.commit()
+    assert await erasing
+    for (stored,) in await pool.fetch("SELECT top_scores FROM scoreboard_snapshots"):
+        names = {row["user_id"]: row["username"] for row in json.loads(stored)}
+        assert names[2] == "gone-2"
+        assert names[3].startswith("gone-")
 
 
 async def test_ranks_are_recorded_for_everybody_and_taken_back(ledger: Ledger) -> None:

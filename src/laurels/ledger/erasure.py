@@ -19,6 +19,7 @@ from .audit import Actor
 from .pool import Pool, acquire
 from .replicas import Reads
 from .sanctions import hide
+from .snapshots import NO_FREEZING
 
 _LOCK = "SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE"
 _ERASE_USER = """
@@ -101,6 +102,7 @@ async def erase(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> b
     """Can't be undone. False: was erased already. Raises LaurelsError(USER_UNKNOWN). O(rows of the user)."""
     pseudonym = parse_name(f"gone-{secrets.token_hex(8)}")
     async with acquire(pool) as connection, connection.transaction():
+        await connection.execute(NO_FREEZING)  # before the user's lock: what waits for that waits for no snapshot
         before = await connection.fetchval(_LOCK, user_id)
         if before is None:
             raise _unknown(user_id)

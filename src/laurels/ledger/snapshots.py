@@ -57,6 +57,9 @@ FROM (SELECT top_scores FROM scoreboard_snapshots WHERE window_id = $1
 
 
 _LOCK = (0x4C415552, 2)  # "LAUR", whoever takes snapshots
+_FREEZING = "SELECT pg_advisory_xact_lock(5498123)"
+NO_FREEZING = "SELECT pg_advisory_xact_lock_shared(5498123)"
+"""Until the end of the transaction nobody writes names that are about to change into a frozen list."""
 _DUE = """
 SELECT w FROM unnest($1::bigint[]) AS w WHERE NOT EXISTS (
     SELECT FROM scoreboard_snapshots s
@@ -74,8 +77,9 @@ class Snapshot:
 async def freeze(pool: Pool, window: Window) -> Snapshot:
     """Take a snapshot of one window; for the default board also `users.rank`. O(n), in one transaction."""
     function, order = WINDOW_FUNCTIONS[window.board.ties]
-    async with acquire(pool) as connection, connection.transaction(isolation="repeatable_read"):
+    async with acquire(pool) as connection, connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = '300s'")
+        await connection.execute(_FREEZING)  # its own statement: the next one sees what this waited for
         row = await connection.fetchrow(_FREEZE.format(function=function, order=order), window.id, TOP)
         assert row is not None
         return Snapshot(row["id"], window.board.slug, row["snapshot_time"], row["total_users"])
