@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
-from math import floor
 
 from ..errors import Code, Refusal
 from ..standings import INT64_MAX, INT64_MIN
@@ -41,7 +39,8 @@ def _multiplied(attempt: Attempt) -> int:
     given = (attempt.metadata or {}).get(rule.member)
     number = given if isinstance(given, int | float) and not isinstance(given, bool) else rule.default
     held = min(max(number, rule.minimum), rule.maximum)
-    return floor(attempt.base_score * Fraction(held) + Fraction(1, 2))
+    over, under = held.as_integer_ratio()  # exact: a float is a fraction
+    return (2 * attempt.base_score * over + under) // (2 * under)
 
 
 def _streak(attempt: Attempt) -> int:
