@@ -45,7 +45,7 @@ GC_THRESHOLD = 20_000
 """Allocations between two looks of the collector at young objects (CPython: 700): requests make few cycles."""
 DRAIN_SECONDS = 10.0
 """How long requests under way may take once a stop was asked for."""
-END_SECONDS = 1.0
+END_SECONDS = 2.0
 """How long a chore may take to end before it is told once more."""
 
 
@@ -81,16 +81,8 @@ async def connection(settings: Settings, *, own: bool = False) -> AsyncIterator[
             stack.push_async_callback(asyncio.to_thread, embedded.stop)
             url = await asyncio.to_thread(embedded.start, own=own)
         pool = await ledger_pool.connect(url, size=settings.pool_size)
-        stack.push_async_callback(_close_pool, pool)
+        stack.push_async_callback(ledger_pool.close, pool)
         yield pool
-
-
-async def _close_pool(pool: Pool) -> None:
-    try:
-        async with asyncio.timeout(5):
-            await pool.close()
-    except TimeoutError:
-        pool.terminate()
 
 
 async def serve(
@@ -128,6 +120,7 @@ async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExit
     """A Redis that is away is waited for; one that can't be used as configured ends the start. Raises StartError."""
     try:
         node = await assemble(settings, pool)
+        stack.push_async_callback(node.services.reads.close)
         if node.store is not None:
             stack.push_async_callback(node.store.close)
             await node.store.check()

@@ -66,6 +66,7 @@ async def scene(servers: tuple[Cluster, Standby]) -> AsyncIterator[Scene]:
         await asyncio.to_thread(standby.go_on)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
+        await reads.close()
         pool.terminate()
 
 
@@ -170,6 +171,7 @@ async def test_a_server_that_follows_nobody_is_not_read(scene: Scene) -> None:
     await eventually(_asynchronously(stranger.degraded), lambda lacks: "not a replica" in lacks[0])
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
+    await stranger.close()
 
 
 def _asynchronously(look):

@@ -35,6 +35,7 @@ CONNECT_TIMEOUT = 5.0
 ACQUIRE_TIMEOUT = 1.5
 ANSWER_SECONDS = 1.8
 """How long somebody waits for a server that says nothing, before being told so."""
+CLOSE_SECONDS = 5.0
 RELEASE_SECONDS = 1.0
 """Tidying a connection up asks the server; one that does not answer is closed."""
 
@@ -158,6 +159,15 @@ async def release(pool: Pool, connection: Connection) -> None:
     """Give a connection back. One that died meanwhile can't be reset: the pool has dropped it."""
     with contextlib.suppress(*UNAVAILABLE):
         await pool.release(connection, timeout=RELEASE_SECONDS)
+
+
+async def close(pool: Pool) -> None:
+    """In good order, unless that takes longer than CLOSE_SECONDS."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 def drop(connection: Connection) -> None:

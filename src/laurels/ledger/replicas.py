@@ -23,7 +23,7 @@ import asyncpg
 import structlog
 
 from .. import telemetry
-from .pool import UNAVAILABLE, Connection, Pool, drop, is_closed, lazy_pool, release, unavailable
+from .pool import UNAVAILABLE, Connection, Pool, close, drop, is_closed, lazy_pool, release, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -68,12 +68,6 @@ class _Line:
             except BaseException:
                 await self.hang_up()
                 raise
-
-    async def give_back(self) -> None:
-        """To the pool, in good order."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await release(self._pool, connection)
 
     async def hang_up(self) -> None:
         connection, self._connection = self._connection, None
@@ -128,13 +122,14 @@ async def replica(url: str, *, size: int) -> Replica:
 
 @dataclass(slots=True)
 class Reads:
-    """Answers reads. Without replicas, from the primary. Run `run()` in a task if there are any; it closes them."""
+    """Answers reads; without replicas, from the primary. Run `run()` in a task if there are any, `close()` after it."""
 
     primary: Pool
     replicas: Sequence[Replica] = ()
     _line: _Line = field(init=False)
     _known: int = 0
     _joining: asyncio.Task[Replica | None] | None = None
+    _rounds: set[asyncio.Task[Replica | None]] = field(default_factory=set)
     _one_round: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -170,14 +165,20 @@ class Reads:
 
     async def run(self) -> None:
         """Look after the replicas until cancelled."""
-        try:
-            while True:
-                await self._look()
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            await self._line.give_back()
-            for one in self.replicas:
-                one.pool.terminate()
+        while True:
+            await self._look()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """When nobody reads any more. A connection that is being made belongs to no pool yet: its maker ends first."""
+        if self._joining is not None:
+            self._joining.cancel()
+        if self._rounds:
+            await asyncio.wait(self._rounds)
+        for line in (self._line, *(one.line for one in self.replicas)):
+            await line.hang_up()
+        for one in self.replicas:
+            await close(one.pool)
 
     async def _look(self) -> None:
         """Take back who has caught up; measure how far behind each is."""
@@ -203,6 +204,8 @@ class Reads:
             return None
         if self._joining is None:
             self._joining = asyncio.create_task(self._round(), name="replica-round")
+            self._rounds.add(self._joining)
+            self._joining.add_done_callback(self._rounds.discard)
         round_ = self._joining
         await asyncio.wait({round_}, timeout=ROUND_SECONDS)
         return round_.result() if round_.done() else None
