@@ -171,3 +171,16 @@ async def test_nobody_waits_behind_somebody_elses_lock(ledger: Ledger) -> None:
         assert codes(free) == ["ok"] * 8
         assert not stuck.done()
     assert codes([await stuck]) == ["ok"]
+
+
+async def test_a_caller_is_told_in_time_and_the_entry_is_decided_all_the_same(pool: Pool) -> None:
+    """Somebody holds the user's row: the caller hears that the outcome is not known, and the row counts once."""
+    await add_users(pool, 1)
+    async with running_ledger(pool) as ledger:
+        async with pool.acquire() as holder, holder.transaction():
+            await holder.execute("SELECT FROM users WHERE id = 1 FOR UPDATE")
+            assert codes([await ledger.complete(1, "slow")]) == ["outcome_unknown"]
+            assert await pool.fetchval("SELECT count(*) FROM actions") == 0
+        again = await ledger.complete(1, "slow")
+    assert codes([again]) == ["ok"]
+    assert await pool.fetchval("SELECT count(*) FROM actions") == 1

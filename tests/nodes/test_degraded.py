@@ -232,7 +232,7 @@ async def test_a_primary_that_is_away_loses_nothing(scene: Scene, fault: str) ->
     await scene.is_well()
 
 
-@pytest.mark.parametrize("fault", PRIMARY_FAULTS)
+@pytest.mark.parametrize("fault", [pytest.param("killed", marks=pytest.mark.slow), "paused"])
 async def test_a_node_can_be_stopped_while_the_primary_is_away(scene: Scene, fault: str) -> None:
     """Also with actions queued: nobody waits for a server that says nothing."""
     hurt, heal = PRIMARY_FAULTS[fault]
