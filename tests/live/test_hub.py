@@ -562,6 +562,22 @@ async def test_who_comes_back_gets_nothing_a_delta_or_the_whole() -> None:
 
 
 @in_virtual_time
+async def test_who_comes_from_a_node_that_is_ahead_is_shown_nothing_older() -> None:
+    """This node was not told yet; a version that it never showed is answered by a read that begins after."""
+    async with a_stage() as stage:
+        await stage.idle()
+        stage.boards.seq = 8
+        stage.boards.gate.clear()
+        stage.hub.refresh("points")
+        await asyncio.sleep(SOON)  # a read is under way, of seq 8
+        stage.boards.seq = 9
+        comer = stage.join(since="seen elsewhere at seq 9")
+        stage.boards.gate.set()
+        await asyncio.sleep(2 * INTERVAL)
+        assert comer.seqs == [9]
+
+
+@in_virtual_time
 async def test_closing_sends_everybody_away_over_a_while_and_lets_nobody_in() -> None:
     async with a_stage() as stage:
         pipes = [await stage.idle() for _ in range(20)]

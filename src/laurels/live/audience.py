@@ -39,14 +39,27 @@ class Joining:
 class Audience:
     """One feed and its viewers. The hub reads the board and calls `show`."""
 
-    __slots__ = ("_ends_at", "_joined", "_members", "_moved", "_shuffled", "_waiting", "feed", "moved_at", "task")
+    __slots__ = (
+        "_ends_at",
+        "_joined",
+        "_members",
+        "_moved",
+        "_reads",
+        "_shuffled",
+        "_waiting",
+        "feed",
+        "moved_at",
+        "task",
+    )
 
     def __init__(self, slug: str, size: int) -> None:
         self.feed = Feed(slug, size)
         self.moved_at = time.perf_counter()
         self.task: asyncio.Task[None] | None = None
         self._members: dict[Dress, dict[Viewer, None]] = {}
-        self._waiting: list[Joining] = []
+        self._waiting: list[tuple[int, Joining]] = []
+        """With the number of the first read that answers."""
+        self._reads = 0
         self._moved = asyncio.Event()
         self._joined = asyncio.Event()
         self._ends_at: datetime | None = None
@@ -64,12 +77,14 @@ class Audience:
     def join(self, joining: Joining) -> None:
         """Answered at once when the board is kept up for others already, else when it was read.
 
-        So nobody waits while there are members, and a broadcast meets none who have its frame.
+        A viewer who brings a version that was never shown here may have seen it on a node that is ahead: it is
+        answered by a read that begins from now on, so that its board never goes back.
         """
-        if any(self._members.values()):
+        known = self.feed.knows(joining.since)
+        if known and any(self._members.values()):
             self._welcome(joining)
             return
-        self._waiting.append(joining)
+        self._waiting.append((0 if known else self._reads + 1, joining))
         self._joined.set()
         self.mark()
 
@@ -78,7 +93,7 @@ class Audience:
         members = self._members.get(viewer.dress)
         if members is not None and members.pop(viewer, self) is None:
             self._shuffled.add(viewer)
-        self._waiting = [joining for joining in self._waiting if joining.viewer is not viewer]
+        self._waiting = [(read, joining) for read, joining in self._waiting if joining.viewer is not viewer]
 
     def catch_up(self, viewer: Viewer, version: str) -> None:
         """Give a member who was behind what leads from `version` to the present."""
@@ -99,6 +114,7 @@ class Audience:
     def reading(self) -> float:
         """What moves from here on is read again. When it moved, on the performance counter."""
         self._moved.clear()
+        self._reads += 1
         return self.moved_at
 
     async def show(self, ready: ReadyBoard) -> None:
@@ -108,12 +124,11 @@ class Audience:
         if self.feed.show(ready) and any(self._members.values()):
             resumed, message = self.feed.since(base)
             await self._broadcast(_TYPES[resumed], message, base)
-        else:
-            self._answer_waiting()
+        self._answer_waiting()
 
     def dismiss(self, error: LaurelsError) -> None:
         """The board is not there (any more): tell everybody, and be empty."""
-        for joining in self._waiting:
+        for _, joining in self._waiting:
             joining.viewer.dropped(self.feed.channel, error, joining.id)
         for members in self._members.values():
             for viewer in list(members):
@@ -131,8 +146,9 @@ class Audience:
         self.mark()
 
     def _answer_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for joining in waiting:
+        due = [joining for read, joining in self._waiting if read <= self._reads]
+        self._waiting = [(read, joining) for read, joining in self._waiting if read > self._reads]
+        for joining in due:
             self._welcome(joining)
 
     def _welcome(self, joining: Joining) -> None:

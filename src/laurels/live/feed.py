@@ -55,6 +55,10 @@ class Feed:
             self._history.popitem(last=False)
         return changed
 
+    def knows(self, version: str | None) -> bool:
+        """Whether a viewer who has `version` can't be ahead of what is shown here."""
+        return version is None or version in self._history
+
     def since(self, version: str | None) -> tuple[Resumed, bytes]:
         """What leads from `version` to the present: nothing, a delta, or the whole. Never a part."""
         if version == self.version:
