@@ -112,6 +112,11 @@ def write_private(file: Path, text: str, user: str | None = None) -> None:
         give(file, user)
 
 
+def patroni(layout: Layout) -> Path:
+    """The folder of Patroni's programs, in an environment of their own that the database's user can read."""
+    return layout.folder.parent / ".venv-patroni" / "bin"
+
+
 def python_for_nodes(layout: Layout) -> Path:
     """The interpreter that nodes run on: ours, unless they run as a user who could not read it."""
     return Path(sys.executable) if os.geteuid() else layout.folder.parent / ".venv-cluster" / "bin" / "python"

@@ -15,7 +15,7 @@ def stages(layout: Layout) -> list[Stage]:
     first, *followers = (database.postgres(layout, number) for number in DATABASES)
     master, *replicas = (cache.redis(layout, number) for number in REDIS)
     return [
-        Stage([*database.etcd(layout), master], then=[install]),
+        Stage([*database.etcd(layout), master], then=[install, database.install(layout)]),
         Stage([first, *replicas, *cache.sentinels(layout)]),
         Stage(followers, then=[*database.steps(layout), migrate, database.grants(layout)]),
         Stage(nodes.nodes(layout)),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import asyncpg
-from deploy.cluster.layout import DATABASES, HOST, NODES, REDIS
+from deploy.cluster.layout import DATABASES, HOST, NODES, REDIS, patroni
 from deploy.cluster.part import Unwell, fetch
 from deploy.cluster.parts import database
 from deploy.cluster.supervisor import Supervisor
@@ -68,8 +68,9 @@ class Scene:
     def _unwell(self, names: set[str]) -> list[str]:
         seen = [one for one in self.supervisor.look_at_all() if not names or one.name in names]
         found = [f"{one.name}: {one.state}" for one in seen if not one.healthy]
-        if not names and not any(one.state == "synchronous standby" for one in seen):
-            found.append("no synchronous standby")
+        states = [one.state for one in seen if one.name.startswith("postgres-") and one.layer == "database"]
+        if not names and sorted(states) != ["primary", "standby", "synchronous standby"]:
+            found.append(f"database nodes are {states}")
         return found
 
     def primary(self) -> str:
@@ -98,7 +99,12 @@ class Scene:
         """Ask Patroni for another primary, as before maintenance."""
         config = self.layout.folder / self.primary() / "patroni.yml"
         process = await asyncio.create_subprocess_exec(
-            "patronictl", "-c", str(config), "switchover", "--force", stdout=asyncio.subprocess.DEVNULL
+            patroni(self.layout) / "patronictl",
+            "-c",
+            str(config),
+            "switchover",
+            "--force",
+            stdout=asyncio.subprocess.DEVNULL,
         )
         assert await process.wait() == 0
 

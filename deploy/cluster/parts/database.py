@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from ..layout import DATABASES, DEPLOY, ETCD, HOST, Layout, account, write_private
+from ..layout import DATABASES, DEPLOY, ETCD, HOST, Layout, account, patroni, write_private
 from ..part import Part, Step, Unwell, answers, fetch
 from ..render import render
 
@@ -58,13 +58,35 @@ def _etcd_state(address: str) -> str:
     return "ready"
 
 
+def install(layout: Layout) -> Step:
+    """Patroni 4 from PyPI. Debian's 3.0 lets a primary that was frozen take the leader's key back by a plain
+    write, whoever has it by then: what the new primary acknowledged meanwhile is rewound.
+    """
+    environment = patroni(layout).parent
+    locked = DEPLOY.parent / "requirements" / "patroni.txt"
+
+    def work() -> None:
+        run_once("/usr/bin/python3", "-m", "venv", str(environment))
+        pip = (str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        run_once(*pip, "--require-hashes", "-r", str(locked))
+
+    return Step("install Patroni", work)
+
+
+def run_once(*command: str) -> None:
+    """As ourselves. Raises Unwell with its last words."""
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS, check=False)
+    if finished.returncode:
+        raise Unwell(f"{' '.join(command[:4])} … failed: {finished.stderr.strip()[-300:]}")
+
+
 def postgres(layout: Layout, number: int) -> Part:
     folder = layout.folder / f"postgres-{number}"
     return Part(
         name=f"postgres-{number}",
         layer="database",
         address=layout.address("postgres", number),
-        command=("/usr/bin/patroni", str(folder / "patroni.yml")),
+        command=(str(patroni(layout) / "patroni"), str(folder / "patroni.yml")),
         user=account("postgres"),
         look=lambda: _role(layout, number),
         prepare=lambda: _prepare(layout, number),

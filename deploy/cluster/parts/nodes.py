@@ -15,7 +15,6 @@ from ..part import Part, Step, Unwell, answers
 from . import cache, database
 
 USER = "laurels"
-_INSTALL_SECONDS = 600
 _MIGRATE_SECONDS = 120
 _OPTIONAL: dict[str, Callable[[Layout], str]] = {
     "REDIS_URL": cache.url,
@@ -77,16 +76,10 @@ def _install(layout: Layout) -> None:
         return
     source = DEPLOY.parent
     environment = python.parent.parent
-    _run("/usr/bin/python3", "-m", "venv", str(environment))
+    database.run_once("/usr/bin/python3", "-m", "venv", str(environment))
     pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(*pip, "--require-hashes", "-r", str(source / "requirements" / "run.txt"))
-    _run(*pip, "--no-deps", "--no-build-isolation", "--force-reinstall", str(source))
-
-
-def _run(*command: str) -> None:
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
-    if finished.returncode:
-        raise Unwell(f"{' '.join(command[:4])} … failed: {finished.stderr.strip()[-300:]}")
+    database.run_once(*pip, "--require-hashes", "-r", str(source / "requirements" / "run.txt"))
+    database.run_once(*pip, "--no-deps", "--no-build-isolation", "--force-reinstall", str(source))
 
 
 def _migrate(layout: Layout) -> None:

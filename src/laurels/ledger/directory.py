@@ -69,16 +69,17 @@ class Directory:
     async def people(self, user_ids: Iterable[int]) -> dict[int, Person]:
         """The people with these ids; one query for those not in the cache."""
         wanted = list(user_ids)
-        missing = [user_id for user_id in wanted if user_id not in self._people]
+        # Before the query: whoever is forgotten while it runs was neither asked for nor would still be known.
+        known = {user_id: self._people[user_id] for user_id in wanted if user_id in self._people}
+        missing = [user_id for user_id in wanted if user_id not in known]
         if missing:
             generation = self.generation
             rows = await self._reads.fetch(_PEOPLE, missing)
             fresh = {row["id"]: Person(row["username"], row["rank"]) for row in rows}
-            known = {u: self._people[u] for u in wanted if u in self._people}
             if generation == self.generation:  # else somebody changed while we read
                 self._keep(fresh)
             return known | fresh
-        return {user_id: self._people[user_id] for user_id in wanted}
+        return known
 
     async def find(self, username: str, *, blocked_too: bool = False) -> int:
         """The id behind a username, whatever its case. Raises LaurelsError(USER_UNKNOWN).
