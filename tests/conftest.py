@@ -11,9 +11,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-import uvloop
 
 from laurels.config import Settings
+from laurels.event_loop import Loop
 from laurels.ledger import bootstrap, migrations
 from laurels.ledger import pool as ledger_pool
 from laurels.ledger.embedded import EmbeddedPostgres
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 def pytest_asyncio_loop_factories() -> dict[str, object]:
     """The loop that production runs on."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": Loop}
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
-import uvloop
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from .. import __version__, config, telemetry
+from .. import __version__, config, event_loop, telemetry
 from ..config import Settings
 
 app = App(
@@ -58,7 +57,7 @@ def examples(*lines: str) -> str:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return uvloop.run(work)
+    return event_loop.run(work)
 
 
 def settings() -> Settings:

@@ -1,0 +1,43 @@
+"""uvloop, whose end is bounded.
+
+`Loop.close()` waits inside libuv until every handle is closed, and has been seen to wait for a socket that nobody
+owned any more, for ever. By then everything is stopped and written, so the loop is left as it is and said to be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+
+log = structlog.get_logger(__name__)
+
+CLOSE_SECONDS = 5.0
+
+_left: list[asyncio.AbstractEventLoop] = []
+"""Loops that could not be closed: never collected, because that would close them."""
+
+
+class Loop(uvloop.Loop):
+    """A uvloop loop that closes within CLOSE_SECONDS or is left open."""
+
+    def close(self) -> None:
+        closing = threading.Thread(target=self._close_for_good, name="close-loop", daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
+        if closing.is_alive():
+            _left.append(self)
+            log.warning("the event loop could not be closed and is left open", seconds=CLOSE_SECONDS)
+
+    def _close_for_good(self) -> None:
+        super().close()
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """What `asyncio.run` does, on such a loop."""
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(work)
