@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
+import random
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import aiohttp
 import psutil  # type: ignore[import-untyped]
@@ -130,7 +131,8 @@ async def _cause(cause: Cause, seconds: float) -> int:
     loop = asyncio.get_running_loop()
     ends, count = loop.time() + seconds, 0
     while loop.time() < ends:
-        due = loop.time() + 1 / FRAMES_PER_SECOND
+        # No beat: a metronome is held for review, and what is held moves no board.
+        due = loop.time() + random.uniform(0.5, 1.5) / FRAMES_PER_SECOND
         await cause()
         count += 1
         await asyncio.sleep(max(0.0, due - loop.time()))
@@ -177,13 +179,13 @@ async def receivers(
 
 
 def _leader(session: aiohttp.ClientSession, node: Node) -> Cause:
-    numbers = itertools.count()
     headers = {"Authorization": f"Bearer {node.tokens[0]}"}
 
     async def lead() -> None:
-        body = {"action_type": "lesson", "action_identifier": f"d-{next(numbers)}"}
+        body = {"action_type": "lesson", "action_identifier": uuid4().hex}
         async with session.post(f"{node.url}/api/actions/complete", json=body, headers=headers) as reply:
-            reply.raise_for_status()
+            if not (await reply.json())["score_earned"]:
+                raise RuntimeError(f"an action that moves nothing causes no frame: {await reply.text()}")
 
     return lead
 

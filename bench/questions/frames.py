@@ -63,9 +63,9 @@ async def _frames(node: Node, seconds: float, prefix: str, file: str) -> float:
 
 
 async def _written(node: Node) -> int:
-    """Actions in the ledger."""
+    """Actions in the ledger that count."""
     connection = await asyncpg.connect(node.database_url)
     try:
-        return int(await connection.fetchval("SELECT count(*) FROM actions"))
+        return int(await connection.fetchval("SELECT count(*) FROM actions WHERE status = 'awarded'"))
     finally:
         await connection.close()
