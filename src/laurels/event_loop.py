@@ -7,8 +7,10 @@ owned any more, for ever. By then everything is stopped and written, so the loop
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import structlog
@@ -41,3 +43,20 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
     """What `asyncio.run` does, on such a loop."""
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(work)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set `stop` while the block runs.
+
+    They are given back while the loop still runs: only then may it be closed in another thread.
+    """
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -12,7 +12,6 @@ import contextlib
 import gc
 import os
 import secrets
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
@@ -24,6 +23,7 @@ from .background import Background
 from .config import Settings
 from .domain.errors import LaurelsError
 from .domain.names import parse_name
+from .event_loop import stopped_by_signals
 from .ledger import bootstrap, migrations
 from .ledger import pool as ledger_pool
 from .ledger.embedded import EmbeddedPostgres
@@ -99,11 +99,22 @@ async def serve(
     Raises StartError or DatabaseUnusable when it can't start.
     """
     stopping = stop or asyncio.Event()
-    _stop_on_signals(stopping)
-    if lifeline is not None:
-        _stop_at_the_end_of(lifeline, stopping)
-    # The port first: a second start must not touch the data of the first.
-    listener = bind(settings.host, settings.port, shared=settings.workers > 1)
+    with stopped_by_signals(stopping):
+        if lifeline is not None:
+            _stop_at_the_end_of(lifeline, stopping)
+        # The port first: a second start must not touch the data of the first.
+        listener = bind(settings.host, settings.port, shared=settings.workers > 1)
+        await _serve(settings, listener, stopping, on_ready, on_node, on_load)
+
+
+async def _serve(
+    settings: Settings,
+    listener: socket.socket,
+    stopping: asyncio.Event,
+    on_ready: OnReady,
+    on_node: Callable[[str, Node], None],
+    on_load: Progress,
+) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listener.close)
         async with _given_up_on(stopping):
@@ -290,12 +301,6 @@ def bind(host: str, port: int, *, shared: bool = False, listen: bool = True) -> 
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _stop_on_signals(stopping: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
 
 
 def _stop_at_the_end_of(pipe: int, stopping: asyncio.Event) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from dataclasses import dataclass, field
 
 import structlog
 
 from .config import Settings
+from .event_loop import stopped_by_signals
 from .runtime import DRAIN_SECONDS, StartError, bind
 
 log = structlog.get_logger(__name__)
@@ -49,8 +49,11 @@ class _Worker:
 async def supervise(settings: Settings) -> None:
     """Run the workers until SIGINT or SIGTERM. Raises StartError when the first one can't start."""
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    with stopped_by_signals(stopping):
+        await _supervise(settings, stopping)
+
+
+async def _supervise(settings: Settings, stopping: asyncio.Event) -> None:
     # Bound, never listening: it keeps the port for workers that are being started again, and gets no connection.
     held = bind(settings.host, settings.port, shared=True, listen=False)
     port = held.getsockname()[1]

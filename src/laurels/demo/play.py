@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from ..event_loop import stopped_by_signals
 from .cheaters import GAPS, corrupt, facts, target
 from .client import CONNECTIONS, TIMEOUT, Answer, Client, Kind
 from .door import Door
@@ -55,7 +55,7 @@ async def run(plan: Plan, console: Console | None) -> Tally:
     async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session:
         client = Client(session, url)
         game = Game(plan, client, await client.action_types(), Tally(url))
-        with _stop_on_signals(game.stop):
+        with stopped_by_signals(game.stop):
             async with _shown(game, console):
                 await game.play()
         game.tally.top = await client.top(5)
@@ -207,20 +207,6 @@ class Game:
             elif late:
                 self.tally.failed["no_reply_in_time"] += len(late)
         self.tally.seconds = self.elapsed
-
-
-@contextlib.contextmanager
-def _stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
-    """The first Ctrl-C ends the evening in order, with the table."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 @contextlib.asynccontextmanager
