@@ -45,11 +45,11 @@ def main() -> int:
         try:
             supervisor.up()
             outcomes = uvloop.run(_play(supervisor, rows, asked.seed))
+            _show(outcomes)
+            if not asked.only:
+                report.write(outcomes, asked.seed)
         finally:
             supervisor.down()
-    _show(outcomes)
-    if not asked.only:
-        report.write(outcomes, asked.seed)
     return 1 if any(outcome.broken for outcome in outcomes) else 0
 
 
