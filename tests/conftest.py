@@ -61,12 +61,16 @@ def _database(url: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def session_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """The session's Redis server. Take `redis_server`, which is empty; start one of your own to hurt it."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
+def session_redis() -> Iterator[RedisServer]:
+    """The session's Redis server. Take `redis_server`, which is empty; start one of your own to hurt it.
+
+    Not in pytest's folder, for the same reason as PostgreSQL: pytest keeps those of its last three runs.
+    """
+    with tempfile.TemporaryDirectory(prefix="laurels-tests-") as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -56,7 +57,7 @@ class Supervised:
 
     def _is_ready(self, port: int) -> bool:
         with (
-            contextlib.suppress(OSError),
+            contextlib.suppress(OSError, http.client.HTTPException),  # a probe may reach itself
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as reply,
         ):
             return bool(json.load(reply)["ready"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -127,7 +128,8 @@ class LaurelsServer:
             try:
                 self.get("/readyz")
                 return
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
+            except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
+                # HTTPException: a probe of a port that nobody has taken yet may reach itself
                 time.sleep(0.05)
         raise AssertionError(f"laurels serve was not ready: {self.log.read_text()[-2000:]}")
 

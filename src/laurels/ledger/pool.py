@@ -125,9 +125,25 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
         except TimeoutError as error:
             raise unavailable() from error
         try:
-            yield connection
+            with cut_off_is_told(connection):
+                yield connection
         finally:
             await release(pool, connection)
+
+
+@contextlib.contextmanager
+def cut_off_is_told(connection: Connection) -> Iterator[None]:
+    """Raise asyncpg.InterfaceError for a connection that we closed in the middle of a statement.
+
+    asyncpg speaks to its protocol several times a statement, and looks only once whether it is still there: what
+    it raises then is an AttributeError of None.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        if is_closed(connection):
+            raise asyncpg.InterfaceError("the connection was closed in the middle of a statement") from error
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -37,6 +37,7 @@ from .pool import (
     UNAVAILABLE,
     Connection,
     Pool,
+    cut_off_is_told,
     drop,
     is_closed,
     plan_by_index,
@@ -323,7 +324,8 @@ class Writer:
     async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                return await commit_batch(connection, self._catalogue, self._node, submissions, self.watch)
+                with cut_off_is_told(connection):
+                    return await commit_batch(connection, self._catalogue, self._node, submissions, self.watch)
             except _RETRYABLE:
                 if attempt == MAX_ATTEMPTS:
                     raise
