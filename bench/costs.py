@@ -116,7 +116,7 @@ def _say(words: str) -> None:
 
 async def _measure(scene: Scene) -> Found:
     async with scene.stage.node(players=scene.sizes.players) as node:
-        tokens = tokens_file(scene, node)
+        tokens = tokens_file(scene.stage.folder, node)
         runs = [await _spent(scene, node, tokens, count, 1) for count in CONNECTIONS]
         many = await _spent(scene, node, tokens, 8, MANY)
         trip, disk = await _round_trip(node.database_url), await _disk(node.database_url)
