@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from .measure import Row, Spread
 
 INK, GOOD, BAD = "#1f2328", "#1a7f37", "#cf222e"
 _AT_NIGHT = {INK: "#e6edf3", GOOD: "#3fb950", BAD: "#f85149"}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "laurels",
     "font.family": "sans-serif",

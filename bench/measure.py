@@ -16,6 +16,10 @@ Tick = Callable[[str], None]
 """Told what is being measured; moves the progress display."""
 Tell = Callable[[str], None]
 """Told what the reader of the table must know: a row that is left out, and why."""
+Measure = Callable[[int], Awaitable[float]]
+"""Told the number of the turn, answers with its figure."""
+Side = tuple[str, Measure]
+"""Its name on the progress display, and how it is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,7 @@ def against(
     return Row(question, unit, Spread.of(figures), floor_name, Spread.of(floors), Spread.of(ratios), aim, note)
 
 
-async def alternate(
-    turns: int, sides: Sequence[tuple[str, Callable[[int], Awaitable[float]]]], tick: Tick
-) -> list[list[float]]:
+async def alternate(turns: int, sides: Sequence[Side], tick: Tick) -> list[list[float]]:
     """Let the sides take turns; one list of figures per side. Each is told the number of the turn."""
     figures: list[list[float]] = [[] for _ in sides]
     for turn in range(turns):

@@ -23,7 +23,7 @@ from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
-import psutil  # type: ignore[import-untyped]
+import psutil
 import uvloop
 from cyclopts import App, Parameter
 

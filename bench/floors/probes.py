@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import uvloop
 
 from laurels.config import Settings

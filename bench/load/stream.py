@@ -104,8 +104,8 @@ def main(host: str, port: int, token: str, seconds: float, prefix: str) -> None:
         answered += told
         refused += bad
     spent = time.perf_counter() - started
-    told = {"requests": answered, "seconds": spent, "errors": refused, "p50": 0.0, "p99": 0.0}
-    sys.stdout.write(f"RESULT {json.dumps(told)}\n")
+    result = {"requests": answered, "seconds": spent, "errors": refused, "p50": 0.0, "p99": 0.0}
+    sys.stdout.write(f"RESULT {json.dumps(result)}\n")
 
 
 if __name__ == "__main__":

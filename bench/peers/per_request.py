@@ -126,7 +126,9 @@ def application(engine: AsyncEngine, redis: Redis) -> FastAPI:
         except IntegrityError as error:
             raise HTTPException(409, "completed before") from error
         async with redis.pipeline(transaction=True) as pipe:
-            pipe.zrevrank(BOARD, user_id).zadd(BOARD, {str(user_id): action.new_score}).zrevrank(BOARD, user_id)
+            pipe.zrevrank(BOARD, user_id)
+            pipe.zadd(BOARD, {str(user_id): action.new_score})
+            pipe.zrevrank(BOARD, user_id)
             before, _, after = await pipe.execute()
         return Receipt(
             action_id=action.id,

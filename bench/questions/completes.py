@@ -11,7 +11,7 @@ import asyncpg
 from .. import peers
 from ..floors import process
 from ..load import Load, Plan, generator
-from ..measure import Aim, Row, Spread, against, alternate
+from ..measure import Aim, Row, Side, Spread, against, alternate
 from ..proof import ProofFailed
 from . import Scene
 from .asked import Asked, answering, sample_reply, tokens_file
@@ -71,7 +71,7 @@ async def measure(scene: Scene) -> list[Row]:
         echo_url = await stack.enter_async_context(answering(scene, "aiohttp", 201, reply))
         bare_url = await stack.enter_async_context(answering(scene, "bare", 201, reply))
         echo, responder = Asked(echo_url, service.plan, sizes), Asked(bare_url, service.plan, sizes)
-        sides = [(f"completes: {way.name}", side.actions_per_second) for way, side in services.items()]
+        sides: list[Side] = [(f"completes: {way.name}", side.actions_per_second) for way, side in services.items()]
         sides += [
             ("completes: bare ledger", PlayedLedger(bare, service, sizes, per_user=1).actions_per_second),
             ("completes: echo", echo.per_second),

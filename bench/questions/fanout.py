@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ..floors import fanout, process
 from ..measure import Aim, Row, Sizes, Spread, against, alternate
@@ -83,9 +83,10 @@ class Broadcast:
 
 async def measure(scene: Scene) -> list[Row]:
     sizes = scene.sizes
-    limits = {"LAURELS_SOCKETS_PER_ADDRESS": "100000", "LAURELS_FRAMES_PER_SECOND": "20"}
     async with contextlib.AsyncExitStack() as stack:
-        node = await stack.enter_async_context(scene.stage.node(players=PLAYERS, **limits))
+        node = await stack.enter_async_context(
+            scene.stage.node(players=PLAYERS, LAURELS_SOCKETS_PER_ADDRESS="100000", LAURELS_FRAMES_PER_SECOND="20")
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await _fill(session, node)
         server, lead = psutil.Process(node.pid), _leader(session, node)

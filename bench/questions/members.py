@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 
 from ..floors import process
-from ..measure import Aim, Row, against, alternate
+from ..measure import Aim, Measure, Row, against, alternate
 from . import Scene
 
 MEMORY_MIB = 300.0
@@ -38,7 +37,7 @@ async def measure(scene: Scene) -> list[Row]:
     ]
 
 
-def _probe(name: str, argument: str, figure: str, members: int) -> Callable[[int], Awaitable[float]]:
+def _probe(name: str, argument: str, figure: str, members: int) -> Measure:
     async def measure_once(_: int) -> float:
         async with process("bench.floors.probes", name, argument, patience=300) as (line, _pid):
             said = json.loads(line)

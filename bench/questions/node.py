@@ -6,7 +6,7 @@ import asyncio
 import time
 
 import asyncpg
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ..measure import Aim, Row, Spread, against, alternate
 from ..stage import Node

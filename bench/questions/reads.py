@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ import aiohttp
 import redis.asyncio as redis_client
 
 from ..load import Plan
-from ..measure import Aim, Row, Spread, against, alternate
+from ..measure import Aim, Row, Side, Spread, against, alternate
 from ..stage import FIRST_PLAYER, Node
 from . import Scene
 from .asked import Asked
@@ -49,9 +48,7 @@ async def _board(scene: Scene, members: int) -> list[Row]:
         for side in asked.values():
             await side.warm_up()
         await _check(node, members)
-        sides: list[tuple[str, Callable[[int], Awaitable[float]]]] = [
-            (f"reads: {kind.lower()}, {members:,}", side.per_second) for kind, side in asked.items()
-        ]
+        sides: list[Side] = [(f"reads: {kind.lower()}, {members:,}", side.per_second) for kind, side in asked.items()]
         *figures, floors = await alternate(
             scene.sizes.turns, [*sides, (f"reads: ZRANK, {members:,}", floor.per_second)], scene.tick
         )

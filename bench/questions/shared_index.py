@@ -21,7 +21,7 @@ from laurels.ranking.shared_projection import SharedProjection
 from laurels.ranking.sql import SqlIndex
 from laurels.shared import Store, parse_address
 
-from ..measure import Aim, Row, Spread, against, alternate
+from ..measure import Aim, Row, Side, Spread, against, alternate
 from . import Scene
 from .ranks import WINDOW, standing
 
@@ -95,7 +95,7 @@ async def _applied(scene: Scene, store: Store, members: int) -> list[Row]:
     per_million = (await _used(store) - empty) / members
     board = _Board(windows, life, members, scene.sizes.seconds)
     size = min(BATCH, members)
-    sides: list[tuple[str, Callable[[int], Awaitable[float]]]] = [
+    sides: list[Side] = [
         ("shared index: batches", lambda _: board.applied(size)),
         ("shared index: single calls", lambda _: board.applied(1)),
         ("shared index: look-ups", board.looked_up),

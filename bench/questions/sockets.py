@@ -12,7 +12,7 @@ import json
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from ..measure import Aim, Row, Spread
 from . import Scene

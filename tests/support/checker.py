@@ -112,7 +112,7 @@ def _not_the_fold(rows: Iterable[Row], standings: Iterable[Standing]) -> list[st
 
 def _not_running(rows: Iterable[Row]) -> list[str]:
     """`new_score` is the sum up to its row, in the order in which the user's actions were written."""
-    found, sums = [], defaultdict(int)
+    found, sums = [], defaultdict[str, int](int)
     for row in sorted(rows, key=lambda row: row.action_id):
         sums[row.user] += row.score_earned
         if row.new_score != sums[row.user]:
@@ -122,7 +122,8 @@ def _not_running(rows: Iterable[Row]) -> list[str]:
 
 def _told_twice_differently(told: Iterable[Told]) -> list[str]:
     """A receipt never changes; but a rank that was not recorded may be unknown later."""
-    found, first = [], {}
+    found: list[str] = []
+    first: dict[tuple[str, str], Told] = {}
     for one in told:
         before = first.setdefault((one.user, one.identifier), one)
         if (before.action_id, before.new_score) != (one.action_id, one.new_score):

@@ -29,7 +29,7 @@ class InProcessNode:
         self.services = parts.services
         self.stop = stop
 
-    async def register(self, username: str | None = None) -> dict[str, Any]:
+    async def register(self, username: str | None = None) -> Any:
         """The Tokens reply of a fresh account."""
         name = username or f"player-{next(_numbers)}"
         body = {"username": name, "password": PASSWORD}
@@ -38,7 +38,7 @@ class InProcessNode:
             return await reply.json()
 
     async def token(self, username: str | None = None) -> str:
-        return (await self.register(username))["access_token"]
+        return str((await self.register(username))["access_token"])
 
     async def post(self, path: str, body: Any, token: str | None = None) -> tuple[int, Any]:
         """(status, decoded JSON)."""

@@ -22,7 +22,7 @@ HEADER = "-- The schema that the migrations give; for reading. A test holds it a
 
 def dump(url: str) -> str:
     """`pg_dump --schema-only` without what varies from run to run."""
-    pg_dump = programs() / "pg_dump"
+    pg_dump = str(programs() / "pg_dump")
     command = [pg_dump, "--schema-only", "--no-owner", "--no-privileges", "--exclude-table=schema_migrations", url]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     noise = ("--", "SET ", "SELECT pg_catalog.set_config", "\\restrict", "\\unrestrict")

@@ -83,7 +83,7 @@ class LaurelsServer:
     def register(self, username: str) -> str:
         """An access token of a fresh account."""
         body = {"username": username, "password": PASSWORD}
-        return self.post("/api/auth/register", body)["access_token"]
+        return str(self.post("/api/auth/register", body)["access_token"])
 
     def complete(self, token: str, action_type: str = "lesson", n: int = 1) -> dict[str, Any]:
         """Complete `n` actions; the last receipt."""
