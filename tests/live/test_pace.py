@@ -1,0 +1,109 @@
+"""When the hub sends a frame: at once after a rest, then so often and no more, and what is shown last is the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from tests.live.stage import INTERVAL, PER_SECOND, SOON, a_stage, now
+from tests.live.virtual_time import in_virtual_time
+
+from laurels.live import hub as live_hub
+
+
+@in_virtual_time
+async def test_the_first_to_watch_gets_the_board_at_once() -> None:
+    async with a_stage() as stage:
+        pipe = stage.join()
+        await asyncio.sleep(SOON)
+        assert (pipe.seqs, pipe.times) == ([1], [0.0])
+
+
+@in_virtual_time
+async def test_a_move_after_a_rest_is_sent_at_once() -> None:
+    async with a_stage() as stage:
+        pipe = await stage.idle()
+        moved_at = now()
+        seq = stage.move()
+        await asyncio.sleep(SOON)
+        assert (pipe.seqs[-1], pipe.times[-1]) == (seq, moved_at)
+
+
+@in_virtual_time
+async def test_many_moves_make_no_more_frames_than_allowed_and_the_last_one_is_shown() -> None:
+    """A thousand moves in a second: at most one frame per interval, in order, ending with the last state."""
+    async with a_stage() as stage:
+        pipe = await stage.idle()
+        for _ in range(1000):
+            stage.move()
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(INTERVAL)
+        gaps = [after - before for before, after in zip(pipe.times, pipe.times[1:], strict=False)]
+        assert min(gaps) >= INTERVAL - 1e-9
+        assert PER_SECOND - 1 <= len(pipe.seqs[1:]) <= PER_SECOND + 1
+        assert pipe.seqs == sorted(set(pipe.seqs))
+        assert pipe.seqs[-1] == stage.boards.seq
+
+
+@in_virtual_time
+async def test_a_move_that_changes_nothing_people_see_is_not_sent() -> None:
+    """Not even after somebody else joined."""
+    async with a_stage() as stage:
+        stage.boards.shown = b"the same"
+        pipe = await stage.idle()
+        stage.move()
+        await asyncio.sleep(1)
+        other = stage.join()
+        stage.move()
+        await asyncio.sleep(1)
+        assert pipe.seqs == [1]
+        assert other.seqs == [2]
+
+
+@in_virtual_time
+async def test_what_moves_while_the_board_is_read_is_read_again() -> None:
+    """Names may have to be fetched for a board that moves on meanwhile."""
+    async with a_stage() as stage:
+        pipe = await stage.idle()
+        stage.boards.gate.clear()
+        seen = stage.move()
+        await asyncio.sleep(SOON)
+        last = stage.move()
+        stage.boards.gate.set()
+        await asyncio.sleep(1)
+        assert pipe.seqs == [1, seen, last]
+
+
+@in_virtual_time
+async def test_who_joins_while_the_board_is_read_sees_nothing_twice_or_backwards() -> None:
+    async with a_stage() as stage:
+        pipe = await stage.idle()
+        stage.boards.gate.clear()
+        stage.move()
+        await asyncio.sleep(SOON)
+        late = stage.join()
+        stage.move()
+        stage.boards.gate.set()
+        await asyncio.sleep(1)
+        assert pipe.seqs == late.seqs == [1, 2, 3]
+
+
+@in_virtual_time
+async def test_a_window_that_ends_is_replaced_without_anybody_moving() -> None:
+    async with a_stage() as stage:
+        stage.boards.ends_at = datetime.now(UTC) + timedelta(seconds=10)
+        pipe = await stage.idle()
+        stage.boards.seq, stage.boards.ends_at = 2, None
+        await asyncio.sleep(8)
+        assert pipe.seqs == [1]
+        await asyncio.sleep(3)
+        assert pipe.seqs == [1, 2]
+
+
+@in_virtual_time
+async def test_a_change_nobody_told_of_shows_in_the_end() -> None:
+    async with a_stage() as stage:
+        pipe = await stage.idle()
+        stage.boards.seq += 1
+        await asyncio.sleep(live_hub.ALL_AGAIN)
+        assert pipe.seqs == [1, 2]
