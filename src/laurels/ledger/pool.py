@@ -152,14 +152,20 @@ async def prompt(pool: Pool) -> AsyncIterator[Connection]:
 
     Closed, never cancelled: what was under way may have happened. Raises LaurelsError(DATABASE_UNAVAILABLE) then.
     """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + ANSWER_SECONDS
+    until = asyncio.get_running_loop().time() + ANSWER_SECONDS
     async with acquire(pool) as connection:
-        cut = loop.call_at(until, drop, connection)
-        try:
+        with closed_at(until, connection):
             yield connection
-        finally:
-            cut.cancel()
+
+
+@contextlib.contextmanager
+def closed_at(until: float, connection: Connection) -> Iterator[None]:
+    """Close a connection that is still busy at `until`, a time of the loop's clock."""
+    cut = asyncio.get_running_loop().call_at(until, drop, connection)
+    try:
+        yield
+    finally:
+        cut.cancel()
 
 
 async def plan_by_index(connection: Connection) -> None:

@@ -17,7 +17,7 @@ import structlog
 from ..domain.actions import UNRECORDED, Placement, Recorded
 from ..domain.errors import LaurelsError
 from .batch import CommittedBatch
-from .pool import Pool, prompt
+from .pool import ANSWER_SECONDS, Connection, Pool, acquire, closed_at, prompt
 
 log = structlog.get_logger(__name__)
 
@@ -83,27 +83,37 @@ class Receipts:
         while not (self._closing and not self._pending):
             await self._work.wait()
             self._work.clear()
-            await self._flush()
-            if not self._closing:
-                await asyncio.sleep(FLUSH_GAP)
+            try:
+                await self._write_on()
+            except LaurelsError as away:
+                await self._put_off(away)
 
     def close(self) -> None:
         self._closing = True
         self._work.set()
 
-    async def _flush(self) -> None:
-        """One try. What fails stays pending, except at shutdown."""
+    async def _write_on(self) -> None:
+        """On one connection while there is anything to write: giving it back after each write costs as much as one."""
+        async with acquire(self._pool) as connection:
+            while self._pending:
+                await self._flush(connection)
+                if not self._closing:
+                    await asyncio.sleep(FLUSH_GAP)
+
+    async def _put_off(self, away: LaurelsError) -> None:
+        """What failed stays pending, except at shutdown."""
+        log.warning("placements not written yet", reason=away.detail)
+        self._work.set()
+        if self._closing:
+            self._pending.clear()
+        else:
+            await asyncio.sleep(FLUSH_GAP)
+
+    async def _flush(self, connection: Connection) -> None:
         taken = dict(self._pending)
         rows = [row for batch_id, told in taken.items() if (row := _row(batch_id, told)) is not None]
-        try:
-            async with prompt(self._pool) as connection:
-                await connection.executemany(_INSERT, rows)
-        except LaurelsError as away:
-            log.warning("placements not written yet", reason=away.detail)
-            if self._closing:
-                self._pending.clear()
-            self._work.set()
-            return
+        with closed_at(asyncio.get_running_loop().time() + ANSWER_SECONDS, connection):
+            await connection.executemany(_INSERT, rows)
         for batch_id in taken:
             del self._pending[batch_id]
 

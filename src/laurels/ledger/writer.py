@@ -189,7 +189,8 @@ class Writer:
             late = time.perf_counter() - ANSWER_SECONDS + CALLER_PAUSE
             while self._waiting and (self._waiting[0].done.done() or self._waiting[0].enqueued_at <= late):
                 entry = self._waiting.popleft()
-                _settle(entry, [_unknown()] * len(entry.submissions))
+                if not entry.done.done():
+                    _settle(entry, [_unknown()] * len(entry.submissions))
 
     async def _lane(self) -> None:
         while (connection := await self._connect()) is not None:
