@@ -2,12 +2,17 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait more than they compute: as many processes as there are cores. PARALLEL= runs them in one.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow test-faults check format bench bench-live bench-smoke cluster cluster-down restore-drill lock clean screenshots
+.PHONY: help run demo test test-slow test-faults check format lock clean screenshots
+.PHONY: bench bench-live bench-smoke cluster cluster-down restore-drill
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Try it
 
 run: $(VENV)/.run ## Start a node with its own PostgreSQL under ./data: http://127.0.0.1:8000/
 	@exec $(BIN)/laurels serve
@@ -15,16 +20,21 @@ run: $(VENV)/.run ## Start a node with its own PostgreSQL under ./data: http://1
 demo: $(VENV)/.run ## Let simulated people play on the running node (ARGS="--people 100 --rate 50")
 	@exec $(BIN)/laurels demo $(ARGS)
 
-test: $(VENV)/.dev ## Install what the tests need, then run them all
+##@ Work on it
+
+test: $(VENV)/.dev ## Install what the tests need, then run them all (ARGS="tests/web -k batch")
 	@scripts/ensure-chromium
 	@scripts/ensure-redis
 	@[ "$$(id -u)" != 0 ] || scripts/ensure-cluster edge watching  # its tests run as root alone
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m bench --smoke
-	$(BIN)/python -m bench.costs --seconds 1 --players 300
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
+	@$(MAKE) --no-print-directory bench-smoke
 
-test-slow: $(VENV)/.dev ## Also the slow matrix: PostgreSQL versions, long crashes
+test-slow: $(VENV)/.dev ## The slow matrix: PostgreSQL versions, long crashes, full disks
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-faults: $(VENV)/.dev ## Break every part of the cluster under load; writes docs/faults.md (ARGS="--seed 7 --only redis")
+	@scripts/ensure-cluster
+	$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev ## Style, types, import contracts, known vulnerabilities
 	$(BIN)/ruff check
@@ -33,21 +43,33 @@ check: $(VENV)/.dev ## Style, types, import contracts, known vulnerabilities
 	$(BIN)/lint-imports
 	@scripts/audit
 
-format: $(VENV)/.dev ## Format and fix what can be fixed
+format: $(VENV)/.dev ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.dev ## Measure against this machine's floor; writes bench/RESULTS.md
+screenshots: $(VENV)/.dev ## Take the pictures of docs/screenshots/ from a node of its own
+	@scripts/ensure-chromium
+	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
+
+##@ Measure it
+
+bench: $(VENV)/.dev ## Everything against this machine's floor; writes bench/RESULTS.md (ARGS="--only ranks")
 	@scripts/ensure-wrk
 	@scripts/ensure-redis
 	@scripts/ensure-peers $(VENV) requirements/peers.txt
 	$(BIN)/python -m bench $(ARGS)
 
-test-faults: $(VENV)/.dev ## Break every part of the cluster under load; writes docs/faults.md (ARGS="--seed 7 --only redis")
-	@scripts/ensure-cluster
-	$(BIN)/python -m tests.faults $(ARGS)
+bench-live: $(VENV)/.dev ## Live frames, sockets and actions over them alone
+	$(BIN)/python -m bench --only fanout sockets stream $(ARGS)
 
-cluster: $(VENV)/.dev ## The production shape on this machine, watched (ARGS="--detach", ARGS="--json")
+bench-smoke: $(VENV)/.dev ## Every measurement at a tiny size: does it still work? Part of `make test`
+	@scripts/ensure-redis
+	$(BIN)/python -m bench --smoke
+	$(BIN)/python -m bench.costs --seconds 0.3 --players 200
+
+##@ The production shape, on this machine
+
+cluster: $(VENV)/.dev ## Edge, nodes, PostgreSQL, Redis, all watched (ARGS="--detach", ARGS="--json")
 	@scripts/ensure-cluster
 	@$(BIN)/python -m deploy.cluster up $(ARGS)
 
@@ -56,12 +78,8 @@ cluster-down: $(VENV)/.dev ## Stop it, and leave nothing behind
 
 restore-drill: $(VENV)/.dev ## On the running cluster: back up, restore to a moment, compare the ledgers
 	@$(BIN)/python -m deploy.cluster drill $(ARGS)
-screenshots: $(VENV)/.dev ## Take the pictures of docs/screenshots/ from a node of its own
-	@scripts/ensure-chromium
-	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
 
-bench-live: $(VENV)/.dev ## Measure live frames, sockets and actions over them alone
-	$(BIN)/python -m bench --only fanout sockets frames $(ARGS)
+##@ Housekeeping
 
 lock: ## Resolve the dependencies anew into requirements/*.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -85,15 +86,21 @@ def _ask(names: Sequence[str], sizes: Sizes) -> tuple[dict[str, list[Row]], list
     answers: dict[str, list[Row]] = {}
     broken: list[str] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress, staged() as stage:
+    with (
+        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress,
+        staged(sparing=sizes.smoke) as stage,
+    ):
         task = progress.add_task("", total=len(names))
         for name in names:
+            started = time.monotonic()
             try:
                 answers[name] = _answer(name, stage, sizes, lambda text: progress.update(task, description=text))
             except Exception:  # noqa: BLE001  one broken question must not hide the others
                 traceback.print_exc()
                 broken.append(name)
             progress.advance(task)
+            if not err.is_terminal:
+                err.print(f"{name}: {time.monotonic() - started:.1f} s", highlight=False)
     return answers, broken
 
 

@@ -45,6 +45,8 @@ app = App(name="python -m bench.costs", help=__doc__)
 CONNECTIONS = (1, 8, 64, 256)
 MANY = 100
 """Actions in a request of the run that tells requests and actions apart."""
+WARM_UP = 1.0
+"""Seconds before a run."""
 PROBES = 300
 GROWING = ("actions", "placements", "journal")
 """Tables that get rows with every action or batch."""
@@ -134,7 +136,7 @@ async def _spent(scene: Scene, node: Node, tokens: str, connections: int, action
     path = "/api/actions/complete" if actions == 1 else "/api/actions/batch"
     plan = Plan("POST", path, actions, f"w{connections}-{actions}-", tokens)
     scene.tick(f"{connections} connections, {actions} actions a request")
-    await ask(node.url, plan, connections=connections, seconds=1.0)
+    await ask(node.url, plan, connections=connections, seconds=min(WARM_UP, scene.sizes.seconds))
     plan = replace(plan, prefix=f"c{connections}-{actions}-")
     processes = [psutil.Process(node.pid)], await _backends(node.database_url)
     began_at = await _ask(node.database_url, "SELECT pg_current_wal_lsn() - '0/0'")

@@ -44,12 +44,12 @@ class Sizes:
 
 SMOKE = Sizes(
     turns=1,
-    seconds=1.0,
+    seconds=0.3,
     warm_up=0.0,
     players=200,
     connections=8,
     sockets=50,
-    members=(500, 1_000, 2_000),
+    members=(500, 2_000),
     many=2_000,
     smoke=True,
 )

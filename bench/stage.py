@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,6 +34,7 @@ TEMPLATE = "laurels_bench"
 TOKEN_SECONDS = 86_400
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
+COMMON_PLAYERS = 200
 FIRST_PLAYER = 1_000
 """Players' ids start here, so that they never meet the first admin's."""
 
@@ -82,12 +83,18 @@ class Node:
 
 
 class Stage:
-    """One PostgreSQL for a whole run. `folder` is for whatever the questions write."""
+    """One PostgreSQL for a whole run. `folder` is for whatever the questions write.
 
-    def __init__(self, folder: Path, postgres_url: str) -> None:
+    A `sparing` stage lets all who want a node without particulars, for at most COMMON_PLAYERS, use the same one.
+    """
+
+    def __init__(self, folder: Path, postgres_url: str, *, sparing: bool = False) -> None:
         self.folder = folder
         self._url = postgres_url
         self._numbers = itertools.count(1)
+        self._sparing = sparing
+        self._common: Node | None = None
+        self._ends = contextlib.ExitStack()
 
     async def database(self, *, players: int = 0, standings: int = 0, actions_each: int = 0) -> str:
         """Address of a new database with so many players, the first `standings` of them on the default board.
@@ -106,8 +113,27 @@ class Stage:
         self, *, players: int = 0, database_url: str = "", redis_url: str = "", workers: int = 1, **environment: str
     ) -> AsyncIterator[Node]:
         """`laurels serve` on a new database, or on one that is there. `players` get tokens."""
+        if self._sparing and workers == 1 and not (database_url or redis_url or environment):
+            yield await self._common_node(players)
+            return
         database_url = database_url or await self.database(players=players)
-        server = LaurelsServer(
+        server = self._server(database_url, redis_url, workers, environment)
+        try:
+            yield await _serving(server, players, workers)
+        finally:
+            await asyncio.to_thread(server.stop)
+
+    async def _common_node(self, players: int) -> Node:
+        if self._common is None:
+            server = self._server(await self.database(players=COMMON_PLAYERS), "", 1, {})
+            self._ends.callback(server.stop)
+            self._common = await _serving(server, COMMON_PLAYERS, 1)
+        if players > COMMON_PLAYERS:
+            raise ValueError(f"a sparing stage has {COMMON_PLAYERS} players, not {players}")
+        return replace(self._common, tokens=self._common.tokens[:players])
+
+    def _server(self, database_url: str, redis_url: str, workers: int, environment: dict[str, str]) -> LaurelsServer:
+        return LaurelsServer(
             database_url,
             self.folder / "server.log",
             LAURELS_VERIFY_SECONDS="0",
@@ -116,17 +142,10 @@ class Stage:
             REDIS_URL=redis_url,
             **environment,
         )
-        own = (server.url,) if workers == 1 else tuple(f"http://{HOST}:{server.port + 1 + n}" for n in range(workers))
-        started = time.perf_counter()
-        await asyncio.to_thread(server.start)
-        assert server.process is not None
-        try:
-            await asyncio.gather(*map(_ready, own))
-            ready_after = time.perf_counter() - started
-            tokens = await _tokens(database_url, players)
-            yield Node(server.url, database_url, server.process.pid, tokens, own, ready_after)
-        finally:
-            await asyncio.to_thread(server.stop)
+
+    def strike(self) -> None:
+        """Stop what outlived the questions."""
+        self._ends.close()
 
     @contextlib.asynccontextmanager
     async def redis(self) -> AsyncIterator[str]:
@@ -144,6 +163,18 @@ class Stage:
             await asyncio.to_thread(server.kill)
 
 
+async def _serving(server: LaurelsServer, players: int, workers: int) -> Node:
+    """Start it, and wait until every worker is ready."""
+    own = (server.url,) if workers == 1 else tuple(f"http://{HOST}:{server.port + 1 + n}" for n in range(workers))
+    started = time.perf_counter()
+    await asyncio.to_thread(server.start)
+    assert server.process is not None
+    await asyncio.gather(*map(_ready, own))
+    ready_after = time.perf_counter() - started
+    tokens = await _tokens(server.database_url, players)
+    return Node(server.url, server.database_url, server.process.pid, tokens, own, ready_after)
+
+
 async def _ready(url: str) -> None:
     """The port that workers share answers when the first of them is ready."""
     async with aiohttp.ClientSession() as session:
@@ -159,7 +190,7 @@ async def _ready(url: str) -> None:
 
 
 @contextlib.contextmanager
-def staged() -> Iterator[Stage]:
+def staged(*, sparing: bool = False) -> Iterator[Stage]:
     """A stage that is struck at the end. The folder must be open to the user that PostgreSQL runs as."""
     folder = Path(tempfile.mkdtemp(prefix="laurels-bench-"))
     folder.chmod(0o755)
@@ -167,7 +198,11 @@ def staged() -> Iterator[Stage]:
     try:
         url = postgres.start(own=True)
         asyncio.run(_make_template(url))
-        yield Stage(folder, url)
+        stage = Stage(folder, url, sparing=sparing)
+        try:
+            yield stage
+        finally:
+            stage.strike()
     finally:
         postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)

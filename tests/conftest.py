@@ -1,4 +1,7 @@
-"""Fixtures: a real PostgreSQL for the session, a database of its own for every test, real nodes."""
+"""Fixtures: a real PostgreSQL for the session, a database of its own for every test, real nodes.
+
+Tests run in several processes (`make test`); each is a session with servers of its own.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,21 @@ from tests.support.node import InProcessNode, running_node
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
+ONE_CLUSTER = {"deploy", "edge", "faults"}
+"""Rooms whose tests share a fixture that takes long to start: they run in one process, one after the other."""
 _numbers = itertools.count(1)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, object]:
     """The loop that production runs on."""
     return {"uvloop": Loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, those of one file (or of ONE_CLUSTER) run in the same."""
+    for item in items:
+        room = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("cluster" if room in ONE_CLUSTER else f"{room}/{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")

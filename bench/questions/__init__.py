@@ -26,7 +26,7 @@ Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
 
 
 NAMES = (
-    *("completes", "latency", "batches", "stream", "scoreboard", "reads", "fanout", "sockets", "frames"),
+    *("completes", "latency", "batches", "stream", "scoreboard", "reads", "fanout", "sockets"),
     *("ranks", "members", "node", "shared_index", "growth"),
 )
 """In the order of the table."""
@@ -38,6 +38,6 @@ def questions() -> dict[str, Question]:
 
 
 def titles() -> dict[str, str]:
-    """Name -> the question in words: the first line of its module, without its letter."""
+    """Name -> the question in words: the first line of its module."""
     modules = {name: sys.modules[ask.__module__] for name, ask in questions().items()}
-    return {name: (module.__doc__ or name).splitlines()[0].split(") ")[-1] for name, module in modules.items()}
+    return {name: (module.__doc__ or name).splitlines()[0] for name, module in modules.items()}

@@ -1,4 +1,4 @@
-"""(b) How many actions a second through the batch endpoint?"""
+"""How many actions a second through the batch endpoint?"""
 
 from __future__ import annotations
 

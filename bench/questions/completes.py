@@ -1,4 +1,4 @@
-"""(a) How many single actions a second, each in its own request, each committed and ranked before its answer?"""
+"""How many single actions a second, each in its own request, each committed and ranked before its answer?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""(d) What does one live frame to one socket cost the server's CPU?
+"""What does one live frame to one socket cost the server's CPU?
 
 The leader completes ten actions a second; each changes the board, so each is a frame to every socket. What
 such an action costs without an audience is measured first and deducted; making the frame counts against us.

@@ -1,4 +1,4 @@
-"""(k) Do completes and ranks cost the same when the ledger is large?
+"""Do completes and ranks cost the same when the ledger is large?
 
 Two nodes in the same run: one whose ledger is empty, one with a million users and their actions. Both are asked by as
 many connections for the same players, in turns.

@@ -1,4 +1,4 @@
-"""(h) How long does one complete take while the node is half loaded?
+"""How long does one complete take while the node is half loaded?
 
 Saturation is measured first; then requests leave on a timetable at half that rate, and latency counts from when each
 was due. The floor is one bare INSERT and its COMMIT, one after the other on one connection, in the same turns.

@@ -1,4 +1,4 @@
-"""(f) What do a million members weigh, and how long does a node take to load them when it starts?"""
+"""What do a million members weigh, and how long does a node take to load them when it starts?"""
 
 from __future__ import annotations
 

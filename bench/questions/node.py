@@ -1,4 +1,4 @@
-"""(j) What does a node weigh, and how soon after its start does it serve a large board?"""
+"""What does a node weigh, and how soon after its start does it serve a large board?"""
 
 from __future__ import annotations
 

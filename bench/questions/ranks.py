@@ -1,4 +1,4 @@
-"""(e) Does finding a rank, and moving somebody, stay cheap as the board grows?
+"""Does finding a rank, and moving somebody, stay cheap as the board grows?
 
 In this process, no I/O. The floor is the same on bare structures: a bisection in a plain sorted list for a
 rank; remove, add and the two bisections in a bare SortedList for a change.

@@ -1,4 +1,4 @@
-"""(i) How many ranks and neighbourhoods a second can be read, and does that hold as the board grows?
+"""How many ranks and neighbourhoods a second can be read, and does that hold as the board grows?
 
 Over HTTP, of users drawn at random, beside redis-benchmark asking one ZRANK after the other of a sorted set with as
 many members over as many connections: no HTTP, no names, no ties settled, no neighbours.

@@ -1,4 +1,4 @@
-"""(c) How often a second can the scoreboard be read, in full and by those who have it already?"""
+"""How often a second can the scoreboard be read, in full and by those who have it already?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""(g) What does an index cost that several nodes share: in Redis instead of in this process?
+"""What does an index cost that several nodes share: in Redis instead of in this process?
 
 A Redis on a loopback port, one question after the other. The floors: single calls beside batches, an empty call
 beside a look-up, reading the rows beside building from them.

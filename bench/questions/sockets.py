@@ -1,4 +1,4 @@
-"""(e) What does a live socket weigh, and how fast do thousands come?
+"""What does a live socket weigh, and how fast do thousands come?
 
 All of them connect at once and follow the board; then nothing moves. Weight is the growth of the server's memory
 (unique set size) over all sockets; the server's CPU for a handshake and the first board is told beside the rate.

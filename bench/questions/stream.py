@@ -1,4 +1,4 @@
-"""(l) How many actions a second over one live socket, one action a frame?
+"""How many actions a second over one live socket, one action a frame?
 
 Beside the batch endpoint, in full batches over one connection and over several: a socket has one sender too.
 """

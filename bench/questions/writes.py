@@ -1,4 +1,4 @@
-"""What (a) single completes and (b) batches share: a loaded service, its proof, and the bare ledger beside it."""
+"""What single completes and batches share: a loaded service, its proof, and the bare ledger beside it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,13 @@
-"""A block of ports that nobody uses, for a cluster of a test's own."""
+"""A block of ports that nobody uses, for a cluster of a test's own.
+
+Of several processes that run tests at once each looks among blocks of its own: what one has found free, and not taken
+yet, no other finds.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
 
@@ -14,7 +19,9 @@ LOWEST, HIGHEST = 10_000, 32_000
 
 def free_block() -> int:
     """The first of PORTS free ports."""
-    starts = list(range(LOWEST, HIGHEST, PORTS))
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    together = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    starts = list(range(LOWEST, HIGHEST, PORTS))[process::together]
     random.shuffle(starts)
     return next(start for start in starts if all(_free(start + n) for n in range(PORTS)))
 
