@@ -3,8 +3,8 @@
 
 import { Announcer } from "./laurels-announce.js";
 import { el, wreath } from "./laurels-dom.js";
-import { Laurels } from "./laurels.js";
 import { Rows } from "./laurels-rows.js";
+import { lease } from "./laurels-shared.js";
 import { STYLE } from "./laurels-style.js";
 import { Words } from "./laurels-words.js";
 
@@ -24,7 +24,7 @@ export class LaurelsBoard extends HTMLElement {
   token = undefined;
 
   #root = this.attachShadow({ mode: "open" });
-  #client = null;
+  #lease = null;
   #stop = [];
   #rows;
   #pinned;
@@ -51,7 +51,7 @@ export class LaurelsBoard extends HTMLElement {
 
   /** Try now, whatever was being waited for. */
   retry() {
-    if (this.#client && !this.hasAttribute("window")) this.#client.connect();
+    if (this.#lease && !this.hasAttribute("window")) this.#lease.client.connect();
     else this.#begin();
   }
 
@@ -72,7 +72,8 @@ export class LaurelsBoard extends HTMLElement {
     this.#view("loading");
     this.#state("connecting");
     const { signal } = this.#fetching;
-    const client = (this.#client = new Laurels(this.getAttribute("src") || undefined, { token: this.token, onState: (state) => this.#state(state) }));
+    this.#lease = lease(this.getAttribute("src") || undefined, this.token, (state) => this.#state(state));
+    const { client } = this.#lease;
     try {
       const slug = this.getAttribute("board") || (await client.boards({ signal })).find((board) => board.is_default).slug;
       if (signal.aborted) return;
@@ -106,8 +107,8 @@ export class LaurelsBoard extends HTMLElement {
     this.#fetching = new AbortController();
     clearTimeout(this.#pin.timer);
     for (const stop of this.#stop.splice(0)) stop();
-    this.#client?.close();
-    this.#client = null;
+    this.#lease?.release();
+    this.#lease = null;
     this.#shown = null;
     this.#announcer?.reset();
   }
@@ -155,7 +156,7 @@ export class LaurelsBoard extends HTMLElement {
   async #askForPin(user) {
     this.#pin.due = Date.now() + PINNED_MS;
     const { signal } = this.#fetching;
-    const around = await this.#client.around(this.#shown.board, user, { radius: AROUND, signal }).catch(() => null);
+    const around = await this.#lease.client.around(this.#shown.board, user, { radius: AROUND, signal }).catch(() => null);
     if (signal.aborted) return;
     const top = new Set(this.#shown.rows.map((row) => row.username));
     const rows = (around?.rows ?? []).filter((row) => !top.has(row.username));

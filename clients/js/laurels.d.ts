@@ -51,10 +51,21 @@ export interface Completion {
   completed_at: string;
 }
 
+/** Good for one award, from `not_before` until before `expires_at`, by the server's clock. */
+export interface Ticket {
+  ticket: string;
+  action_type: string;
+  challenge: string;
+  started_at: string;
+  not_before: string;
+  expires_at: string;
+}
+
 export interface Receipt {
   action_id: number;
   action_type: string;
   action_identifier: string;
+  status: "awarded" | "held" | "rejected";
   score_earned: bigint;
   new_score: bigint;
   rank: number | null;
@@ -118,9 +129,10 @@ export class Laurels {
   window(slug: string, id: number | string, options?: Reading & { limit?: number }): Promise<Board>;
   around(slug: string, username: string, options?: Reading & { radius?: number }): Promise<Board>;
   get<T = unknown>(path: string, signal?: AbortSignal): Promise<T>;
+  start(actionType: string): Promise<Ticket>;
   complete(
     actionType: string,
-    options?: { identifier?: string; metadata?: Record<string, unknown>; completedAt?: string; deadline?: number },
+    options?: { identifier?: string; metadata?: Record<string, unknown>; completedAt?: string; ticket?: string; deadline?: number },
   ): Promise<Receipt>;
 }
 

@@ -207,9 +207,14 @@ export class Laurels {
     return this.#request("GET", path, { signal });
   }
 
+  /** Start an action whose type asks for a ticket: { ticket, challenge, not_before, expires_at, … }. */
+  start(actionType) {
+    return this.#request("POST", "/api/actions/start", { body: JSON.stringify({ action_type: actionType }) });
+  }
+
   /** Complete an action; its receipt. Tried until `deadline` (ms) with one identifier, so that it counts once. */
-  async complete(actionType, { identifier = crypto.randomUUID(), metadata, completedAt, deadline = 30_000 } = {}) {
-    const body = JSON.stringify({ action_type: actionType, action_identifier: identifier, metadata, completed_at: completedAt });
+  async complete(actionType, { identifier = crypto.randomUUID(), metadata, completedAt, ticket, deadline = 30_000 } = {}) {
+    const body = JSON.stringify({ action_type: actionType, action_identifier: identifier, metadata, completed_at: completedAt, ticket });
     const giveUp = Date.now() + deadline;
     for (let attempt = 0; ; attempt++) {
       const failure = await this.#request("POST", "/api/actions/complete", { body }).then((receipt) => ({ receipt }), asFailure);
@@ -296,8 +301,12 @@ export class Laurels {
   /** Where no socket gets through, boards are still read at each try. */
   async #poll() {
     const boards = this.#session.channels().filter((channel) => channel.startsWith("board:"));
+    const read = async (channel) => {
+      const limit = Math.max(...(this.#listeners.get(channel)?.values() ?? [1]));
+      this.#tell(channel, "board", { board: await this.top(channel.slice(6), { limit }), entered: [] });
+    };
     try {
-      await Promise.all(boards.map(async (channel) => this.#tell(channel, "board", { board: await this.top(channel.slice(6)), entered: [] })));
+      await Promise.all(boards.map(read));
       if (!this.#socket) this.#become("polling");
     } catch {
       if (!this.#socket) this.#become("waiting");

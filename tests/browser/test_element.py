@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import http.server
 import threading
@@ -11,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocket, expect
+from tests.browser.balancer import Balancer
 from tests.browser.steps import OpenPage, expect_rows, expect_state, live_page, newcomer, rise, row, sign_in, top_list
 from tests.support.server import PASSWORD, LaurelsServer
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>elsewhere</title>
 <script type="module" src="{node}/static/laurels-board.js"></script>
 <laurels-board src="{node}" board="points" size="3" user="{user}"></laurels-board>"""
+THREE = """<!doctype html><meta charset="utf-8"><title>three</title>
+<script type="module" src="{node}/static/laurels-board.js"></script>
+<laurels-board src="{node}" board="points" size="1"></laurels-board>
+<laurels-board src="{node}" board="points-weekly" size="2"></laurels-board>
+<laurels-board src="{node}" board="points" size="3"></laurels-board>"""
 REMEMBER_GLIDES = """
 window.glides = 0;
 const animate = Element.prototype.animate;
@@ -160,6 +165,35 @@ def test_a_page_of_another_site_embeds_a_board(
         server.stop()
 
 
+def test_the_boards_of_a_page_share_a_socket(
+    elsewhere: tuple[str, Path], chromium: Browser, laurels_server: Any
+) -> None:
+    """Three boards, one connection; each shows its own rows, and the last one that leaves closes it."""
+    origin, folder = elsewhere
+    for _ in range(3):
+        rise(laurels_server, *newcomer(laurels_server))
+    (folder / "page.html").write_text(THREE.format(node=laurels_server.url))
+    page = chromium.new_context(reduced_motion="reduce", locale="en-GB").new_page()
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108  Playwright marks handlers
+    try:
+        page.goto(f"{origin}/page.html")
+        boards = page.locator("laurels-board")
+        for board, count in zip(boards.all(), (1, 2, 3), strict=True):
+            expect(board).to_have_attribute("state", "live")
+            expect(board.locator(".rows tr")).to_have_count(count)
+        name, token = newcomer(laurels_server)
+        rise(laurels_server, name, token)
+        laurels_server.complete(token, n=top_list(laurels_server)[0]["score"] // 10 + 1)
+        for board in boards.all():
+            expect(board.locator(".rows tr").first).to_have_attribute("data-username", name)
+        assert len(sockets) == 1
+        with sockets[0].expect_event("close"):
+            page.evaluate("() => document.querySelectorAll('laurels-board').forEach((one) => one.remove())")
+    finally:
+        page.context.close()
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """(origin, folder) of another site."""
@@ -175,45 +209,3 @@ def elsewhere(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
-
-
-class Balancer:
-    """One address in front of whichever node `port` names, for new connections."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._server = self._await(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    def close(self) -> None:
-        self._await(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _end(self) -> None:
-        self._server.close()
-        every = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in every:
-            task.cancel()
-        await asyncio.gather(*every, return_exceptions=True)
-
-    def _await(self, awaitable: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer), return_exceptions=True)
-        finally:
-            writer.transport.abort()
-            there_writer.transport.abort()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while chunk := await reader.read(65_536):
-        writer.write(chunk)
-    writer.close()

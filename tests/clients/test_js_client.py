@@ -30,6 +30,16 @@ laurels.board("points", { size: 3 }, ({ type, board }) => {
 });
 """
 
+PLAY = """
+import { Laurels } from "%s";
+const laurels = new Laurels(process.argv[2], { token: process.argv[3] });
+const { ticket, challenge } = await laurels.start("race");
+const refused = await laurels.complete("race", { identifier: "bare" }).catch(({ code }) => code);
+const receipt = await laurels.complete("race", { identifier: "r1", ticket });
+const twice = await laurels.complete("race", { identifier: "r2", ticket }).catch(({ code }) => code);
+console.log(JSON.stringify([challenge.length > 0, refused, receipt.status, String(receipt.new_score), twice]));
+"""
+
 
 def node_command() -> list[str]:
     """Node of this machine, else the one that came with Playwright; Node 20 with its WebSocket switched on."""
@@ -53,7 +63,7 @@ def test_the_client_is_small() -> None:
     """The promise of its README, as served: below 6 kB compressed, without a build step."""
     assert len(gzip.compress((CLIENTS / "laurels.js").read_bytes(), 9)) < LIMIT
     element = list(CLIENTS.glob("laurels*.js"))
-    assert sum(len(gzip.compress(file.read_bytes(), 9)) for file in element) < 18_000
+    assert sum(len(gzip.compress(file.read_bytes(), 9)) for file in element) < 19_000
 
 
 def test_the_types_name_what_the_module_gives() -> None:
@@ -101,3 +111,14 @@ async def test_node_follows_a_board(node: InProcessNode, tmp_path: Path) -> None
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_a_game_starts_and_completes_with_a_ticket(arena: InProcessNode, tmp_path: Path) -> None:
+    """What asks for a ticket counts with one, once, and not without."""
+    script = tmp_path / "play.mjs"
+    script.write_text(PLAY % (CLIENTS / "laurels.js"))
+    command = [*node_command(), str(script), arena.url, await arena.token("ada")]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(20):
+        printed, _ = await process.communicate()
+    assert json.loads(printed) == [True, "ticket_required", "awarded", "30", "ticket_used"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.clients.proxy import LossyProxy
-from tests.support.node import PASSWORD, InProcessNode
+from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 
 from laurels.client import Action, BlockingLaurels, Laurels, Refused, Unsettled, User
@@ -54,11 +54,11 @@ async def test_a_batch_of_any_size_is_answered_in_order(node: InProcessNode) -> 
     assert all(r.receipt is not None for n, r in enumerate(results) if n % 100)
 
 
-async def test_a_server_speaks_for_its_users(node: InProcessNode) -> None:
+async def test_a_server_speaks_for_its_users(node: InProcessNode, api_key: str) -> None:
     """An API key completes on behalf of users, by name or id, in one commit; never mixed with its own."""
     ada = (await node.register("ada"))["user"]["id"]
     await node.register("bert")
-    async with Laurels(node.url, await api_key(node)) as laurels:
+    async with Laurels(node.url, api_key) as laurels:
         receipt = await laurels.complete("lesson", "l1", user=User(username="BERT"))
         assert (receipt.new_score, receipt.status) == (10, "awarded")
         results = await laurels.batch(
@@ -67,6 +67,30 @@ async def test_a_server_speaks_for_its_users(node: InProcessNode) -> None:
         assert [result.status for result in results] == ["awarded", "refused"]
         with pytest.raises(ValueError, match="two batches"):
             await laurels.batch([Action("lesson"), Action("lesson", user=User(id=ada))])
+
+
+async def test_a_ticket_is_fetched_and_spent_once(arena: InProcessNode) -> None:
+    """A type that asks for one counts with it, one by one and in a batch, and not without or twice."""
+    async with Laurels(arena.url, await arena.token("ada")) as laurels:
+        first, second = await laurels.start("race"), await laurels.start("race")
+        assert first.not_before <= first.expires_at
+        assert first.challenge != second.challenge
+        with pytest.raises(Refused, match="ticket_required"):
+            await laurels.complete("race", "bare")
+        assert (await laurels.complete("race", "r1", ticket=first.ticket)).score_earned == 30
+        results = await laurels.batch([Action("race", f"b{n}", ticket=second.ticket) for n in range(2)])
+        assert [result.code or result.status for result in results] == ["awarded", "ticket_used"]
+        with pytest.raises(Refused, match="ticket_not_needed"):
+            await laurels.start("lesson")
+
+
+async def test_a_thread_starts_and_completes_with_a_ticket(arena: InProcessNode) -> None:
+    def play(laurels: BlockingLaurels) -> int:
+        return laurels.complete("race", ticket=laurels.start("race").ticket).new_score
+
+    with await asyncio.to_thread(BlockingLaurels, arena.url, await arena.token("ada")) as laurels:
+        assert await asyncio.to_thread(play, laurels) == 30
+        await asyncio.to_thread(laurels.close)
 
 
 async def test_a_live_board_survives_its_connections(node: InProcessNode) -> None:
@@ -149,18 +173,6 @@ async def test_threads_share_one_blocking_client(node: InProcessNode) -> None:
     with await asyncio.to_thread(BlockingLaurels, node.url, token) as laurels:
         await asyncio.to_thread(work, laurels)
         await asyncio.to_thread(laurels.close)
-
-
-async def api_key(node: InProcessNode) -> str:
-    async with node.services.pool.acquire() as connection:
-        await connection.execute(
-            "UPDATE users SET role = 'admin' WHERE username = $1", (await node.register("boss"))["user"]["username"]
-        )
-    _, tokens = await node.post("/api/auth/login", {"username": "boss", "password": PASSWORD})
-    body = {"name": "game", "scopes": ["actions:write"]}
-    status, made = await node.post("/api/admin/keys", body, tokens["access_token"])
-    assert status == 201, made
-    return made["api_key"]
 
 
 @given(

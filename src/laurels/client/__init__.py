@@ -15,7 +15,7 @@ nothing of the service.
 
 from .asynchronous import Laurels
 from .blocking import BlockingLaurels
-from .messages import Action, Board, Place, Receipt, Result, Row, User, Window
+from .messages import Action, Board, Place, Receipt, Result, Row, Ticket, User, Window
 from .outcome import LaurelsFailure, Refused, Unsettled
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Refused",
     "Result",
     "Row",
+    "Ticket",
     "Unsettled",
     "User",
     "Window",

@@ -13,7 +13,19 @@ import aiohttp
 import msgspec
 
 from .live import Follower, follow
-from .messages import MAX_BATCH, Action, BatchReply, Board, Place, Problem, Receipt, Result, User, new_identifier
+from .messages import (
+    MAX_BATCH,
+    Action,
+    BatchReply,
+    Board,
+    Place,
+    Problem,
+    Receipt,
+    Result,
+    Ticket,
+    User,
+    new_identifier,
+)
 from .outcome import Patience, Refused, Unsettled, may_settle
 
 Token = str | Callable[[], str | Awaitable[str]]
@@ -46,6 +58,11 @@ class Laurels:
             await self._session.close()
             self._session = None
 
+    async def start(self, action_type: str, *, deadline: float | None = None) -> Ticket:
+        """A ticket for an action whose type asks for one. Raises Refused (ticket_not_needed), or Unsettled."""
+        raw = await self._send("POST", "/api/actions/start", {"action_type": action_type}, [], deadline)
+        return _decode(raw, Ticket)
+
     async def complete(
         self,
         action_type: str,
@@ -54,13 +71,14 @@ class Laurels:
         metadata: dict[str, Any] | None = None,
         completed_at: datetime | None = None,
         user: User | None = None,
+        ticket: str | None = None,
         deadline: float | None = None,
     ) -> Receipt:
         """Complete one action. Raises Refused, or Unsettled when nobody answered before the deadline.
 
         `identifier` makes it idempotent: the same one gets the same receipt, also in another process.
         """
-        action = Action(action_type, identifier or new_identifier(), metadata, completed_at, user)
+        action = Action(action_type, identifier or new_identifier(), metadata, completed_at, user, ticket)
         raw = await self._send("POST", f"{_room(action)}/complete", action, [action.action_identifier], deadline)
         return _decode(raw, Receipt)
 

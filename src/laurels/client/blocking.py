@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from .asynchronous import Laurels, Token
-from .messages import Action, Board, Place, Receipt, Result, User
+from .messages import Action, Board, Place, Receipt, Result, Ticket, User
 
 _T = TypeVar("_T")
 
@@ -43,6 +43,9 @@ class BlockingLaurels:
         self._thread.join()
         self._loop.close()
 
+    def start(self, action_type: str, *, deadline: float | None = None) -> Ticket:
+        return self._wait(self._laurels.start(action_type, deadline=deadline))
+
     def complete(
         self,
         action_type: str,
@@ -51,11 +54,18 @@ class BlockingLaurels:
         metadata: dict[str, Any] | None = None,
         completed_at: datetime | None = None,
         user: User | None = None,
+        ticket: str | None = None,
         deadline: float | None = None,
     ) -> Receipt:
         return self._wait(
             self._laurels.complete(
-                action_type, identifier, metadata=metadata, completed_at=completed_at, user=user, deadline=deadline
+                action_type,
+                identifier,
+                metadata=metadata,
+                completed_at=completed_at,
+                user=user,
+                ticket=ticket,
+                deadline=deadline,
             )
         )
 

@@ -28,6 +28,7 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
     """One completion. Without an identifier it gets a new one here, once: keep the object to send it again.
 
     `user`: on whose behalf, for clients that hold an API key; without one it is the token's own user.
+    `ticket`: the text of the one that `start` answered, for types that ask for one.
     """
 
     action_type: str
@@ -35,6 +36,21 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: dict[str, Any] | None = None
     completed_at: datetime | None = None
     user: User | None = None
+    ticket: str | None = None
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """Good for one award, from `not_before` until before `expires_at`, by the server's clock.
+
+    `challenge` is random text inside the ticket, from which your app may derive what there is to do.
+    """
+
+    ticket: str
+    action_type: str
+    challenge: str
+    started_at: datetime
+    not_before: datetime
+    expires_at: datetime
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
