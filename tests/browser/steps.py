@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
+from tests.support.server import PASSWORD
 
 PATIENCE_MS = 10_000
 TOP_LIST = "/api/boards/points?limit=100"
@@ -75,6 +76,27 @@ def sign_in(page: Page, username: str, password: str) -> None:
     dialog.get_by_label("Password").fill(password)
     dialog.get_by_role("button", name="Sign in").click()
     expect(dialog).to_have_count(0)
+
+
+def console(server: Any, chromium_page: OpenPage, role: str = "admin", **options: Any) -> Any:
+    """A visit to the console as somebody with this role."""
+    name = operator(server, role)
+    visit = chromium_page("/admin", **options)
+    visit.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    sign_in(visit.page, name, PASSWORD)
+    return visit
+
+
+def operator(server: Any, role: str = "admin") -> str:
+    """The name of somebody with this role."""
+    name, _ = newcomer(server, prefix="operator-")
+    server.sql(f"UPDATE users SET role = '{role}' WHERE username = '{name}'")
+    return name
+
+
+def go(page: Page, section: str) -> None:
+    page.get_by_role("navigation", name="Console").get_by_role("link", name=section, exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(section)
 
 
 def serious_faults(page: Page) -> list[Any]:

@@ -8,25 +8,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.steps import OpenPage, newcomer, serious_faults, sideways, sign_in
+from tests.browser.steps import OpenPage, console, go, newcomer, serious_faults, sideways, sign_in
 from tests.support.server import PASSWORD
 
 SECTIONS = ["Overview", "Users", "Review", "Action types", "Boards", "Audit", "API keys", "Settings"]
-
-
-def console(server: Any, chromium_page: OpenPage, role: str = "admin", **options: Any) -> Any:
-    """A visit to the console as somebody with this role."""
-    name, _ = newcomer(server, prefix="operator-")
-    server.sql(f"UPDATE users SET role = '{role}' WHERE username = '{name}'")
-    visit = chromium_page("/admin", **options)
-    visit.page.get_by_role("main").get_by_role("button", name="Sign in").click()
-    sign_in(visit.page, name, PASSWORD)
-    return visit
-
-
-def go(page: Page, section: str) -> None:
-    page.get_by_role("navigation", name="Console").get_by_role("link", name=section, exact=True).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(section)
 
 
 def test_the_console_is_for_operators(laurels_server: Any, chromium_page: OpenPage) -> None:
