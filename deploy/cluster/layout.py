@@ -42,25 +42,59 @@ _PORTS = {
 """First port of each kind, counted from the cluster's own first port."""
 PORTS = 100
 """How many ports a cluster may take."""
+_MACHINES = {
+    "etcd": "db",
+    "etcd-peer": "db",
+    "postgres": "db",
+    "patroni": "db",
+    "redis": "cache",
+    "sentinel": "cache",
+}
+"""Kinds that live on machines of their own when parts are set apart; the rest is where the nodes are."""
+_FIRST_HOST = {"db": 1, "cache": 11}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One cluster. `rate`: requests a second and address that the edge lets pass.
 
-    `settings` are handed to every node beside what the cluster itself sets.
+    `settings` are handed to every node beside what the cluster itself sets. `apart`: databases and Redis each in a
+    network namespace of its own, so that a network between them can be cut.
     """
 
     folder: Path
     first_port: int = 8400
     rate: int = 200
     settings: dict[str, str] = field(default_factory=dict)
+    apart: bool = False
 
     def port(self, kind: str, number: int = 1) -> int:
         return self.first_port + _PORTS[kind] + number - 1
 
+    def machine(self, kind: str, number: int = 1) -> str:
+        """The machine that a kind lives on; empty for the one that everything shares."""
+        return f"{_MACHINES[kind]}-{number}" if self.apart and kind in _MACHINES else ""
+
+    def host(self, kind: str, number: int = 1) -> str:
+        machine = self.machine(kind, number)
+        return self.host_of(machine) if machine else HOST
+
+    def host_of(self, machine: str) -> str:
+        sort, _, number = machine.partition("-")
+        return f"{self.subnet}.{_FIRST_HOST[sort] + int(number) - 1}"
+
+    @property
+    def subnet(self) -> str:
+        """The first three numbers of machines' addresses, out of the range that is kept for trying networks."""
+        return f"198.18.{self.first_port // PORTS % 256}"
+
+    @property
+    def network(self) -> str:
+        """Who may speak to the databases."""
+        return f"{self.subnet}.0/24" if self.apart else f"{HOST}/32"
+
     def address(self, kind: str, number: int = 1) -> str:
-        return f"{HOST}:{self.port(kind, number)}"
+        return f"{self.host(kind, number)}:{self.port(kind, number)}"
 
     @property
     def url(self) -> str:

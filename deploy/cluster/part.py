@@ -23,6 +23,7 @@ class Part:
 
     `look` answers what the part is just now ("ready", "primary") or raises Unwell. `prepare` writes its configuration
     before each start. `strays` are ids of processes that leave its session. `start_seconds` bounds its start.
+    `machine`: the network namespace it lives in, if any.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Part:
     strays: Callable[[], list[int]] = list
     start_seconds: float = 60.0
     stop_seconds: float = 15.0
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,12 @@ def answers(address: str, path: str, words: str = "ready", authority: Path | Non
     return look
 
 
-def speak(port: int, lines: Sequence[str]) -> list[str]:
+def speak(address: str, lines: Sequence[str]) -> list[str]:
     """Send lines to a Redis-like server, one by one; the first 8 KiB of each reply. Raises Unwell."""
+    host, _, port = address.rpartition(":")
     replies = []
     try:
-        with socket.create_connection(("127.0.0.1", port), LOOK_SECONDS) as connection:
+        with socket.create_connection((host, int(port)), LOOK_SECONDS) as connection:
             for line in lines:
                 connection.sendall(line.encode() + b"\r\n")
                 replies.append(connection.recv(8192).decode(errors="replace"))

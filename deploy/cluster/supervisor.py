@@ -14,6 +14,7 @@ import psutil
 
 from . import processes
 from .layout import Layout
+from .network import Network
 from .part import Part, Stage, Unwell
 from .shape import parts, stages
 
@@ -44,10 +45,13 @@ class Seen:
 class Supervisor:
     def __init__(self, layout: Layout, told: Told = lambda words: None) -> None:
         self.layout = layout
+        self.network = Network(layout)
         self._told = told
 
     def up(self) -> None:
         """Start everything that does not run, in order. Raises Failed."""
+        if self.layout.apart:
+            self.network.up()
         for stage in stages(self.layout):
             self.run(stage)
 
@@ -73,9 +77,12 @@ class Supervisor:
             part.prepare()
         except (OSError, Unwell) as error:
             raise Failed(f"{part.name}: {error}") from error
+        command, user = part.command, part.user
+        if part.machine:
+            command, user = self.network.inside(part.machine, user, command), None
         processes.launch(
-            part.command,
-            user=part.user,
+            command,
+            user=user,
             log=self.layout.log(part.name),
             pid_file=pid_file,
             environment=part.environment,
@@ -138,6 +145,8 @@ class Supervisor:
         """Stop everything, last started first, and remove the folder unless its data is to be kept."""
         for stage in reversed(stages(self.layout)):
             self._stop_all(stage.parts)
+        if self.layout.apart:
+            self.network.down()
         if not keep and self.layout.folder.exists():
             shutil.rmtree(self.layout.folder)
 

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults import report
-from tests.faults.matrix import ROWS, Row
+from tests.faults.matrix import ROWS
+from tests.faults.row import Row
 from tests.faults.run import Outcome, run_row
 from tests.faults.scene import Scene
 from tests.support.folders import reachable
@@ -38,7 +39,9 @@ def main() -> int:
     random.Random(asked.seed).shuffle(rows)
     with tempfile.TemporaryDirectory() as folder:
         supervisor = Supervisor(
-            Layout(reachable(Path(folder)) / "cluster", free_block(), rate=20_000, settings=GENEROUS | CHORES),
+            Layout(
+                reachable(Path(folder)) / "cluster", free_block(), rate=20_000, settings=GENEROUS | CHORES, apart=True
+            ),
             told=lambda words: out.print(f"[dim]{words}[/]"),
         )
         supervisor.layout.place("run")
@@ -64,6 +67,7 @@ async def _play(supervisor: Supervisor, rows: list[Row], seed: int) -> list[Outc
         except (AssertionError, TimeoutError, OSError) as error:
             words = f"the row did not end: {error or type(error).__name__}"
             outcome = Outcome(row.name, 0, row.gap, 0, 0, broken=[words])
+            await scene.mend()
         outcomes.append(outcome)
         verdict = "[red]BROKEN[/] " + "; ".join(outcome.broken) if outcome.broken else "[green]kept[/]"
         out.print(f"{row.name}: {outcome.acknowledged} acknowledged, gap {outcome.gap:.1f} s, {verdict}", end=" ")

@@ -113,12 +113,30 @@ def _fair(found: Findings, truth: Truth) -> None:
 
 
 def _never_back(found: Findings, frames: dict[int, list[Frame]]) -> None:
-    """On one connection, within one life of an index, a viewer's board never goes back."""
+    """A viewer's board never goes back, whatever node it came to.
+
+    Players only win points: no place of a later board has fewer than it had. Within one connection and one life of an
+    index the seq never falls either.
+    """
     for number, seen in frames.items():
         newest: dict[tuple[int, str], int] = {}
-        for frame in seen:
-            life = frame.connection, frame.epoch
-            if frame.seq < newest.get(life, 0):
-                found.expect(False, f"viewer {number} was sent seq {frame.seq} after {newest[life]}")
+        for earlier, later in pairwise(seen):
+            life = later.connection, later.epoch
+            where = f"viewer {number}, connection {earlier.connection} to {later.connection}"
+            if worse := _worse(earlier, later):
+                found.expect(False, f"{where}: {worse}; epochs {earlier.epoch!r} to {later.epoch!r}")
                 break
-            newest[life] = frame.seq
+            if later.seq < newest.get(life, 0):
+                found.expect(False, f"{where}: seq {later.seq} after {newest[life]}")
+                break
+            newest[life] = later.seq
+
+
+def _worse(earlier: Frame, later: Frame) -> str:
+    """Where the later board is an older one, in words."""
+    if len(later.rows) < len(earlier.rows):
+        return f"{len(earlier.rows)} places became {len(later.rows)}"
+    for place, ((_, was), (_, now)) in enumerate(zip(earlier.rows, later.rows, strict=False), 1):
+        if now < was:
+            return f"place {place} fell from {was} to {now} points"
+    return ""

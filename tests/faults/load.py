@@ -40,11 +40,12 @@ class Record:
 
 @dataclass(slots=True)
 class Frame:
-    """`connection` counts the viewer's own: another node may be a moment behind the one that died."""
+    """A board as it was shown. `connection` counts the viewer's own; `rows` are names with scores, best first."""
 
     connection: int
     epoch: str
     seq: int
+    version: str
     rows: list[tuple[str, int]]
 
 
@@ -59,6 +60,8 @@ class Load:
     acknowledged: list[float] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
     overdue: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    """Seconds of the request that took longest."""
     frames: dict[int, list[Frame]] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _players: list[asyncio.Task[None]] = field(default_factory=list)
@@ -116,6 +119,7 @@ class Load:
         record.tries += 1
         body = {"action_type": record.kind, "action_identifier": record.identifier}
         headers = {"Authorization": f"Bearer {token}"}
+        began = time.monotonic()
         try:
             async with self._http.post(f"{self.url}/api/actions/complete", json=body, headers=headers) as reply:
                 answer = await reply.json(content_type=None)
@@ -124,6 +128,8 @@ class Load:
             self.overdue.append(record.identifier)
         except (aiohttp.ClientError, ConnectionError, json.JSONDecodeError) as error:
             self._count(type(error).__name__)
+        finally:
+            self.slowest = max(self.slowest, time.monotonic() - began)
 
     def _note(self, record: Record, status: int, answer: dict[str, Any]) -> None:
         if status in (200, 201):
@@ -146,23 +152,28 @@ class Load:
             with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
                 async with self._http.ws_connect(f"{self.url}/api/live", timeout=goodbye) as socket:
                     connection += 1
-                    await socket.send_json(WATCH)
+                    await socket.send_json(WATCH | self._since(number))
                     async for message in socket:
                         self._see(number, connection, json.loads(message.data))
             await asyncio.sleep(0.2)
+
+    def _since(self, number: int) -> dict[str, str]:
+        """What the viewer has seen last, on whichever node."""
+        seen = self.frames[number]
+        return {"since": seen[-1].version} if seen else {}
 
     def _see(self, number: int, connection: int, frame: dict[str, Any]) -> None:
         """A whole board, or what changed since the last one."""
         seen = self.frames[number]
         if frame.get("type") == "board":
             rows = [_row(row) for row in frame["rows"]]
-            seen.append(Frame(connection, frame.get("epoch", ""), frame["seq"], rows))
+            seen.append(Frame(connection, frame.get("epoch", ""), frame["seq"], frame["version"], rows))
         elif frame.get("type") == "delta":
             rows = seen[-1].rows[: frame["length"]]
             rows += [("", 0)] * (frame["length"] - len(rows))
             for position, row in frame["rows"]:
                 rows[position] = _row(row)
-            seen.append(Frame(connection, seen[-1].epoch, frame["seq"], rows))
+            seen.append(Frame(connection, seen[-1].epoch, frame["seq"], frame["version"], rows))
 
 
 def _row(row: dict[str, Any]) -> tuple[str, int]:

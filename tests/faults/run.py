@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from tests.faults.checker import Findings, Truth, check, read_truth
 from tests.faults.load import Load
-from tests.faults.matrix import Row
+from tests.faults.resources import settled
+from tests.faults.row import Row
 from tests.faults.scene import Scene
 
 PLAYERS = 12
@@ -21,13 +22,14 @@ AGREE_SECONDS = 15.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What came out of a row. `gap` in seconds; `broken` in words, empty when every promise held."""
+    """What came out of a row. `gap` and `slowest` (request) in seconds; `broken` in words: none, every promise held."""
 
     row: str
     gap: float
     allowed: float
     acknowledged: int
     retried: int
+    slowest: float = 0.0
     failures: dict[str, int] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
@@ -39,6 +41,7 @@ async def run_row(scene: Scene, row: Row, seed: int, number: int, *, calm: float
     """
     dice = random.Random(f"{seed}-{row.name}")
     load = Load(scene.url, scene.tls, seed)
+    before = await asyncio.to_thread(scene.held)
     try:
         await load.start(PLAYERS, VIEWERS, f"f{seed % 1000}-{number}")
         await asyncio.sleep(calm + dice.random())
@@ -53,14 +56,18 @@ async def run_row(scene: Scene, row: Row, seed: int, number: int, *, calm: float
         findings, _ = await _judge(scene, load)
         gap = load.longest_gap(began, ended)
         findings.expect(gap <= row.gap, f"nothing was acknowledged for {gap:.1f} s; {row.gap:.0f} s are allowed")
-        return _outcome(row, load, gap, findings)
+        findings.expect(not (row.flawless and load.failures), f"requests failed: {load.failures}")
     finally:
         await load.close()
+    for words in await settled(scene, before):
+        findings.expect(False, words)
+    return _outcome(row, load, gap, findings)
 
 
 def _outcome(row: Row, load: Load, gap: float, findings: Findings) -> Outcome:
     retried = sum(record.tries > 1 for record in load.records)
-    return Outcome(row.name, gap, row.gap, len(load.acknowledged), retried, dict(load.failures), findings.broken)
+    counts = len(load.acknowledged), retried, load.slowest
+    return Outcome(row.name, gap, row.gap, *counts, dict(load.failures), findings.broken)
 
 
 async def _judge(scene: Scene, load: Load) -> tuple[Findings, Truth]:
@@ -68,8 +75,6 @@ async def _judge(scene: Scene, load: Load) -> tuple[Findings, Truth]:
     try:
         truth = await read_truth(connection)
         findings = check(load, truth)
-        waiting = await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        findings.expect(waiting == 0, f"{waiting} locks are still waited for")
     finally:
         await connection.close()
     await _agree(scene, load, truth, findings)

@@ -6,15 +6,17 @@ import asyncio
 import json
 import signal
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import asyncpg
-from deploy.cluster.layout import DATABASES, HOST, NODES, REDIS, patroni
+from deploy.cluster.layout import DATABASES, NODES, REDIS, patroni
 from deploy.cluster.part import Unwell, fetch
 from deploy.cluster.parts import database
 from deploy.cluster.supervisor import Supervisor
+
+from tests.faults.resources import Held, held
 
 HEALTHY_SECONDS = 90.0
 
@@ -108,12 +110,32 @@ class Scene:
         )
         assert await process.wait() == 0
 
+    def machine(self, name: str) -> str:
+        return self.supervisor.part(name).machine
+
+    async def cut(self, machine: str, others: Iterable[str]) -> None:
+        """Let nothing pass between a machine and others, until `mend`."""
+        await asyncio.to_thread(self.supervisor.network.cut, machine, others)
+
+    async def mend(self) -> None:
+        await asyncio.to_thread(self.supervisor.network.heal)
+
+    def held(self) -> dict[str, Held]:
+        """What nodes and edge hold just now."""
+        names = ["edge", *(f"node-{number}" for number in NODES)]
+        return {name: held(self.supervisor.family(self.supervisor.part(name))) for name in names}
+
     async def truth(self) -> asyncpg.Connection:
         """A connection to the primary that sees everything."""
-        port = self.layout.port("postgres", int(self.primary().removeprefix("postgres-")))
+        number = int(self.primary().removeprefix("postgres-"))
         password = self.layout.secret("postgres-superuser")
         return await asyncpg.connect(
-            host=HOST, port=port, user="postgres", password=password, database="laurels", timeout=5
+            host=self.layout.host("postgres", number),
+            port=self.layout.port("postgres", number),
+            user="postgres",
+            password=password,
+            database="laurels",
+            timeout=5,
         )
 
     async def board_of(self, node: str) -> list[tuple[str, int]]:

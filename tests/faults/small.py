@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import psutil
 from deploy.cluster.part import fetch
 
 from tests.edge.conftest import Edge
+from tests.faults.resources import Held, held
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import LaurelsServer
 
@@ -74,6 +76,11 @@ class SmallScene:
     async def _ready(self, node: str) -> bool:
         status, _ = await asyncio.to_thread(fetch, node, "/readyz")
         return status == 200
+
+    def held(self) -> dict[str, Held]:
+        """What the nodes hold just now."""
+        running = {name: server.process for name, server in self._servers.items() if server.process is not None}
+        return {name: held([psutil.Process(process.pid)]) for name, process in running.items()}
 
     async def truth(self) -> asyncpg.Connection:
         """A connection past the wire."""

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.edge.conftest import Edge, _installed, open_edge
-from tests.faults.matrix import Row, node_frozen, node_killed, rolling_restart
+from tests.faults.matrix import node_frozen, node_killed, rolling_restart
+from tests.faults.row import Row
 from tests.faults.run import Outcome, run_row
 from tests.faults.small import SmallScene
 from tests.faults.wire import WIRE_ROWS, latency, trickle

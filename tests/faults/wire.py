@@ -6,7 +6,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 
-from tests.faults.matrix import Row
+from tests.faults.row import Row
 from tests.faults.small import SmallScene
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..layout import HOST, REDIS, SENTINELS, Layout, account, write_private
+from ..layout import REDIS, SENTINELS, Layout, account, write_private
 from ..part import Part, Unwell, answers, speak
 from ..render import render
 
@@ -20,6 +20,7 @@ def redis(layout: Layout, number: int) -> Part:
         address=layout.address("redis", number),
         command=("/usr/bin/redis-server", str(folder / "redis.conf")),
         user=account("redis"),
+        machine=layout.machine("redis", number),
         look=lambda: _role(layout, number),
         prepare=lambda: _prepare(layout, number),
     )
@@ -31,12 +32,12 @@ def _prepare(layout: Layout, number: int) -> None:
     file = layout.place(f"redis-{number}", user=user) / "redis.conf"
     if file.exists():
         return
-    leader = "" if number == _PRIMARY else f"replicaof {HOST} {layout.port('redis', _PRIMARY)}"
+    leader = "" if number == _PRIMARY else "replicaof " + layout.address("redis", _PRIMARY).replace(":", " ")
     render(
         "redis/redis.conf",
         file,
         {
-            "host": HOST,
+            "host": layout.host("redis", number),
             "port": layout.port("redis", number),
             "folder": file.parent,
             "password": layout.secret("redis"),
@@ -48,7 +49,7 @@ def _prepare(layout: Layout, number: int) -> None:
 
 
 def _role(layout: Layout, number: int) -> str:
-    replies = speak(layout.port("redis", number), [f"AUTH {layout.secret('redis')}", "INFO replication"])
+    replies = speak(layout.address("redis", number), [f"AUTH {layout.secret('redis')}", "INFO replication"])
     known = dict(line.split(":", 1) for line in replies[1].splitlines() if ":" in line)
     if known.get("role") == "master":
         return "primary"
@@ -69,6 +70,7 @@ def _sentinel(layout: Layout, number: int) -> Part:
         address=layout.address("sentinel", number),
         command=("/usr/bin/redis-sentinel", str(folder / "sentinel.conf")),
         user=account("redis"),
+        machine=layout.machine("sentinel", number),
         look=lambda: _quorum(layout, number),
         prepare=lambda: _prepare_sentinel(layout, number),
     )
@@ -83,11 +85,12 @@ def _prepare_sentinel(layout: Layout, number: int) -> None:
         "redis/sentinel.conf",
         file,
         {
-            "host": HOST,
+            "host": layout.host("sentinel", number),
             "port": layout.port("sentinel", number),
             "folder": file.parent,
-            "primary_port": layout.port("redis", _PRIMARY),
+            "primary": layout.address("redis", _PRIMARY).replace(":", " "),
             "password": layout.secret("redis"),
+            "sentinel_password": layout.secret("sentinel"),
         },
         user,
         private=True,
@@ -95,7 +98,8 @@ def _prepare_sentinel(layout: Layout, number: int) -> None:
 
 
 def _quorum(layout: Layout, number: int) -> str:
-    reply = speak(layout.port("sentinel", number), [f"SENTINEL CKQUORUM {MASTER}"])[0].strip()
+    asked = [f"AUTH {layout.secret('sentinel')}", f"SENTINEL CKQUORUM {MASTER}"]
+    reply = speak(layout.address("sentinel", number), asked)[1].strip()
     if not reply.startswith("+OK"):
         raise Unwell(reply[:80] or "no answer")
     return "quorum"
@@ -104,7 +108,8 @@ def _quorum(layout: Layout, number: int) -> str:
 def url(layout: Layout) -> str:
     """What REDIS_URL is for a node."""
     hosts = ",".join(layout.address("sentinel", number) for number in SENTINELS)
-    return f"redis+sentinel://:{layout.secret('redis')}@{hosts}/{MASTER}"
+    password = layout.secret("sentinel")
+    return f"redis+sentinel://:{layout.secret('redis')}@{hosts}/{MASTER}?sentinel_password={password}"
 
 
 def exporter(layout: Layout) -> Part:
@@ -130,5 +135,5 @@ def exporter(layout: Layout) -> Part:
 def _passwords(layout: Layout) -> None:
     user = account("prometheus")
     known = {f"redis://{layout.address('redis', n)}": layout.secret("redis") for n in REDIS}
-    known |= {f"redis://{layout.address('sentinel', n)}": "" for n in SENTINELS}
+    known |= {f"redis://{layout.address('sentinel', n)}": layout.secret("sentinel") for n in SENTINELS}
     write_private(layout.place("watching", user=user) / "redis.json", json.dumps(known), user)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from ..layout import DATABASES, DEPLOY, ETCD, HOST, Layout, account, patroni, write_private
+from ..layout import DATABASES, DEPLOY, ETCD, Layout, account, patroni, write_private
 from ..part import Part, Step, Unwell, answers, fetch
 from ..render import render
 
@@ -46,6 +46,7 @@ def _etcd(layout: Layout, number: int) -> Part:
             "--log-level=warn",
         ),
         user=user,
+        machine=layout.machine("etcd", number),
         look=lambda: _etcd_state(layout.address("etcd", number)),
         prepare=lambda: layout.place(f"etcd-{number}", user=user).chmod(0o700),
     )
@@ -86,8 +87,10 @@ def postgres(layout: Layout, number: int) -> Part:
         name=f"postgres-{number}",
         layer="database",
         address=layout.address("postgres", number),
-        command=(str(patroni(layout) / "patroni"), str(folder / "patroni.yml")),
+        # Its server is nobody's child: whoever adopts it must notice its end at once, or a switchover waits for that.
+        command=("/usr/bin/tini", "-s", "--", str(patroni(layout) / "patroni"), str(folder / "patroni.yml")),
         user=account("postgres"),
+        machine=layout.machine("postgres", number),
         look=lambda: _role(layout, number),
         prepare=lambda: _prepare(layout, number),
         strays=lambda: _postmaster(folder / "data"),
@@ -105,7 +108,7 @@ def _prepare(layout: Layout, number: int) -> None:
         layout.place(folder.name, name, user=user)
     values = {
         "folder": folder,
-        "host": HOST,
+        "network": layout.network,
         "number": number,
         "port": layout.port("postgres", number),
         "patroni": layout.address("patroni", number),
@@ -121,6 +124,7 @@ def _prepare(layout: Layout, number: int) -> None:
     }
     for name in ("patroni.yml", "pgbackrest.conf"):
         render(f"postgres/{name}", folder / name, values, user, private=True)
+    render("postgres/before-stop", folder / "before-stop", values, user).chmod(0o755)
 
 
 def _role(layout: Layout, number: int) -> str:
@@ -205,9 +209,9 @@ def psql(layout: Layout, script: str, database: str = "postgres") -> str:
     """Run a script on the primary as the superuser; what it printed. Raises Unwell with the server's first words."""
     passwords = layout.place("secrets") / "pgpass"
     write_private(passwords, f"*:*:*:postgres:{layout.secret('postgres-superuser')}\n")
-    port = str(layout.port("postgres", primary(layout)))
+    host, _, port = layout.address("postgres", primary(layout)).rpartition(":")
     finished = subprocess.run(
-        (PROGRAMS / "psql", "-XqAt", "--set=ON_ERROR_STOP=1", "-h", HOST, "-p", port, "-U", "postgres", database),
+        (PROGRAMS / "psql", "-XqAt", "--set=ON_ERROR_STOP=1", "-h", host, "-p", port, "-U", "postgres", database),
         input=script,
         capture_output=True,
         text=True,

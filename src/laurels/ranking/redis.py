@@ -25,6 +25,8 @@ from .index import MAX_TOP, Place, Position, Ranking, Shift
 CHUNK = 500
 """Changes, or users asked about, in one script: some 5 ms of Redis' time, during which it answers nobody else."""
 PAGE = 5_000
+TAKE_SECONDS = 0.3
+"""So long an acknowledgement waits for its ranks, six times what a batch of a thousand takes."""
 FILL = 8 * CHUNK
 """Members in one round trip while a copy is built: Redis takes them chunk by chunk, and answers others in between."""
 _KEY, _VERSION, _ENTRY = 24, 8, 32
@@ -146,7 +148,7 @@ class RedisWindows:
         Idempotent by version, but not asked twice: a second answer would tell other ranks before.
         """
         runs = [_apply(part, [batch_id], ranked=True) for part in parts]
-        replies = await self._store.call(lambda redis: run_all(redis, runs))
+        replies = await self._store.call(lambda redis: run_all(redis, runs), seconds=TAKE_SECONDS)
         return [
             reply if isinstance(reply, IndexGone) else _shift(part, reply)
             for part, reply in zip(parts, replies, strict=True)
