@@ -15,9 +15,7 @@ from tests.browser.balancer import Balancer
 from tests.browser.steps import OpenPage, expect_rows, expect_state, live_page, newcomer, rise, row, sign_in, top_list
 from tests.support.server import PASSWORD, LaurelsServer
 
-PAGE = """<!doctype html><meta charset="utf-8"><title>elsewhere</title>
-<script type="module" src="{node}/static/laurels-board.js"></script>
-<laurels-board src="{node}" board="points" size="3" user="{user}"></laurels-board>"""
+EXAMPLE = Path(__file__).parents[2] / "clients" / "js" / "examples" / "page.html"
 THREE = """<!doctype html><meta charset="utf-8"><title>three</title>
 <script type="module" src="{node}/static/laurels-board.js"></script>
 <laurels-board src="{node}" board="points" size="1"></laurels-board>
@@ -145,20 +143,21 @@ def test_a_session_outlives_its_token(postgres: str, tmp_path: Path, chromium: B
 def test_a_page_of_another_site_embeds_a_board(
     elsewhere: tuple[str, Path], tmp_path: Path, chromium: Browser, laurels_server: Any
 ) -> None:
-    """With its origin on the node's list: live rows, and the own row pinned by reading over HTTP."""
+    """The example of the client's README, its origin on the node's list: live rows, the own one pinned over HTTP."""
     origin, folder = elsewhere
     server = LaurelsServer(laurels_server.database_url, tmp_path / "open", LAURELS_ORIGINS=origin)
     server.start()
-    for _ in range(4):
+    for _ in range(6):
         rise(laurels_server, *newcomer(laurels_server))
     name, token = newcomer(laurels_server)
     laurels_server.complete(token)
-    (folder / "page.html").write_text(PAGE.format(node=server.url, user=name))
+    example = EXAMPLE.read_text().replace("http://127.0.0.1:8000", server.url)
+    (folder / "page.html").write_text(example.replace('user="ada"', f'user="{name}"'))
     page = chromium.new_context(reduced_motion="reduce", locale="en-GB").new_page()
     try:
         page.goto(f"{origin}/page.html")
         expect(page.locator("laurels-board")).to_have_attribute("state", "live")
-        expect(page.locator(".rows tr")).to_have_count(3)
+        expect(page.locator(".rows tr")).to_have_count(5)
         expect(page.locator("tr[data-mine]")).to_have_attribute("data-username", name)
     finally:
         page.context.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import time
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.steps import PATIENCE_MS, OpenPage, console, go, newcomer, operator
+from tests.support.polling import soon
 from tests.support.server import PASSWORD
 
 MOST_TABS = 60
@@ -41,10 +41,11 @@ def suspect(server: Any, kind: str, fights: int) -> str:
 
 def expect_score(server: Any, name: str, score: int) -> None:
     """The board gets there: what a moderator decides reaches it through the journal."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while (shown := server.get(f"/api/boards/points/rank/{name}")["score"]) != score:
-        assert time.monotonic() < deadline, shown
-        time.sleep(0.05)
+    soon(
+        lambda: server.get(f"/api/boards/points/rank/{name}")["score"],
+        lambda shown: shown == score,
+        within=PATIENCE_MS / 1000,
+    )
 
 
 def test_what_is_held_counts_when_it_is_let_and_never_when_it_is_rejected(
