@@ -36,6 +36,7 @@ def pytest_asyncio_loop_factories() -> dict[str, object]:
     return {"uvloop": Loop}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, those of one file (or of ONE_CLUSTER) run in the same."""
     for item in items:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.support.folders import reachable
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Where a data folder may be made."""
-    for parent in [tmp_path, *tmp_path.parents][:3]:
-        parent.chmod(parent.stat().st_mode | 0o011)
-    return tmp_path / "data"
+    return reachable(tmp_path) / "data"
