@@ -24,11 +24,9 @@ from .config import Settings
 from .domain.errors import LaurelsError
 from .domain.names import parse_name
 from .event_loop import stopped_by_signals
-from .ledger import bootstrap, migrations
-from .ledger import pool as ledger_pool
-from .ledger.embedded import EmbeddedPostgres
 from .ledger.pool import Pool
 from .node import Node, assemble
+from .opening import database
 from .ranking.projection import Progress
 from .shared import RedisAway, RedisUnusable
 from .web.call import Route
@@ -37,7 +35,6 @@ from .web.roles import health_only, served_by, without_metrics
 from .web.routes import ROUTES
 from .web.server import Runner
 from .web.services import Services
-from .web.tokens import new_signing_key
 
 log = structlog.get_logger(__name__)
 
@@ -55,34 +52,6 @@ OnReady = Callable[[str, tuple[str, str] | None], None]
 
 class StartError(Exception):
     """The node can't start; the message is the one line that the operator sees."""
-
-
-@contextlib.asynccontextmanager
-async def database(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
-    """A pool to the ledger, migrated and with what every ledger has. Raises DatabaseUnusable."""
-    async with connection(settings, own=own) as pool:
-        applied = await migrations.migrate(pool)
-        if applied:
-            log.info("migrated", applied=applied)
-        await bootstrap.prepare(pool, samples=settings.samples, signing_key=new_signing_key())
-        yield pool
-
-
-@contextlib.asynccontextmanager
-async def connection(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
-    """A pool to the database as it is: DATABASE_URL, or the embedded server (`own`: claim its folder).
-
-    Raises DatabaseUnusable.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        url = settings.database_url
-        if not url:
-            embedded = EmbeddedPostgres(settings.data)
-            stack.push_async_callback(asyncio.to_thread, embedded.stop)
-            url = await asyncio.to_thread(embedded.start, own=own)
-        pool = await ledger_pool.connect(url, size=settings.pool_size)
-        stack.push_async_callback(ledger_pool.close, pool)
-        yield pool
 
 
 async def serve(

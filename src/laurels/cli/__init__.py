@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import signal
 
-_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # half a second of imports needs no traceback
+_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # imports that are interrupted need no traceback
 
 import sys
 from typing import NoReturn
 
 import cyclopts
 
-from .. import demo as play
-from .. import operations, runtime
+from .. import operations
 from ..config import ConfigError
 from ..domain.errors import LaurelsError
 from ..ledger.pool import DatabaseUnusable, ServerError
@@ -50,7 +49,7 @@ def main() -> None:
         code = app(exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
         fail(f"{error} (`laurels --help` lists what there is)")
-    except (ConfigError, DatabaseUnusable, runtime.StartError, operations.NotDone, play.NoServer) as error:
+    except (ConfigError, DatabaseUnusable, operations.NotDone) as error:
         fail(str(error))
     except LaurelsError as error:
         fail(f"{error.detail} (at {error.path})" if error.path else error.detail)

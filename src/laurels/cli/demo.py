@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from .. import config
-from .. import demo as play
+from ..operations import NotDone
 from .app import JsonFlag, Positive, app, examples, run
 from .output import out, print_json
 
@@ -52,8 +52,13 @@ def demo(
     seed
         The same seed gives the same names and habits.
     """
+    from .. import demo as play  # lazily: no other command needs it
+
     plan = play.Plan(url or config.load().url, people, rate, seconds, seed, cheaters)
-    tally = run(play.run(plan, None if json else out))
+    try:
+        tally = run(play.run(plan, None if json else out))
+    except play.NoServer as error:
+        raise NotDone(str(error)) from error
     if json:
         print_json(tally.summary())
     return 0 if tally.healthy else 1

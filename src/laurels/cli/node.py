@@ -11,8 +11,9 @@ from cyclopts.validators import Number
 from rich.markup import escape
 from rich.table import Table
 
-from .. import __version__, config, runtime, telemetry
-from ..workers import supervise
+from .. import __version__, config, telemetry
+from ..config import Settings
+from ..operations import NotDone
 from .app import JsonFlag, app, examples, run
 from .output import bar, out, print_json, say
 
@@ -46,6 +47,18 @@ def serve(
     given = {"LAURELS_WORKERS": workers, "LAURELS_ROLE": role}
     settings = config.load({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
     telemetry.configure_logs(level=settings.log_level)
+    from ..runtime import StartError  # lazily, like all that a node is made of: other commands need none of it
+
+    try:
+        _serve(settings, worker=worker)
+    except StartError as error:
+        raise NotDone(str(error)) from error
+
+
+def _serve(settings: Settings, *, worker: bool) -> None:
+    from .. import runtime
+    from ..workers import supervise
+
     if settings.workers > 1 and not worker:
         say(f"\nLaurels {__version__}: {settings.workers} workers on {settings.url}/ (metrics: see the log)\n")
         sys.stdout.flush()

@@ -9,7 +9,7 @@ from uuid import uuid4
 from ..config import Settings
 from ..ledger.api_keys import ApiKeys, KeyDescription, Scope
 from ..ledger.paging import MAX_PAGE
-from ..runtime import database
+from ..opening import database
 from ..web.keyring import FreshSecret
 from ..web.seal import Seal
 from .operator import operator

@@ -21,7 +21,7 @@ from ..ledger.pool import Pool
 from ..ledger.replicas import Reads
 from ..ledger.trial import Trial, trial_identifier, try_action
 from ..ledger.type_editor import EditedType, TypeDraft, TypeEditor
-from ..runtime import database
+from ..opening import database
 from ..web.wire.admin_catalogue import CreateActionType, CreateBoard, EditActionType, EditBoard, check_time_zone
 from .errors import NotDone
 from .operator import operator

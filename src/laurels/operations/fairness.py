@@ -15,7 +15,7 @@ from ..ledger.pool import Pool
 from ..ledger.replicas import Reads
 from ..ledger.review import Decided, Held
 from ..ledger.statement import LedgerEntry
-from ..runtime import database
+from ..opening import database
 from .operator import operator
 
 

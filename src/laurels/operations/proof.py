@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import aiohttp
 import msgspec
 
 from ..config import Settings
@@ -15,13 +14,14 @@ from ..ledger.accounts import Accounts
 from ..ledger.catalogue import Catalogue
 from ..ledger.pool import Pool
 from ..ledger.snapshots import Snapshot
+from ..opening import connection, database
 from ..ranking.verify import prove
-from ..runtime import connection, database
 from ..web.tokens import Tokens
 from ..web.wire.operations import IndexReport
 from .errors import NotDone
 
-NODE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=2)
+NODE_SECONDS, CONNECT_SECONDS = 600, 2
+"""How long a node may take to answer, and to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,13 @@ async def _ask_node(settings: Settings, pool: Pool, node: str | None, act: str) 
 
 async def _order(url: str, token: str) -> IndexReport:
     """Raises NotDone, saying who did not do it and why."""
+    import aiohttp  # lazily: most commands ask no node
+
     place = url.rpartition("/api/admin/")[0]
+    patience = aiohttp.ClientTimeout(total=NODE_SECONDS, connect=CONNECT_SECONDS)
     try:
         async with (
-            aiohttp.ClientSession(timeout=NODE_TIMEOUT, headers={"Authorization": f"Bearer {token}"}) as session,
+            aiohttp.ClientSession(timeout=patience, headers={"Authorization": f"Bearer {token}"}) as session,
             session.post(url) as reply,
         ):
             body = await reply.read()

@@ -10,7 +10,7 @@ from ..config import Settings
 from ..ledger import audit
 from ..ledger.live_settings import LiveSettings, SettingsStore
 from ..ledger.paging import MAX_PAGE
-from ..runtime import database
+from ..opening import database
 from .errors import NotDone
 from .operator import operator
 

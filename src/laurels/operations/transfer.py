@@ -18,7 +18,7 @@ from ..ledger.catalogue import Catalogue
 from ..ledger.pool import BadData, Pool
 from ..ledger.transfer import BadRow, LedgerRecord, Tally, TypeRecord, UserRecord
 from ..ledger.type_editor import TypeEditor
-from ..runtime import database
+from ..opening import database
 from .errors import NotDone
 from .files import Format, Line, Writer, format_of, opened, read_lines
 from .operator import operator

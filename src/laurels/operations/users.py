@@ -17,7 +17,7 @@ from ..ledger.pool import Pool
 from ..ledger.replicas import Reads
 from ..ledger.sanctions import Sanction
 from ..ledger.user_editor import User, UserEditor, Wanted
-from ..runtime import database
+from ..opening import database
 from ..web.passwords import Passwords
 from ..web.tokens import new_signing_key
 from .operator import operator

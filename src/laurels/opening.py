@@ -1,0 +1,49 @@
+"""The ledger that the settings name, opened and closed in order: for a node, and for the operator's commands.
+
+Apart from runtime.py so that a command need not import what a node is made of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from .config import Settings
+from .ledger import bootstrap, migrations
+from .ledger import pool as ledger_pool
+from .ledger.embedded import EmbeddedPostgres
+from .ledger.pool import Pool
+from .web.tokens import new_signing_key
+
+log = structlog.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def database(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
+    """A pool to the ledger, migrated and with what every ledger has. Raises DatabaseUnusable."""
+    async with connection(settings, own=own) as pool:
+        applied = await migrations.migrate(pool)
+        if applied:
+            log.info("migrated", applied=applied)
+        await bootstrap.prepare(pool, samples=settings.samples, signing_key=new_signing_key())
+        yield pool
+
+
+@contextlib.asynccontextmanager
+async def connection(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
+    """A pool to the database as it is: DATABASE_URL, or the embedded server (`own`: claim its folder).
+
+    Raises DatabaseUnusable.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        url = settings.database_url
+        if not url:
+            embedded = EmbeddedPostgres(settings.data)
+            stack.push_async_callback(asyncio.to_thread, embedded.stop)
+            url = await asyncio.to_thread(embedded.start, own=own)
+        pool = await ledger_pool.connect(url, size=settings.pool_size)
+        stack.push_async_callback(ledger_pool.close, pool)
+        yield pool
