@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import random
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
 from tests.support.server import LaurelsServer
 
-from laurels.demo.client import Client
-from laurels.demo.people import Person, invent, other_name
+from laurels.demo.people import invent, other_name
 from laurels.domain.names import parse_name
 
 from .commands import LAURELS, answer, environment, laurels, until
@@ -104,42 +99,3 @@ def test_form_comes_and_goes() -> None:
     chance = random.Random(3)
     person = invent(1, KINDS, chance)[0]
     assert len({person.weight(second, chance) for second in range(300)}) == 3
-
-
-class Moody:
-    """A server that loses a reply, is away once, and then awards."""
-
-    def __init__(self) -> None:
-        self.identifiers: list[str] = []
-
-    async def complete(self, request: web.Request) -> web.StreamResponse:
-        self.identifiers.append((await request.json())["action_identifier"])
-        if len(self.identifiers) == 1:
-            assert request.transport is not None
-            request.transport.abort()
-        if len(self.identifiers) < 3:
-            return web.json_response({"code": "outcome_unknown"}, status=503, headers={"Retry-After": "0"})
-        return web.json_response({"score_earned": 10, "rank": 1, "replayed": True}, status=200)
-
-
-@pytest.fixture
-async def moody() -> AsyncIterator[tuple[str, Moody]]:
-    mood = Moody()
-    app = web.Application()
-    app.router.add_post("/api/actions/complete", mood.complete)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}", mood
-    await runner.cleanup()
-
-
-async def test_an_unknown_outcome_is_settled_with_the_same_identifier(moody: tuple[str, Moody]) -> None:
-    """A lost reply and a 503 are asked about again, never replaced by a second action."""
-    url, mood = moody
-    person = Person("Ada Ember", 1.0, 0.0, {}, access_token="t")
-    async with aiohttp.ClientSession() as session, asyncio.timeout(10):
-        settled = await Client(session, url).complete(person, "lesson", "once")
-    assert (settled.status, settled.body["replayed"]) == (200, True)
-    assert mood.identifiers == ["once"] * 3
-    assert json.dumps(settled.body)

@@ -6,11 +6,12 @@ import asyncio
 import threading
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.clients.proxy import LossyProxy
-from tests.support.node import InProcessNode
+from tests.support.node import PASSWORD, InProcessNode
 from tests.support.polling import eventually
 
 from laurels.client import Action, BlockingLaurels, Laurels, Refused, Unsettled, User
@@ -156,6 +157,34 @@ async def test_an_expired_token_is_asked_for_anew(node: InProcessNode) -> None:
     async with Laurels(node.url, provide) as laurels:
         assert (await laurels.complete("lesson")).new_score == 10
     assert given_out == []
+
+
+async def test_tasks_share_one_renewal(node: InProcessNode) -> None:
+    """However many calls find out together that the token has expired, a new one is asked for once."""
+    good = await node.token("ada")
+    node.services.tokens.lifetime = -3_600
+    _, expired = await node.post("/api/auth/login", {"username": "ada", "password": PASSWORD})
+    given_out: list[str] = []
+
+    async def provide() -> str:
+        await asyncio.sleep(0.01)
+        given_out.append(good if given_out else expired["access_token"])
+        return given_out[-1]
+
+    async with Laurels(node.url, provide) as laurels:
+        receipts = await asyncio.gather(*(laurels.complete("lesson", f"a{n}") for n in range(20)))
+    assert sorted(receipt.new_score for receipt in receipts) == [10 * n for n in range(1, 21)]
+    assert given_out == [expired["access_token"], good]
+
+
+async def test_clients_of_many_users_share_connections(node: InProcessNode) -> None:
+    """A session that was lent is used by each with its own token, and left open."""
+    tokens = [await node.token() for _ in range(3)]
+    async with aiohttp.ClientSession() as session:
+        for token in tokens:
+            async with Laurels(node.url, token, session=session) as laurels:
+                assert (await laurels.complete("lesson")).new_score == 10
+        assert not session.closed
 
 
 async def test_threads_share_one_blocking_client(node: InProcessNode) -> None:

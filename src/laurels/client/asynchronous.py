@@ -40,21 +40,32 @@ class Laurels:
 
     `token`: an access token or an API key, or a function that answers one (also asynchronously): it is called anew
     when the server says that the token has expired. `deadline`: seconds for which a call is tried before Unsettled.
+    `session`: one of yours, when the clients of many users share connections; it stays open, and decides the timeouts.
     """
 
-    def __init__(self, url: str, token: Token | None = None, *, deadline: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: Token | None = None,
+        *,
+        deadline: float = 30.0,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._provider = token
         self._token = token if isinstance(token, str) else None
+        self._renewal = asyncio.Lock()
         self._deadline = deadline
-        self._session: aiohttp.ClientSession | None = None
+        self._session = session
+        self._owns_session = session is None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+        if self._owns_session:
+            self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
+        if self._owns_session and self._session is not None:
             await self._session.close()
             self._session = None
 
@@ -146,12 +157,15 @@ class Laurels:
         payload = None if body is None else msgspec.json.encode(body)
         renewed = False
         while True:
-            status, raw, told = await self._once(method, path, payload, patience.give_up_at - loop.time())
+            token = await self._current_token()
+            status, raw, told = await self._once(method, path, payload, token, patience.give_up_at - loop.time())
             if 200 <= status < 300:
                 return raw
             problem = _problem(raw)
             if status == 401 and problem.code == "token_expired" and callable(self._provider) and not renewed:
-                self._token, renewed = None, True
+                renewed = True
+                if self._token == token:  # else another task has had it renewed meanwhile
+                    self._token = None
                 continue
             if not may_settle(status):
                 code = problem.code or f"http_{status}"
@@ -162,11 +176,11 @@ class Laurels:
             await asyncio.sleep(wait)
 
     async def _once(
-        self, method: str, path: str, payload: bytes | None, left: float
+        self, method: str, path: str, payload: bytes | None, token: str | None, left: float
     ) -> tuple[int, bytes, float | None]:
         """(status, body, seconds of Retry-After); status 0: no reply came."""
         session = self._opened()
-        headers = await self._headers()
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if payload is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -178,11 +192,14 @@ class Laurels:
         except _AWAY:
             return 0, b"", None
 
-    async def _headers(self) -> dict[str, str]:
+    async def _current_token(self) -> str | None:
+        """Tasks that need a new one at once share it."""
         if self._token is None and callable(self._provider):
-            answer = self._provider()
-            self._token = await answer if inspect.isawaitable(answer) else answer
-        return {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+            async with self._renewal:
+                if self._token is None:
+                    answer = self._provider()
+                    self._token = await answer if inspect.isawaitable(answer) else answer
+        return self._token
 
 
 def _room(action: Action) -> str:

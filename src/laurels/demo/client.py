@@ -1,26 +1,23 @@
-"""How a well-behaved client speaks to Laurels. The demo has no other way in.
+"""How the demo's people speak to Laurels: through `laurels.client`, as any app would. There is no other way in.
 
-An action keeps its identifier until its outcome is known, so that a lost reply or a 503 never counts
-twice. 429 and 503 are waited out for as long as the server says. An expired token is refreshed.
+What that client leaves to an app is here: registering, and fresh tokens.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import msgspec
 
+from ..client import Laurels, LaurelsFailure, Receipt, Refused
 from .people import Person
 
 PATIENCE = 30.0
 """Seconds for which an action is sent again before it counts as failed."""
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=3)
 CONNECTIONS = 128
-FIRST_BACKOFF, LAST_BACKOFF = 0.2, 5.0
 LOST = "connection_lost"
 _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 
@@ -61,6 +58,7 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url
+        self._of: dict[Person, Laurels] = {}
 
     async def action_types(self) -> dict[str, Kind]:
         """What people can complete, by name. Raises NoServer when that can't be learned."""
@@ -80,50 +78,40 @@ class Client:
 
     async def top(self, limit: int) -> list[dict[str, Any]]:
         """The first rows of the default board; empty when it can't be read."""
-        answer = await self._send("GET", f"/api/scoreboard?limit={limit}")
-        return answer.body.get("rows") or []
+        try:
+            board = await Laurels(self._url, session=self._session, deadline=TIMEOUT.connect or 0.0).top(limit=limit)
+        except LaurelsFailure:
+            return []
+        return [msgspec.to_builtins(row) for row in board.rows]
 
     async def register(self, person: Person) -> Answer:
         answer = await self._send("POST", "/api/auth/register", _credentials(person))
-        _keep_tokens(person, answer)
+        if answer.status == 201:
+            _keep_tokens(person, answer)
+            self._of[person] = Laurels(
+                self._url, lambda: self._token_of(person), deadline=PATIENCE, session=self._session
+            )
         return answer
 
-    async def complete(
-        self, person: Person, kind: str, identifier: str, metadata: dict[str, Any] | None = None
-    ) -> Answer:
-        """The outcome, or what kept it from being known for PATIENCE seconds."""
-        loop = asyncio.get_running_loop()
-        give_up, backoff, renewed = loop.time() + PATIENCE, FIRST_BACKOFF, False
-        body: dict[str, Any] = {"action_type": kind, "action_identifier": identifier}
-        if metadata is not None:
-            body["metadata"] = metadata
-        while True:
-            token = person.access_token
-            answer = await self._send("POST", "/api/actions/complete", body, token)
-            if answer.status == 401 and not renewed:
-                renewed = await self._renew(person, token)
-                if renewed:
-                    continue
-            wait = answer.retry_after or backoff * random.uniform(0.5, 1.0)  # noqa: S311  spreads retries
-            if not answer.unsettled or loop.time() + wait > give_up:
-                return answer
-            await asyncio.sleep(wait)
-            backoff = min(2 * backoff, LAST_BACKOFF)
+    async def complete(self, person: Person, kind: str, metadata: dict[str, Any] | None = None) -> Receipt:
+        """For somebody who is registered. Raises Refused, or Unsettled after PATIENCE seconds."""
+        return await self._of[person].complete(kind, metadata=metadata)
 
-    async def _renew(self, person: Person, refused: str) -> bool:
-        """New tokens: by the refresh token, else by logging in. Others in flight share one renewal."""
-        async with person.renewal:
-            if person.access_token != refused:
-                return True
+    async def _token_of(self, person: Person) -> str:
+        """The one from the door first; then new ones, by the refresh token, else by logging in. Raises Refused."""
+        if not person.access_token:
             answer = await self._send("POST", "/api/auth/refresh", {"refresh_token": person.refresh_token})
             if answer.status == 401:
                 answer = await self._send("POST", "/api/auth/login", _credentials(person))
-            return _keep_tokens(person, answer)
+            if answer.status != 200:
+                raise Refused(answer.status, answer.code, "no new token", retry_after=answer.retry_after)
+            _keep_tokens(person, answer)
+        token, person.access_token = person.access_token, ""
+        return token
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> Answer:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         try:
-            async with self._session.request(method, self._url + path, json=body, headers=headers) as reply:
+            async with self._session.request(method, self._url + path, json=body) as reply:
                 return _answer(reply, await reply.read())
         except aiohttp.InvalidURL as error:
             raise NoServer(f"{self._url} is no address of a server; it looks like http://127.0.0.1:8000") from error
@@ -144,9 +132,6 @@ def _credentials(person: Person) -> dict[str, str]:
     return {"username": person.name, "password": person.password}
 
 
-def _keep_tokens(person: Person, answer: Answer) -> bool:
-    if answer.status not in (200, 201):
-        return False
+def _keep_tokens(person: Person, answer: Answer) -> None:
     person.access_token = answer.body["access_token"]
     person.refresh_token = answer.body["refresh_token"]
-    return True

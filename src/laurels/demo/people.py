@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ HOT, TIRED = 7.0, 0.25
 class Person:
     """`pace` is a weight beside the others'; `ambition` says how much dearer actions are preferred.
 
-    `cheat`: in which way, or not at all.
+    `cheat`: in which way, or not at all. `access_token`: one that was not used yet.
     """
 
     name: str
@@ -44,7 +43,6 @@ class Person:
     form: float = 1.0
     form_until: float = 0.0
     not_before: dict[str, float] = field(default_factory=dict)
-    renewal: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     def weight(self, now: float, chance: random.Random) -> float:
         """How likely this person is to play next. Streaks come and go by the clock."""

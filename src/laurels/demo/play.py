@@ -11,16 +11,16 @@ import contextlib
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from uuid import uuid4
 
 import aiohttp
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from ..client import Receipt, Refused, Unsettled
 from ..event_loop import stopped_by_signals
 from .cheaters import GAPS, corrupt, facts, target
-from .client import CONNECTIONS, TIMEOUT, Answer, Client, Kind
+from .client import CONNECTIONS, TIMEOUT, Client, Kind
 from .door import Door
 from .people import Person, invent
 from .tally import Tally
@@ -155,38 +155,46 @@ class Game:
     async def _act(self, person: Person, kind: str) -> None:
         began = self._loop.time()
         metadata = facts(self._schemas[kind], self._chance, best=person.cheat == "parrot")
-        answer = await self._client.complete(person, kind, str(uuid4()), metadata)
-        if answer.status in (200, 201):
-            self.tally.timed(self._loop.time() - began)
-            self._count(person, answer)
-        elif 400 <= answer.status < 500 and answer.status != 429:
-            self.tally.refused[answer.code] += 1
-            self._learn(person, kind, answer)
+        try:
+            receipt = await self._client.complete(person, kind, metadata)
+        except Refused as no:
+            self._note_refusal(person, kind, no)
+        except Unsettled as unknown:
+            self.tally.failed[unknown.last] += 1
         else:
-            self.tally.failed[answer.code] += 1
+            self.tally.timed(self._loop.time() - began)
+            self._count(person, receipt)
 
-    def _count(self, person: Person, answer: Answer) -> None:
-        if answer.body.get("replayed"):
+    def _count(self, person: Person, receipt: Receipt) -> None:
+        if receipt.replayed:
             self.tally.replayed += 1
             return
-        status = answer.body.get("status", "awarded")
-        self.tally.judged(person.name, person.cheat or "honest", held=status == "held")
-        if status == "held":
+        held = receipt.status == "held"
+        self.tally.judged(person.name, person.cheat or "honest", held=held)
+        if held:
             self.tally.held += 1
             return
         self.tally.awarded += 1
-        self.tally.points += answer.body["score_earned"]
-        if answer.body["rank"] == 1:
+        self.tally.points += receipt.score_earned
+        if receipt.rank == 1:
             self.tally.leader = person.name
 
-    def _learn(self, person: Person, kind: str, answer: Answer) -> None:
+    def _note_refusal(self, person: Person, kind: str, no: Refused) -> None:
+        """A verdict, and what is learnt from it; else what answers is not well."""
+        if 400 <= no.status < 500 and no.status != 429:
+            self.tally.refused[no.code] += 1
+            self._learn(person, kind, no)
+        else:
+            self.tally.failed[no.code] += 1
+
+    def _learn(self, person: Person, kind: str, no: Refused) -> None:
         """Nobody knocks twice where they were told when to come back, or that there is no coming back."""
-        if answer.status in (401, 403):
+        if no.status in (401, 403):
             self.door.turn_out(person)
-        elif answer.code in _TYPE_GONE:
+        elif no.code in _TYPE_GONE:
             self._scores.pop(kind, None)
         else:
-            wait = FOREVER if answer.retry_after is None else answer.retry_after
+            wait = FOREVER if no.retry_after is None else no.retry_after
             person.not_before[kind] = self._loop.time() + wait
 
     async def _close(self, arrivals: asyncio.Task[None]) -> None:
