@@ -7,7 +7,6 @@ anything else ends the node: a chore that silently stopped would be worse.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -86,11 +85,9 @@ class Background:
 
     async def _follow_journal_soon(self) -> None:
         """Twice a second, or when another node rings; never more often than JOURNAL_GAP allows."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(JOURNAL_SECONDS - JOURNAL_GAP):
-                await self._node.bell.wait()
-        self._node.bell.clear()
-        await self._follow_journal()
+        await self._node.bell.rung(JOURNAL_SECONDS - JOURNAL_GAP)
+        with self._node.bell.answered():
+            await self._follow_journal()
 
     async def _follow_journal(self) -> None:
         """Also the pulse of the database: a node whose journal can't be read is not ready."""
@@ -123,7 +120,7 @@ class Background:
         services = self._services
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
-            await services.projection.follow(entry.ids)
+            await services.projection.follow(entry)
             return
         if entry.kind == "users":
             await services.directory.changed(entry.ids)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
+
+import structlog
 
 from .config import Settings
 from .domain.actions import Placement
@@ -16,7 +18,7 @@ from .ledger.batch import CommittedBatch
 from .ledger.board_editor import BoardEditor
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
-from .ledger.journal import Journal
+from .ledger.journal import Bell, Journal
 from .ledger.live_settings import LiveSettings, SettingsStore
 from .ledger.people import People
 from .ledger.pool import Pool
@@ -52,8 +54,12 @@ from .web.shared_limits import SharedLimits
 from .web.ticket_office import TicketOffice
 from .web.tokens import Tokens
 
+log = structlog.get_logger(__name__)
+
 WRITING = ("all", "api")
 """Roles that take actions."""
+SETTLE_SECONDS = 0.8
+"""How long an operator waits for nodes to take a change, at most: longer than they go without reading the journal."""
 
 
 @dataclass(slots=True)
@@ -90,7 +96,7 @@ class Node:
     store: Store | None = None
     """Redis, when several nodes share it; the bus with it."""
     bus: Bus | None = None
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    bell: Bell = field(default_factory=Bell)
     """Rung when the journal should be read now."""
     shared_limits: SharedLimits | None = None
 
@@ -168,13 +174,13 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     door = await _door(settings, ledger)
     writer = _writer(settings, ledger, ranks)
     live_settings = await _live_settings(settings, ledger, door.limits, ranks.hub, writer)
-    bell = asyncio.Event()
+    bell = Bell()
     bus = _bus(store, ledger.node_id, ranks.hub, ledger.catalogue, bell)
     if bus is not None:
         ranks.projection.listeners.append(bus.moved)
     shared_limits = _shared_limits(store, door.limits, door.guesses)
     condition = _condition(ledger, ranks, bus, shared_limits)
-    services = _services(settings, ledger, ranks, door, writer, live_settings, condition, bus)
+    services = _services(settings, ledger, ranks, door, writer, live_settings, condition, _settle(bell, bus))
     return Node(services, ledger.journal, condition, store, bus, bell, shared_limits)
 
 
@@ -246,7 +252,7 @@ def _services(
     writer: Writer,
     live_settings: SettingsStore,
     condition: Condition,
-    bus: Bus | None,
+    settle: Callable[[], Awaitable[None]],
 ) -> Services:
     pool, catalogue, node_id = ledger.pool, ledger.catalogue, ledger.node_id
     return Services(
@@ -282,7 +288,7 @@ def _services(
         ),
         missing=condition.missing,
         degraded=condition.degraded,
-        ring=bus.ring if bus is not None else lambda: None,
+        settle=settle,
     )
 
 
@@ -307,17 +313,32 @@ def _index(
     return shared, SharedProjection(windows, shared, lives, catalogue, pool)
 
 
-def _bus(store: Store | None, node_id: UUID, hub: Hub, catalogue: Catalogue, bell: asyncio.Event) -> Bus | None:
+def _bus(store: Store | None, node_id: UUID, hub: Hub, catalogue: Catalogue, bell: Bell) -> Bus | None:
     """What this node hears of the others moves its screens and has its journal read; None without Redis."""
     if store is None:
         return None
 
     def again() -> None:
-        bell.set()
+        bell.ring()
         for slug in catalogue.boards:
             hub.refresh(slug)
 
-    return Bus(store, node_id.hex, Listener(top=hub.refresh, news=bell.set, again=again))
+    return Bus(store, node_id.hex, Listener(top=hub.refresh, news=bell.ring, again=again))
+
+
+def _settle(bell: Bell, bus: Bus | None) -> Callable[[], Awaitable[None]]:
+    async def settle() -> None:
+        here = asyncio.Event()
+        bell.ring(here.set)
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                if bus is not None:
+                    await bus.settle()
+                await here.wait()
+        except TimeoutError:
+            log.warning("a change is journalled, and not yet taken by every node")
+
+    return settle
 
 
 async def _live_settings(

@@ -90,7 +90,7 @@ STATEMENTS = [
     (accounts._LOCK_REFRESH, [b"5"], {"refresh_tokens_token_hash_key"}),
     (accounts._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
     (sanctions.HIDE, [5, True], {"standings_pkey"}),
-    (refolding.ROWS_OF_USER, [5, 0], {"actions_recent", "actions_reverses"}),
+    (refolding.ROWS_OF_USER, [5, 0, 0, 100], {"actions_recent", "actions_reverses"}),
     (refolding._STANDINGS, [5, [1, 2]], {"standings_pkey"}),
     (corrections._FIND, [5], {"actions_pkey"}),
     (corrections._REVERSAL_OF, [5], {"actions_reverses"}),

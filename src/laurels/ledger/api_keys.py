@@ -12,7 +12,7 @@ from ..domain.errors import Code, LaurelsError
 from .audit import Actor, record
 from .journal import announce
 from .paging import Page, keys_of, page
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, prompt
 
 Scope = Literal["actions:write", "admin:read", "admin:write"]
 
@@ -79,7 +79,7 @@ class ApiKeys:
 
     async def in_force(self) -> list[KeyInForce]:
         """All that are not revoked, with their secrets. O(keys)."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(_IN_FORCE)
         found: dict[int, KeyInForce] = {}
         for key_id, name, scopes, *secret in rows:
@@ -91,13 +91,13 @@ class ApiKeys:
     async def newest(self, cursor: str | None, limit: int) -> Page[KeyDescription]:
         """All, revoked ones included, newest first."""
         keys = keys_of(cursor, int)
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(_PAGE, *keys, limit + 1)
         return page([KeyDescription(**row) for row in rows], limit, lambda key: (key.id,))
 
     async def create(self, name: str, scopes: Sequence[Scope], secret: Secret, actor: Actor) -> KeyDescription:
         """Raises LaurelsError(TOO_MANY_KEYS)."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             if await connection.fetchval(_COUNT) >= MAX_KEYS:
                 raise LaurelsError(Code.TOO_MANY_KEYS, f"There are {MAX_KEYS} keys: revoke those no longer used.")
             key_id = await connection.fetchval(_INSERT, name, sorted(set(scopes)))
@@ -111,7 +111,7 @@ class ApiKeys:
 
         Raises LaurelsError(KEY_UNKNOWN).
         """
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             await _lock(connection, key_id)
             await connection.execute(_END_OLDER, key_id)
             await connection.execute(_END_CURRENT, key_id, overlap)
@@ -120,7 +120,7 @@ class ApiKeys:
 
     async def revoke(self, key_id: int, actor: Actor, reason: str | None = None) -> KeyDescription:
         """The key ends on every node; its row and its audit trail stay. Raises LaurelsError(KEY_UNKNOWN)."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             await _lock(connection, key_id)
             await connection.execute(_REVOKE, key_id)
             await connection.execute(_DROP_SECRETS, key_id)
@@ -128,7 +128,7 @@ class ApiKeys:
 
     async def used(self, key_ids: Iterable[int]) -> None:
         """Note that these were used just now."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             await connection.execute(_USED, sorted(key_ids))
 
     async def _changed(

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from .paging import Page, keys_of, page
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, prompt
 
 _WRITE = """
 INSERT INTO audit (actor, act, subject, before, after, reason, request_id)
@@ -83,7 +83,7 @@ class Sought:
 async def entries(pool: Pool, sought: Sought, cursor: str | None, limit: int) -> Page[Entry]:
     """Newest first."""
     (before,) = keys_of(cursor, int)
-    async with acquire(pool) as connection:
+    async with prompt(pool) as connection:
         rows = await connection.fetch(
             LIST, before, sought.actor, sought.subject, sought.act, sought.since, sought.until, limit + 1
         )

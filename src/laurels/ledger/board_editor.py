@@ -23,7 +23,7 @@ from .audit import Actor
 from .catalogue import Catalogue
 from .journal import announce
 from .paging import Page, keys_of, page
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, acquire, prompt
 from .type_editor import check_version
 
 MAX_BOARDS = 50
@@ -100,18 +100,18 @@ class BoardEditor:
     async def list(self, cursor: str | None, limit: int, *, archived: bool | None) -> Page[EditedBoard]:
         """Oldest first."""
         (after,) = keys_of(cursor, int)
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(LIST_BOARDS, after, archived, limit + 1)
         return page([_edited(row) for row in rows], limit, lambda board: (board.id,))
 
     async def get(self, slug: str) -> EditedBoard:
         """Raises LaurelsError(BOARD_UNKNOWN)."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             return await _board(connection, slug)
 
     async def create(self, draft: BoardDraft, actor: Actor, reason: str | None = None) -> EditedBoard:
         """Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for types that aren't there."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             await _make_room(connection)
             kinds = await _type_ids(connection, draft.action_types)
             d = draft
@@ -133,7 +133,7 @@ class BoardEditor:
 
         Raises LaurelsError BOARD_UNKNOWN, VERSION_CONFLICT, BOARD_FIXED or CATALOGUE_FULL.
         """
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             found = await _board(connection, slug, lock=True)
             check_version(found.version, version)
             _check_fixed(found, changes)

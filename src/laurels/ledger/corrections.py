@@ -22,7 +22,7 @@ from . import audit
 from .audit import Actor
 from .catalogue import Catalogue
 from .journal import NOBODY, announce
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, patient
 from .refolding import LockedUser, lock_user, put_standings, refold_all, standings_of, windows_covering
 
 _FIND = """
@@ -69,7 +69,7 @@ async def reverse(pool: Pool, actor: Actor, action_id: int, reason: str) -> Corr
     Raises LaurelsError ACTION_UNKNOWN; NOT_REVERSIBLE for reversals and for what isn't awarded; SCORE_OVERFLOW
     when the sum without it would leave int64.
     """
-    async with acquire(pool) as connection, connection.transaction():
+    async with patient(pool) as connection, connection.transaction():
         user, action = await lock_action(connection, action_id)
         known = await connection.fetchrow(_REVERSAL_OF, action_id)
         if known is not None:
@@ -95,7 +95,7 @@ async def adjust(
         raise LaurelsError(Code.SCORE_OVERFLOW, "Points are a 64-bit integer.")
     if catalogue.default_board.aggregate != "sum":
         raise LaurelsError(Code.NOT_ADJUSTABLE, "The default board does not add points up: reverse actions instead.")
-    async with acquire(pool) as connection, connection.transaction():
+    async with patient(pool) as connection, connection.transaction():
         user = await lock_user(connection, user_id)
         known = await connection.fetchrow(_ADJUSTMENT, user_id, identifier)
         if known is not None:

@@ -16,7 +16,7 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.names import parse_name
 from . import audit
 from .audit import Actor
-from .pool import Pool, acquire
+from .pool import Connection, Pool, patient
 from .replicas import Reads
 from .sanctions import hide
 from .snapshots import NO_FREEZING
@@ -27,14 +27,23 @@ UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, emai
        external_issuer = NULL, external_subject = NULL, role = 'player', status = 'erased', rank = NULL,
        updated_at = clock_timestamp()
 WHERE id = $1"""
-_ERASE_METADATA = "UPDATE actions SET metadata = NULL WHERE user_id = $1 AND metadata IS NOT NULL"
+AT_ONCE = 5_000
+_ERASE_METADATA = """
+WITH some AS (SELECT id FROM actions WHERE user_id = $1 AND id > $2 ORDER BY user_id, id LIMIT $3), erased AS (
+    UPDATE actions a SET metadata = NULL FROM some WHERE a.id = some.id AND a.metadata IS NOT NULL)
+SELECT max(id) FROM some"""
 _ERASE_SESSIONS = "DELETE FROM refresh_tokens WHERE user_id = $1"
-ERASE_FROZEN = """
+FROZEN_AT_ONCE = 500
+ERASE_FROZEN = f"""
 UPDATE scoreboard_snapshots s SET top_scores = (
     SELECT jsonb_agg(CASE WHEN e.one -> 'user_id' = to_jsonb($1::bigint)
                           THEN e.one || jsonb_build_object('username', $2::text) ELSE e.one END ORDER BY e.n)
     FROM jsonb_array_elements(s.top_scores) WITH ORDINALITY e (one, n))
-WHERE s.top_scores @> jsonb_build_array(jsonb_build_object('user_id', $1::bigint))"""
+WHERE s.id = ANY (ARRAY(
+    SELECT id FROM scoreboard_snapshots
+    WHERE top_scores @> jsonb_build_array(jsonb_build_object('user_id', $1::bigint))
+      AND NOT top_scores @> jsonb_build_array(jsonb_build_object('user_id', $1::bigint, 'username', $2::text))
+    LIMIT {FROZEN_AT_ONCE}))"""
 
 _PERSON = """
 SELECT id, username, email, role, external_issuer, external_subject, created_at FROM users WHERE id = $1"""
@@ -101,7 +110,7 @@ async def kept_of(reads: Reads, user_id: int) -> Kept:
 async def erase(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
     """Can't be undone. False: was erased already. Raises LaurelsError(USER_UNKNOWN). O(rows of the user)."""
     pseudonym = parse_name(f"gone-{secrets.token_hex(8)}")
-    async with acquire(pool) as connection, connection.transaction():
+    async with patient(pool) as connection, connection.transaction():
         await connection.execute(NO_FREEZING)  # before the user's lock: what waits for that waits for no snapshot
         before = await connection.fetchval(_LOCK, user_id)
         if before is None:
@@ -110,12 +119,19 @@ async def erase(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> b
             return False
         names = pseudonym.display, pseudonym.fold, pseudonym.skeleton
         await connection.execute(_ERASE_USER, user_id, *names)
-        await connection.execute(_ERASE_METADATA, user_id)
+        await _erase_metadata(connection, user_id)
         await connection.execute(_ERASE_SESSIONS, user_id)
-        await connection.execute(ERASE_FROZEN, user_id, pseudonym.display)
+        while await connection.execute(ERASE_FROZEN, user_id, pseudonym.display) != "UPDATE 0":
+            pass
         await hide(connection, user_id, hidden=True)
         await audit.record(connection, actor, "user.erase", f"user:{user_id}", before=before, reason=reason)
     return True
+
+
+async def _erase_metadata(connection: Connection, user_id: int) -> None:
+    last: int | None = 0
+    while last is not None:
+        last = await connection.fetchval(_ERASE_METADATA, user_id, last, AT_ONCE)
 
 
 def _unknown(user_id: int) -> LaurelsError:

@@ -8,7 +8,10 @@ passes them, and applying one twice would change nothing anyway.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,7 +19,7 @@ from .pool import Connection, Pool, acquire, prompt
 
 _HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 _READ = """
-SELECT h.xmin, j.id, j.kind, j.ids, extract(epoch FROM clock_timestamp() - j.created_at)::float8 AS age
+SELECT h.xmin, j.id, j.kind, j.ids, j.node, extract(epoch FROM clock_timestamp() - j.created_at)::float8 AS age
 FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin) h
 LEFT JOIN journal j ON j.xid >= $1::text::xid8 AND j.node <> $2
 ORDER BY j.id"""
@@ -30,16 +33,22 @@ _LAST = "SELECT last_value FROM journal_id_seq"
 
 NOBODY = UUID(int=0)
 """Announces what every node must take, also the one that wrote it."""
+RINGS = 1_000
+"""Who rang and was not told yet; of more, the first are not told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One foreign commit. `kind`: standings or users (ids are user ids), catalogue, snapshot. `age` in seconds."""
+    """One foreign commit. `kind`: standings or users (ids are user ids), catalogue, snapshot. `age` in seconds.
+
+    `is_nobodys`: no node will bring it to the index by itself.
+    """
 
     id: int
     kind: str
     ids: list[int]
     age: float
+    is_nobodys: bool
 
 
 class Journal:
@@ -69,7 +78,9 @@ class Journal:
         """What others committed since the last look."""
         async with prompt(self._pool) as connection:
             rows = await connection.fetch(_READ, self._horizon, self.node)
-        entries = [Entry(r["id"], r["kind"], r["ids"], r["age"]) for r in rows if r["id"] is not None]
+        entries = [
+            Entry(r["id"], r["kind"], r["ids"], r["age"], r["node"] == NOBODY) for r in rows if r["id"] is not None
+        ]
         news = [entry for entry in entries if entry.id not in self._seen]
         self._seen = {entry.id for entry in entries}
         self._horizon = rows[0]["xmin"]
@@ -79,6 +90,35 @@ class Journal:
         """Delete up to `limit` entries that are older than a day."""
         async with acquire(self._pool) as connection:
             await connection.execute(_TRIM, limit)
+
+
+class Bell:
+    """Has the journal read now, and tells when that was done. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+        self._waiting: deque[Callable[[], None]] = deque(maxlen=RINGS)
+
+    def ring(self, then: Callable[[], None] | None = None) -> None:
+        """`then` is called when everything that is committed by now was read and taken."""
+        if then is not None:
+            self._waiting.append(then)
+        self._rung.set()
+
+    async def rung(self, seconds: float) -> None:
+        """Until somebody rings, `seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+
+    @contextlib.contextmanager
+    def answered(self) -> Iterator[None]:
+        """One look: who rang before it is told at its end. Who waits when it fails waits for the next."""
+        self._rung.clear()
+        waiting = len(self._waiting)
+        yield
+        for _ in range(min(waiting, len(self._waiting))):
+            self._waiting.popleft()()
 
 
 async def announce(connection: Connection, node: UUID, kind: str, ids: Sequence[int]) -> int:

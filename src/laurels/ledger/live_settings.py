@@ -18,7 +18,7 @@ from msgspec import Meta, structs
 from . import audit
 from .audit import Actor
 from .journal import announce
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, prompt
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,7 @@ class SettingsStore:
 
     async def refresh(self) -> None:
         """Take over what the ledger says."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             overrides = await _overrides(connection)
         self.overridden = frozenset(overrides)
         current = structs.replace(self.defaults, **overrides)
@@ -99,7 +99,7 @@ class SettingsStore:
 
     async def change(self, changes: Mapping[str, Any], actor: Actor, reason: str | None = None) -> None:
         """Override settings; None takes an override back. `changes` are values of LiveSettings, already checked."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             await connection.execute(_LOCK)
             before = await _overrides(connection)
             after = {name: value for name, value in {**before, **changes}.items() if value is not None}

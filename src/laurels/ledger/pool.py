@@ -168,6 +168,35 @@ def closed_at(until: float, connection: Connection) -> Iterator[None]:
         cut.cancel()
 
 
+class _Watched:
+    """A connection that is closed when one statement takes longer than ANSWER_SECONDS."""
+
+    def __init__(self, connection: Connection, until: float) -> None:
+        self._connection = connection
+        self._cut = asyncio.get_running_loop().call_at(until, drop, connection)
+
+    def __getattr__(self, name: str) -> Any:
+        """Each statement begins with a look at one of the connection's methods: its time begins there."""
+        self.stop()
+        self._cut = asyncio.get_running_loop().call_later(ANSWER_SECONDS, drop, self._connection)
+        return getattr(self._connection, name)
+
+    def stop(self) -> None:
+        self._cut.cancel()
+
+
+@contextlib.asynccontextmanager
+async def patient(pool: Pool) -> AsyncIterator[Connection]:
+    """`prompt` for what may take long because it has much to do: ANSWER_SECONDS for each statement, not for all."""
+    until = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    async with acquire(pool) as connection:
+        watched = _Watched(connection, until)
+        try:
+            yield watched
+        finally:
+            watched.stop()
+
+
 async def plan_by_index(connection: Connection) -> None:
     """Make this connection reach every row through an index, until it is released.
 

@@ -22,8 +22,8 @@ PAGE = 10_000
 ROWS_OF_USER = """
 SELECT a.id, a.kind, a.status, a.action_type_id, a.score_earned, a.created_at, r.id IS NOT NULL AS undone
 FROM actions a LEFT JOIN actions r ON r.reverses = a.id
-WHERE a.user_id = $1 AND a.id <> $2
-ORDER BY a.id"""
+WHERE a.user_id = $1 AND a.id > $2 AND a.id <> $3
+ORDER BY a.user_id, a.id LIMIT $4"""
 _LOCK = """
 SELECT id, status, points_day, (SELECT time_zone FROM boards WHERE is_default) AS zone
 FROM users WHERE id = $1 FOR NO KEY UPDATE"""
@@ -81,10 +81,11 @@ async def windows_covering(connection: Connection, instant: datetime) -> list[Wi
 
 
 async def rows_of(connection: Connection, user_id: int, *, without: int = 0) -> AsyncIterator[list[Row]]:
-    """All rows of a user in pages, oldest first, inside the caller's transaction; `without` one of them."""
-    cursor = await connection.cursor(ROWS_OF_USER, user_id, without)
-    while page := await cursor.fetch(PAGE):
+    """All rows of a user in pages, oldest first, under the user's lock; `without` one of them."""
+    last = 0
+    while page := await connection.fetch(ROWS_OF_USER, user_id, last, without, PAGE):
         yield [Row(*row) for row in page]
+        last = page[-1]["id"]
 
 
 async def refold_standings(connection: Connection, user: LockedUser, windows: Sequence[Window]) -> None:

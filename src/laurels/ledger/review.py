@@ -16,7 +16,7 @@ from .audit import Actor
 from .corrections import LedgerAction, lock_action, release
 from .journal import NOBODY, announce
 from .paging import Page, keys_of, page
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, patient, prompt
 from .refolding import LockedUser, refold_all, refold_standings, windows_covering
 
 PENDING = """
@@ -65,7 +65,7 @@ async def pending(
 ) -> Page[Held]:
     """What waits for a decision, oldest first; of one user, or held by one detector, when asked for."""
     (after,) = keys_of(cursor, int)
-    async with acquire(pool) as connection:
+    async with prompt(pool) as connection:
         rows = await connection.fetch(PENDING, after, user_id, code, limit + 1)
     return page([Held(*row.values()) for row in rows], limit, lambda held: (held.action_id,))
 
@@ -87,7 +87,7 @@ async def reject(pool: Pool, actor: Actor, action_id: int, reason: str) -> Decid
 
 
 async def _decide(pool: Pool, actor: Actor, action_id: int, decision: Decision, reason: str) -> Decided:
-    async with acquire(pool) as connection, connection.transaction():
+    async with patient(pool) as connection, connection.transaction():
         user, action = await lock_action(connection, action_id)
         if action.status != "held":
             await _check_decided_so(connection, action, decision)

@@ -15,7 +15,7 @@ from ..domain.errors import Code, LaurelsError
 from . import audit
 from .audit import Actor
 from .journal import NOBODY, announce
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, prompt
 
 Sanction = Literal["active", "shadowed", "banned"]
 
@@ -49,7 +49,7 @@ async def hide(connection: Connection, user_id: int, *, hidden: bool) -> None:
 
 
 async def _set(pool: Pool, actor: Actor, user_id: int, status: Sanction, reason: str | None) -> bool:
-    async with acquire(pool) as connection, connection.transaction():
+    async with prompt(pool) as connection, connection.transaction():
         before = await connection.fetchval(_LOCK, user_id)
         if before is None or before == "erased":
             raise LaurelsError(Code.USER_UNKNOWN, f"There is no user with id {user_id}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .pool import Pool, acquire, prompt
+from .pool import Pool, prompt
 
 _USE = "INSERT INTO signature_nonces (key_id, nonce) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _TRIM_NONCES = """
@@ -21,6 +21,6 @@ async def use_nonce(pool: Pool, key_id: int, nonce: str) -> bool:
 
 async def trim(pool: Pool, limit: int = 100_000) -> None:
     """Delete up to `limit` of each that are too old to be accepted."""
-    async with acquire(pool) as connection:
+    async with prompt(pool) as connection:
         await connection.execute(_TRIM_NONCES, limit)
         await connection.execute(_TRIM_TICKETS, limit)

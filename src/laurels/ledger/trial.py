@@ -13,7 +13,7 @@ from ..domain.judgement import judge
 from ..domain.rules import rule_of
 from .batch import gather
 from .catalogue import Catalogue
-from .pool import Pool, acquire
+from .pool import Pool, prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ async def try_action(pool: Pool, catalogue: Catalogue, kind: ActionType, submiss
     """Judge `submission` as if `kind` were in force. Takes no lock, so an action under way is not waited for."""
     trying = catalogue.with_type(kind)
     windows = await trying.windows_at(datetime.now(UTC))
-    async with acquire(pool) as connection, connection.transaction(isolation="repeatable_read"):
+    async with prompt(pool) as connection, connection.transaction(isolation="repeatable_read"):
         facts = await gather(connection, trying, [submission], windows, locking=False)
     facts.action_ids = [0]
     judgement = judge([submission], facts, trying.types, windows)

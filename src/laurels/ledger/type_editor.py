@@ -23,7 +23,7 @@ from .audit import Actor
 from .catalogue import Catalogue
 from .journal import announce
 from .paging import Page, keys_of, page
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, prompt
 
 MAX_TYPES = 1_000
 """Every process holds them all."""
@@ -84,18 +84,18 @@ class TypeEditor:
     ) -> Page[EditedType]:
         """Oldest first."""
         (after,) = keys_of(cursor, int)
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(LIST_TYPES, after, active, prefix, limit + 1)
         return page([_edited(row) for row in rows], limit, lambda kind: (kind.id,))
 
     async def get(self, name: str) -> EditedType:
         """Raises LaurelsError(NOT_FOUND)."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             return await _type(connection, name)
 
     async def create(self, draft: TypeDraft, actor: Actor, reason: str | None = None) -> EditedType:
         """Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for rules that can't be."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             await _check(connection, draft)
             try:
                 row = await connection.fetchrow(_INSERT_TYPE, *_values(draft), MAX_TYPES)
@@ -116,7 +116,7 @@ class TypeEditor:
         self, name: str, version: int, changes: Mapping[str, Any], actor: Actor, reason: str | None = None
     ) -> EditedType:
         """Change members of a TypeDraft. Raises LaurelsError NOT_FOUND, VERSION_CONFLICT or INVALID_REQUEST."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             found = await _type(connection, name, lock=True)
             check_version(found.version, version)
             draft = dataclasses.replace(found.draft, **changes)

@@ -16,7 +16,7 @@ from . import audit
 from .audit import Actor
 from .journal import announce
 from .paging import Page, keys_of, no_cursor, page
-from .pool import Connection, Pool, acquire
+from .pool import Connection, Pool, prompt
 
 _COLUMNS = "u.id, u.username, u.email, u.role, u.status, u.current_score, u.created_at, u.updated_at"
 _FITS = """
@@ -84,13 +84,13 @@ class UserEditor:
 
     async def newest(self, wanted: Wanted, cursor: str | None, limit: int) -> Page[User]:
         keys = keys_of(cursor, int)
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(BY_ID, *wanted.arguments(), *keys, limit + 1)
         return page([User(*row.values()) for row in rows], limit, lambda user: (user.id,))
 
     async def by_name(self, wanted: Wanted, cursor: str | None, limit: int) -> Page[User]:
         keys = keys_of(cursor, str)
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(BY_NAME, *wanted.arguments(), *keys, limit + 1)
         return page([User(*row.values()) for row in rows], limit, lambda user: (fold_name(user.username),))
 
@@ -101,7 +101,7 @@ class UserEditor:
         best, reached_at, user_id = keys_of(cursor, int, int, int)
         behind = None if reached_at is None else _instant(reached_at)
         between = sorted(sort_score(score, window.board.order) for score in scores)
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             rows = await connection.fetch(
                 BY_SCORE, *wanted.arguments(), best, limit + 1, window.id, behind, user_id, *between
             )
@@ -111,12 +111,12 @@ class UserEditor:
 
     async def get(self, user_id: int) -> User:
         """Raises LaurelsError(USER_UNKNOWN)."""
-        async with acquire(self._pool) as connection:
+        async with prompt(self._pool) as connection:
             return await _user(connection, user_id)
 
     async def set_role(self, user_id: int, role: str, actor: Actor, reason: str | None = None) -> User:
         """Raises LaurelsError USER_UNKNOWN, or FORBIDDEN for the last admin: somebody must be left to undo it."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             # All admins, in id order: two who demote each other at the same time are told apart here.
             locked = {row["id"] for row in await connection.fetch(_LOCK_ADMINS, user_id)}
             before = await _user(connection, user_id)
@@ -139,7 +139,7 @@ class UserEditor:
 
     async def set_password(self, user_id: int, password_hash: str, actor: Actor, reason: str | None = None) -> None:
         """Also ends every session of the user. Raises LaurelsError(USER_UNKNOWN)."""
-        async with acquire(self._pool) as connection, connection.transaction():
+        async with prompt(self._pool) as connection, connection.transaction():
             await _user(connection, user_id)
             await connection.execute(_SET_PASSWORD, user_id, password_hash)
             await connection.execute(_END_SESSIONS, user_id)

@@ -2,7 +2,9 @@
 
     top    a board's top list moved: board, window, epoch, seq. The latest wins, an old seq is dropped.
     news   the journal has an entry that is not about standings (a ban, a changed type, a snapshot): read it now.
-    beat   each node hears its own, once a second: proof that the whole way works, and how long it takes.
+    taken  so it was: whoever told the news may tell its operator that the change is in force everywhere.
+    beat   each node hears its own, once a second: proof that the whole way works, and how long it takes. By those
+           of the others it knows who must take its news.
 
 Nothing rests on a message. The journal stays the truth behind it and is read twice a second anyway; the hub reads
 every board again with each heartbeat. Pub/sub loses what is sent while a connection is down, and redis-py
@@ -32,6 +34,7 @@ from ..shared.store import CALL_SECONDS, Client
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 1.0
+BEAT_SLACK = 0.5
 SILENT_SECONDS = 3.0
 """Without the own beat for so long, the bus is down, whatever the connection says."""
 RETRY_SECONDS = (0.1, 1.0)
@@ -42,6 +45,10 @@ KNOWN = 4_096
 """Windows whose last seq is remembered."""
 TIDY = 256
 """Messages taken between two yields."""
+NODES = 1_000
+"""Nodes that are remembered."""
+UNHEARD_SECONDS = 0.6
+"""By then every node has read the journal by itself."""
 
 
 class Top(msgspec.Struct, frozen=True, tag="top"):
@@ -53,7 +60,18 @@ class Top(msgspec.Struct, frozen=True, tag="top"):
 
 
 class News(msgspec.Struct, frozen=True, tag="news"):
+    """`number`: of this node's news."""
+
     node: str
+    number: int
+
+
+class Taken(msgspec.Struct, frozen=True, tag="taken"):
+    """`node` has taken the news of `teller`, up to this number."""
+
+    node: str
+    teller: str
+    number: int
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
@@ -63,7 +81,7 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     at: float
 
 
-Message = Top | News | Beat
+Message = Top | News | Taken | Beat
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 
@@ -72,11 +90,12 @@ _decode = msgspec.msgpack.Decoder(Message).decode
 class Listener:
     """Who hears. Called from the bus's own task; must not wait.
 
-    top: a board moved elsewhere.   news: read the journal.   again: anything may have been missed.
+    top: a board moved elsewhere.   news: read the journal, and call what is handed over when that is done.
+    again: anything may have been missed.
     """
 
     top: Callable[[str], None]
-    news: Callable[[], None]
+    news: Callable[[Callable[[], None]], None]
     again: Callable[[], None]
 
 
@@ -91,6 +110,12 @@ class Bus:
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _known: dict[int, tuple[str, int]] = field(default_factory=dict)
     _heard_at: float = float("-inf")
+    _listening_since: float = float("-inf")
+    _others: dict[str, float] = field(default_factory=dict)
+    """When each was heard last."""
+    _number: int = 0
+    _took: dict[str, int] = field(default_factory=dict)
+    _taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def channel(self) -> str:
@@ -102,6 +127,12 @@ class Bus:
         """Was the own beat heard a moment ago?"""
         return asyncio.get_running_loop().time() - self._heard_at < SILENT_SECONDS
 
+    @property
+    def _knows_the_others(self) -> bool:
+        """Has it listened for long enough to hear a beat of each?"""
+        now = asyncio.get_running_loop().time()
+        return self.is_up and now - self._listening_since > BEAT_SECONDS + BEAT_SLACK
+
     def lacks(self) -> list[str]:
         return [] if self.is_up else ["bus: other nodes are not heard, boards are read again every second"]
 
@@ -111,9 +142,23 @@ class Bus:
             top = Top(self.node, moved.window.board.slug, moved.window.id, moved.epoch, moved.seq)
             self._tell(f"top {moved.window.id}", top)
 
-    def ring(self) -> None:
-        """This node has journalled something that is not about standings."""
-        self._tell("news", News(self.node))
+    async def settle(self) -> None:
+        """This node has journalled something that is not about standings: wait until all that live have taken it.
+
+        Without end while one that was heard a moment ago does not answer: bound it.
+        """
+        self._number += 1
+        number = self._number
+        self._tell("news", News(self.node, number))
+        if not self._knows_the_others:
+            await asyncio.sleep(UNHEARD_SECONDS)
+        while self._lack(number):
+            self._taken.clear()
+            await self._taken.wait()
+
+    def _lack(self, number: int) -> bool:
+        since = asyncio.get_running_loop().time() - SILENT_SECONDS
+        return any(heard > since and self._took.get(node, 0) < number for node, heard in self._others.items())
 
     def _tell(self, place: str, message: Message) -> None:
         if len(self._pending) >= PENDING and place not in self._pending:
@@ -186,6 +231,7 @@ class Bus:
     def _take(self, raw: dict[str, object]) -> None:
         if raw["type"] == "subscribe":  # the first, or one more that the library made in silence
             self._known.clear()
+            self._listening_since = asyncio.get_running_loop().time()
             self.listener.again()
             return
         try:
@@ -199,14 +245,28 @@ class Bus:
         elif message.node == self.node:
             return
         elif isinstance(message, News):
-            self.listener.news()
+            self.listener.news(
+                lambda: self._tell(f"taken {message.node}", Taken(self.node, message.node, message.number))
+            )
+        elif isinstance(message, Taken):
+            if message.teller == self.node:
+                self._took[message.node] = message.number
+                self._taken.set()
         elif self._is_new(message.window, message.epoch, message.seq):
             self.listener.top(message.board)
 
     def _take_beat(self, beat: Beat) -> None:
+        now = asyncio.get_running_loop().time()
         if beat.node == self.node:
-            self._heard_at = asyncio.get_running_loop().time()
-            telemetry.BUS_LAG.set(self._heard_at - beat.at)
+            self._heard_at = now
+            telemetry.BUS_LAG.set(now - beat.at)
+            return
+        self._others.pop(beat.node, None)
+        self._others[beat.node] = now  # the longest unheard comes first
+        if len(self._others) > NODES:
+            gone = next(iter(self._others))
+            del self._others[gone]
+            self._took.pop(gone, None)
 
     def _is_new(self, window: int, epoch: str, seq: int) -> bool:
         """Remembers it. Seqs of another epoch can't be compared: they are news."""

@@ -19,6 +19,7 @@ from ..domain.standings import Standing
 from ..ledger import standings
 from ..ledger.batch import CommittedBatch, StandingChange
 from ..ledger.catalogue import Catalogue
+from ..ledger.journal import Entry
 from ..ledger.pool import Pool
 from .index import MAX_TOP, Shift
 from .memory import MemoryIndex
@@ -72,9 +73,9 @@ class Projection:
         windows = await self.catalogue.windows_at(datetime.now(UTC))
         self._apply(await standings.of_users(self.pool, windows, user_ids))
 
-    async def follow(self, user_ids: Sequence[int]) -> None:
-        """Another process changed these users."""
-        await self.heal(user_ids)
+    async def follow(self, entry: Entry) -> None:
+        """Another process changed standings."""
+        await self.heal(entry.ids)
 
     async def load(self, progress: Progress = lambda done, total: None) -> int:
         """Fill the index from the ledger: all open windows; returns how many standings."""

@@ -30,7 +30,7 @@ from ..domain.standings import Standing
 from ..ledger import index_lives, standings
 from ..ledger.batch import CommittedBatch
 from ..ledger.catalogue import Catalogue
-from ..ledger.journal import Journal
+from ..ledger.journal import Entry, Journal
 from ..ledger.pool import Connection, Pool
 from ..shared import RedisAway
 from .contest import Contest
@@ -96,21 +96,24 @@ class SharedProjection:
         placed = {user: Placement(shift.ranks[user][1], shift.ranks[user][0], shift.seq, "exact") for user in users}
         return placed | await self._shadowed(default, batch)
 
-    async def heal(self, user_ids: Sequence[int]) -> None:
-        """Bring what the ledger says of these users: this process changed them beside the writer."""
+    async def follow(self, entry: Entry) -> None:
+        """Another process changed standings, and brings them; `keep` sees to it that it did.
+
+        What nobody brings (a ban, a correction) every node brings at once, and the first one does it. More than a
+        few users, as of an import, are left to `keep`: once for all nodes is enough.
+        """
+        if not entry.is_nobodys or len(entry.ids) > HELD_AT_ONCE:
+            return
         for window in await self.catalogue.windows_at(datetime.now(UTC)):
             life = self.lives.writable(window)
             if life is None:
                 continue
             try:
-                await self._heal(life, user_ids, ())
+                await self._heal(life, entry.ids, [entry.id])
             except IndexGone:
                 self.lives.gone(life)
             except RedisAway as away:
                 self.lives.lose(str(away))
-
-    async def follow(self, user_ids: Sequence[int]) -> None:
-        """Another process changed these users, and brings them; `keep` sees to it that it did."""
 
     def lacks(self) -> list[str]:
         """What is missing while ranks are counted in the ledger, in words."""

@@ -150,7 +150,7 @@ async def _answer(route: Route, services: Services, request: web.Request, header
         await admit(services, caller, route)
     answer = await route.handler(call)
     if route.access in ("moderator", "admin") and route.method != hdrs.METH_GET:
-        services.ring()  # what may have changed for everybody is journalled by now
+        await services.settle()  # what may have changed for everybody is journalled by now
     return answer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..ledger.accounts import Accounts
@@ -63,7 +63,7 @@ class EdgeOptions:
 class Services:
     """`missing` answers, in words, what keeps the node from serving; `degraded`, what it serves without.
 
-    `ring` tells the other nodes to read the journal now.
+    `settle` waits, not for long, until every node has taken what is journalled.
     """
 
     pool: Pool
@@ -96,4 +96,4 @@ class Services:
     options: EdgeOptions
     missing: Callable[[], list[str]]
     degraded: Callable[[], list[str]]
-    ring: Callable[[], None]
+    settle: Callable[[], Awaitable[None]]

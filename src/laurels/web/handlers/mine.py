@@ -59,7 +59,7 @@ async def erase_me(call: Call) -> Reply:
     if not confirmed:
         raise LaurelsError(Code.CREDENTIALS_WRONG, "Send your username as it is written, and your password.")
     await erasure.erase(services.pool, call.actor, user.user_id, "asked for by the user")
-    await services.directory.changed([user.user_id])
+    await services.settle()
     return Reply(b"", 204, {})
 
 

@@ -1,0 +1,207 @@
+"""What one node has acknowledged, no other node answers without: two servers as processes, asked at once.
+
+Nothing is polled here: the first answer after the acknowledgement must be right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+from tests.nodes.scenario import BOUND, SLACK
+from tests.support.node import PASSWORD
+from tests.support.polling import eventually
+from tests.support.redis import RedisServer
+from tests.support.server import LaurelsServer
+
+pytestmark = pytest.mark.timeout(120)
+
+ROUNDS = 5
+READERS = 50
+_names = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One node, spoken to over HTTP."""
+
+    url: str
+    http: aiohttp.ClientSession
+
+    async def ask(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with (
+            asyncio.timeout(BOUND + SLACK),
+            self.http.request(method, self.url + path, json=body, headers=headers) as reply,
+        ):
+            return reply.status, await reply.json(content_type=None)
+
+    async def done(self, method: str, path: str, token: str = "", body: Any = None) -> Any:
+        """The answer to what must not be refused."""
+        status, answer = await self.ask(method, path, token, body)
+        assert status in (200, 201), f"{path}: {answer}"
+        return answer
+
+    async def told(self, path: str) -> tuple[int, Any]:
+        """The first answer that is no 503: while Redis is away few ranks are counted at once."""
+        return await eventually(lambda: self.ask("GET", path), lambda answer: answer[0] != 503, within=20)
+
+    async def register(self) -> tuple[str, str, int]:
+        """(name, token, id) of a fresh player."""
+        name = f"player-{next(_names)}"
+        told = await self.done("POST", "/api/auth/register", body={"username": name, "password": PASSWORD})
+        return name, told["access_token"], told["user"]["id"]
+
+    async def complete(self, token: str, kind: str = "lesson") -> tuple[int, Any]:
+        body = {"action_type": kind, "action_identifier": f"x-{next(_names)}"}
+        return await self.ask("POST", "/api/actions/complete", token, body)
+
+    async def on_board(self, name: str) -> dict[str, Any] | None:
+        """The row of a player among the first hundred."""
+        board = await self.done("GET", "/api/scoreboard?limit=100")
+        return next((row for row in board["rows"] if row["username"] == name), None)
+
+    async def cache(self, name: str) -> dict[str, float]:
+        """Outcomes of one cache so far."""
+        async with self.http.get(f"{self.url}/metrics") as reply:
+            text = await reply.text()
+        told = [line for line in text.splitlines() if line.startswith(f'laurels_cache_total{{cache="{name}"')]
+        return {line.split('outcome="')[1].split('"')[0]: float(line.rsplit(" ", 1)[1]) for line in told}
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Where things are done, and where they are looked at; `admin` is a token."""
+
+    here: Side
+    there: Side
+    admin: str
+    redis: RedisServer
+
+    async def admins(self, method: str, path: str, body: Any) -> Any:
+        return await self.here.done(method, path, self.admin, body)
+
+
+@pytest.fixture
+async def pair(database_url: str, own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[Pair]:
+    servers = [LaurelsServer(database_url, tmp_path / f"{n}.log", REDIS_URL=own_redis.url) for n in range(2)]
+    try:
+        await asyncio.gather(*(asyncio.to_thread(server.start) for server in servers))
+        async with aiohttp.ClientSession() as http:
+            here, there = (Side(server.url, http) for server in servers)
+            for side in (here, there):
+                await eventually(
+                    lambda side=side: side.done("GET", "/readyz"), lambda told: not told["degraded"], within=20
+                )
+            yield Pair(here, there, await _an_admin(here, database_url), own_redis)
+    finally:
+        await asyncio.gather(*(asyncio.to_thread(server.kill) for server in servers))
+
+
+async def _an_admin(side: Side, database_url: str) -> str:
+    name, _, user_id = await side.register()
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE users SET role = 'admin' WHERE id = $1", user_id)
+    await connection.close()
+    told = await side.done("POST", "/api/auth/login", body={"username": name, "password": PASSWORD})
+    return str(told["access_token"])
+
+
+async def test_a_score_is_seen_elsewhere_at_once(pair: Pair) -> None:
+    """Earned, given by hand, and undone."""
+    name, token, user_id = await pair.here.register()
+    for turn in range(ROUNDS):
+        status, receipt = await pair.here.complete(token)
+        assert status == 201
+        place = await pair.there.done("GET", f"/api/boards/points/rank/{name}")
+        assert (place["score"], place["rank"]) == (receipt["new_score"], receipt["rank"])
+        given = {"points": 5, "reason": "found a bug", "adjustment_identifier": f"bug-{turn}"}
+        told = await pair.admins("POST", f"/api/admin/users/{user_id}/adjust", given)
+        row = await pair.there.on_board(name)
+        assert row is not None
+        assert row["score"] == told["new_score"]
+        told = await pair.admins("POST", f"/api/admin/actions/{receipt['action_id']}/reverse", {"reason": "made up"})
+        place = await pair.there.done("GET", f"/api/boards/points/rank/{name}")
+        assert place["score"] == told["new_score"]
+
+
+async def test_a_ban_is_in_force_elsewhere_at_once(pair: Pair) -> None:
+    """Off the board, not found by name, the token no longer taken; and all of it back when the ban is lifted."""
+    for _ in range(ROUNDS):
+        name, token, user_id = await pair.here.register()
+        assert (await pair.there.complete(token))[0] == 201
+        assert await pair.there.on_board(name) is not None
+        assert (await pair.there.ask("GET", f"/api/boards/points/rank/{name}"))[0] == 200
+        status = f"/api/admin/users/{user_id}/status"
+        await pair.admins("PUT", status, {"status": "banned", "reason": "a bot"})
+        assert await pair.there.on_board(name) is None
+        assert (await pair.there.ask("GET", f"/api/boards/points/rank/{name}"))[0] == 404
+        refused = await pair.there.ask("GET", "/api/me", token)
+        assert (refused[0], refused[1]["code"]) == (403, "banned")
+        await pair.admins("PUT", status, {"status": "active", "reason": "a mistake"})
+        assert await pair.there.on_board(name) is not None
+        assert (await pair.there.complete(token))[0] == 201
+
+
+async def test_a_changed_action_type_counts_elsewhere_at_once(pair: Pair) -> None:
+    _, token, _ = await pair.there.register()
+    made = await pair.admins("POST", "/api/admin/action-types", {"name": "sprint", "base_score": 1, "reason": "new"})
+    for score in range(1, ROUNDS + 1):
+        status, receipt = await pair.there.complete(token, "sprint")
+        assert (status, receipt["score_earned"]) == (201, score)
+        change = {"version": made["version"], "base_score": score + 1, "reason": "worth more"}
+        made = await pair.admins("PATCH", "/api/admin/action-types/sprint", change)
+        listed = await pair.there.done("GET", "/api/action-types")
+        assert score + 1 in [one["base_score"] for one in listed["action_types"] if one["name"] == "sprint"]
+    change = {"version": made["version"], "is_active": False, "reason": "over"}
+    await pair.admins("PATCH", "/api/admin/action-types/sprint", change)
+    status, refusal = await pair.there.complete(token, "sprint")
+    assert (status, refusal["code"]) == (422, "action_type_inactive")
+
+
+async def test_a_changed_board_is_shown_elsewhere_at_once(pair: Pair) -> None:
+    board = await pair.there.done("GET", "/api/scoreboard")
+    version = (await pair.admins("GET", f"/api/admin/boards/{board['board']}", None))["version"]
+    for turn in range(ROUNDS):
+        change = {"version": version, "name": f"Points {turn}", "reason": "a better name"}
+        version = (await pair.admins("PATCH", f"/api/admin/boards/{board['board']}", change))["version"]
+        assert (await pair.there.done("GET", "/api/scoreboard"))["name"] == f"Points {turn}"
+
+
+async def test_of_many_readers_one_loads(pair: Pair) -> None:
+    """Fifty ask for a board that has just moved: it is made once."""
+    _, token, _ = await pair.here.register()
+    for _ in range(ROUNDS):
+        before = await pair.there.cache("scoreboards")
+        assert (await pair.here.complete(token))[0] == 201
+        boards = await asyncio.gather(*(pair.there.done("GET", "/api/scoreboard?limit=37") for _ in range(READERS)))
+        assert {board["seq"] for board in boards} == {boards[0]["seq"]}
+        after = await pair.there.cache("scoreboards")
+        outcomes = {name: after[name] - before[name] for name in after}
+        assert outcomes["miss"] + outcomes["stale"] == 1, outcomes
+        assert outcomes["hit"] + outcomes["joined"] == READERS - 1, outcomes
+
+
+async def test_without_redis_nothing_stale_is_answered_either(pair: Pair) -> None:
+    """Ranks are counted in the ledger then, a few at once: some may be told to come again, nobody anything old."""
+    name, token, user_id = await pair.here.register()
+    rank = f"/api/boards/points/rank/{name}"
+    await asyncio.to_thread(pair.redis.kill)
+    for _ in range(ROUNDS):
+        status, receipt = await pair.here.complete(token)
+        assert status == 201
+        answers = await asyncio.gather(*(pair.there.told(rank) for _ in range(READERS // 5)))
+        assert {answer["score"] for _, answer in answers} == {receipt["new_score"]}
+        _, board = await pair.there.told("/api/scoreboard?limit=100")
+        assert [row["score"] for row in board["rows"] if row["username"] == name] == [receipt["new_score"]]
+    await pair.admins("PUT", f"/api/admin/users/{user_id}/status", {"status": "banned", "reason": "a bot"})
+    _, board = await pair.there.told("/api/scoreboard?limit=100")
+    assert name not in {row["username"] for row in board["rows"]}
+    assert (await pair.there.told(rank))[0] == 404
