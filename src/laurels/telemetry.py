@@ -62,6 +62,11 @@ INDEX_BUILT = Gauge(
     ["board"],
     registry=REGISTRY,
 )
+INDEX_CONTESTS = Counter(
+    "laurels_index_contests",
+    "Copies of the index that this node built in the place of another node's, which had replaced its own.",
+    registry=REGISTRY,
+)
 INDEX_HEALED = Counter(
     "laurels_index_healed",
     "Batches brought to the shared index by another than their node, or later.",

@@ -30,7 +30,7 @@ def test_builds_that_others_replace_come_ever_more_slowly() -> None:
     contest, builds = Contest(clock), []
     while clock.now < 86_400:
         if contest.may_build(1, "theirs"):
-            contest.built(1, "mine", "theirs")
+            assert contest.built(1, "mine", "theirs") == bool(builds), "the first one contests nobody's"
             builds.append(clock.now)
         clock.now += 0.5
     gaps = [later - earlier for earlier, later in itertools.pairwise(builds)]

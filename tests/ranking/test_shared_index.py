@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from tests.ledger.conftest import add_users
 from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 
+from laurels import telemetry
 from laurels.domain.actions import Submission
 from laurels.domain.boards import Window
 from laurels.domain.detectors import Watch
@@ -27,6 +29,7 @@ from laurels.ledger.pool import Pool
 from laurels.ledger.receipts import Receipts
 from laurels.ledger.writer import Answer, Writer
 from laurels.ranking import shared_projection
+from laurels.ranking.contest import FIRST_PAUSE
 from laurels.ranking.index import LEDGER, Ranking
 from laurels.ranking.redis import RedisWindows
 from laurels.ranking.shared import Lives, SharedIndex
@@ -310,16 +313,19 @@ async def test_a_node_at_the_wrong_redis_notices(nodes: tuple[SharedNode, Shared
 
 
 async def test_nodes_at_two_servers_do_not_build_in_turn_without_end(
-    nodes: tuple[SharedNode, SharedNode], tmp_path: Path
+    nodes: tuple[SharedNode, SharedNode], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each replaces the other's copy once at most, then waits; meanwhile both tell what the ledger holds."""
+    """Each replaces the other's copy once at most, then waits; meanwhile both tell what the ledger holds.
+
+    Who builds again says so.
+    """
     one, _ = nodes
     await one.complete(1, "a")
     window = await one.default()
     (tmp_path / "other").mkdir()
     promoted = RedisServer(tmp_path / "other")
     promoted.start()
-    epochs = set()
+    epochs, before = set(), _contests()
     try:
         async with shared_node(one.pool, promoted) as moved:
             for _ in range(8):
@@ -329,8 +335,17 @@ async def test_nodes_at_two_servers_do_not_build_in_turn_without_end(
             assert len(epochs) <= 3
             for node in (one, moved):
                 assert rows(await node.top()) == await truth(node)
+            assert _contests() == before, "a copy replaced once is what any failover looks like"
+            one.projection._contest._clock = lambda: time.monotonic() + FIRST_PAUSE
+            await one.look_after()
+            assert _contests() == before + 1
+            assert "let REDIS_URL of all lead to one server" in capsys.readouterr().out
     finally:
         promoted.kill()
+
+
+def _contests() -> float:
+    return telemetry.REGISTRY.get_sample_value("laurels_index_contests_total") or 0.0
 
 
 async def test_a_full_redis_is_not_trusted_until_it_took_everything(

@@ -29,13 +29,17 @@ class Contest:
         self._clock = clock
         self._turns: dict[int, _Turn] = {}
 
-    def built(self, window_id: int, epoch: str, replaced: str | None) -> None:
-        """This process built `epoch`. Each time that it replaces somebody else's soon, the pause after it doubles."""
+    def built(self, window_id: int, epoch: str, replaced: str | None) -> bool:
+        """This process built `epoch`. Is it a contest: did it replace what replaced its own a moment ago?
+
+        Each time that it is, the pause after it doubles.
+        """
         now, last = self._clock(), self._turns.get(window_id)
-        pause = FIRST_PAUSE
+        pause, contested = FIRST_PAUSE, False
         if last is not None and replaced not in (None, last.epoch) and now < last.not_before + last.pause:
-            pause = min(2 * last.pause, LONGEST_PAUSE)
+            pause, contested = min(2 * last.pause, LONGEST_PAUSE), True
         self._turns[window_id] = _Turn(epoch, now + pause, pause)
+        return contested
 
     def may_build(self, window_id: int, counts: str | None) -> bool:
         """`counts`: the epoch that the ledger names now. Who lost their own copy builds at once."""

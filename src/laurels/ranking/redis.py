@@ -125,6 +125,7 @@ class RedisWindows:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.address = store.address
 
     async def open(self, life: Life, first_seq: int) -> str:
         """Begin an empty window; the server's run id."""

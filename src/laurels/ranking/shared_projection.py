@@ -347,7 +347,14 @@ class SharedProjection:
         replaced = await index_lives.begin(connection, window.id, life.epoch, server)
         if replaced is not None:
             await self.windows.drop(window.id, replaced)  # who still writes there must look for the new one
-        self._contest.built(window.id, life.epoch, replaced)
+        contested = self._contest.built(window.id, life.epoch, replaced)
+        if contested and window.board.is_default:  # the other windows go the same way
+            telemetry.INDEX_CONTESTS.inc()
+            log.error(
+                "nodes replace each other's index: let REDIS_URL of all lead to one server",
+                redis=str(self.windows.address),
+                server=server,
+            )
         await self.lives.refresh()
         poured = await self._pour(life, progress)
         await self._catch_up(life, journal)
