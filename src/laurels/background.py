@@ -19,7 +19,7 @@ from .config import Settings
 from .domain.errors import LaurelsError
 from .ledger import signed, snapshots, usual
 from .ledger.journal import Entry
-from .node import Node
+from .node import CATALOGUE_SECONDS, Node
 from .ranking.shared_projection import KEEP_SECONDS, SharedProjection
 from .ranking.verify import sample
 
@@ -55,6 +55,7 @@ class Background:
             ("journal", JOURNAL_GAP, self._follow_journal_soon),
             ("pace", PACE_SECONDS, self._beat),
             ("board-filler", FILL_SECONDS, self._fill_boards),
+            ("catalogue", CATALOGUE_SECONDS, self._services.catalogue.refresh),
             ("usual", LEARN_SECONDS, self._learn_what_is_usual),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
@@ -121,6 +122,8 @@ class Background:
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
             await services.projection.follow(entry)
+            if entry.is_nobodys:  # a correction, a ban, an import: it may reach into the past
+                services.archive.corrected()
             return
         if entry.kind == "users":
             await services.directory.changed(entry.ids)

@@ -40,6 +40,7 @@ from .ranking.shared import Lives, SharedIndex
 from .ranking.shared_projection import SharedProjection
 from .ranking.sql import SqlIndex
 from .shared import Store, parse_address
+from .shared.cache import ReadThrough
 from .telemetry import Pace
 from .web.guesses import Guesses
 from .web.issuers import parse_issuers
@@ -56,6 +57,8 @@ from .web.tokens import Tokens
 
 log = structlog.get_logger(__name__)
 
+CATALOGUE_SECONDS = 3_600.0
+"""What a node holds of action types and boards is read anew then, whether or not it has heard of a change."""
 WRITING = ("all", "api")
 """Roles that take actions."""
 SETTLE_SECONDS = 0.8
@@ -263,13 +266,14 @@ def _services(
         ticket_office=door.ticket_office,
         outsiders=Outsiders(parse_issuers(settings.issuers), ledger.accounts),
         catalogue=catalogue,
+        ready_types=ReadThrough("action_types", seconds=CATALOGUE_SECONDS, limit=1),
         type_editor=TypeEditor(pool, catalogue, node_id),
         board_editor=BoardEditor(pool, catalogue, node_id),
         user_editor=UserEditor(pool, node_id),
         live_settings=live_settings,
         pace=Pace(),
         directory=ledger.directory,
-        people=People(pool),
+        people=People(ledger.reads),
         reads=ledger.reads,
         readers=Readers(ledger.reads),
         receipts=ledger.receipts,
@@ -277,7 +281,7 @@ def _services(
         index=ranks.index,
         projection=ranks.projection,
         scoreboards=ranks.scoreboards,
-        archive=Archive(pool, ledger.directory),
+        archive=Archive(ledger.reads, catalogue, ledger.directory),
         hub=ranks.hub,
         tokens=door.tokens,
         passwords=Passwords(settings.password_workers),

@@ -63,7 +63,6 @@ STATEMENTS = [
     ),
     (readers.RECEIPT, [5, "i5"], {"actions_identifier"}),
     (readers.RECENT_ACTIONS, [5, 20], {"actions_recent"}),
-    (people.PERSON, ["user-5"], {"users_username_fold"}),
     (people.DONE, [5], {"progress_pkey"}),
     (people.HISTORY, [5, date(2026, 1, 1), 5_000], {"actions_recent"}),
     (receipts._SELECT, [[5], [5]], {"placements_pkey"}),
@@ -75,7 +74,7 @@ STATEMENTS = [
     (standings._OF_USERS, [[1, 2], [5, 6]], {"standings_pkey"}),
     (standings._RANDOM, [1, 50, 200], {"standings_pkey"}),
     (directory._PEOPLE, [[5, 6]], {"users_pkey"}),
-    (directory._FIND, ["user-5"], {"users_username_fold"}),
+    (directory.WHO, ["user-5"], {"users_username_fold"}),
     (
         directory._RESOLVE,
         [[0, 1, 2], [5, 6, 7], ["user-5", "user-6", "user-7"], ["i", "i", "i"], ["5", "6", "7"]],

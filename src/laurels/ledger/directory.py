@@ -1,6 +1,7 @@
 """Who is who: names for rows, ids for names, and whose tokens no longer count.
 
-A bounded cache over `users`; the journal (kind `users`) drops what changed elsewhere.
+A bounded cache over `users`; the journal (kind `users`) drops what changed elsewhere. Who is found by name is kept for
+WHO_SECONDS at most; nobody is, so that whoever registers is found at once.
 """
 
 from __future__ import annotations
@@ -8,16 +9,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 
+from .. import telemetry
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import fold_name
+from ..shared.cache import Loaded, ReadThrough
 from .pool import acquire, prompt
 from .replicas import Reads
 
 _PEOPLE = "SELECT id, username, rank FROM users WHERE id = ANY ($1::bigint[])"
-_FIND = "SELECT id FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
+WHO_SECONDS = 300.0
+WHO = "SELECT id, username, created_at FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
 _FIND_ANY = "SELECT id FROM users WHERE username_fold = $1"
 _RESOLVE = """
 WITH wanted AS (
@@ -43,6 +48,15 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Who:
+    """Somebody with an account who is not banned."""
+
+    id: int
+    username: str
+    member_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class UserRef:
     """One user, by id, or by name, or by what an outside issuer calls it."""
 
@@ -60,6 +74,10 @@ class Directory:
         self._pool = reads.primary
         self._limit = limit
         self._people: OrderedDict[int, Person] = OrderedDict()
+        self._by_name: ReadThrough[str, Who] = ReadThrough("names", seconds=WHO_SECONDS, limit=limit)
+        self._hit, self._miss, self._forgotten = (
+            telemetry.CACHE.labels("people", outcome) for outcome in ("hit", "miss", "forgotten")
+        )
         self.blocked: set[int] = set()
         """Banned and erased."""
         self.shadowed: set[int] = set()
@@ -72,6 +90,8 @@ class Directory:
         # Before the query: whoever is forgotten while it runs was neither asked for nor would still be known.
         known = {user_id: self._people[user_id] for user_id in wanted if user_id in self._people}
         missing = [user_id for user_id in wanted if user_id not in known]
+        self._hit.inc(len(known))
+        self._miss.inc(len(missing))
         if missing:
             generation = self.generation
             rows = await self._reads.fetch(_PEOPLE, missing)
@@ -81,15 +101,29 @@ class Directory:
             return known | fresh
         return known
 
-    async def find(self, username: str, *, blocked_too: bool = False) -> int:
-        """The id behind a username, whatever its case. Raises LaurelsError(USER_UNKNOWN).
+    async def who(self, username: str) -> Who:
+        """Who is called so, whatever the case. Raises LaurelsError(USER_UNKNOWN).
 
-        Banned users are found only when asked for (`blocked_too`): to the public they are not there.
+        Banned users are not found: to the public they are not there.
         """
         key = _key(username)
-        row = None if key is None else await self._reads.fetchrow(_FIND_ANY if blocked_too else _FIND, key)
+        if key is None:
+            raise _unknown(username)
+        return await self._by_name.get(key, self.generation, lambda: self._look_up(key, username))
+
+    async def _look_up(self, key: str, username: str) -> Loaded[Who]:
+        generation = self.generation
+        row = await self._reads.fetchrow(WHO, key)
         if row is None:
-            raise LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
+            raise _unknown(username)
+        return generation, Who(*row.values())
+
+    async def find_any(self, username: str) -> int:
+        """The id behind a username, also of somebody who is banned. Raises LaurelsError(USER_UNKNOWN)."""
+        key = _key(username)
+        row = None if key is None else await self._reads.fetchrow(_FIND_ANY, key)
+        if row is None:
+            raise _unknown(username)
         return int(row["id"])
 
     async def resolve(self, wanted: Sequence[UserRef]) -> list[int | None]:
@@ -125,16 +159,19 @@ class Directory:
     def forget(self, user_ids: Iterable[int] | None = None) -> None:
         """Drop these people from the cache, or everybody."""
         self.generation += 1
-        if user_ids is None:
-            self._people.clear()
-            return
-        for user_id in user_ids:
-            self._people.pop(user_id, None)
+        dropped = list(self._people if user_ids is None else self._people.keys() & set(user_ids))
+        self._forgotten.inc(len(dropped))
+        for user_id in dropped:
+            del self._people[user_id]
 
     def _keep(self, fresh: dict[int, Person]) -> None:
         self._people.update(fresh)
         while len(self._people) > self._limit:
             self._people.popitem(last=False)
+
+
+def _unknown(username: str) -> LaurelsError:
+    return LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
 
 
 def _key(username: str) -> str | None:

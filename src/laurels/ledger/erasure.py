@@ -29,9 +29,9 @@ UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, emai
 WHERE id = $1"""
 AT_ONCE = 5_000
 _ERASE_METADATA = """
-WITH some AS (SELECT id FROM actions WHERE user_id = $1 AND id > $2 ORDER BY user_id, id LIMIT $3), erased AS (
-    UPDATE actions a SET metadata = NULL FROM some WHERE a.id = some.id AND a.metadata IS NOT NULL)
-SELECT max(id) FROM some"""
+WITH page AS (SELECT id FROM actions WHERE user_id = $1 AND id > $2 ORDER BY user_id, id LIMIT $3), erased AS (
+    UPDATE actions a SET metadata = NULL FROM page WHERE a.id = page.id AND a.metadata IS NOT NULL)
+SELECT max(id) FROM page"""
 _ERASE_SESSIONS = "DELETE FROM refresh_tokens WHERE user_id = $1"
 FROZEN_AT_ONCE = 500
 ERASE_FROZEN = f"""

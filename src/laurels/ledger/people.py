@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ..domain.errors import Code, LaurelsError
 from ..domain.names import fold_name
-from .pool import Pool, prompt
+from .replicas import Reads
 
 MAX_FOUND = 20
 HISTORY_ROWS = 5_000
@@ -24,7 +23,6 @@ SELECT id, username, current_score FROM users
 WHERE username_fold COLLATE "C" >= $1 AND username_fold COLLATE "C" < $2
   AND status IN ('active', 'shadowed')
 ORDER BY username_fold COLLATE "C" LIMIT $3"""
-PERSON = "SELECT id, username, created_at FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
 DONE = """
 SELECT t.name, p.total_count, p.last_at FROM progress p JOIN action_types t ON t.id = p.action_type_id
 WHERE p.user_id = $1 AND p.total_count > 0 ORDER BY p.total_count DESC, t.name LIMIT 100"""
@@ -38,16 +36,6 @@ WHERE day >= $2 ORDER BY day, id DESC"""
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """`done`: action type, how often, last when; most often first."""
-
-    user_id: int
-    username: str
-    member_since: datetime
-    done: list[tuple[str, int, datetime]]
-
-
-@dataclass(frozen=True, slots=True)
 class History:
     """Days (UTC) with the score of the default board at the end of each; not `complete` when there was more."""
 
@@ -56,33 +44,23 @@ class History:
 
 
 class People:
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
 
     async def search(self, prefix: str, limit: int) -> list[tuple[int, str, int]]:
         """(id, username, score in the default board) of whose name begins so, whatever its case; by name."""
         fold = fold_name(prefix)
         if "\0" in fold:
             return []
-        async with prompt(self._pool) as connection:
-            rows = await connection.fetch(SEARCH, fold, fold + _LAST, min(limit, MAX_FOUND))
+        rows = await self._reads.fetch(SEARCH, fold, fold + _LAST, min(limit, MAX_FOUND))
         return [(row["id"], row["username"], row["current_score"]) for row in rows]
 
-    async def profile(self, username: str) -> Profile:
-        """Raises LaurelsError(USER_UNKNOWN); banned people are not there."""
-        fold = fold_name(username)
-        row = None
-        if "\0" not in fold:
-            async with prompt(self._pool) as connection:
-                row = await connection.fetchrow(PERSON, fold)
-                done = [] if row is None else await connection.fetch(DONE, row["id"])
-        if row is None:
-            raise LaurelsError(Code.USER_UNKNOWN, f"There is no user {username!r}.")
-        return Profile(row["id"], row["username"], row["created_at"], [tuple(one.values()) for one in done])
+    async def done(self, user_id: int) -> list[tuple[str, int, datetime]]:
+        """Action type, how often, last when; most often first."""
+        return [tuple(row.values()) for row in await self._reads.fetch(DONE, user_id)]
 
     async def history(self, user_id: int, since: date) -> History:
         """O(HISTORY_ROWS) along `actions_recent`."""
-        async with prompt(self._pool) as connection:
-            rows = await connection.fetch(HISTORY, user_id, since, HISTORY_ROWS)
+        rows = await self._reads.fetch(HISTORY, user_id, since, HISTORY_ROWS)
         days = [(row["day"], row["new_score"]) for row in rows]
         return History(days, not rows or rows[0]["read"] < HISTORY_ROWS)

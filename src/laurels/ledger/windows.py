@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..domain.boards import Board, Span, Window
 from ..domain.errors import Code, LaurelsError
-from .pool import Pool, acquire
+from .replicas import Reads
 
 EARLIER = """
 SELECT id, starts_at, ends_at FROM windows
@@ -13,17 +13,15 @@ ORDER BY board_id, starts_at DESC LIMIT $3"""
 ONE = "SELECT id, starts_at, ends_at FROM windows WHERE id = $1 AND board_id = $2"
 
 
-async def before(pool: Pool, board: Board, window_id: int, limit: int) -> list[Window]:
+async def before(reads: Reads, board: Board, window_id: int, limit: int) -> list[Window]:
     """Windows that began before that one (an unknown id: all), newest first; all time never began and is left out."""
-    async with acquire(pool) as connection:
-        rows = await connection.fetch(EARLIER, board.id, window_id, limit)
+    rows = await reads.fetch(EARLIER, board.id, window_id, limit)
     return [Window(row["id"], board, Span(row["starts_at"], row["ends_at"])) for row in rows]
 
 
-async def find(pool: Pool, board: Board, window_id: int) -> Window:
+async def find(reads: Reads, board: Board, window_id: int) -> Window:
     """Raises LaurelsError(WINDOW_UNKNOWN)."""
-    async with acquire(pool) as connection:
-        row = await connection.fetchrow(ONE, window_id, board.id)
+    row = await reads.fetchrow(ONE, window_id, board.id)
     if row is None:
         raise LaurelsError(Code.WINDOW_UNKNOWN, f"Board {board.slug!r} has no window {window_id}.")
     return Window(row["id"], board, Span(row["starts_at"], row["ends_at"]))

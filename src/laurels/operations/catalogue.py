@@ -84,7 +84,7 @@ async def try_type(settings: Settings, name: str, question: Question) -> Trial:
         changes: dict[str, Any] = {"base_score": question.base_score, "rules": question.rules}
         kind = replace(kind, **{member: value for member, value in changes.items() if value is not None})
         check_rules(kind.rules)
-        user_id = await Directory(Reads(ledger.pool)).find(question.username, blocked_too=True)
+        user_id = await Directory(Reads(ledger.pool)).find_any(question.username)
         submission = Submission(user_id, name, trial_identifier(), question.metadata, by_server=question.by_server)
         return await try_action(ledger.pool, ledger.catalogue, kind, submission)
 

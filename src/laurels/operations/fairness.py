@@ -77,4 +77,4 @@ async def erase(settings: Settings, username: str, reason: str | None) -> bool:
 @contextlib.asynccontextmanager
 async def _user(settings: Settings, username: str) -> AsyncIterator[tuple[Pool, int]]:
     async with database(settings) as pool:
-        yield pool, await Directory(Reads(pool)).find(username, blocked_too=True)
+        yield pool, await Directory(Reads(pool)).find_any(username)

@@ -91,4 +91,4 @@ async def _page(
 
 
 async def _any_user(pool: Pool, username: str) -> int:
-    return await Directory(Reads(pool)).find(username, blocked_too=True)
+    return await Directory(Reads(pool)).find_any(username)

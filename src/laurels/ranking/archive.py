@@ -6,46 +6,70 @@ Counting a window is O(its standings), so answers are kept for a minute and few 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import OrderedDict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from ..domain.boards import Window
+from ..domain.boards import Board, Window
+from ..domain.errors import Code, LaurelsError
+from ..ledger import windows
+from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
-from ..ledger.pool import Pool
+from ..ledger.replicas import Reads
+from ..shared.cache import Loaded, ReadThrough
 from .scoreboards import Scoreboard, ScoreRow, WindowSpan
 from .sql import SqlIndex
 
 KEPT_SECONDS = 60.0
 KEPT = 128
 AT_ONCE = 2
+WAITING = 64
+LATE = timedelta(seconds=15)
+"""A batch of a window's last moment is committed or given up by then (`ledger/writer.py`)."""
 
 
 class Archive:
-    def __init__(self, pool: Pool, directory: Directory) -> None:
-        self._index = SqlIndex(pool)
+    """Call `corrected` when the rows of windows that are over may have changed."""
+
+    def __init__(self, reads: Reads, catalogue: Catalogue, directory: Directory) -> None:
+        self._reads = reads
+        self._index = SqlIndex(reads.primary, reads=reads)
+        self._catalogue = catalogue
         self._directory = directory
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._kept: OrderedDict[tuple[int, int, int], tuple[float, bytes]] = OrderedDict()
+        self._waiting = 0
+        self._kept: ReadThrough[tuple[int, int, int], bytes] = ReadThrough("archive", seconds=KEPT_SECONDS, limit=KEPT)
 
-    async def top(self, window: Window, size: int) -> bytes:
-        """An encoded Scoreboard whose rows have no movement; at most KEPT_SECONDS old."""
+    async def top(self, board: Board, window_id: int, size: int) -> bytes:
+        """An encoded Scoreboard whose rows have no movement; at most KEPT_SECONDS old.
+
+        Raises LaurelsError WINDOW_UNKNOWN, OVERLOADED or DATABASE_UNAVAILABLE.
+        """
         # Whoever is banned or erased is gone at once: that makes a new generation.
-        key = window.id, size, self._directory.generation
-        async with self._turns:
-            kept = self._kept.get(key)
-            if kept is not None and kept[0] > time.monotonic():
-                return kept[1]
-            body = await self._read(window, size)
-        self._kept[key] = time.monotonic() + KEPT_SECONDS, body
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return body
+        version = self._directory.generation, self._catalogue.generation
+        return await self._kept.get((board.id, window_id, size), version, lambda: self._load(board, window_id, size))
 
-    async def _read(self, window: Window, size: int) -> bytes:
-        as_of = datetime.now(UTC)
+    def corrected(self) -> None:
+        """Rows of the past were undone, approved or brought in."""
+        self._kept.forget()
+
+    async def _load(self, board: Board, window_id: int, size: int) -> Loaded[bytes]:
+        version = self._directory.generation, self._catalogue.generation
+        if self._waiting >= WAITING:
+            raise LaurelsError(Code.OVERLOADED, "Too many windows that are over are asked for.", retry_after=1)
+        self._waiting += 1
+        try:
+            async with self._turns:
+                as_of = datetime.now(UTC)
+                window = await windows.find(self._reads, board, window_id)
+                body = await self._read(window, size, as_of)
+        finally:
+            self._waiting -= 1
+        ends_at = window.span.ends_at
+        is_late = ends_at is not None and ends_at <= as_of < ends_at + LATE
+        return (None if is_late else version), body  # None is nobody's version: the next one who asks loads
+
+    async def _read(self, window: Window, size: int, as_of: datetime) -> bytes:
         ranking = await self._index.top(window, size)
         people = await self._directory.people(place.user_id for place in ranking.places)
         board = window.board

@@ -14,6 +14,7 @@ import asyncpg
 from ..domain.boards import Board, Window
 from ..domain.standings import Standing, from_micros, micros, sort_score
 from ..ledger.pool import Pool, acquire
+from ..ledger.replicas import Reads
 from .index import LEDGER, Place, Position, Ranking
 
 _BETTER = {
@@ -102,10 +103,11 @@ def query(template: str, board: Board) -> str:
 
 
 class SqlIndex:
-    """An Index without a copy: reads the standings themselves."""
+    """An Index without a copy: reads the standings themselves, with `reads` where those go."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, reads: Reads | None = None) -> None:
         self._pool = pool
+        self._reads = reads
 
     async def top(self, window: Window, size: int) -> Ranking:
         return await self._ranking(query(_TOP, window.board), window.id, size)
@@ -135,8 +137,11 @@ class SqlIndex:
             return Position(LEDGER, await connection.fetchval(_POSITION))
 
     async def _ranking(self, statement: str, *arguments: object) -> Ranking:
-        async with acquire(self._pool) as connection:
-            rows = await connection.fetch(statement, *arguments)
+        if self._reads is not None:
+            rows = await self._reads.fetch_heavy(statement, *arguments)
+        else:
+            async with acquire(self._pool) as connection:
+                rows = await connection.fetch(statement, *arguments)
         places = tuple(_place(row) for row in rows if row["user_id"] is not None)
         return Ranking(LEDGER, rows[0]["seq"], rows[0]["total"], places)
 

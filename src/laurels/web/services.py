@@ -25,6 +25,7 @@ from ..ranking.index import HeldIndex
 from ..ranking.projection import Projection
 from ..ranking.scoreboards import Scoreboards
 from ..ranking.shared_projection import SharedProjection
+from ..shared.cache import ReadThrough
 from ..telemetry import Pace
 from .guesses import Guesses
 from .keyring import Keyring
@@ -63,7 +64,7 @@ class EdgeOptions:
 class Services:
     """`missing` answers, in words, what keeps the node from serving; `degraded`, what it serves without.
 
-    `settle` waits, not for long, until every node has taken what is journalled.
+    `settle` waits, not for long, until every node has taken what is journalled. `ready_types`: their list, encoded.
     """
 
     pool: Pool
@@ -73,6 +74,7 @@ class Services:
     ticket_office: TicketOffice
     outsiders: Outsiders
     catalogue: Catalogue
+    ready_types: ReadThrough[str, bytes]
     type_editor: TypeEditor
     board_editor: BoardEditor
     user_editor: UserEditor

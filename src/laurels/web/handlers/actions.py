@@ -10,7 +10,8 @@ from ...domain.boards import TOP_SIZE
 from ...domain.errors import Code, LaurelsError, Refusal
 from ...domain.judgement import Accepted
 from ...ledger.writer import Answer, Result
-from ..call import Call, Reply, json_reply
+from ...shared.cache import Loaded
+from ..call import Call, Reply, encode, json_reply
 from ..decode import submission
 from ..problems import retry_seconds, status_of
 from ..services import Services
@@ -115,9 +116,14 @@ async def get_receipt(call: Call) -> Receipt:
     return _receipt(answer, call.services.catalogue.default_board.slug)
 
 
-async def list_action_types(call: Call) -> ActionTypes:
-    kinds = call.services.catalogue.types.values()
-    return ActionTypes([_type_info(kind) for kind in kinds if kind.is_active])
+async def list_action_types(call: Call) -> Reply:
+    services = call.services
+
+    async def load() -> Loaded[bytes]:
+        kinds = [_type_info(kind) for kind in services.catalogue.types.values() if kind.is_active]
+        return services.catalogue.generation, encode(ActionTypes(kinds))
+
+    return Reply(await services.ready_types.get("active", services.catalogue.generation, load))
 
 
 def _type_info(kind: ActionType) -> ActionTypeInfo:

@@ -62,7 +62,7 @@ async def try_action_type(call: Call) -> TrialResult:
     kind = replace(kind, **{name: value for name, value in changes.items() if value is not None})
     check_rules(kind.rules, "$.scoring_rules")
     submission = Submission(
-        await services.directory.find(body.username, blocked_too=True),
+        await services.directory.find_any(body.username),
         kind.name,
         trial_identifier(),
         metadata_text(body.metadata, "$.metadata"),

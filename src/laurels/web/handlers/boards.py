@@ -24,7 +24,7 @@ async def get_board(call: Call) -> Reply | Scoreboard:
 async def get_around(call: Call) -> Scoreboard:
     services, params = call.services, call.params
     services.catalogue.board(params.slug)
-    user_id = await services.directory.find(params.username)
+    user_id = (await services.directory.who(params.username)).id
     read = services.scoreboards.around_as if shadow_of(call) == user_id else services.scoreboards.around
     around = await read(params.slug, user_id, params.radius)
     if not around.rows:
@@ -34,7 +34,7 @@ async def get_around(call: Call) -> Scoreboard:
 
 async def get_rank(call: Call) -> PlaceOnBoard:
     board = call.services.catalogue.board(call.params.slug)
-    user_id = await call.services.directory.find(call.params.username)
+    user_id = (await call.services.directory.who(call.params.username)).id
     return await place_on(call, board, user_id)
 
 
@@ -48,15 +48,15 @@ async def list_boards(call: Call) -> Boards:
 async def list_windows(call: Call) -> Windows:
     params = call.params
     board = call.services.catalogue.board(params.slug)
-    found = await windows.before(call.services.pool, board, params.before, params.limit)
+    found = await windows.before(call.services.reads, board, params.before, params.limit)
     shown = [WindowInfo(w.id, w.span.starts_at, w.span.ends_at) for w in found if w.span.starts_at and w.span.ends_at]
     return Windows(shown, shown[-1].id if len(found) == params.limit else None)
 
 
 async def get_window(call: Call) -> Reply:
     board = call.services.catalogue.board(call.params.slug)
-    window = await windows.find(call.services.pool, board, call.params.window)
-    return Reply(await call.services.archive.top(window, call.params.limit), 200, dict(_READ))
+    body = await call.services.archive.top(board, call.params.window, call.params.limit)
+    return Reply(body, 200, dict(_READ))
 
 
 async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:

@@ -19,20 +19,20 @@ async def search_people(call: Call) -> FoundPeople:
 
 
 async def get_person(call: Call) -> Person:
-    profile = await call.services.people.profile(call.params.username)
-    boards = call.services.catalogue.boards.values()
-    places = [await place_on(call, board, profile.user_id) for board in boards]
-    done = [] if _unseen(call, profile.user_id) else [Done(*one) for one in profile.done]
-    return Person(profile.username, profile.member_since, places, done)
+    services = call.services
+    who = await services.directory.who(call.params.username)
+    places = [await place_on(call, board, who.id) for board in services.catalogue.boards.values()]
+    done = [] if _unseen(call, who.id) else await services.people.done(who.id)
+    return Person(who.username, who.member_since, places, [Done(*one) for one in done])
 
 
 async def get_history(call: Call) -> ScoreHistory:
-    profile = await call.services.people.profile(call.params.username)
-    if _unseen(call, profile.user_id):
-        return ScoreHistory(profile.username, [], complete=True)
+    who = await call.services.directory.who(call.params.username)
+    if _unseen(call, who.id):
+        return ScoreHistory(who.username, [], complete=True)
     since = datetime.now(UTC).date() - timedelta(days=call.params.days)
-    history = await call.services.people.history(profile.user_id, since)
-    return ScoreHistory(profile.username, [HistoryDay(*one) for one in history.days], history.complete)
+    history = await call.services.people.history(who.id, since)
+    return ScoreHistory(who.username, [HistoryDay(*one) for one in history.days], history.complete)
 
 
 def _unseen(call: Call, user_id: int) -> bool:
