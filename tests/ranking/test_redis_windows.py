@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 from collections.abc import AsyncIterator, Collection, Coroutine
 from typing import Any
 
 import pytest
 from hypothesis.stateful import rule, run_state_machine_as_test
 from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples, told
+from tests.ranking.model import Model
 from tests.support.redis import RedisServer
 
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing
-from laurels.ranking.index import Place, Position, Ranking, Shift
+from laurels.ranking.index import MAX_TOP, Place, Position, Ranking, Shift
 from laurels.ranking.redis import Changes, IndexGone, Life, RedisWindows
 from laurels.shared import RedisAway, Store, parse_address
 
@@ -183,3 +185,53 @@ async def test_scripts_that_redis_forgot_are_loaded_again(windows: RedisWindows,
     change = {1: Standing(999, 1, 9)}
     shifts = await windows.take([Changes(life, change), Changes(life, change)], 3)
     assert [shift.news for shift in shifts if isinstance(shift, Shift)] == [True, False]
+
+
+SHARED_DOUBLES = [2**53 + n for n in range(-2, 6)] + [2**60 + n for n in range(40)] + [-(2**53), -(2**53) - 1]
+"""Up to forty neighbours that Redis' scores can't tell apart."""
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("ties", ["ordinal", "competition", "dense"])
+async def test_scores_that_share_a_double_are_ranked_apart(windows: RedisWindows, order: str, ties: str) -> None:
+    """Of who is on the board, and of who is not: before, between and behind those who are."""
+    window = Window(1, Board(1, "b", "B", order=order, ties=ties), ALL_TIME)
+    life, model, chance = Life(window, "e"), Model(window), random.Random(3)
+    await windows.open(life, 0)
+    batch = {user: Standing(chance.choice(SHARED_DOUBLES), chance.randint(0, 3), 1) for user in range(1, 121)}
+    (shift,) = await windows.take([Changes(life, batch)], 1)
+    model.apply(list(batch.items()))
+    assert isinstance(shift, Shift)
+    assert shift.ranks == {user: (None, rank) for rank, user, *_ in model.rows()}
+    assert told((await windows.top(life, 100)).places) == model.rows()[:100]
+    for score in SHARED_DOUBLES:
+        standing = Standing(score, 2, 1)
+        place = await windows.place_of(life, 60_000, standing)
+        assert place.rank == model.with_one_more(60_000, standing).rank(60_000)
+
+
+async def test_who_asks_for_no_ranks_is_told_whether_the_first_places_moved(windows: RedisWindows) -> None:
+    """Never too little: whenever the first places, or how many there are, changed. And nothing of those far behind."""
+    life, chance = await _built(windows), random.Random(5)
+    far_behind = 0
+    for version in range(2, 60):
+        first = await windows.top(life, MAX_TOP)
+        users = chance.sample(range(1, 2_200), 2)
+        batch = {user: Standing(chance.randint(0, 7), user, version, chance.random() < 0.1) for user in users}
+        (shift,) = await windows.take([Changes(life, batch, ranked=False)], version)
+        assert isinstance(shift, Shift)
+        assert shift.ranks == {}
+        now = await windows.top(life, MAX_TOP)
+        if (first.places, first.total) != (now.places, now.total):
+            assert shift.top
+        far_behind += not shift.top
+    assert far_behind
+
+
+async def test_a_copy_in_another_layout_is_not_read(windows: RedisWindows, own_redis: RedisServer) -> None:
+    """A node of another release wrote it."""
+    life = await _built(windows)
+    async with own_redis.client() as client:
+        await client.hdel(life.keys[5], "layout")
+    with pytest.raises(IndexGone):
+        await windows.top(life, 10)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,10 @@ MAX_AROUND = 50
 MAX_TOP = 100
 LEDGER = "ledger"
 """The epoch of answers that were counted in the ledger: their seq is the newest journal entry they could see."""
+
+
+Moves: TypeAlias = dict[int, tuple[int | None, int | None]]
+"""User id -> rank before, rank after."""
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -56,12 +60,14 @@ class Shift:
     """What one applied batch did to one window: user id -> (rank before, rank after), both at `seq`.
 
     Users whose change was older than what the index holds are where they were. `news`: anything changed.
+    `top`: one of the first MAX_TOP places, or how many there are, may have.
     """
 
     seq: int
     total: int
     news: bool
-    ranks: dict[int, tuple[int | None, int | None]]
+    top: bool
+    ranks: Moves
 
 
 class Index(Protocol):
@@ -104,3 +110,8 @@ def tied_rank(board: Board, ordinal: int, strictly_better: int, distinct_better:
     if board.ties == "ordinal":
         return ordinal
     return 1 + (strictly_better if board.ties == "competition" else distinct_better)
+
+
+def reaches_top(moves: Moves) -> bool:
+    """May one of the first MAX_TOP places, or how many there are, have changed?"""
+    return any(before is None or after is None or min(before, after) <= MAX_TOP for before, after in moves.values())

@@ -18,7 +18,7 @@ from sortedcontainers import SortedList
 from ..domain.boards import Window
 from ..domain.standings import Standing, order_key, sort_score, split_key
 from ..ledger.batch import StandingChange
-from .index import MAX_TOP, Place, Position, Ranking, Shift, tied_rank
+from .index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top, tied_rank
 
 _KEY = 24
 
@@ -54,7 +54,8 @@ class MemoryWindow:
         for user, standing in fresh:
             self._replace(user, standing)
         self.seq += 1
-        return Shift(self.seq, len(self), True, {user: (before[user], self.rank(user)) for user in before})
+        ranks = {user: (before[user], self.rank(user)) for user in before}
+        return Shift(self.seq, len(self), True, reaches_top(ranks), ranks)
 
     def remember_removed(self, other: MemoryWindow) -> None:
         """Take over which versions removed whom, so that an older change can't bring anybody back."""

@@ -21,7 +21,7 @@ from ..ledger.batch import CommittedBatch, StandingChange
 from ..ledger.catalogue import Catalogue
 from ..ledger.journal import Entry
 from ..ledger.pool import Pool
-from .index import MAX_TOP, Shift
+from .index import Shift
 from .memory import MemoryIndex
 from .shadows import shadow_placements
 
@@ -130,7 +130,7 @@ class Projection:
         for window_id, shift in shifts.items():
             window = windows[window_id]
             self._count(window)
-            self._tell(Moved(window, self.index.epoch, shift.seq, touches_top(shift)))
+            self._tell(Moved(window, self.index.epoch, shift.seq, shift.top))
         return shifts
 
     def _tell(self, moved: Moved) -> None:
@@ -148,10 +148,3 @@ class Projection:
 
     def _count(self, window: Window) -> None:
         telemetry.INDEX_MEMBERS.labels(window.board.slug).set(len(self.index.window(window)))
-
-
-def touches_top(shift: Shift) -> bool:
-    """May one of the first MAX_TOP places have changed?"""
-    return any(
-        before is None or after is None or min(before, after) <= MAX_TOP for before, after in shift.ranks.values()
-    )

@@ -20,7 +20,7 @@ from ..domain.boards import Window
 from ..domain.standings import Standing, order_key, sort_score, split_key
 from ..shared import Store
 from ..shared.store import Client
-from .index import MAX_TOP, Place, Position, Ranking, Shift
+from .index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top
 
 CHUNK = 500
 """Changes, or users asked about, in one script: some 5 ms of Redis' time, during which it answers nobody else."""
@@ -29,7 +29,10 @@ TAKE_SECONDS = 0.3
 """So long an acknowledgement waits for its ranks, six times what a batch of a thousand takes."""
 FILL = 8 * CHUNK
 """Members in one round trip while a copy is built: Redis takes them chunk by chunk, and answers others in between."""
+LAYOUT = "2"
+"""Of the keys; a copy in another layout is built anew."""
 _KEY, _VERSION, _ENTRY = 24, 8, 32
+_RANKS = b""
 T = TypeVar("T")
 
 
@@ -44,7 +47,7 @@ class Script:
         folder = files(__package__) / "lua"
         head = "" if alone else (folder / "window.lua").read_text()
         flags = "" if writes else " flags=no-writes"
-        self.text = f"#!lua{flags}\n{head}{(folder / f'{name}.lua').read_text()}"
+        self.text = f"#!lua{flags}\nlocal LAYOUT = '{LAYOUT}'\n{head}{(folder / f'{name}.lua').read_text()}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, client: Client, keys: Sequence[str], *arguments: bytes | str | int) -> Any:
@@ -113,11 +116,15 @@ def _keys(window_id: int, epoch: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What one window is to take. `asked`: users whose ranks are wanted all the same."""
+    """What one window is to take. `asked`: users whose ranks are wanted all the same.
+
+    Not `ranked`: nobody's ranks are wanted, which is most of the work.
+    """
 
     life: Life
     standings: Mapping[int, Standing]
     asked: Collection[int] = ()
+    ranked: bool = True
 
 
 class RedisWindows:
@@ -148,7 +155,7 @@ class RedisWindows:
 
         Idempotent by version, but not asked twice: a second answer would tell other ranks before.
         """
-        runs = [_apply(part, [batch_id], ranked=True) for part in parts]
+        runs = [_apply(part, [batch_id]) for part in parts]
         replies = await self._store.call(lambda redis: run_all(redis, runs), seconds=TAKE_SECONDS)
         return [
             reply if isinstance(reply, IndexGone) else _shift(part, reply)
@@ -158,17 +165,18 @@ class RedisWindows:
     async def pour(self, life: Life, standings: Mapping[int, Standing], batch_ids: Sequence[int] = ()) -> Shift:
         """Apply without asking for ranks, in chunks; with the last one mark the batches."""
         chunks = [dict(chunk) for chunk in _chunks(list(standings.items()))] or [{}]
-        news = False
+        news = top = False
         for chunk in chunks:
             marks = batch_ids if chunk is chunks[-1] else ()
-            script, _, arguments = _apply(Changes(life, chunk), marks, ranked=False)
+            script, _, arguments = _apply(Changes(life, chunk, ranked=False), marks)
             reply = await self._ask(script, life, *arguments)
-            news = news or bool(reply[2])
-        return Shift(reply[0], reply[1], news, {})
+            news, top = news or bool(reply[2]), top or bool(reply[3])
+        return Shift(reply[0], reply[1], news, top, {})
 
-    async def fill(self, scripts: Sequence[Run]) -> None:
-        """Pour what `filling` made, in one round trip."""
-        for reply in await self._store.call(lambda redis: run_all(redis, scripts), idempotent=True):
+    async def fill(self, life: Life, packed: bytes) -> None:
+        """Pour what `standings.packed` gave, at most FILL members, in one round trip."""
+        runs = [(APPLY, life.keys, (some, b"", b"", MAX_TOP)) for some in _split(packed, CHUNK * _ENTRY)]
+        for reply in await self._store.call(lambda redis: run_all(redis, runs), idempotent=True):
             if isinstance(reply, IndexGone):
                 raise reply
 
@@ -197,7 +205,7 @@ class RedisWindows:
             reply = await self._ask(PLACES, life, _ids(some))
             for user_id, rank, value in zip(some, reply[2::2], reply[3::2], strict=True):
                 if rank:
-                    found.append(_place(life, value[:16] + user_id.to_bytes(8, "big"), rank))
+                    found.append(_place(life, value[_VERSION:] + user_id.to_bytes(8, "big"), rank))
         return Ranking(life.epoch, reply[0], reply[1], tuple(found))
 
     async def place_of(self, life: Life, user_id: int, standing: Standing) -> Place:
@@ -211,7 +219,7 @@ class RedisWindows:
             reply = await self._ask(PLACES, life, _ids(some))
             for user_id, value in zip(some, reply[3::2], strict=True):
                 if len(value) == _KEY:
-                    found[user_id] = _standing(life, value[:16] + user_id.to_bytes(8, "big") + value[16:])[1]
+                    found[user_id] = _standing(life, value + user_id.to_bytes(8, "big"))[1]
         return found
 
     async def members(self, life: Life) -> AsyncIterator[dict[int, Standing]]:
@@ -223,7 +231,7 @@ class RedisWindows:
     async def sample(self, life: Life, size: int) -> list[int]:
         top = await self._ask(MEMBERS, life, 0, min(MAX_TOP, size) - 1, 0)
         others = await self._ask(MEMBERS, life, 0, 0, size)
-        users = {split_key(entry[:_KEY])[2]: None for entry in _split(top + others, _ENTRY)}
+        users = {split_key(entry[_VERSION:])[2]: None for entry in _split(top + others, _ENTRY)}
         return list(users)[:size]
 
     async def count(self, life: Life) -> int:
@@ -234,22 +242,17 @@ class RedisWindows:
         return await self._store.call(lambda redis: script.run(redis, life.keys, *arguments), idempotent=True)
 
 
-def filling(life: Life, members: Sequence[tuple[int, Standing]]) -> list[Run]:
-    """The scripts that pour so many members, at most FILL, into a copy."""
-    return [_apply(Changes(life, dict(chunk)), (), ranked=False) for chunk in _chunks(members)]
-
-
-def _apply(part: Changes, batch_ids: Sequence[int], *, ranked: bool) -> Run:
+def _apply(part: Changes, batch_ids: Sequence[int]) -> Run:
     order = part.life.window.board.order
     puts, removes = [], []
     for user_id, standing in part.standings.items():
         version = standing.version.to_bytes(_VERSION, "big")
         if standing.hidden:
-            removes.append(user_id.to_bytes(8, "big") + version)
+            removes.append(version + user_id.to_bytes(8, "big"))
         else:
-            puts.append(order_key(sort_score(standing.score, order), standing.reached_at, user_id) + version)
+            puts.append(version + order_key(sort_score(standing.score, order), standing.reached_at, user_id))
     blobs = b"".join(puts), b"".join(removes), _ids(_only_asked(part))
-    return APPLY, part.life.keys, (*blobs, int(ranked), *batch_ids)
+    return APPLY, part.life.keys, (*blobs, _RANKS if part.ranked else MAX_TOP, *batch_ids)
 
 
 def _only_asked(part: Changes) -> list[int]:
@@ -257,14 +260,15 @@ def _only_asked(part: Changes) -> list[int]:
 
 
 def _shift(part: Changes, reply: list[int]) -> Shift:
+    seq, total, news, top, *told = reply
+    if not part.ranked:
+        return Shift(seq, total, bool(news), bool(top), {})
     shown = [user_id for user_id, standing in part.standings.items() if not standing.hidden]
     if len(shown) < len(part.standings):
         shown += [user_id for user_id, standing in part.standings.items() if standing.hidden]
-    users = shown + _only_asked(part)
-    told = [rank or None for rank in reply[3:]]
-    return Shift(
-        reply[0], reply[1], bool(reply[2]), dict(zip(users, zip(told[::2], told[1::2], strict=True), strict=True))
-    )
+    ranks = [rank or None for rank in told]
+    moves = dict(zip(shown + _only_asked(part), zip(ranks[::2], ranks[1::2], strict=True), strict=True))
+    return Shift(seq, total, bool(news), reaches_top(moves), moves)
 
 
 def _stretch(life: Life, reply: list[Any]) -> Ranking:
@@ -288,8 +292,8 @@ def _place(life: Life, key: bytes, rank: int) -> Place:
 
 
 def _standing(life: Life, entry: bytes) -> tuple[int, Standing]:
-    place = _place(life, entry[:_KEY], 0)
-    return place.user_id, Standing(place.score, place.reached_at, int.from_bytes(entry[_KEY:], "big"))
+    place = _place(life, entry[_VERSION:], 0)
+    return place.user_id, Standing(place.score, place.reached_at, int.from_bytes(entry[:_VERSION], "big"))
 
 
 def _key(life: Life, user_id: int, standing: Standing) -> bytes:

@@ -35,8 +35,8 @@ from ..ledger.pool import Connection, Pool
 from ..shared import RedisAway
 from .contest import Contest
 from .index import Shift
-from .projection import KEEP_ENDED, Moved, Progress, touches_top
-from .redis import FILL, Changes, IndexGone, Life, RedisWindows, filling
+from .projection import KEEP_ENDED, Moved, Progress
+from .redis import FILL, Changes, IndexGone, Life, RedisWindows
 from .shadows import shadow_placements
 from .shared import Lives, SharedIndex
 
@@ -197,10 +197,7 @@ class SharedProjection:
         for _ in range(2):  # a copy that was replaced meanwhile is found at the second try
             missing = [window for window in windows if window.id not in shifts]
             lives = await self._writable(missing)
-            parts = [
-                Changes(life, rows.get(life.window.id, {}), users if life.window.board.is_default else ())
-                for life in lives
-            ]
+            parts = [_part(life, rows.get(life.window.id, {}), users) for life in lives]
             if not parts or not await self._take(parts, batch.batch_id, shifts):
                 break
         for window in windows:
@@ -255,7 +252,7 @@ class SharedProjection:
         life = self.lives.readable(window)
         if shift is not None and life is not None:
             telemetry.INDEX_MEMBERS.labels(window.board.slug).set(shift.total)
-            moved = Moved(window, life.epoch, shift.seq, touches_top(shift))
+            moved = Moved(window, life.epoch, shift.seq, shift.top)
         else:
             moved = Moved(window, "", 0, top=True)
         if shift is None or shift.news:
@@ -367,37 +364,38 @@ class SharedProjection:
         return poured
 
     async def _pour(self, life: Life, progress: Progress) -> int:
+        """While Redis takes some members, the next are read. Raises RedisAway, IndexGone."""
         slug = life.window.board.slug
         total, done, said = await standings.count(self.pool, life.window), 0, time.monotonic()
         log.info("building the index", board=slug, standings=total)
-        async for page in standings.stream(self.pool, life.window):
-            await self._fill(life, page)
-            done += len(page)
-            telemetry.INDEX_BUILT.labels(slug).set(done / max(done, total))
-            progress(done, total)
-            if time.monotonic() > said + NOTE_SECONDS:
-                said = time.monotonic()
-                log.info("building the index", board=slug, done=done, standings=total)
-        telemetry.INDEX_BUILT.labels(slug).set(1)
-        return done
-
-    async def _fill(self, life: Life, page: Sequence[tuple[int, Standing]]) -> None:
-        """While Redis takes some members, the next are packed. Raises RedisAway, IndexGone."""
         under_way: asyncio.Task[None] | None = None
         try:
-            for start in range(0, len(page), FILL):
-                scripts = filling(life, page[start : start + FILL])
+            async for packed in standings.packed(self.pool, life.window, FILL):
                 if under_way is not None:
                     await under_way
-                under_way = asyncio.create_task(self.windows.fill(scripts), name="index-fill")
-                await asyncio.sleep(0)  # it is sent before the next are packed
+                under_way = asyncio.create_task(self.windows.fill(life, packed), name="index-fill")
+                await asyncio.sleep(0)  # it is sent before the next are read
+                done += len(packed) // standings.PACKED
+                telemetry.INDEX_BUILT.labels(slug).set(done / max(done, total))
+                progress(done, total)
+                if time.monotonic() > said + NOTE_SECONDS:
+                    said = time.monotonic()
+                    log.info("building the index", board=slug, done=done, standings=total)
             if under_way is not None:
                 await under_way
         finally:
             if under_way is not None:
                 under_way.cancel()
+        telemetry.INDEX_BUILT.labels(slug).set(1)
+        return done
 
     async def _catch_up(self, life: Life, journal: Journal) -> None:
         """Bring what was committed meanwhile by nodes that could not bring it themselves."""
         batches = {entry.id: entry.ids for entry in await journal.read() if entry.kind == "standings"}
         await self._bring_unmarked(life, batches)
+
+
+def _part(life: Life, rows: Mapping[int, Standing], users: Collection[int]) -> Changes:
+    """Receipts tell ranks of the default board only."""
+    default = life.window.board.is_default
+    return Changes(life, rows, users if default else (), ranked=default)

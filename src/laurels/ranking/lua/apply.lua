@@ -1,66 +1,75 @@
 -- Takes one batch: idempotent, and monotone by version.
 --
--- ARGV  1 puts     order key .. version, 32 bytes each
---       2 removes  user id .. version, 16 bytes each
+-- ARGV  1 puts     version .. order key, 32 bytes each
+--       2 removes  version .. user id, 16 bytes each
 --       3 asked    user ids, 8 bytes each: whose ranks are wanted although nothing of theirs changes
---       4 ranks    '1' to answer ranks
+--       4 first    how many of the first places to watch instead of answering ranks; empty: answer ranks
 --       5 …        ids of the batches that these changes are, remembered in MARKS
--- Returns seq, members, '1' when anything changed, then rank before and after for each put, remove and asked;
---         0 stands for no rank. Old changes move nobody: before and after are equal.
+-- Returns seq, members, '1' when anything changed, '1' when somebody came, left, or was or is among the first places;
+--         then, where ranks are answered, those before and after for each put, remove and asked; 0 stands for no rank.
+--         Old changes move nobody: before and after are equal.
 -- No user occurs twice. O(k log n) for k changes.
 local KEPT_MARKS = 20000
-local puts, removes, asked, ranked = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
+local puts, removes, asked, first, ranked = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[4] == ''
 
-local unpacked = struct.unpack
-local users, keys, versions = {}, {}, {}
-local count = 0
-for at = 1, #puts, 32 do
+local users, count = {}, 0
+for at = 25, #puts, 32 do
   count = count + 1
-  users[count], keys[count] = sub(puts, at + 16, at + 23), sub(puts, at, at + 23)
-  versions[count] = sub(puts, at + 24, at + 31)
+  users[count] = sub(puts, at, at + 7)
 end
-for at = 1, #removes, 16 do
+local shown = count
+for at = 9, #removes, 16 do
   count = count + 1
-  users[count], versions[count] = sub(removes, at, at + 7), sub(removes, at + 8, at + 15)
+  users[count] = sub(removes, at, at + 7)
 end
+local changed = count
 for at = 1, #asked, 8 do
   count = count + 1
   users[count] = sub(asked, at, at + 7)
 end
 
+local border = not ranked and call('ZRANGE', ORDER, first - 1, first - 1)[1]
+local function watched(before, key)
+  return not (before and key and border and precedes(border, before) and precedes(border, key))
+end
+
 local held = count > 0 and call('HMGET', USERS, unpack(users)) or {}
-local reply = { seq, total, 0 }
+local reply = { seq, total, 0, 0 }
 local gone, come, written, after = {}, {}, {}, {}
 for n = 1, count do
-  local user, value, version, key = users[n], held[n], versions[n], keys[n]
+  local user, value = users[n], held[n]
   local before = member_of(user, value)
-  reply[2 * n + 2] = ranked and before and rank(before) or 0
-  if version and (not value or unpacked('>I8', version) > unpacked('>I8', value, #value - 7)) then
+  if ranked then reply[2 * n + 3] = before and rank(before) or 0 end
+  local blob, at = puts, 32 * n - 31
+  if n > shown then blob, at = removes, 16 * (n - shown) - 15 end
+  if n <= changed and (not value or unpacked('>I8', blob, at) > unpacked('>I8', value)) then
+    local key = n <= shown and sub(puts, at + 8, at + 31) or nil
     gone[#gone + 1] = before
     written[#written + 1] = user
-    written[#written + 1] = key and sub(key, 1, 16) .. version or version
+    written[#written + 1] = sub(blob, at, at + (key and 23 or 7))
     if key then
-      come[#come + 1] = 0
+      come[#come + 1] = nearest(key)
       come[#come + 1] = key
     end
     after[n] = key
+    if not ranked and reply[4] == 0 and watched(before, key) then reply[4] = 1 end
   else
     after[n] = before
   end
 end
 
-if TIES == 'dense' then
+if dense then
   for _, member in ipairs(gone) do
     local score = sub(member, 1, 8)
-    if call('HINCRBY', COUNTS, score, -1) == 0 then
+    if call('HINCRBY', COUNTS, score, '-1') == 0 then
       call('HDEL', COUNTS, score)
       call('ZREM', SCORES, score)
     end
   end
   for n = 2, #come, 2 do
     local score = sub(come[n], 1, 8)
-    if call('HINCRBY', COUNTS, score, 1) == 1 then
-      call('ZADD', SCORES, 0, score)
+    if call('HINCRBY', COUNTS, score, '1') == 1 then
+      call('ZADD', SCORES, '0', score)
     end
   end
 end
@@ -72,9 +81,9 @@ if #written > 0 then
   call('HSET', STATE, 'seq', reply[1], 'members', reply[2])
 end
 for n = 5, #ARGV do call('ZADD', MARKS, ARGV[n], ARGV[n]) end
-if #ARGV > 4 then call('ZREMRANGEBYRANK', MARKS, 0, -KEPT_MARKS - 1) end
+if #ARGV > 4 then call('ZREMRANGEBYRANK', MARKS, '0', -KEPT_MARKS - 1) end
 
-for n = 1, count do
-  reply[2 * n + 3] = ranked and after[n] and rank(after[n]) or 0
+if ranked then
+  for n = 1, count do reply[2 * n + 4] = after[n] and rank(after[n]) or 0 end
 end
 return reply

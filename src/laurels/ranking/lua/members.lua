@@ -1,13 +1,13 @@
--- A page of the board for comparing it with the ledger: order keys with their versions.
+-- A page of the board for comparing it with the ledger: versions and order keys.
 --
 -- ARGV  1 first and 2 last position, 0-based  3 how many random ones instead; 0: none
--- Returns order key .. version, 32 bytes each, in one string. O(log n + k).
+-- Returns version .. order key, 32 bytes each, in one string. O(log n + k).
 local found = ARGV[3] ~= '0' and call('ZRANDMEMBER', ORDER, ARGV[3])
   or call('ZRANGE', ORDER, ARGV[1], ARGV[2])
 local users = {}
 for n, member in ipairs(found) do users[n] = sub(member, 17) end
 local held = #users > 0 and call('HMGET', USERS, unpack(users)) or {}
 for n, member in ipairs(found) do
-  found[n] = member .. sub(held[n] or '\0\0\0\0\0\0\0\0', -8)
+  found[n] = sub(held[n] or '\0\0\0\0\0\0\0\0', 1, 8) .. member
 end
 return table.concat(found)
