@@ -92,6 +92,8 @@ class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, 
 
 
 class Authenticate(ClientFrame, tag="authenticate", frozen=True, kw_only=True):
+    """`token`: a user's access token, or a server's API key with the scope actions:write."""
+
     token: Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
@@ -114,10 +116,11 @@ class Resync(ClientFrame, tag="resync", frozen=True, kw_only=True):
 
 
 class Complete(ClientFrame, tag="complete", frozen=True, kw_only=True):
-    """`action` is the body of POST /api/actions/complete; the edge knows its struct."""
+    """`action` is the body of POST /api/actions/complete, `user` on whose behalf; the edge knows their structs."""
 
     id: Id
     action: Any
+    user: Any = None
 
 
 class Ping(ClientFrame, tag="ping", frozen=True, kw_only=True):
@@ -143,9 +146,12 @@ class Hello(ServerFrame, tag="hello", frozen=True, kw_only=True):
 
 
 class Authenticated(ServerFrame, tag="authenticated", frozen=True, kw_only=True):
+    """A user has `username` and `expires_at`; a server has `key`, the name of its API key, which does not expire."""
+
     id: Id | UnsetType = UNSET
-    username: str
-    expires_at: datetime
+    username: str | UnsetType = UNSET
+    expires_at: datetime | UnsetType = UNSET
+    key: str | UnsetType = UNSET
 
 
 class TokenExpiring(ServerFrame, tag="token_expiring", frozen=True, kw_only=True):

@@ -18,12 +18,22 @@ from .protocol import Close
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a socket speaks for. `ends_at`: until when, on the session's clock; `expires_at`: in the token's words."""
+    """The user a socket speaks for. `ends_at`: until when, by the session's clock; `expires_at`: as the token says."""
 
     user_id: int
     username: str
     expires_at: int
     ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server a socket speaks for, by its API key: it completes actions of any user, and has no places itself."""
+
+    key_id: int
+    name: str
+
+    ends_at = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +71,11 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Complete this action, then call `answered`."""
+    """Complete this action, of `user` if it comes from a server; then call `answered`."""
 
     id: int
     action: object
+    user: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,7 @@ class Session:
     )
 
     def __init__(self, now: float, *, must_authenticate: bool = False) -> None:
-        self.identity: Identity | None = None
+        self.identity: Identity | Server | None = None
         self.subscriptions: dict[str, int | None] = {}
         self.unanswered = 0
         self.closed = False
@@ -131,24 +142,22 @@ class Session:
             return self._hang_up(Close.TOO_MANY_FRAMES)
         return []
 
-    def verified(self, identity: Identity, id_: int | None, now: float) -> list[Effect]:
+    def verified(self, identity: Identity | Server, id_: int | None, now: float) -> list[Effect]:
         """The token of `Verify` is good."""
         if self.closed:
             return []
-        if self.identity is not None and self.identity.user_id != identity.user_id:
-            refusal = LaurelsError(Code.FORBIDDEN, f"This socket speaks for {self.identity.username}. Open another.")
+        if self.identity is not None and _who(self.identity) != _who(identity):
+            kind, _, name = _who(self.identity)
+            refusal = LaurelsError(Code.FORBIDDEN, f"This socket speaks for the {kind} {name}. Open another.")
             return [Say(protocol.error_frame(refusal, id_))]
         self.identity = identity
         self._authenticate_by = math.inf
+        if isinstance(identity, Server):
+            return [Say(protocol.Authenticated(id=protocol.given(id_), key=identity.name))]
         left = identity.ends_at - now
         self._notice_at = identity.ends_at - min(protocol.EXPIRY_NOTICE, left / 4)
-        return [
-            Say(
-                protocol.Authenticated(
-                    id=protocol.given(id_), username=identity.username, expires_at=_instant(identity.expires_at)
-                )
-            )
-        ]
+        expires_at = _instant(identity.expires_at)
+        return [Say(protocol.Authenticated(id=protocol.given(id_), username=identity.username, expires_at=expires_at))]
 
     def not_verified(self, error: LaurelsError, id_: int | None, close: Close | None = None) -> list[Effect]:
         """The token of `Verify` is refused; the socket stays what it was, or is closed."""
@@ -175,7 +184,7 @@ class Session:
         ends_at = math.inf if self.identity is None else self.identity.ends_at
         if now >= min(ends_at, self._authenticate_by):
             return self._hang_up(Close.TOKEN_ENDED)
-        if now >= self._notice_at and self.identity is not None:
+        if now >= self._notice_at and isinstance(self.identity, Identity):
             self._notice_at = math.inf
             seconds = max(0, round(ends_at - now))
             return [
@@ -184,16 +193,23 @@ class Session:
         return []
 
     def _complete(self, frame: protocol.Complete, now: float) -> list[Effect]:
-        if self.identity is None:
-            return self.spend(now) or [Say(protocol.error_frame(_no_token(), frame.id))]
-        if self.unanswered >= protocol.MAX_UNANSWERED:
-            refusal = LaurelsError(
-                Code.TOO_MANY_UNANSWERED,
-                f"{protocol.MAX_UNANSWERED} actions wait for their results. Wait for one.",
-            )
+        refusal = self._why_not(frame)
+        if refusal is not None:
             return self.spend(now) or [Say(protocol.error_frame(refusal, frame.id))]
         self.unanswered += 1
-        return [Submit(frame.id, frame.action)]
+        return [Submit(frame.id, frame.action, frame.user)]
+
+    def _why_not(self, frame: protocol.Complete) -> LaurelsError | None:
+        if self.identity is None:
+            return _no_token()
+        if isinstance(self.identity, Server) and frame.user is None:
+            return LaurelsError(Code.INVALID_REQUEST, "A server says on whose behalf.", path="$.user")
+        if isinstance(self.identity, Identity) and frame.user is not None:
+            return LaurelsError(Code.FORBIDDEN, "Only a server, with an API key, completes for others.", path="$.user")
+        if self.unanswered >= protocol.MAX_UNANSWERED:
+            detail = f"{protocol.MAX_UNANSWERED} actions wait for their results. Wait for one."
+            return LaurelsError(Code.TOO_MANY_UNANSWERED, detail)
+        return None
 
     def _answer(self, frame: protocol.ClientFrame) -> list[Effect]:
         match frame:
@@ -226,6 +242,8 @@ class Session:
                     raise LaurelsError(Code.INVALID_REQUEST, f"Only boards have a {name}.", path=f"$.{name}")
         if frame.channel == protocol.ME and self.identity is None:
             raise _no_token()
+        if frame.channel == protocol.ME and isinstance(self.identity, Server):
+            raise LaurelsError(Code.FORBIDDEN, "A server has no places of its own.")
         if frame.channel not in self.subscriptions and len(self.subscriptions) >= protocol.MAX_SUBSCRIPTIONS:
             raise LaurelsError(
                 Code.TOO_MANY_SUBSCRIPTIONS,
@@ -250,8 +268,14 @@ class Session:
         return [HangUp(code)]
 
 
+def _who(identity: Identity | Server) -> tuple[str, int, str]:
+    if isinstance(identity, Server):
+        return "server", identity.key_id, identity.name
+    return "user", identity.user_id, identity.username
+
+
 def _no_token() -> LaurelsError:
-    return LaurelsError(Code.TOKEN_MISSING, "Send authenticate with an access token first.")
+    return LaurelsError(Code.TOKEN_MISSING, "Send authenticate with an access token or an API key first.")
 
 
 def _instant(seconds: int) -> datetime:

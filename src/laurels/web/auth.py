@@ -97,6 +97,19 @@ async def introduced_user(services: Services, token: str) -> Principal:
     return _not_blocked(services, await services.outsiders.verify(token))
 
 
+def known_caller(services: Services, token: str) -> Principal | ApiKey | None:
+    """Whose token or API key this is, outside a request: `known_server` or `known_user`."""
+    return known_server(services, token) if token.startswith(PREFIX) else known_user(services, token)
+
+
+def known_server(services: Services, key: str) -> ApiKey:
+    """Whose API key this is, outside a request.
+
+    Raises LaurelsError API_KEY_INVALID, or FORBIDDEN without the scope actions:write.
+    """
+    return _with_scope(services.keyring.verify(key), "actions:write")
+
+
 def _not_blocked(services: Services, principal: Principal) -> Principal:
     if principal.user_id in services.directory.blocked:
         raise LaurelsError(Code.BANNED, "This account is banned.")
@@ -139,6 +152,10 @@ def _within_scope(key: ApiKey, route: Route) -> ApiKey:
     scope = scope_for(route)
     if scope is None:
         raise LaurelsError(Code.FORBIDDEN, "This path is for users: an API key speaks for no one user.")
+    return _with_scope(key, scope)
+
+
+def _with_scope(key: ApiKey, scope: str) -> ApiKey:
     if scope not in key.scopes:
         raise LaurelsError(Code.FORBIDDEN, f"This needs a key with the scope {scope}.")
     return key

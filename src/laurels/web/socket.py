@@ -10,23 +10,24 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from .. import telemetry
-from ..domain.actions import Submission
 from ..domain.errors import Code, LaurelsError
+from ..ledger.writer import Result
 from ..live import framing, protocol
 from ..live import viewer as outgoing
 from ..live.protocol import Close
-from ..live.session import Effect, Follow, HangUp, Identity, Leave, Say, Session, Submit, Verify
+from ..live.session import Effect, Follow, HangUp, Identity, Leave, Say, Server, Session, Submit, Verify
 from ..live.viewer import Viewer
-from .auth import introduced_user, known_user
+from .auth import introduced_user, known_caller
 from .call import Call, encode
 from .decode import decode_body
-from .handlers.actions import batch_item, complete_each, submission_of
+from .handlers.actions import batch_item
 from .handshake import (
     Handed,
     bad_origin,
@@ -36,7 +37,9 @@ from .handshake import (
     take_transport,
     websocket_key,
 )
+from .keyring import ApiKey
 from .services import Services
+from .speakers import ServerSpeaker, Speaker, UserSpeaker
 from .tokens import LEEWAY, Principal
 from .wire.actions import CompleteAction
 from .wire.live import ClientFrame
@@ -62,18 +65,20 @@ async def live(call: Call) -> web.StreamResponse:
     key = websocket_key(call)
     offered = offered_protocols(call)
     token = next((name for name in offered if name.startswith(protocol.TOKEN_SUBPROTOCOL)), None)
-    principal = None
+    shown, caller = None, None
     if token is not None:
         check_origin(call)
         shown = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
-        principal = known_user(call.services, shown) or await introduced_user(call.services, shown)
+        caller = known_caller(call.services, shown) or await introduced_user(call.services, shown)
     transport, tail = take_transport(call)
     head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
     if protocol.SUBPROTOCOL in offered:
         head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"
     connection = Connection(call.services, call.address, origin_allowed=origin_allowed(call))
     transport.set_protocol(connection)
-    connection.open(transport, f"{head}\r\n".encode(), principal, must_authenticate=call.params.authenticate)
+    connection.open(transport, f"{head}\r\n".encode(), must_authenticate=call.params.authenticate and caller is None)
+    if caller is not None and shown is not None:
+        connection.speak_for(caller, shown, None)
     if tail:
         connection.data_received(tail)
     return Handed(status=101)
@@ -82,13 +87,24 @@ async def live(call: Call) -> web.StreamResponse:
 class Connection(Viewer):
     """One client: bytes to frames to the session, and what the session wants done."""
 
-    __slots__ = ("_decoder", "_held", "_origin_allowed", "_services", "_session", "_submits", "_timer", "_timer_at")
+    __slots__ = (
+        "_decoder",
+        "_held",
+        "_origin_allowed",
+        "_services",
+        "_session",
+        "_speaker",
+        "_submits",
+        "_timer",
+        "_timer_at",
+    )
 
     def __init__(self, services: Services, address: str, *, origin_allowed: bool) -> None:
         super().__init__(services.hub, address)
         self._services = services
         self._origin_allowed = origin_allowed
         self._decoder: framing.Decoder | None = framing.Decoder(protocol.MAX_INCOMING)
+        self._speaker: Speaker | None = None
         self._submits: list[Submit] = []
         self._held: list[tuple[int, bytes]] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -98,15 +114,11 @@ class Connection(Viewer):
     def dress(kind: str, version: str, message: bytes) -> bytes:  # noqa: ARG004  a Dress
         return framing.text_frame(message)
 
-    def open(
-        self, transport: asyncio.Transport, head: bytes, principal: Principal | None, *, must_authenticate: bool
-    ) -> None:
-        """Take over: the rest of the handshake and the first frames leave in one write."""
-        self._session = Session(_now(), must_authenticate=must_authenticate and principal is None)
+    def open(self, transport: asyncio.Transport, head: bytes, *, must_authenticate: bool) -> None:
+        """Take over: the rest of the handshake and the first frame leave in one write."""
+        self._session = Session(_now(), must_authenticate=must_authenticate)
         self.connection_made(transport)
         self.write(head + _hello(self.hub.frames_per_second))
-        if principal is not None:
-            self._speak_for(principal, None)
         self._set_timer()
 
     # -- what arrives
@@ -188,12 +200,12 @@ class Connection(Viewer):
         try:
             if not self._origin_allowed:
                 raise bad_origin()
-            principal = known_user(self._services, wanted.token)
+            caller = known_caller(self._services, wanted.token)
         except LaurelsError as error:
             self._do(self._session.not_verified(error, wanted.id, _CLOSING.get(error.code)))
             return
-        if principal is not None:
-            self._speak_for(principal, wanted.id)
+        if caller is not None:
+            self.speak_for(caller, wanted.token, wanted.id)
         else:
             self._held = []
             self.transport.pause_reading()
@@ -202,7 +214,7 @@ class Connection(Viewer):
     async def _introduce(self, wanted: Verify) -> None:
         """An outside issuer is asked; what the client has said meanwhile waits, so that the order stays."""
         try:
-            self._speak_for(await introduced_user(self._services, wanted.token), wanted.id)
+            self.speak_for(await introduced_user(self._services, wanted.token), wanted.token, wanted.id)
         except LaurelsError as error:
             self._do(self._session.not_verified(error, wanted.id, _CLOSING.get(error.code)))
         held, self._held = self._held or [], None
@@ -213,17 +225,31 @@ class Connection(Viewer):
         except framing.FrameError as error:
             self.dismiss(error.code)
 
-    def _speak_for(self, principal: Principal, id_: int | None) -> None:
-        if self.user_id is None:
-            try:
-                self.hub.seats.take_user(principal.user_id)
-            except LaurelsError as full:
-                self._do(self._session.not_verified(full, id_, Close.TOO_MANY_SOCKETS))
+    def speak_for(self, caller: Principal | ApiKey, token: str, id_: int | None) -> None:
+        """Whose token this is: from now on the socket speaks for them, unless it speaks for somebody else."""
+        identity: Identity | Server
+        if isinstance(caller, ApiKey):
+            identity = Server(caller.id, caller.name)
+            speaker: Speaker = ServerSpeaker(self._services, token)
+        else:
+            if self._speaker is None and not self._takes_user_seat(caller, id_):
                 return
-            self.user_id, self.username = principal.user_id, principal.username
-        ends_in = principal.expires_at + LEEWAY - time.time()
-        identity = Identity(principal.user_id, principal.username, principal.expires_at, _now() + ends_in)
+            ends_in = caller.expires_at + LEEWAY - time.time()
+            identity = Identity(caller.user_id, caller.username, caller.expires_at, _now() + ends_in)
+            speaker = UserSpeaker(self._services, caller.user_id, self.address)
         self._do(self._session.verified(identity, id_, _now()))
+        if self._session.identity == identity:
+            self._speaker = speaker
+        self._set_timer()
+
+    def _takes_user_seat(self, caller: Principal, id_: int | None) -> bool:
+        try:
+            self.hub.seats.take_user(caller.user_id)
+        except LaurelsError as full:
+            self._do(self._session.not_verified(full, id_, Close.TOO_MANY_SOCKETS))
+            return False
+        self.user_id, self.username = caller.user_id, caller.username
+        return True
 
     def dropped(self, channel: str, error: LaurelsError, id_: int | None) -> None:
         self.hub.leave(self, channel)
@@ -273,59 +299,37 @@ class Connection(Viewer):
     def _submit_all(self) -> None:
         """What arrived together enters the ledger together."""
         submits, self._submits = self._submits, []
-        assert self.user_id is not None, "the session refuses those without a token"
-        taken: list[tuple[int, CompleteAction]] = []
-        submissions: list[Submission] = []
+        speaker = self._speaker
+        assert speaker is not None, "the session refuses those without a token"
+        taken: list[Submit] = []
+        prepared: list[Any] = []
         for submit in submits:
-            action = submit.action
-            assert isinstance(action, CompleteAction)
             try:
-                self._spend()
-                submissions.append(submission_of(self._services, self.user_id, self.address, action, "$.action"))
-                taken.append((submit.id, action))
+                prepared.append(speaker.prepare(submit.action, submit.user))  # type: ignore[arg-type]  # of the wire
+                taken.append(submit)
             except LaurelsError as refusal:
-                self._refuse(submit.id, action, refusal)
+                self._refuse(submit, refusal)
         if taken:
-            self.hub.start(self._complete(taken, submissions), "live-complete")
+            self.hub.start(self._complete(speaker, taken, prepared), "live-complete")
 
-    def _spend(self) -> None:
-        """Raises LaurelsError: BANNED, or RATE_LIMITED as over HTTP."""
-        if self.user_id in self._services.directory.blocked:
-            raise LaurelsError(Code.BANNED, "This account is banned.")
-        assert self.user_id is not None
-        allowance = self._services.limits.user.hit(self.user_id, time.monotonic(), 1)
-        if allowance.refused:
-            raise LaurelsError(
-                Code.RATE_LIMITED,
-                f"More than {allowance.limit} a minute ({self._services.limits.user.policy}).",
-                retry_after=allowance.retry_after,
-            )
-
-    def _refuse(self, id_: int, action: CompleteAction, refusal: LaurelsError) -> None:
+    def _refuse(self, submit: Submit, refusal: LaurelsError) -> None:
         self._session.answered()
-        if refusal.code is Code.INVALID_REQUEST:
-            self._do([Say(protocol.error_frame(refusal, id_))])
-        else:
-            self.send(protocol.result_frame(id_, encode(batch_item(action.action_identifier, refusal, ""))))
+        self.send(_answer(submit, refusal, ""))
         self._do(self._session.spend(_now()))
-        if refusal.code is Code.BANNED:
-            self.dismiss(Close.NOT_ALLOWED)
+        if refusal.code in _ENDING:
+            self.dismiss(_ENDING[refusal.code])
 
-    async def _complete(self, taken: list[tuple[int, CompleteAction]], submissions: list[Submission]) -> None:
+    async def _complete(self, speaker: Speaker, taken: list[Submit], prepared: list[Any]) -> None:
         try:
-            results = await complete_each(self._services, submissions)
+            results = await speaker.complete(prepared)
         except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
             log.error("unforeseen failure", exc_info=failure)
             self.dismiss(Close.FAILED)
             return
         board = self._services.catalogue.default_board.slug
-        answers = [
-            protocol.result_frame(id_, encode(batch_item(action.action_identifier, result, board)))
-            for (id_, action), result in zip(taken, results, strict=True)
-        ]
-        self._session.answered(len(answers))
-        self.send(b"".join(answers))
-        if any(isinstance(result, LaurelsError) and result.code is Code.BANNED for result in results):
+        self._session.answered(len(taken))
+        self.send(b"".join(_answer(submit, result, board) for submit, result in zip(taken, results, strict=True)))
+        if isinstance(speaker, UserSpeaker) and any(_is_ban(result) for result in results):
             self.dismiss(Close.NOT_ALLOWED)
         elif self._session.draining and not self._session.unanswered:
             self.dismiss(Close.DRAINING)
@@ -334,6 +338,24 @@ class Connection(Viewer):
 _now: Callable[[], float] = lambda: asyncio.get_running_loop().time()  # noqa: E731  a name for the session's clock
 _HEARTBEAT_AND_PING = protocol.HEARTBEAT_FRAME + framing.PING_FRAME
 _CLOSING = {Code.BANNED: Close.NOT_ALLOWED, Code.ORIGIN_NOT_ALLOWED: Close.NOT_ALLOWED}
+_ENDING = {
+    Code.BANNED: Close.NOT_ALLOWED,
+    Code.API_KEY_INVALID: Close.TOKEN_ENDED,
+    Code.FORBIDDEN: Close.NOT_ALLOWED,
+}
+"""What ends a socket that spoke well so far: the account or the key is no longer what it was."""
+
+
+def _answer(submit: Submit, result: Result, board: str) -> bytes:
+    """A result; but an error where what was sent is no action at all."""
+    if isinstance(result, LaurelsError) and result.code is Code.INVALID_REQUEST:
+        return framing.text_frame(protocol.encode(protocol.error_frame(result, submit.id)))
+    assert isinstance(submit.action, CompleteAction)
+    return protocol.result_frame(submit.id, encode(batch_item(submit.action.action_identifier, result, board)))
+
+
+def _is_ban(result: Result) -> bool:
+    return isinstance(result, LaurelsError) and result.code is Code.BANNED
 
 
 def _hello(frames_per_second: int) -> bytes:

@@ -27,7 +27,7 @@ async def complete_for_users(call: Call) -> Reply:
 
 
 async def _complete(call: Call, items: list[CompleteFor], paths: list[str]) -> list[Result]:
-    wanted = [_ref(item.user, f"{path}.user") for item, path in zip(items, paths, strict=True)]
+    wanted = [user_ref(item.user, f"{path}.user") for item, path in zip(items, paths, strict=True)]
     users = await call.services.directory.resolve(wanted)
     submissions: list[Submission] = []
     results: list[Result | None] = []
@@ -36,17 +36,18 @@ async def _complete(call: Call, items: list[CompleteFor], paths: list[str]) -> l
         one = submission(user_id or 0, item, None, path, by_server=True)
         if user_id is not None:
             submissions.append(one)
-        results.append(_nobody(path) if user_id is None else None)
+        results.append(nobody(path) if user_id is None else None)
     decided = iter(await call.services.writer.submit(submissions) if submissions else [])
     return [next(decided) if result is None else result for result in results]
 
 
-def _ref(user: UserOf, path: str) -> UserRef:
+def user_ref(user: UserOf, path: str) -> UserRef:
+    """Raises LaurelsError(INVALID_REQUEST)."""
     given = (user.id is not None, user.username is not None, user.subject is not None)
     if sum(given) != 1 or (user.issuer is None) == (user.subject is not None):
         raise LaurelsError(Code.INVALID_REQUEST, "Give id, or username, or issuer and subject.", path=path)
     return UserRef(user.id, user.username, user.issuer, user.subject)
 
 
-def _nobody(path: str) -> LaurelsError:
+def nobody(path: str) -> LaurelsError:
     return own(LaurelsError(Code.USER_UNKNOWN, "There is no such user.", path=f"{path}.user"))

@@ -10,6 +10,8 @@ from ..wire.live import EventsQuery, LiveQuery
 
 _TOKEN = (Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED)
 
+_KEY = (Code.API_KEY_INVALID, Code.FORBIDDEN)
+
 LIVE: tuple[Route, ...] = (
     Route(
         method="GET",
@@ -19,12 +21,12 @@ LIVE: tuple[Route, ...] = (
         summary="Boards, own places and activity, live; and completing actions (WebSocket)",
         description=(
             "Upgrade to WebSocket with the subprotocol laurels.v1. What is said there: docs/protocol.md, and "
-            "machine-readable at /api/asyncapi.json. A token is sent as first message, or as a second subprotocol "
-            "laurels.token.<token>, never in the address."
+            "machine-readable at /api/asyncapi.json. A token, or a server's API key, is sent as first message, or as a "
+            "second subprotocol laurels.token.<token>, never in the address."
         ),
         params=LiveQuery,
         replies={101: None},
-        problems=(Code.UPGRADE_REQUIRED, Code.TOO_MANY_SOCKETS, Code.ORIGIN_NOT_ALLOWED, *_TOKEN),
+        problems=(Code.UPGRADE_REQUIRED, Code.TOO_MANY_SOCKETS, Code.ORIGIN_NOT_ALLOWED, *_TOKEN, *_KEY),
     ),
     Route(
         method="GET",

@@ -9,6 +9,7 @@ from msgspec import Meta
 from ...live import protocol
 from .actions import BatchItem, CompleteAction
 from .fields import Request
+from .server import UserOf
 
 
 class LiveQuery(Request, frozen=True):
@@ -26,7 +27,10 @@ class EventsQuery(Request, frozen=True):
 
 
 class CompleteFrame(protocol.Complete, tag="complete", frozen=True, kw_only=True):
+    """`user`: on whose behalf, from a socket that speaks for a server; refused from one that speaks for a user."""
+
     action: CompleteAction
+    user: UserOf | None = None
 
 
 class ResultFrame(BatchItem, tag_field="type", tag="result", frozen=True, omit_defaults=True, kw_only=True):
