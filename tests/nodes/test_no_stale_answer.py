@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +73,13 @@ class Side:
 
     async def cache(self, name: str) -> dict[str, float]:
         """Outcomes of one cache so far."""
+        told = await self.metrics(f'laurels_cache_total{{cache="{name}"')
+        return {line.split('outcome="')[1].split('"')[0]: value for line, value in told.items()}
+
+    async def metrics(self, beginning: str) -> dict[str, float]:
         async with self.http.get(f"{self.url}/metrics") as reply:
-            text = await reply.text()
-        told = [line for line in text.splitlines() if line.startswith(f'laurels_cache_total{{cache="{name}"')]
-        return {line.split('outcome="')[1].split('"')[0]: float(line.rsplit(" ", 1)[1]) for line in told}
+            lines = (await reply.text()).splitlines()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(beginning)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +90,56 @@ class Pair:
     there: Side
     admin: str
     redis: RedisServer
+    database_url: str
 
     async def admins(self, method: str, path: str, body: Any) -> Any:
         return await self.here.done(method, path, self.admin, body)
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    here: LaurelsServer
+    there: LaurelsServer
+    redis: RedisServer
+
+
+@pytest.fixture(scope="module")
+def servers(postgres: str) -> Iterator[Servers]:
+    """Two nodes of one service, for all tests here: what a test does to them it undoes."""
+    name = f"stale{os.getpid()}"
+    asyncio.run(_create(postgres, name))
+    database_url = postgres.replace("/postgres?", f"/{name}?")
+    with tempfile.TemporaryDirectory(prefix="laurels-tests-") as text:
+        folder = Path(text)
+        redis = RedisServer(folder)
+        redis.start()
+        both = [LaurelsServer(database_url, folder / f"{n}.log", REDIS_URL=redis.url) for n in range(2)]
+        try:
+            with ThreadPoolExecutor() as threads:
+                list(threads.map(LaurelsServer.start, both))
+            yield Servers(*both, redis)
+        finally:
+            for server in both:
+                server.kill()
+            redis.kill()
+
+
+async def _create(url: str, name: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE laurels_template")
+    await connection.close()
+
+
 @pytest.fixture
-async def pair(database_url: str, own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[Pair]:
-    servers = [LaurelsServer(database_url, tmp_path / f"{n}.log", REDIS_URL=own_redis.url) for n in range(2)]
-    try:
-        await asyncio.gather(*(asyncio.to_thread(server.start) for server in servers))
-        async with aiohttp.ClientSession() as http:
-            here, there = (Side(server.url, http) for server in servers)
-            for side in (here, there):
-                await eventually(
-                    lambda side=side: side.done("GET", "/readyz"), lambda told: not told["degraded"], within=20
-                )
-            yield Pair(here, there, await _an_admin(here, database_url), own_redis)
-    finally:
-        await asyncio.gather(*(asyncio.to_thread(server.kill) for server in servers))
+async def pair(servers: Servers) -> AsyncIterator[Pair]:
+    async with aiohttp.ClientSession() as http:
+        here, there = Side(servers.here.url, http), Side(servers.there.url, http)
+        for side in (here, there):
+            await eventually(
+                lambda side=side: side.done("GET", "/readyz"), lambda told: not told["degraded"], within=20
+            )
+        database_url = servers.here.database_url
+        yield Pair(here, there, await _an_admin(here, database_url), servers.redis, database_url)
 
 
 async def _an_admin(side: Side, database_url: str) -> str:
@@ -189,19 +226,70 @@ async def test_of_many_readers_one_loads(pair: Pair) -> None:
         assert outcomes["hit"] + outcomes["joined"] == READERS - 1, outcomes
 
 
+async def test_what_has_not_changed_is_read_without_the_ledger(pair: Pair) -> None:
+    """Boards, ranks and neighbours by name, action types: not one statement more, however often."""
+    name, token, _ = await pair.here.register()
+    assert (await pair.here.complete(token))[0] == 201
+    paths = [
+        *("/api/scoreboard", "/api/boards/points-weekly", "/api/boards", "/api/action-types"),
+        *(f"/api/boards/points/{what}/{name}" for what in ("rank", "around")),
+    ]
+    for path in paths:
+        await pair.there.done("GET", path)
+    before, names = await _asked_of_the_ledger(pair.there), await pair.there.cache("names")
+    for _ in range(ROUNDS):
+        for path in paths:
+            await pair.there.done("GET", path)
+    assert await _asked_of_the_ledger(pair.there) == before
+    assert (await pair.there.cache("names"))["hit"] == names["hit"] + 2 * ROUNDS
+
+
+async def _asked_of_the_ledger(side: Side) -> dict[str, float]:
+    return await side.metrics("laurels_reads_total") | await side.metrics("laurels_ranks_counted_total")
+
+
+async def test_a_ban_reaches_into_windows_that_are_over(pair: Pair) -> None:
+    """Their top lists are kept for a minute, but not beyond what changes them."""
+    name, token, user_id = await pair.here.register()
+    assert (await pair.here.complete(token))[0] == 201
+    connection = await asyncpg.connect(pair.database_url)
+    week = await connection.fetchval(_LAST_WEEK)
+    await connection.execute(_ITS_STANDING, week, user_id)
+    await connection.close()
+    path = f"/api/boards/points-weekly/windows/{week}"
+    hits = (await pair.there.cache("archive"))["hit"]
+    for _ in range(2):
+        assert [row["username"] for row in (await pair.there.done("GET", path))["rows"]] == [name]
+    assert (await pair.there.cache("archive"))["hit"] == hits + 1
+    change = {"status": "banned", "reason": "a bot"}
+    await pair.admins("PUT", f"/api/admin/users/{user_id}/status", change)
+    assert (await pair.there.done("GET", path))["rows"] == []
+
+
+_LAST_WEEK = """
+INSERT INTO windows (board_id, starts_at, ends_at)
+SELECT board_id, starts_at - interval '7 days', starts_at FROM windows w JOIN boards b ON b.id = w.board_id
+WHERE b.slug = 'points-weekly' ORDER BY starts_at LIMIT 1 RETURNING id"""
+_ITS_STANDING = """
+INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version) VALUES ($1, $2, 7, ~7, now(), 1)"""
+
+
 async def test_without_redis_nothing_stale_is_answered_either(pair: Pair) -> None:
     """Ranks are counted in the ledger then, a few at once: some may be told to come again, nobody anything old."""
     name, token, user_id = await pair.here.register()
     rank = f"/api/boards/points/rank/{name}"
     await asyncio.to_thread(pair.redis.kill)
-    for _ in range(ROUNDS):
-        status, receipt = await pair.here.complete(token)
-        assert status == 201
-        answers = await asyncio.gather(*(pair.there.told(rank) for _ in range(READERS // 5)))
-        assert {answer["score"] for _, answer in answers} == {receipt["new_score"]}
+    try:
+        for _ in range(ROUNDS):
+            status, receipt = await pair.here.complete(token)
+            assert status == 201
+            answers = await asyncio.gather(*(pair.there.told(rank) for _ in range(READERS // 5)))
+            assert {answer["score"] for _, answer in answers} == {receipt["new_score"]}
+            _, board = await pair.there.told("/api/scoreboard?limit=100")
+            assert [row["score"] for row in board["rows"] if row["username"] == name] == [receipt["new_score"]]
+        await pair.admins("PUT", f"/api/admin/users/{user_id}/status", {"status": "banned", "reason": "a bot"})
         _, board = await pair.there.told("/api/scoreboard?limit=100")
-        assert [row["score"] for row in board["rows"] if row["username"] == name] == [receipt["new_score"]]
-    await pair.admins("PUT", f"/api/admin/users/{user_id}/status", {"status": "banned", "reason": "a bot"})
-    _, board = await pair.there.told("/api/scoreboard?limit=100")
-    assert name not in {row["username"] for row in board["rows"]}
-    assert (await pair.there.told(rank))[0] == 404
+        assert name not in {row["username"] for row in board["rows"]}
+        assert (await pair.there.told(rank))[0] == 404
+    finally:
+        await asyncio.to_thread(pair.redis.start)
