@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -21,9 +20,11 @@ from laurels.cli.output import print_json
 from laurels.ledger.engine import admit
 
 from . import drill as restore_drill
+from .keeper import Keeper
 from .layout import PORTS, Layout
 from .part import Unwell
 from .screen import table
+from .shape import parts
 from .supervisor import Failed, Seen, Supervisor
 
 app = App(name="python -m deploy.cluster", help="The production shape on one machine, on loopback alone.")
@@ -49,7 +50,8 @@ def up(
 ) -> int:
     """Start every part, wait until all are healthy, show them, and keep watch.
 
-    Ctrl-C ends the watch; the cluster runs on until `down`. LAURELS_… variables are handed to the nodes.
+    A part that ends by itself is started again while the watch lasts. Ctrl-C ends the watch; the cluster runs on until
+    `down`. LAURELS_… variables are handed to the nodes.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ def status(*, folder: Folder = DEFAULT, as_json: Json = False) -> int:
 
 @app.command
 def watch(*, folder: Folder = DEFAULT) -> int:
-    """Show every part until Ctrl-C."""
+    """Show every part until Ctrl-C, and start again what ends by itself."""
     return _show(_supervisor(_remembered(folder)), as_json=False, watch=True)
 
 
@@ -180,18 +182,21 @@ def _show(supervisor: Supervisor, *, as_json: bool, watch: bool) -> int:
     if as_json:
         print_json([asdict(one) for one in seen])
     elif watch:
-        _keep_watch(supervisor.look_at_all, seen, supervisor.layout)
+        _keep_watch(supervisor, seen)
     else:
         out.print(table(seen, _title(supervisor.layout)))
     return 0 if all(one.healthy for one in seen) else 1
 
 
-def _keep_watch(look: Callable[[], list[Seen]], seen: list[Seen], layout: Layout) -> None:
-    with Live(table(seen, _title(layout)), console=out, auto_refresh=False) as live:
+def _keep_watch(supervisor: Supervisor, seen: list[Seen]) -> None:
+    title = _title(supervisor.layout)
+    with Live(table(seen, title), console=out, auto_refresh=False) as live:
+        keeper = Keeper(supervisor, parts(supervisor.layout), told=live.console.print)
         try:
             while True:
                 time.sleep(WATCH_SECONDS)
-                live.update(table(look(), _title(layout)), refresh=True)
+                keeper.look_after()
+                live.update(table(supervisor.look_at_all(), title), refresh=True)
         except KeyboardInterrupt:
             pass
     err.print("The cluster runs on. Stop it with: make cluster-down", highlight=False)

@@ -95,7 +95,7 @@ class Supervisor:
             deadline = time.monotonic() + part.start_seconds
             while (seen := self.look(part)) and not seen.healthy:
                 if processes.leader(self._pid_file(part)) is None:
-                    raise Failed(f"{part.name} ended: {self._last_words(part)}")
+                    raise Failed(f"{part.name} ended: {self.last_words(part)}")
                 if time.monotonic() > deadline:
                     raise Failed(f"{part.name} is not healthy after {part.start_seconds:.0f} s: {seen.state}")
                 time.sleep(POLL_SECONDS)
@@ -105,8 +105,20 @@ class Supervisor:
         try:
             state, healthy = part.look(), True
         except (Unwell, OSError, ValueError, KeyError) as error:
-            state, healthy = str(error) if family else "not running", False
+            state, healthy = str(error) if family else self._why_not(part), False
         return Seen(part.name, part.layer, part.address, healthy, state, processes.memory(family))
+
+    def has_ended(self, part: Part) -> bool:
+        """Did it end by itself? Who was stopped by command is not remembered any more."""
+        return self._pid_file(part).exists() and processes.leader(self._pid_file(part)) is None
+
+    def revive(self, part: Part) -> None:
+        """Start a part that has ended, after what is left of its session; `strays` live on, and are found again."""
+        processes.kill(processes.family(self._pid_file(part)), KILL_SECONDS)
+        self.launch(part)
+
+    def _why_not(self, part: Part) -> str:
+        return f"has ended: see {self.layout.log(part.name)}" if self.has_ended(part) else "not running"
 
     def look_at_all(self) -> list[Seen]:
         with ThreadPoolExecutor(LOOKERS) as lookers:
@@ -161,6 +173,6 @@ class Supervisor:
     def _pid_file(self, part: Part) -> Path:
         return self.layout.folder / "run" / f"{part.name}.pid"
 
-    def _last_words(self, part: Part) -> str:
+    def last_words(self, part: Part) -> str:
         lines = self.layout.log(part.name).read_text(errors="replace").strip().splitlines()
         return " | ".join(lines[-3:])[-600:] or "it said nothing"

@@ -21,6 +21,7 @@ from .ledger import signed, snapshots, usual
 from .ledger.journal import Entry
 from .node import CATALOGUE_SECONDS, Node
 from .ranking.shared_projection import KEEP_SECONDS, SharedProjection
+from .ranking.timeline import Timeline
 from .ranking.verify import sample
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,7 @@ JOURNAL_GAP = 0.02
 """Between two looks at the journal, however often others ring."""
 HOUSEKEEPING_SECONDS = 600.0
 PACE_SECONDS = 1.0
+TIMELINE_SECONDS = 1.0
 LEARN_SECONDS = 120.0
 FILL_SECONDS = 1.0
 FILL_AFTER = 3.0
@@ -48,12 +50,15 @@ class Background:
         self._node = node
         self._services = node.services
         self._untaken: deque[Entry] = deque()
+        services = node.services
+        self._timeline = Timeline(services.pool, services.catalogue, services.index, services.projection.rebuild)
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start every chore that the settings ask for."""
         chores: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
             ("journal", JOURNAL_GAP, self._follow_journal_soon),
             ("pace", PACE_SECONDS, self._beat),
+            ("timeline", TIMELINE_SECONDS, self._timeline.look),
             ("board-filler", FILL_SECONDS, self._fill_boards),
             ("catalogue", CATALOGUE_SECONDS, self._services.catalogue.refresh),
             ("usual", LEARN_SECONDS, self._learn_what_is_usual),
@@ -65,6 +70,7 @@ class Background:
             chores = [chore for chore in chores if chore[0] not in ONCE_FOR_ALL]
         projection = self._services.projection
         if isinstance(projection, SharedProjection):
+            projection.readers.append(self._timeline.saw)
             chores.append(("index-keeper", KEEP_SECONDS, projection.keep))
             chores.append(("index-builder", KEEP_SECONDS, projection.build_missing))
         kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
@@ -121,6 +127,7 @@ class Background:
         services = self._services
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
+            self._timeline.saw(entry.ids)
             await services.projection.follow(entry)
             if entry.is_nobodys:  # a correction, a ban, an import: it may reach into the past
                 services.archive.corrected()

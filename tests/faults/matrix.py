@@ -18,6 +18,10 @@ from tests.faults.scene import Scene
 EDGE_SECONDS = 1.5
 """After a second the edge asks a node again that has failed: only then may the next one go."""
 
+_WANTED = b'{"type":"subscribe","channel":"board:points","size":100}'
+_FOLLOW = bytes((0x81, 0x80 | len(_WANTED))) + bytes(4) + _WANTED
+"""A client's text frame, its mask all zero."""
+
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
@@ -191,7 +195,7 @@ async def connection_storm(scene: Scene, dice: random.Random) -> AsyncIterator[N
 
 @contextlib.asynccontextmanager
 async def slow_readers(scene: Scene, dice: random.Random) -> AsyncIterator[None]:
-    """Fifty sockets that are opened and never read."""
+    """Fifty sockets that follow the board and never read."""
     sockets = []
     for _ in range(50):
         plain = socket.socket()
@@ -200,7 +204,7 @@ async def slow_readers(scene: Scene, dice: random.Random) -> AsyncIterator[None]
         await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", scene.layout.port("node")))
         head = "GET /api/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        await asyncio.get_running_loop().sock_sendall(plain, head.encode())
+        await asyncio.get_running_loop().sock_sendall(plain, head.encode() + _FOLLOW)
         sockets.append(plain)
     yield
     for plain in sockets:
@@ -238,6 +242,6 @@ ROWS = (
     Row("one node's clock ten minutes ahead (libfaketime)", clock_wrong, gap=1),
     Row("slowloris: 200 heads never finished", slowloris, gap=1),
     Row("connection storm", connection_storm, gap=2),
-    Row("50 sockets that never read", slow_readers, gap=1),
+    Row("50 sockets that follow the board and never read", slow_readers, gap=1, hold=15),
     *PARTITION_ROWS,
 )

@@ -12,6 +12,7 @@ from tests.faults.load import Load
 from tests.faults.resources import settled
 from tests.faults.row import Row
 from tests.faults.scene import Scene
+from tests.faults.small import SmallScene
 
 PLAYERS = 12
 VIEWERS = 4
@@ -34,7 +35,9 @@ class Outcome:
     broken: list[str] = field(default_factory=list)
 
 
-async def run_row(scene: Scene, row: Row, seed: int, number: int, *, calm: float = CALM_SECONDS) -> Outcome:
+async def run_row(
+    scene: Scene | SmallScene, row: Row, seed: int, number: int, *, calm: float = CALM_SECONDS
+) -> Outcome:
     """Play one row, with `calm` seconds of load before and after; leaves the scene healthy.
 
     Never raises for a broken promise: the outcome says so.
@@ -70,7 +73,7 @@ def _outcome(row: Row, load: Load, gap: float, findings: Findings) -> Outcome:
     return Outcome(row.name, gap, row.gap, *counts, dict(load.failures), findings.broken)
 
 
-async def _judge(scene: Scene, load: Load) -> tuple[Findings, Truth]:
+async def _judge(scene: Scene | SmallScene, load: Load) -> tuple[Findings, Truth]:
     connection = await scene.truth()
     try:
         truth = await read_truth(connection)
@@ -81,7 +84,7 @@ async def _judge(scene: Scene, load: Load) -> tuple[Findings, Truth]:
     return findings, truth
 
 
-async def _agree(scene: Scene, load: Load, truth: Truth, findings: Findings) -> None:
+async def _agree(scene: Scene | SmallScene, load: Load, truth: Truth, findings: Findings) -> None:
     """Every node's board, and the last frame of every viewer, are the ledger's, if not at once then soon."""
     deadline = time.monotonic() + AGREE_SECONDS
     while wrong := await _differing(scene, load, truth):
@@ -91,7 +94,7 @@ async def _agree(scene: Scene, load: Load, truth: Truth, findings: Findings) -> 
         await asyncio.sleep(0.2)
 
 
-async def _differing(scene: Scene, load: Load, truth: Truth) -> list[str]:
+async def _differing(scene: Scene | SmallScene, load: Load, truth: Truth) -> list[str]:
     wrong = [node for node in scene.nodes if await scene.board_of(node) != truth.board]
     for number, frames in load.frames.items():
         last = frames[-1].rows if frames else []

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import psutil
@@ -21,6 +21,11 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.server import LaurelsServer
 
 HEALTHY_SECONDS = 30.0
+
+
+def database_wire(url: str) -> FaultProxy:
+    """A wire to the database whose address names the folder of its socket."""
+    return FaultProxy(Path(parse_qs(urlsplit(url).query)["host"][0]) / ".s.PGSQL.5432")
 
 
 class SmallScene:
@@ -76,6 +81,9 @@ class SmallScene:
     async def _ready(self, node: str) -> bool:
         status, _ = await asyncio.to_thread(fetch, node, "/readyz")
         return status == 200
+
+    async def mend(self) -> None:
+        self.wire.heal()
 
     def held(self) -> dict[str, Held]:
         """What the nodes hold just now."""

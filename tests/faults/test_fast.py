@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -13,9 +12,8 @@ from tests.edge.conftest import Edge, _installed, open_edge
 from tests.faults.matrix import node_frozen, node_killed, rolling_restart
 from tests.faults.row import Row
 from tests.faults.run import Outcome, run_row
-from tests.faults.small import SmallScene
+from tests.faults.small import SmallScene, database_wire
 from tests.faults.wire import WIRE_ROWS, latency, trickle
-from tests.support.fault_proxy import FaultProxy
 
 __all__ = ["_installed", "open_edge"]
 
@@ -30,8 +28,7 @@ NODE_ROWS = (
 
 @pytest.fixture
 async def scene(database_url: str, open_edge: Callable[[list[str]], Edge], tmp_path: Path) -> AsyncIterator[SmallScene]:
-    folder = parse_qs(urlsplit(database_url).query)["host"][0]
-    async with FaultProxy(Path(folder) / ".s.PGSQL.5432").running() as wire:
+    async with database_wire(database_url).running() as wire:
         scene = SmallScene(database_url, wire, tmp_path)
         try:
             await scene.open(open_edge)

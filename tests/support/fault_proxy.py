@@ -93,7 +93,7 @@ class FaultProxy:
         *,
         replies: bool = False,
     ) -> None:
-        with contextlib.suppress(*GONE):
+        try:
             while chunk := await source.read(CHUNK):
                 while self.half_open:  # noqa: ASYNC110  a fault, looked at by many
                     await asyncio.sleep(POLL)
@@ -107,6 +107,9 @@ class FaultProxy:
                     await self._write(sink, chunk)
             if sink.can_write_eof():
                 sink.write_eof()
+        except GONE:  # one end was reset: so is the other, or it would wait for an answer for ever
+            for end in pair:
+                _reset(end)
 
     async def _write(self, sink: asyncio.StreamWriter, chunk: bytes) -> None:
         size = self.piece or len(chunk)
@@ -118,7 +121,7 @@ class FaultProxy:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # closed already: uvloop has no descriptor any more
         plain = writer.get_extra_info("socket")
         if plain is not None and plain.family == socket.AF_INET:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -28,6 +28,7 @@ _TRIM = """
 DELETE FROM journal WHERE id IN (
     SELECT id FROM journal WHERE created_at < now() - interval '1 day'
     AND id < (SELECT max(id) FROM journal) ORDER BY id LIMIT $1)"""
+_TIMELINE = "SELECT left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 _LAST = "SELECT last_value FROM journal_id_seq"
 
 
@@ -127,3 +128,9 @@ async def announce(connection: Connection, node: UUID, kind: str, ids: Sequence[
     `node` does not read it: whoever names itself has to take its own change. What NOBODY announces, all read.
     """
     return int(await connection.fetchval(_WRITE, node, kind, list(ids)))
+
+
+async def timeline(pool: Pool) -> int:
+    """The timeline that the primary writes: another one after every failover and every restore."""
+    async with prompt(pool) as connection:
+        return int(await connection.fetchval(_TIMELINE), 16)

@@ -35,6 +35,8 @@ CONNECT_TIMEOUT = 5.0
 ACQUIRE_TIMEOUT = 1.5
 ANSWER_SECONDS = 1.8
 """How long somebody waits for a server that says nothing, before being told so."""
+CHORE_SECONDS = 5.0
+"""The same for what nobody waits for, but everything after it does."""
 CLOSE_SECONDS = 5.0
 RELEASE_SECONDS = 1.0
 """Tidying a connection up asks the server; one that does not answer is closed."""
@@ -147,12 +149,12 @@ def cut_off_is_told(connection: Connection) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def prompt(pool: Pool) -> AsyncIterator[Connection]:
-    """`acquire` for what somebody waits for: a connection that is still busy after ANSWER_SECONDS is closed.
+async def prompt(pool: Pool, seconds: float = ANSWER_SECONDS) -> AsyncIterator[Connection]:
+    """`acquire` for what somebody waits for: a connection that is still busy after `seconds` is closed.
 
     Closed, never cancelled: what was under way may have happened. Raises LaurelsError(DATABASE_UNAVAILABLE) then.
     """
-    until = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    until = asyncio.get_running_loop().time() + seconds
     async with acquire(pool) as connection:
         with closed_at(until, connection):
             yield connection

@@ -66,7 +66,7 @@ class _Look:
 
 @dataclass(slots=True)
 class SharedProjection:
-    """Feeds Redis. `listeners` hear of every window that this node saw moving, synchronously."""
+    """Feeds Redis. `listeners` hear of every window that this node saw moving, `readers` whom the journal named."""
 
     windows: RedisWindows
     index: SharedIndex
@@ -74,6 +74,7 @@ class SharedProjection:
     catalogue: Catalogue
     pool: Pool
     listeners: list[Callable[[Moved], None]] = field(default_factory=list)
+    readers: list[Callable[[Collection[int]], None]] = field(default_factory=list)
     _journal: Journal = field(init=False)
     _looks: deque[_Look] = field(default_factory=deque)
     _answers: bool = False
@@ -262,6 +263,8 @@ class SharedProjection:
     async def _look(self) -> _Look:
         entries = await self._journal.read()
         found = {entry.id: entry.ids for entry in entries if entry.kind == "standings"}
+        for reader in self.readers:
+            reader({user_id for user_ids in found.values() for user_id in user_ids})
         assert self._journal.horizon is not None
         return _Look(time.monotonic(), self._journal.horizon, found)
 
