@@ -160,9 +160,11 @@ async def _node(scene: Scene, members: int) -> AsyncIterator[_Node]:
         index = SharedIndex(windows, SqlIndex(pool), lives)
         projection = SharedProjection(windows, index, lives, catalogue, pool)
         await projection.load()
-        await projection.keep()
         scoreboards = Scoreboards(index, catalogue, directory, reads)
         window = await catalogue.window(catalogue.default_board)
+        while lives.readable(window) is None:  # a busy machine may let a call be late
+            await projection.keep()
+            await projection.build_missing()
         ready = await scoreboards.top(window.board.slug, ROWS)
         for name, value in (("board", ready.body), ("score", b'{"score":1,"rank":1}'), ("type", b"{}")):
             await _keep(store, name, value)

@@ -105,10 +105,8 @@ class SharedProjection:
         """
         if not entry.is_nobodys or len(entry.ids) > HELD_AT_ONCE:
             return
-        for window in await self.catalogue.windows_at(datetime.now(UTC)):
-            life = self.lives.writable(window)
-            if life is None:
-                continue
+        windows = await self.catalogue.windows_at(datetime.now(UTC))
+        for life in filter(None, map(self.lives.writable, windows)):
             try:
                 await self._heal(life, entry.ids, [entry.id])
             except IndexGone:
