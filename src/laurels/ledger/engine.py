@@ -68,8 +68,13 @@ def initialise(cluster: Path, given_up: Callable[[], bool]) -> None:
     )
     words = _told(process, given_up)
     if process.returncode:
-        errors = [line for line in words.splitlines() if "error:" in line] or ["no reason given"]
-        raise DatabaseUnusable(f"initdb failed in {cluster}: {errors[0]}")
+        raise DatabaseUnusable(f"initdb failed in {cluster}: {_cause(words)}")
+
+
+def _cause(words: str) -> str:
+    """The first line of a failed initdb that gives a reason; those behind it tell what it could not tidy up."""
+    signs = ("FATAL:", "PANIC:", "error:", "child process")
+    return next((line for line in words.splitlines() if any(sign in line for sign in signs)), "no reason given")
 
 
 def _told(process: subprocess.Popen[str], given_up: Callable[[], bool]) -> str:
