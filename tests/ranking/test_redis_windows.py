@@ -17,7 +17,8 @@ from tests.support.redis import RedisServer
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing
 from laurels.ranking.index import MAX_TOP, Place, Position, Ranking, Shift
-from laurels.ranking.redis import Changes, IndexGone, Life, RedisWindows
+from laurels.ranking.redis import Changes, Life, RedisWindows
+from laurels.ranking.scripts import IndexGone
 from laurels.shared import RedisAway, Store, parse_address
 
 _numbers = itertools.count(1)

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha1
-from importlib.resources import files
 from typing import Any, TypeVar
-
-from redis.exceptions import NoScriptError, ResponseError
 
 from ..domain.boards import Window
 from ..domain.standings import Standing, order_key, sort_score, split_key
 from ..shared import Store
-from ..shared.store import Client
 from .index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top
+from .questions import Questions
+from .scripts import IndexGone, Run, Script, run_all
 
 CHUNK = 500
 """Changes, or users asked about, in one script: some 5 ms of Redis' time, during which it answers nobody else."""
@@ -29,72 +26,13 @@ TAKE_SECONDS = 0.3
 """So long an acknowledgement waits for its ranks, six times what a batch of a thousand takes."""
 FILL = 8 * CHUNK
 """Members in one round trip while a copy is built: Redis takes them chunk by chunk, and answers others in between."""
-LAYOUT = "2"
-"""Of the keys; a copy in another layout is built anew."""
 _KEY, _VERSION, _ENTRY = 24, 8, 32
 _RANKS = b""
 T = TypeVar("T")
 
 
-class IndexGone(Exception):
-    """The window is not in this Redis as it was built: it must be built anew."""
-
-
-class Script:
-    """One of lua/*.lua, loaded into Redis when it is not there."""
-
-    def __init__(self, name: str, *, writes: bool = False, alone: bool = False) -> None:
-        folder = files(__package__) / "lua"
-        head = "" if alone else (folder / "window.lua").read_text()
-        flags = "" if writes else " flags=no-writes"
-        self.text = f"#!lua{flags}\nlocal LAYOUT = '{LAYOUT}'\n{head}{(folder / f'{name}.lua').read_text()}"
-        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-    async def run(self, client: Client, keys: Sequence[str], *arguments: bytes | str | int) -> Any:
-        """Raises IndexGone."""
-        (reply,) = await run_all(client, [(self, keys, arguments)])
-        if isinstance(reply, IndexGone):
-            raise reply
-        return reply
-
-
-Run = tuple[Script, Sequence[str], Sequence[bytes | str | int]]
-
-
-async def run_all(client: Client, runs: Sequence[Run]) -> list[Any]:
-    """The replies of several scripts in one round trip; IndexGone in place of a reply."""
-    replies = await _sent(client, runs)
-    if any(isinstance(reply, NoScriptError) for reply in replies):
-        for text in {script.text for script, _, _ in runs}:
-            await client.script_load(text)
-        replies = await _sent(client, runs)
-    return [_judged(reply) for reply in replies]
-
-
-async def _sent(client: Client, runs: Sequence[Run]) -> list[Any]:
-    if len(runs) == 1:
-        script, keys, arguments = runs[0]
-        try:
-            return [await client.evalsha(script.sha, len(keys), *keys, *arguments)]
-        except ResponseError as error:
-            return [error]
-    pipeline = client.pipeline(transaction=False)
-    for script, keys, arguments in runs:
-        pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
-    return await pipeline.execute(raise_on_error=False)
-
-
-def _judged(reply: Any) -> Any:
-    if isinstance(reply, ResponseError) and str(reply).startswith("GONE"):
-        return IndexGone("the index of a window is not as it was built")
-    if isinstance(reply, Exception):
-        raise reply
-    return reply
-
-
-APPLY, OPEN = Script("apply", writes=True), Script("open", writes=True, alone=True)
-POSITION, SLICE, PLACES = Script("position"), Script("slice"), Script("places")
-PLACE_OF, MEMBERS = Script("place_of"), Script("members")
+POSITION, SLICE, PLACES, PLACE_OF = map(Script, ("position", "slice", "places", "place_of"))
+APPLY, OPEN, MEMBERS = Script("apply", writes=True), Script("open", writes=True, alone=True), Script("members")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +70,7 @@ class RedisWindows:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._questions = Questions(store)
         self.address = store.address
 
     async def open(self, life: Life, first_seq: int) -> str:
@@ -169,7 +108,7 @@ class RedisWindows:
         for chunk in chunks:
             marks = batch_ids if chunk is chunks[-1] else ()
             script, _, arguments = _apply(Changes(life, chunk, ranked=False), marks)
-            reply = await self._ask(script, life, *arguments)
+            reply = await self._ask_alone(script, life, *arguments)
             news, top = news or bool(reply[2]), top or bool(reply[3])
         return Shift(reply[0], reply[1], news, top, {})
 
@@ -184,7 +123,7 @@ class RedisWindows:
         """Those of the batches that the window has not been told of."""
         missing: set[int] = set()
         for some in _chunks(batch_ids) if batch_ids else [[]]:  # asked also for nothing: is it still there?
-            reply = await self._ask(POSITION, life, *some)
+            reply = await self._ask_alone(POSITION, life, *some)
             missing.update(reply[2:])
         return missing
 
@@ -216,7 +155,7 @@ class RedisWindows:
     async def held(self, life: Life, user_ids: Sequence[int]) -> dict[int, Standing]:
         found = {}
         for some in _chunks(user_ids):
-            reply = await self._ask(PLACES, life, _ids(some))
+            reply = await self._ask_alone(PLACES, life, _ids(some))
             for user_id, value in zip(some, reply[3::2], strict=True):
                 if len(value) == _KEY:
                     found[user_id] = _standing(life, value + user_id.to_bytes(8, "big"))[1]
@@ -224,13 +163,13 @@ class RedisWindows:
 
     async def members(self, life: Life) -> AsyncIterator[dict[int, Standing]]:
         start = 0
-        while page := await self._ask(MEMBERS, life, start, start + PAGE - 1, 0):
+        while page := await self._ask_alone(MEMBERS, life, start, start + PAGE - 1, 0):
             yield dict(_standing(life, entry) for entry in _split(page, _ENTRY))
             start += PAGE
 
     async def sample(self, life: Life, size: int) -> list[int]:
-        top = await self._ask(MEMBERS, life, 0, min(MAX_TOP, size) - 1, 0)
-        others = await self._ask(MEMBERS, life, 0, 0, size)
+        top = await self._ask_alone(MEMBERS, life, 0, min(MAX_TOP, size) - 1, 0)
+        others = await self._ask_alone(MEMBERS, life, 0, 0, size)
         users = {split_key(entry[_VERSION:])[2]: None for entry in _split(top + others, _ENTRY)}
         return list(users)[:size]
 
@@ -239,6 +178,10 @@ class RedisWindows:
         return int(reply[1])
 
     async def _ask(self, script: Script, life: Life, *arguments: bytes | str | int) -> Any:
+        """A question of somebody who waits, together with those of others."""
+        return await self._questions.ask((script, life.keys, arguments))
+
+    async def _ask_alone(self, script: Script, life: Life, *arguments: bytes | str | int) -> Any:
         return await self._store.call(lambda redis: script.run(redis, life.keys, *arguments), idempotent=True)
 
 

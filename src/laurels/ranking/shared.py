@@ -23,7 +23,8 @@ from ..ledger.index_lives import LifeRow
 from ..ledger.pool import Pool
 from ..shared import RedisAway
 from .index import Place, Position, Ranking
-from .redis import IndexGone, Life, RedisWindows
+from .redis import Life, RedisWindows
+from .scripts import IndexGone
 from .sql import SqlIndex
 
 log = structlog.get_logger(__name__)

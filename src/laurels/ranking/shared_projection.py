@@ -35,8 +35,10 @@ from ..ledger.pool import Connection, Pool
 from ..shared import RedisAway
 from .contest import Contest
 from .index import Shift
+from .pouring import pour
 from .projection import KEEP_ENDED, Moved, Progress
-from .redis import FILL, Changes, IndexGone, Life, RedisWindows
+from .redis import Changes, Life, RedisWindows
+from .scripts import IndexGone
 from .shadows import shadow_placements
 from .shared import Lives, SharedIndex
 
@@ -354,7 +356,7 @@ class SharedProjection:
                 server=server,
             )
         await self.lives.refresh()
-        poured = await self._pour(life, progress)
+        poured = await pour(self.pool, self.windows, life, progress)
         await self._catch_up(life, journal)
         if not await index_lives.finish(connection, window.id, life.epoch):
             log.warning("another copy counts by now", board=window.board.slug)
@@ -363,32 +365,6 @@ class SharedProjection:
         log.info("index built", board=window.board.slug, epoch=life.epoch, standings=poured)
         self._tell(window, None)
         return poured
-
-    async def _pour(self, life: Life, progress: Progress) -> int:
-        """While Redis takes some members, the next are read. Raises RedisAway, IndexGone."""
-        slug = life.window.board.slug
-        total, done, said = await standings.count(self.pool, life.window), 0, time.monotonic()
-        log.info("building the index", board=slug, standings=total)
-        under_way: asyncio.Task[None] | None = None
-        try:
-            async for packed in standings.packed(self.pool, life.window, FILL):
-                if under_way is not None:
-                    await under_way
-                under_way = asyncio.create_task(self.windows.fill(life, packed), name="index-fill")
-                await asyncio.sleep(0)  # it is sent before the next are read
-                done += len(packed) // standings.PACKED
-                telemetry.INDEX_BUILT.labels(slug).set(done / max(done, total))
-                progress(done, total)
-                if time.monotonic() > said + NOTE_SECONDS:
-                    said = time.monotonic()
-                    log.info("building the index", board=slug, done=done, standings=total)
-            if under_way is not None:
-                await under_way
-        finally:
-            if under_way is not None:
-                under_way.cancel()
-        telemetry.INDEX_BUILT.labels(slug).set(1)
-        return done
 
     async def _catch_up(self, life: Life, journal: Journal) -> None:
         """Bring what was committed meanwhile by nodes that could not bring it themselves."""
