@@ -6,6 +6,7 @@ what else the machine does. The floor is a call to Redis that does nothing: what
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import time
@@ -29,6 +30,7 @@ from ..stage import FIRST_PLAYER
 from . import Scene
 
 ROWS = 100
+CROWD = 64
 PEOPLE = 200
 """Who is asked for by name."""
 SECONDS = 0.5
@@ -58,6 +60,9 @@ class _Node:
 
     async def ready_board(self) -> object:
         return await self.scoreboards.top(self.slug, ROWS)
+
+    async def ready_boards(self) -> object:
+        return await asyncio.gather(*(self.ready_board() for _ in range(CROWD)))
 
     async def board_in_redis(self) -> object:
         """Ready bytes that all nodes share: asked for with the position that says whether they are still right."""
@@ -113,6 +118,7 @@ async def measure(scene: Scene) -> list[Row]:
         works: dict[str, Work] = {
             "floor": node.ping,
             "A board of 100, ready in the process, its seq asked of Redis": node.ready_board,
+            f"… {CROWD} such reads at once": node.ready_boards,
             "A board of 100, ready in Redis (not built)": node.board_in_redis,
             "A board of 100, made of the index": node.board_made,
             "A board of 100, counted in the ledger": node.board_counted,

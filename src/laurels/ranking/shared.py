@@ -22,6 +22,7 @@ from ..ledger import index_lives
 from ..ledger.index_lives import LifeRow
 from ..ledger.pool import Pool
 from ..shared import RedisAway
+from ..shared.rounds import Rounds
 from .index import Place, Position, Ranking
 from .redis import Life, RedisWindows
 from .scripts import IndexGone
@@ -120,8 +121,13 @@ class SharedIndex:
         self._lives = lives
         self._turns = asyncio.Semaphore(LEDGER_AT_ONCE)
         self._waiting = 0
+        self._positions: Rounds[int, Position] = Rounds()
 
     async def position(self, window: Window) -> Position:
+        """One question for all who wait: readers of a ready board ask for nothing else."""
+        return await self._positions.answer(window.id, lambda: self._position(window))
+
+    async def _position(self, window: Window) -> Position:
         return await self._answer(window, self._windows.position, lambda: self._ledger.position(window))
 
     async def top(self, window: Window, size: int) -> Ranking:

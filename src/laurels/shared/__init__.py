@@ -4,6 +4,7 @@ address      REDIS_URL taken apart, also with several sentinels
 store        the connection: bounded calls behind a breaker, one error for a Redis that can't be used now
 owed         rates that hold over all nodes
 cache        values of this process that are read often: by version, one loader per key
+rounds       one question for all who wait for the same answer
 breaker      stops asking what does not answer, and tries again with one call at a time
 """
 
