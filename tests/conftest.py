@@ -61,6 +61,8 @@ def postgres() -> Iterator[str]:
 
 async def _make_template(url: str) -> None:
     connection = await asyncpg.connect(url)
+    await connection.execute("ALTER SYSTEM SET fsync = off")  # processes die in tests, the machine does not
+    await connection.execute("SELECT pg_reload_conf()")
     await connection.execute("CREATE DATABASE laurels_template")
     await connection.close()
     pool = await ledger_pool.connect(_database(url, "laurels_template"), size=6)
@@ -107,7 +109,7 @@ async def database_url(postgres: str) -> AsyncIterator[str]:
     """A migrated database that no other test sees, with the default boards and sample types."""
     name = f"t{next(_numbers)}"
     admin = await asyncpg.connect(postgres)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE laurels_template")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE laurels_template STRATEGY file_copy")
     yield _database(postgres, name)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()

@@ -52,7 +52,7 @@ async def test_users_are_found_by_what_is_known_of_them(node: InProcessNode, adm
     limit=st.integers(1, 5),
     sort=st.sampled_from(["newest", "name", "score"]),
 )
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whoever_joins_while_pages_are_read_shifts_nobody(
     node: InProcessNode, admin: str, joins: list[int], limit: int, sort: str
 ) -> None:
