@@ -83,9 +83,8 @@ thead .score { text-align: end; letter-spacing: .1em; }
 
 tbody tr { position: relative; background: var(--paper); /* Opaque: rows pass over each other. */ }
 tbody td, tbody th { height: var(--row); padding: .2rem 0; border-bottom: 1px solid var(--line); vertical-align: middle; }
-tbody tr[data-mine] { background: var(--mine); }
+tbody tr[data-mine] { background: var(--mine); box-shadow: -.55rem 0 var(--mine), .55rem 0 var(--mine), calc(-.55rem - 3px) 0 var(--accent); }
 tbody tr[data-mine] .name { box-shadow: none; font-weight: 700; }
-tbody tr[data-mine] td:first-child { box-shadow: inset 3px 0 var(--accent); }
 
 .pinned { position: sticky; inset-block-end: 0; }
 .pinned tr:first-child > * { border-top: 3px double var(--line); }

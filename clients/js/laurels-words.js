@@ -84,9 +84,11 @@ export class Words {
   }
 }
 
+/** The page's language, as it is written where the reader is: of "en" and a reader in London "en-GB". */
 function supported(locale) {
   try {
-    return Intl.getCanonicalLocales(locale || undefined);
+    const [known] = Intl.getCanonicalLocales(locale || undefined);
+    return known && (globalThis.navigator?.languages?.find((one) => one.startsWith(`${known}-`)) ?? known);
   } catch {
     return undefined; // No language tag: the browser's own.
   }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from tests.browser.steps import PATIENCE_MS, OpenPage, console, go, newcomer, op
 from tests.support.polling import soon
 from tests.support.server import PASSWORD
 
+DOCS = Path(__file__).parents[2] / "docs"
 MOST_TABS = 60
 FOCUSED = """() => {
   const focused = document.activeElement;
@@ -77,6 +80,15 @@ def test_what_is_held_counts_when_it_is_let_and_never_when_it_is_rejected(
     expect(page.locator("#told")).to_have_text("It is rejected.")
     expect(rows).to_have_count(0)
     expect_score(laurels_server, name, 510)
+
+
+def test_the_queue_can_be_asked_for_each_detector(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """Every code that docs/detectors.md names is a choice, and no other."""
+    named = set(re.findall(r"^\| `(\w+)` \|", (DOCS / "detectors.md").read_text(), re.MULTILINE))
+    page = console(laurels_server, chromium_page, role="moderator").page
+    go(page, "Review")
+    choices = page.get_by_label("Held by").locator("option").all_inner_texts()
+    assert set(choices) == named | {"any detector"}
 
 
 def test_an_open_board_moves_when_a_held_action_is_let_count(

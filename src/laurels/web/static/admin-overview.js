@@ -1,15 +1,16 @@
 // The node's live numbers, read every two seconds while they are looked at.
 
 import { call } from "./admin-api.js";
-import { problemLine } from "./admin-parts.js";
+import { labelledCell, problemLine } from "./admin-parts.js";
 import { words } from "./format.js";
-import { el } from "./laurels-dom.js";
+import { el, svg } from "./laurels-dom.js";
 
 const PERIOD_MS = 2_000;
+const REMEMBERED = 60; // so many readings are drawn: two minutes
 
 /** What each number means, and beyond which value it wants to be looked at. */
 const NUMBERS = [
-  { member: "actions_per_second", title: "Actions a second", about: "over the last ten seconds", digits: 1 },
+  { member: "actions_per_second", title: "Actions a second", about: "over the last ten seconds", digits: 1, drawn: true },
   { member: "sockets", title: "Live sockets", about: "on this node" },
   { member: "queue_depth", title: "Queue", about: "actions waiting for a lane", alarm: 1_000 },
   { member: "journal_lag_seconds", title: "Lag", about: "seconds behind other nodes' commits", alarm: 5, digits: 1 },
@@ -44,16 +45,31 @@ export async function overviewSection(place, { signal }) {
   }
 }
 
-function tile({ title, about, alarm = Infinity, digits = 0 }) {
+function tile({ title, about, alarm = Infinity, digits = 0, drawn = false }) {
   const value = el("dd", {}, "–");
-  const element = el("div", { class: "tile" }, el("dt", {}, title), value, el("dd", { class: "about" }, about));
+  const line = drawn && sparkline();
+  const element = el("div", { class: "tile" }, el("dt", {}, title), value, el("dd", { class: "about" }, about), line && el("dd", { class: "spark" }, line.element));
   const show = (number) => {
+    if (line) line.add(number);
     value.textContent = words.number(Number(number.toFixed(digits)));
     element.toggleAttribute("data-alarm", number >= alarm);
   };
   return { element, show };
 }
 
+/** The last readings as a line, for the eye alone: the number is beside it. */
+function sparkline() {
+  const line = svg("polyline", {});
+  const seen = [];
+  const add = (number) => {
+    seen.push(number);
+    if (seen.length > REMEMBERED) seen.shift();
+    const highest = Math.max(1, ...seen);
+    line.setAttribute("points", seen.map((one, i) => `${REMEMBERED - seen.length + i},${20 - (18 * one) / highest}`).join(" "));
+  };
+  return { add, element: svg("svg", { viewBox: `0 0 ${REMEMBERED - 1} 21`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }, line) };
+}
+
 function boardRow([slug, count]) {
-  return el("tr", {}, el("th", { scope: "row" }, el("a", { href: `/#${slug}` }, slug)), el("td", { class: "number" }, words.number(count)));
+  return el("tr", {}, el("th", { scope: "row" }, el("a", { href: `/#${slug}` }, slug)), labelledCell("People", words.number(count), "number"));
 }

@@ -54,7 +54,8 @@ export function list({ path, columns, rows, next, empty, caption, signal }) {
   }
 
   function draw(row) {
-    return el("tr", {}, columns.map(({ cell, kind }, i) => el(i ? "td" : "th", { class: kind, scope: i ? null : "row" }, cell(row))));
+    const [first, ...others] = columns;
+    return el("tr", {}, el("th", { class: first.kind, scope: "row" }, first.cell(row)), others.map(({ head, cell, kind }) => labelledCell(head, cell(row), kind)));
   }
 
   function reload(parameters = given) {
@@ -64,6 +65,11 @@ export function list({ path, columns, rows, next, empty, caption, signal }) {
   }
 
   return { element, reload };
+}
+
+/** A cell that says what it is where there is no room for a head: on a phone. */
+export function labelledCell(head, content, kind = null) {
+  return el("td", { class: kind, "data-head": head || null }, el("div", {}, content));
 }
 
 /** The cursor of most lists. */

@@ -5,6 +5,9 @@ import { ask, badge, button, cursor, filters, list, tell } from "./admin-parts.j
 import { dateAndTime, words } from "./format.js";
 import { el } from "./laurels-dom.js";
 
+/** Each detector's code (docs/detectors.md). */
+const CODES = ["velocity", "points_velocity", "address_velocity", "identical_metadata", "metronome", "impossible_sequence", "still_suspect"];
+
 export function reviewSection(place, { signal }) {
   const held = list({
     path: "/api/admin/review",
@@ -21,7 +24,7 @@ export function reviewSection(place, { signal }) {
     next: cursor,
     signal,
   });
-  place.append(filters([{ name: "code", label: "Held by, exactly" }], held.reload), held.element);
+  place.append(filters([{ name: "code", label: "Held by", options: [["", "any detector"], ...CODES.map((code) => [code, code])] }], held.reload), held.element);
   held.reload();
 }
 

@@ -1,7 +1,8 @@
 // Settings that every node follows while it runs.
 
 import { call } from "./admin-api.js";
-import { as, ask, badge, button, problemLine, tell } from "./admin-parts.js";
+import { as, ask, badge, button, labelledCell, problemLine, tell } from "./admin-parts.js";
+import { words } from "./format.js";
 import { el } from "./laurels-dom.js";
 
 const PATH = "/api/admin/settings";
@@ -26,7 +27,12 @@ export async function settingsSection(place, { signal }) {
 function row(one, show) {
   const name = el("th", { scope: "row" }, one.name.replaceAll("_", " "), el("small", { class: "below" }, one.meaning));
   const acts = [button("Change", () => change(one, show)), one.overridden && button("Take back", () => takeBack(one, show))];
-  return el("tr", {}, name, el("td", {}, String(one.value), " ", one.overridden && badge("changed", "rule")), el("td", {}, String(one.default)), el("td", { class: "acts" }, acts));
+  const inForce = labelledCell("In force", [shown(one.value), " ", one.overridden && badge("changed", "rule")]);
+  return el("tr", {}, name, inForce, labelledCell("By the environment", shown(one.default)), el("td", { class: "acts" }, acts));
+}
+
+function shown(value) {
+  return typeof value === "boolean" ? (value ? "yes" : "no") : words.number(value);
 }
 
 async function change(one, show) {
@@ -48,7 +54,7 @@ async function change(one, show) {
 async function takeBack(one, show) {
   const answer = await ask({
     title: `Take the change of ${one.name.replaceAll("_", " ")} back?`,
-    consequences: [`Each node follows its own environment again; here that is ${one.default}.`],
+    consequences: [`Each node follows its own environment again; here that is ${shown(one.default)}.`],
     confirm: "Take back",
     send: () => call("PATCH", PATH, { [one.name]: null }),
   });

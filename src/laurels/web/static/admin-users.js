@@ -2,7 +2,7 @@
 
 import { call } from "./admin-api.js";
 import { ledgerOf } from "./admin-ledger.js";
-import { ask, badge, button, cursor, filters, list, problemLine, showSecret, tell } from "./admin-parts.js";
+import { ask, badge, button, cursor, filters, labelledCell, list, problemLine, showSecret, tell } from "./admin-parts.js";
 import { sanctionButtons } from "./admin-sanctions.js";
 import { date, words } from "./format.js";
 import { el } from "./laurels-dom.js";
@@ -73,7 +73,7 @@ function acts(user, who, reload) {
 }
 
 function placesTable(places) {
-  const rows = places.map(({ board, rank, score }) => el("tr", {}, el("th", { scope: "row" }, board), el("td", { class: "number" }, rank === null ? "–" : words.number(rank)), el("td", { class: "number" }, score === null ? "–" : words.number(score))));
+  const rows = places.map(({ board, rank, score }) => el("tr", {}, el("th", { scope: "row" }, board), labelledCell("Place", rank === null ? "–" : words.number(rank), "number"), labelledCell("Score", score === null ? "–" : words.number(score), "number")));
   const heads = ["Board", "Place", "Score"].map((head, i) => el("th", { scope: "col", class: i ? "number" : null }, head));
   return el("table", { class: "rows" }, el("caption", { class: "spoken" }, "Places"), el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows));
 }

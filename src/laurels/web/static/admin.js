@@ -33,11 +33,12 @@ function open() {
   const who = whoAmI();
   const allowed = SECTIONS.filter(({ roles }) => roles.includes(who?.role));
   document.body.dataset.view = allowed.length ? "ready" : "gate";
-  $("who").textContent = who ? `${who.username} · ${who.role}` : "";
+  $("who").replaceChildren(...(who ? [el("bdi", {}, who.username), el("span", {}, who.role)] : []));
   $("gate").textContent = who ? `${who.username} is a ${who.role}: sign in as moderator or admin.` : "Sign in with an account that is moderator or admin.";
   const [name, ...rest] = location.hash.slice(1).split("/");
   const current = allowed.find((section) => section.name === name) ?? allowed[0];
   $("sections").replaceChildren(...allowed.map((section) => tab(section, section === current)));
+  $("sections").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   $("section").replaceChildren();
   document.title = `${current?.title ?? "Console"} · Laurels`;
   if (!current) return;
