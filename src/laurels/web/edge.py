@@ -15,7 +15,7 @@ import ipaddress
 import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
 
 import msgspec
@@ -34,6 +34,7 @@ from .origins import Origins
 from .problems import problem
 from .sending import ReadyResponse
 from .services import Services
+from .shortcuts import Endpoint, Shortcuts
 from .signatures import Signatory
 from .tokens import Principal
 
@@ -44,25 +45,22 @@ _requests = itertools.count(1)
 """Request ids are unique, not secret: a random start for the process, then a counter."""
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Shortcuts = dict[tuple[str, str], Handle]
-"""(method, path) -> endpoint."""
-NOTHING_IN_PATH: dict[str, str] = {}
 
 
 def application(routes: Iterable[Route], services: Services) -> tuple[web.Application, Shortcuts]:
     """All routes, then a catch-all so that 404 and 405 are problems like any other.
 
-    The shortcuts lead to the routes whose path is plain text, past aiohttp's resolver.
+    The shortcuts lead to the same endpoints, past aiohttp's resolver.
     """
     app = web.Application()
-    shortcuts: Shortcuts = {}
+    shortcuts = Shortcuts()
     allowed: dict[str, list[str]] = {}
     for route in routes:
         endpoint = _endpoint(route, services)
         for method in _methods(route):
-            if "{" not in route.path:
-                shortcuts[method, route.path] = endpoint
-            app.router.add_route(method, route.path, endpoint, expect_handler=_continue)
+            if route.params is not None or "{" not in route.path:
+                shortcuts.add(method, route.path, endpoint)
+            app.router.add_route(method, route.path, _resolved(endpoint), expect_handler=_continue)
             allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
         refusal = _preflighted(_refusing(_method_not_allowed(methods)), methods, services.options.origins)
@@ -77,6 +75,13 @@ def _methods(route: Route) -> list[str]:
     return [route.method, hdrs.METH_HEAD] if with_head else [route.method]
 
 
+def _resolved(endpoint: Endpoint) -> Handle:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await endpoint(request, request.match_info)
+
+    return handle
+
+
 async def _continue(request: web.Request) -> None:
     """Expect: 100-continue is answered; other expectations may be ignored (RFC 9110), and are."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
@@ -85,12 +90,12 @@ async def _continue(request: web.Request) -> None:
         request.writer.output_size = 0
 
 
-def _endpoint(route: Route, services: Services) -> Handle:
+def _endpoint(route: Route, services: Services) -> Endpoint:
     seconds = telemetry.REQUEST_SECONDS.labels(route.name)
     counters: dict[int, Counter] = {}
     origins = services.options.origins
 
-    async def handle(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request, in_path: Mapping[str, str]) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = _request_id(request)
         headers: dict[str, str] = {"X-Request-ID": request_id}
@@ -98,7 +103,7 @@ def _endpoint(route: Route, services: Services) -> Handle:
             headers.update(origins.grant(request.headers))
         code: Code | None = None
         try:
-            answer = await _answer(route, services, request, headers)
+            answer = await _answer(route, services, request, in_path, headers)
         except Exception as failure:
             error = _as_refusal(failure, request, route, request_id)
             if request.writer.output_size:
@@ -129,8 +134,9 @@ def _counter(counters: dict[int, Counter], route: Route, status: int) -> Counter
     return found
 
 
-async def _answer(route: Route, services: Services, request: web.Request, headers: dict[str, str]) -> Answer:
-    in_path = request.match_info if "{" in route.path else NOTHING_IN_PATH
+async def _answer(
+    route: Route, services: Services, request: web.Request, in_path: Mapping[str, str], headers: dict[str, str]
+) -> Answer:
     address = client_address(request, services.options.trusted_proxies)
     if route.limit != "none":
         _spend(services.limits.address, address, 1, headers, tell=route.limit == "address")

@@ -12,11 +12,12 @@ import weakref
 from typing import Any
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from ..domain.errors import Code, LaurelsError
-from .edge import Shortcuts, refusal_reply, response_to
+from .edge import refusal_reply, response_to
+from .shortcuts import Shortcuts
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +42,13 @@ class Runner(web.AppRunner):
 
 
 def _shortened(resolve: Any, shortcuts: Shortcuts) -> Any:
-    """Most requests name a plain path: one look-up instead of aiohttp's resolver, some 4 µs less."""
-
     async def handle(request: Any) -> web.StreamResponse:
-        endpoint = shortcuts.get((request.method, request.rel_url.raw_path))
-        if endpoint is None or hdrs.EXPECT in request.headers:
+        found = shortcuts.find(request)
+        if found is None:
             response: web.StreamResponse = await resolve(request)
             return response
-        return await endpoint(request)
+        endpoint, in_path = found
+        return await endpoint(request, in_path)
 
     return handle
 
