@@ -137,6 +137,7 @@ export class Laurels {
   #session = new Session();
   #listeners = new Map(); // channel → Map of function → size
   #socket = null;
+  #greeted = false; // Until then the greeting is what will be said.
   #state = "idle";
   #attempt = 0;
   #advised = null;
@@ -254,7 +255,10 @@ export class Laurels {
     let opened = false;
     socket.onopen = async () => {
       opened = true;
-      for (const frame of this.#session.greet(await token)) this.#say(frame, socket);
+      const shown = await token;
+      if (socket !== this.#socket) return;
+      this.#greeted = true;
+      for (const frame of this.#session.greet(shown)) this.#say(frame);
     };
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = ({ code }) => this.#closed(opened ? code : 1006); // A refused handshake is no verdict on this client.
@@ -326,10 +330,8 @@ export class Laurels {
     return this.#token;
   }
 
-  #say(frame, socket = this.#socket) {
-    if (!frame || socket !== this.#socket || socket?.readyState !== 1) return false;
-    socket.send(JSON.stringify(frame));
-    return true;
+  #say(frame) {
+    if (frame && this.#greeted && this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
   }
 
   /** A peer that vanished without a word never closes: silence is taken for it. */
@@ -343,6 +345,7 @@ export class Laurels {
     clearTimeout(this.#timers.silence);
     const socket = this.#socket;
     this.#socket = null;
+    this.#greeted = false;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

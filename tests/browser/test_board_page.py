@@ -12,6 +12,10 @@ from playwright.sync_api import WebSocketRoute, expect
 from tests.browser.scripted import delta, frame, speak
 from tests.browser.steps import OpenPage, expect_rows, expect_state, live_page, newcomer, rise, row, top_list
 
+REMEMBER_ENTERED = """
+window.enteredTop = [];
+addEventListener("laurels-board", ({ detail }) => window.enteredTop.push(...detail.entered));
+"""
 BIGGEST_SCORE = 2**63 - 1
 REMEMBER_SCORES = """
 window.scoresShown = [];
@@ -81,6 +85,34 @@ def test_a_delta_changes_what_it_names_and_nothing_else(chromium_page: OpenPage)
     page = chromium_page(before=speak(before, delta("first-1", "first-2", after))).page
 
     expect_rows(page, after["rows"])
+
+
+def test_a_shared_place_is_shown_shared(chromium_page: OpenPage) -> None:
+    """1, 2, 2, 4 as the board's ties have it, both seconds with their wreath; each movement seen and heard."""
+    shared = frame(seq=1, scores={"ada": 9, "bert": 7, "cleo": 7, "dora": 1})
+    for one, rank, movement in zip(shared["rows"], (1, 2, 2, 4), (3, -1, 0, None), strict=True):
+        one |= {"rank": rank, "movement": movement}
+    page = chromium_page(before=speak(shared)).page
+
+    expect_rows(page, shared["rows"])
+    expect(page.locator("laurels-board .rows .numeral")).to_have_text(["1", "2", "2", "4"])
+    expect(page.locator("laurels-board .rows .wreath:visible")).to_have_count(3)
+    moves = ["▲3up 3 places", "▼1down 1 place", "\u2013no change", "newnew on the board"]
+    expect(page.locator("laurels-board .rows .move")).to_have_text(moves)
+
+
+def test_who_enters_the_top_is_told(laurels_server: Any, chromium_page: OpenPage) -> None:
+    """The element's event names whoever has just come among the first ten, once."""
+    page = chromium_page(before=lambda page: page.add_init_script(REMEMBER_ENTERED)).page
+    expect_state(page, "live")
+    name, token = newcomer(laurels_server)
+    rise(laurels_server, name, token)
+    expect(row(page, name)).to_be_visible()
+    score = row(page, name).get_attribute("data-score") or ""
+    laurels_server.complete(token)
+
+    expect(row(page, name)).not_to_have_attribute("data-score", score)
+    assert page.evaluate("() => window.enteredTop").count(name) == 1
 
 
 def test_an_unknown_rank_is_never_shown_as_a_number(chromium_page: OpenPage) -> None:

@@ -119,3 +119,18 @@ test("the last one closes the door; a release counts once", async () => {
   assert.equal(other.client.state, "closed");
   assert.notEqual(follow("points").client, other.client);
 });
+
+test("what is asked for while the token is on its way is asked for once, after the token", async () => {
+  let arrive;
+  const token = () => new Promise((resolve) => (arrive = resolve));
+  const { client } = follow("points", 10, token);
+  await settled();
+  client.board("weekly", {}, () => {});
+  client.me(() => {});
+  client.activity("points", () => {})();
+  assert.deepEqual(FakeSocket.made[0].sent, []);
+  arrive("secret");
+  await settled();
+  const said = FakeSocket.made[0].sent.map(({ type, channel }) => channel ?? type);
+  assert.deepEqual(said, ["authenticate", "board:points", "board:weekly", "me"]);
+});
