@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
+import psutil
 from tests.support.polling import eventually
 
 from ..load import Plan, ask
@@ -31,6 +32,8 @@ class _Nodes:
         self._name = name
         self._nodes = nodes
         self._sizes = sizes
+        self.cpu: list[float] = []
+        """Microseconds of the nodes' processor time an action, turn by turn."""
         self._tokens = [_share(folder / f"tokens-{name}-{at}", node, at, len(nodes)) for at, node in enumerate(nodes)]
 
     async def warm_up(self) -> None:
@@ -40,10 +43,16 @@ class _Nodes:
     async def per_second(self, turn: int) -> float:
         """Actions of all nodes together."""
         prefix = f"{self._name}-{turn}"
+        before = self._spent()
         answered, rate = await self._ask(prefix, self._sizes.seconds)
+        self.cpu.append((self._spent() - before) / answered * 1e6)
         for node in self._nodes:
             await prove(node, Claim(f"{prefix}-", answered, self._sizes.connections))
         return rate
+
+    def _spent(self) -> float:
+        times = [psutil.Process(node.pid).cpu_times() for node in self._nodes]
+        return float(sum(one.user + one.system for one in times))
 
     async def _ask(self, prefix: str, seconds: float) -> tuple[int, float]:
         connections = self._sizes.connections // len(self._nodes)
@@ -75,10 +84,13 @@ async def measure(scene: Scene) -> list[Row]:
         memory, shared, pair = await alternate(
             sizes.turns, [(f"nodes: {name}", side.per_second) for name, side in sides.items()], scene.tick
         )
+    memory_cpu, one_cpu, pair_cpu = (side.cpu for side in sides.values())
     question = f"Completes over HTTP, {sizes.connections} connections"
     return [
         against(f"{question}: one node, index in Redis", "/s", shared, "one node, index in memory", memory),
         against(f"{question}: two nodes", "/s", pair, "one node, index in Redis", shared),
+        against("… processor time of the node an action, index in Redis", "µs", one_cpu, "index in memory", memory_cpu),
+        against("… of two nodes together", "µs", pair_cpu, "of one, index in Redis", one_cpu),
     ]
 
 
