@@ -132,6 +132,28 @@ async def test_a_killed_replica_is_missed_by_nobody(scene: Scene) -> None:
     await eventually(scene.where, bool, within=10)
 
 
+async def test_what_takes_long_is_refused_in_time_and_the_replica_serves_on(scene: Scene) -> None:
+    """A top list of a huge window may be too much to count; that is no fault of the replica."""
+    with pytest.raises(LaurelsError) as refusal:
+        async with asyncio.timeout(BOUND):
+            await scene.reads.fetch_heavy("SELECT pg_sleep(3)")
+    assert refusal.value.code is Code.DATABASE_UNAVAILABLE
+    assert await scene.where()
+    (row,) = await scene.reads.fetch_heavy("SELECT pg_is_in_recovery() AS there, pg_sleep(0.7)")
+    assert row["there"], "longer than other reads may take"
+
+
+async def test_what_takes_long_is_asked_of_the_primary_when_the_replica_has_died(scene: Scene) -> None:
+    await asyncio.to_thread(scene.standby.kill)
+    try:
+        async with asyncio.timeout(BOUND):
+            (row,) = await scene.reads.fetch_heavy("SELECT pg_is_in_recovery() AS there")
+        assert not row["there"]
+    finally:
+        await asyncio.to_thread(scene.standby.start)
+    await eventually(scene.where, bool, within=10)
+
+
 async def test_without_the_primary_the_replica_answers(scene: Scene) -> None:
     """Also while the primary hangs; and never with less than this node has known."""
     await scene.write(10)

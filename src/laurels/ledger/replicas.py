@@ -150,21 +150,28 @@ class Reads:
                 return rows
             except _AWAY as error:
                 chosen.leave_alone(_words(error))
+        return await self._from_primary(PRIMARY_SECONDS, statement, arguments)
+
+    async def fetch_heavy(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """`fetch` for what may take long: who is too slow for it is not left alone, and nobody else is asked then."""
+        chosen = await self._caught_up() if self.replicas else None
+        if chosen is not None:
+            try:
+                rows = await _fetch(chosen.pool, HEAVY_SECONDS, statement, arguments)
+                telemetry.READS.labels("replica").inc()
+                return rows
+            except TimeoutError as error:
+                raise unavailable() from error
+            except _AWAY as error:
+                chosen.leave_alone(_words(error))
+        return await self._from_primary(HEAVY_SECONDS, statement, arguments)
+
+    async def _from_primary(self, seconds: float, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         try:
-            rows = await _fetch(self.primary, PRIMARY_SECONDS, statement, arguments)
+            rows = await _fetch(self.primary, seconds, statement, arguments)
         except _AWAY as error:
             raise unavailable() from error
         telemetry.READS.labels("primary").inc()
-        return rows
-
-    async def fetch_heavy(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """`fetch` for what may take long: one server is asked, and it is not left alone for being slow."""
-        chosen = await self._caught_up() if self.replicas else None
-        try:
-            rows = await _fetch(chosen.pool if chosen else self.primary, HEAVY_SECONDS, statement, arguments)
-        except _AWAY as error:
-            raise unavailable() from error
-        telemetry.READS.labels("replica" if chosen else "primary").inc()
         return rows
 
     async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
