@@ -65,7 +65,7 @@ bench-live: $(VENV)/.dev ## Live frames, sockets and actions over them alone
 bench-smoke: $(VENV)/.dev ## Every measurement at a tiny size: does it still work? Part of `make test`
 	@scripts/ensure-redis
 	$(BIN)/python -m bench --smoke
-	$(BIN)/python -m bench.costs --seconds 0.3 --players 200
+	$(BIN)/python -m bench.costs --seconds 0.5 --players 200
 
 ##@ The production shape, on this machine
 
