@@ -51,9 +51,15 @@ class Supervisor:
     def up(self) -> None:
         """Start everything that does not run, in order. Raises Failed."""
         if self.layout.apart:
-            self.network.up()
+            self._open_network()
         for stage in stages(self.layout):
             self.run(stage)
+
+    def _open_network(self) -> None:
+        try:
+            self.network.up()
+        except (OSError, Unwell) as error:
+            raise Failed(f"network between the machines: {error}") from error
 
     def run(self, stage: Stage) -> None:
         """Start the parts of one stage, wait until all are healthy, then do what follows."""

@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +28,10 @@ from deploy.cluster.supervisor import Failed, Supervisor
 CONNECTIONS = 32
 RATE = 60_000
 _LIMIT = re.compile(r"rate=\d+r/s")
-RULES = {
+_FILE = re.compile(r"modsecurity/(full|slim)\.conf")
+RULES: dict[str, Callable[[str], str]] = {
     "none": lambda conf: conf.replace("modsecurity on;", "modsecurity off;"),
+    "no rule, the engine alone": lambda conf: _FILE.sub("modsecurity/alone.conf", conf),
     "slim": lambda conf: conf.replace("modsecurity/full.conf", "modsecurity/slim.conf"),
     "full": lambda conf: conf.replace("modsecurity/slim.conf", "modsecurity/full.conf"),
 }
@@ -37,6 +39,7 @@ PATHS = {
     "/api/actions/complete": '{"action_type":"lesson","action_identifier":"course-12-lesson-7","metadata":{"stars":3}}',
     "/api/auth/login": '{"username":"ada","password":"correct horse battery"}',
 }
+_ALONE = "SecRuleEngine On\nSecRequestBodyAccess Off\nSecResponseBodyAccess Off\n"
 _ANSWERING = """daemon off; worker_processes 1; pid {folder}/answering.pid; error_log stderr;
 events {{ worker_connections 1024; }}
 http {{
@@ -117,6 +120,7 @@ def _use(supervisor: Supervisor, part: Part, rules: str) -> None:
 
     def prepare() -> None:
         part.prepare()
+        (supervisor.layout.folder / "edge" / "modsecurity" / "alone.conf").write_text(_ALONE)
         config = supervisor.layout.folder / "edge" / "conf" / "nginx.conf"
         config.write_text(_LIMIT.sub("rate=1000000r/s", RULES[rules](config.read_text())))  # no limit is met
 
