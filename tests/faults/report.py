@@ -21,8 +21,8 @@ are sums; no cap or cooldown was passed; no viewer's board went back, whatever n
 every viewer's last frame are the ledger's; every request had an end; nodes and edge hold no more memory and open files
 than before, the database no transaction and no lock.
 
-Seed {seed} (`make test-faults ARGS="--seed {seed}"` plays the same). *Gap* is the longest time in which nobody was
-acknowledged anything, *slowest* the request that took longest.
+*Gap* is the longest time in which nobody was acknowledged anything, *slowest* the request that took longest. The same
+seed plays the same (`make test-faults ARGS="--seed 7"`). A row that is played alone (`--only`) replaces its line.
 """
 _SCENES = {
     "The whole cluster": (ROWS, "On one machine; each database and each Redis in a network namespace of its own."),
@@ -36,23 +36,30 @@ _TABLE = """
 
 {words}
 
-| fault | acknowledged | asked again | gap | allowed | slowest | promises |
-|---|---:|---:|---:|---:|---:|---|
+| fault | acknowledged | asked again | gap | allowed | slowest | seed | promises |
+|---|---:|---:|---:|---:|---:|---:|---|
 """
 
 
 def write(outcomes: Sequence[Outcome], seed: int) -> None:
-    """Rows that were not played are not in it."""
-    played = {outcome.row: outcome for outcome in outcomes}
-    text = _HEAD.format(players=PLAYERS, viewers=VIEWERS, seed=seed)
+    """Rows that were never played are not in it."""
+    lines = _written() | {outcome.row: _line(outcome, seed) for outcome in outcomes}
+    text = _HEAD.format(players=PLAYERS, viewers=VIEWERS)
     for title, (rows, words) in _SCENES.items():
         text += _TABLE.format(title=title, words=words)
-        text += "".join(_line(played[row.name]) + "\n" for row in rows if row.name in played)
+        text += "".join(lines[row.name] + "\n" for row in rows if row.name in lines)
     FILE.write_text(text)
 
 
-def _line(outcome: Outcome) -> str:
+def _written() -> dict[str, str]:
+    """The lines that are there already, by their row."""
+    if not FILE.exists():
+        return {}
+    return {line.split(" | ")[0].removeprefix("| "): line for line in FILE.read_text().splitlines() if line[:2] == "| "}
+
+
+def _line(outcome: Outcome, seed: int) -> str:
     verdict = "**broken**: " + "; ".join(outcome.broken) if outcome.broken else "kept"
     counts = f"{outcome.acknowledged:,} | {outcome.retried:,}"
     times = f"{outcome.gap:.1f} s | {outcome.allowed:.0f} s | {outcome.slowest:.1f} s"
-    return f"| {outcome.row} | {counts} | {times} | {verdict} |"
+    return f"| {outcome.row} | {counts} | {times} | {seed} | {verdict} |"
