@@ -280,10 +280,10 @@ async def test_without_redis_nothing_stale_is_answered_either(pair: Pair) -> Non
     rank = f"/api/boards/points/rank/{name}"
     await asyncio.to_thread(pair.redis.kill)
     try:
-        for _ in range(ROUNDS):
+        for _ in range(2):
             status, receipt = await pair.here.complete(token)
             assert status == 201
-            answers = await asyncio.gather(*(pair.there.told(rank) for _ in range(READERS // 5)))
+            answers = await asyncio.gather(*(pair.there.told(rank) for _ in range(READERS // 10)))
             assert {answer["score"] for _, answer in answers} == {receipt["new_score"]}
             _, board = await pair.there.told("/api/scoreboard?limit=100")
             assert [row["score"] for row in board["rows"] if row["username"] == name] == [receipt["new_score"]]
