@@ -165,14 +165,10 @@ export class Laurels {
   }
 
   /** My own score and rank on each board, also when others moved me. Needs a token. */
-  me(on) {
-    return this.#follow("me", undefined, on);
-  }
+  me = (on) => this.#follow("me", undefined, on);
 
   /** A sample of what is completed for a board. */
-  activity(slug, on) {
-    return this.#follow(`activity:${slug}`, undefined, on);
-  }
+  activity = (slug, on) => this.#follow(`activity:${slug}`, undefined, on);
 
   /** Try now, whatever was being waited for. */
   connect() {
@@ -190,28 +186,18 @@ export class Laurels {
 
   boards = async ({ signal } = {}) => (await this.get("/api/boards", signal)).boards;
 
-  top(slug, { limit = 10, signal } = {}) {
-    return this.get(`/api/boards/${encodeURIComponent(slug)}?limit=${limit}`, signal);
-  }
+  top = (slug, { limit = 10, signal } = {}) => this.get(`/api/boards/${encodeURIComponent(slug)}?limit=${limit}`, signal);
 
   /** The first rows of one of a board's windows, by its id: one that is over, say. */
-  window(slug, id, { limit = 10, signal } = {}) {
-    return this.get(`/api/boards/${encodeURIComponent(slug)}/windows/${encodeURIComponent(id)}?limit=${limit}`, signal);
-  }
+  window = (slug, id, { limit = 10, signal } = {}) => this.get(`/api/boards/${encodeURIComponent(slug)}/windows/${encodeURIComponent(id)}?limit=${limit}`, signal);
 
-  around(slug, username, { radius = 5, signal } = {}) {
-    return this.get(`/api/boards/${encodeURIComponent(slug)}/around/${encodeURIComponent(username)}?radius=${radius}`, signal);
-  }
+  around = (slug, username, { radius = 5, signal } = {}) => this.get(`/api/boards/${encodeURIComponent(slug)}/around/${encodeURIComponent(username)}?radius=${radius}`, signal);
 
   /** Read anything else of the API. Throws LaurelsError. */
-  get(path, signal) {
-    return this.#request("GET", path, { signal });
-  }
+  get = (path, signal) => this.#request("GET", path, { signal });
 
   /** Start an action whose type asks for a ticket: { ticket, challenge, not_before, expires_at, … }. */
-  start(actionType) {
-    return this.#request("POST", "/api/actions/start", { body: JSON.stringify({ action_type: actionType }) });
-  }
+  start = (actionType) => this.#request("POST", "/api/actions/start", { body: JSON.stringify({ action_type: actionType }) });
 
   /** Complete an action; its receipt. Tried until `deadline` (ms) with one identifier, so that it counts once. */
   async complete(actionType, { identifier = crypto.randomUUID(), metadata, completedAt, ticket, deadline = 30_000 } = {}) {
@@ -355,6 +341,7 @@ export class Laurels {
     this.#drop();
     this.#become(state);
   }
+
   #become(state) {
     if (state === this.#state) return;
     this.#state = state;
