@@ -26,7 +26,7 @@ class _Streamed:
     seconds: float
 
     async def per_second(self, turn: int) -> float:
-        prefix = f"l{turn}-"
+        prefix = f"stream{turn}-"  # unlike that of the batches beside it
         load: Load = await stream(self.node.url, self.node.tokens[0], prefix, seconds=self.seconds)
         await prove(self.node, Claim(prefix, load.requests, 0))
         return load.per_second
