@@ -54,7 +54,7 @@ class Timetable:
 class Waiter(Asker):
     """A connection that asks when it is told to, counting from when that was due."""
 
-    def __init__(self, draw: Callable[[], bytes], tally: Tally, queue: deque[float], free: list[Waiter]) -> None:
+    def __init__(self, draw: Callable[[], bytes], tally: Tally, queue: deque[float], free: deque[Waiter]) -> None:
         super().__init__(draw, tally)
         self._queue = queue
         self._free = free
@@ -73,7 +73,7 @@ class Waiter(Asker):
 
 async def main(url: str, connections: int, seconds: float, rate: float, plan: Plan) -> None:
     place = urlsplit(url)
-    draw, tally, free = Requests(plan, place.netloc).next, Tally(), list[Waiter]()
+    draw, tally, free = Requests(plan, place.netloc).next, Tally(), deque[Waiter]()
     waiting: deque[float] = deque()
     loop = asyncio.get_running_loop()
     for _ in range(connections):
@@ -84,7 +84,7 @@ async def main(url: str, connections: int, seconds: float, rate: float, plan: Pl
     while not timetable.over:
         timetable.tick()
         while waiting and free:
-            free.pop().ask(waiting.popleft())
+            free.popleft().ask(waiting.popleft())  # in turn: a server closes those that never ask
         await asyncio.sleep(TICK)
     ended = time.perf_counter()
     while len(free) < connections and time.perf_counter() - ended < LAST_ANSWERS:  # noqa: ASYNC110  the hot path sets no events
