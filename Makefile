@@ -60,7 +60,7 @@ bench: $(VENV)/.dev ## Everything against this machine's floor; writes bench/RES
 	$(BIN)/python -m bench $(ARGS)
 
 bench-live: $(VENV)/.dev ## Live frames, sockets and actions over them alone
-	$(BIN)/python -m bench --only fanout sockets stream $(ARGS)
+	$(BIN)/python -m bench --only fanout screens sockets stream $(ARGS)
 
 bench-smoke: $(VENV)/.dev ## Every measurement at a tiny size: does it still work? Part of `make test`
 	@scripts/ensure-redis

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 
 PONG = b"\x8a\x80\0\0\0\0"
-_PING = 0x89
+PING = 0x89
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Counter:
         data = receiver.pending + data[receiver.missing :]
         receiver.missing, receiver.pending = 0, b""
         while data:
-            size = _frame_size(data)
+            size = frame_size(data)
             if size is None:
                 receiver.pending = data
                 return
@@ -54,13 +54,13 @@ class Counter:
             data = data[size:]
 
     def _frame(self, receiver: Receiver, first_byte: int) -> None:
-        if first_byte == _PING:
+        if first_byte == PING:
             receiver.socket.send(PONG)
             return
         self.frames += 1
 
 
-def _frame_size(data: bytes) -> int | None:
+def frame_size(data: bytes) -> int | None:
     """Header and payload; None when the header is not whole."""
     if len(data) < 2:
         return None
@@ -97,7 +97,7 @@ def connect(host: str, port: int, path: str, says: bytes) -> tuple[socket.socket
     return opened, rest
 
 
-def _masked(text: str) -> bytes:
+def masked(text: str) -> bytes:
     """A text frame of a client, masked with zeros."""
     message = text.encode()
     return bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message if message else b""
@@ -107,7 +107,7 @@ def main(host: str, port: int, path: str, count: int, frames: int, says: str = "
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     poll, counter, receivers = select.epoll(), Counter(), {}
-    frame, began = _masked(says), time.monotonic()
+    frame, began = masked(says), time.monotonic()
     for _ in range(count):
         opened, rest = connect(host, port, path, frame)
         receivers[opened.fileno()] = receiver = Receiver(opened)

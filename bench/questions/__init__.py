@@ -26,7 +26,7 @@ Question = Callable[[Scene], Coroutine[Any, Any, list[Row]]]
 
 
 NAMES = (
-    *("completes", "latency", "batches", "stream", "scoreboard", "reads", "fanout", "sockets"),
+    *("completes", "latency", "batches", "stream", "scoreboard", "reads", "fanout", "screens", "sockets"),
     *("ranks", "members", "node", "shared_index", "nodes", "caches", "growth"),
 )
 """In the order of the table."""

@@ -12,7 +12,7 @@ import json
 import random
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -26,6 +26,8 @@ from ..stage import Node
 from . import Scene
 
 PLAYERS = 20
+CROWD = 5
+"""So many times the usual number of sockets come in a second round."""
 FRAMES_PER_SECOND = 10
 SETTLE = 1.0
 """Seconds for the last frames to arrive before they are counted."""
@@ -82,6 +84,14 @@ class Broadcast:
 
 
 async def measure(scene: Scene) -> list[Row]:
+    rows = []
+    for times in (1, CROWD):
+        sizes = replace(scene.sizes, sockets=scene.sizes.sockets * times)
+        rows += await _measured(replace(scene, sizes=sizes))
+    return rows
+
+
+async def _measured(scene: Scene) -> list[Row]:
     sizes = scene.sizes
     async with contextlib.AsyncExitStack() as stack:
         node = await stack.enter_async_context(

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import asyncpg
-
 from ..load import Load, Plan, stream
 from ..measure import Aim, Row, against, alternate
 from ..proof import Claim, prove
 from ..stage import Node
 from . import Scene, batches
-from .asked import tokens_file
+from .asked import tokens_file, unwatched
 from .writes import LoadedService
 
 AIM = Aim("ratio", "≥", 0.7)
-_UNWATCHED = """UPDATE action_types SET scoring_rules = '{"watch": {"off": true}}' WHERE name = 'lesson'"""
 
 
 @dataclass(slots=True)
@@ -39,7 +36,7 @@ class _Streamed:
 async def measure(scene: Scene) -> list[Row]:
     sizes = scene.sizes
     actions = 20 if sizes.smoke else 1_000
-    database_url = await _unwatched(scene)
+    database_url = await unwatched(scene, sizes.players)
     async with scene.stage.node(players=sizes.players, database_url=database_url) as node:
         tokens = tokens_file(scene.stage.folder, node)
         streamed = _Streamed(node, sizes.seconds)
@@ -67,12 +64,3 @@ async def measure(scene: Scene) -> list[Row]:
             together,
         ),
     ]
-
-
-async def _unwatched(scene: Scene) -> str:
-    """Address of a database where nothing is held."""
-    url = await scene.stage.database(players=scene.sizes.players)
-    connection = await asyncpg.connect(url)
-    await connection.execute(_UNWATCHED)
-    await connection.close()
-    return url
