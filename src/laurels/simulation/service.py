@@ -11,6 +11,9 @@ from .model import Costs, Shape
 
 TRIPS = 5
 """BEGIN, lock, load, write, COMMIT."""
+WORTH_A_LANE = 32
+PATIENCE = 0.01
+"""As the writer has them: so many waiting actions start a further lane, or so many seconds."""
 
 
 @dataclass(slots=True)
@@ -44,7 +47,10 @@ class Shared:
 
 
 class Node:
-    """A core, a bounded queue, and lanes that take all that waits the moment they are free."""
+    """A core, a bounded queue, and lanes that take all that waits the moment they are free.
+
+    While a lane is at work a further one starts for a batch that is worth it, as the writer's do.
+    """
 
     def __init__(self, shared: Shared) -> None:
         self.batches = 0
@@ -56,6 +62,8 @@ class Node:
         self._shared = shared
         self._queue: deque[tuple[Request, Resume]] = deque()
         self._idle: deque[Resume] = deque()
+        self._at_work = 0
+        self._patient = False
         for _ in range(shared.shape.lanes):
             shared.clock.start(self._lane())
 
@@ -79,6 +87,21 @@ class Node:
     def _enqueue(self, request: Request, resume: Resume) -> None:
         self._queue.append((request, resume))
         self._count(len(request.users))
+        self._wake_one_if_worth_it()
+
+    def _wake_one_if_worth_it(self) -> None:
+        if not self._at_work or self.queued >= WORTH_A_LANE:
+            self._wake_one()
+        elif not self._patient:
+            self._patient = True
+            self._shared.clock.after(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._patient = False
+        if self._queue:
+            self._wake_one()
+
+    def _wake_one(self) -> None:
         if self._idle:
             self._idle.popleft()()
 
@@ -95,8 +118,10 @@ class Node:
             if not entries:
                 continue
             users = [user for request, _ in entries for user in request.users]
+            self._at_work += 1
             yield from self._commit(users)
             yield from self._project(len(users))
+            self._at_work -= 1
             for _, resume in entries:
                 resume()
 
@@ -112,8 +137,8 @@ class Node:
             self.batches += 1
         for request, _ in entries:
             request.batch = self.batches
-        if self._queue and self._idle:
-            self._idle.popleft()()
+        if self._queue:
+            self._wake_one_if_worth_it()
         return entries
 
     def _commit(self, users: list[int]) -> Process:
