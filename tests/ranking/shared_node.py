@@ -1,0 +1,93 @@
+"""One of several nodes that share an index: a writer and its projection, without the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from tests.support.polling import eventually
+from tests.support.redis import RedisServer
+
+from laurels.domain.actions import Submission
+from laurels.domain.boards import Window
+from laurels.domain.detectors import Watch
+from laurels.ledger.batch import commit_batch
+from laurels.ledger.catalogue import Catalogue
+from laurels.ledger.pool import Pool
+from laurels.ledger.receipts import Receipts
+from laurels.ledger.writer import Answer, Writer
+from laurels.ranking.index import Ranking
+from laurels.ranking.redis import RedisWindows
+from laurels.ranking.shared import Lives, SharedIndex
+from laurels.ranking.shared_projection import SharedProjection
+from laurels.ranking.sql import SqlIndex
+from laurels.ranking.verify import compare
+from laurels.shared import Store, parse_address
+
+
+@dataclass
+class SharedNode:
+    """The share of one node: a writer and its projection. Its chores run when the test says so."""
+
+    pool: Pool
+    catalogue: Catalogue
+    index: SharedIndex
+    projection: SharedProjection
+    writer: Writer
+
+    async def complete(self, user: int, identifier: str, kind: str = "lesson") -> Answer:
+        (result,) = await self.writer.submit([Submission(user, kind, identifier, None)])
+        assert isinstance(result, Answer), result
+        return result
+
+    async def die_after_commit(self, user: int, identifier: str) -> None:
+        """Exactly what a node does that is killed between COMMIT and projection."""
+        submissions = [Submission(user, "lesson", identifier, None)]
+        async with self.pool.acquire() as connection:
+            await commit_batch(connection, self.catalogue, uuid4(), submissions, Watch())
+
+    async def look_after(self) -> None:
+        await self.projection.keep()
+        await self.projection.build_missing()
+
+    async def ready(self) -> None:
+        """Until every window is answered by Redis."""
+        windows = await self.catalogue.windows_at(datetime.now(UTC))
+
+        async def trusted() -> bool:
+            await self.look_after()
+            return all(self.projection.lives.readable(window) for window in windows)
+
+        await eventually(trusted, bool, within=20)
+
+    async def default(self) -> Window:
+        return await self.catalogue.window(self.catalogue.default_board)
+
+    async def top(self, size: int = 100) -> Ranking:
+        return await self.index.top(await self.default(), size)
+
+    async def drift(self) -> int:
+        windows = await self.catalogue.windows_at(datetime.now(UTC))
+        return sum([await compare(self.index, self.pool, window) for window in windows])
+
+
+@contextlib.asynccontextmanager
+async def shared_node(pool: Pool, server: RedisServer) -> AsyncIterator[SharedNode]:
+    store = Store(parse_address(server.url))
+    catalogue = Catalogue(pool)
+    await catalogue.refresh()
+    windows, lives, receipts = RedisWindows(store), Lives(pool), Receipts(pool)
+    index = SharedIndex(windows, SqlIndex(pool), lives)
+    projection = SharedProjection(windows, index, lives, catalogue, pool)
+    writer = Writer(pool, catalogue, receipts, projection.project, uuid4())
+    await projection.load()
+    async with asyncio.TaskGroup() as tasks:
+        lanes = tasks.create_task(writer.run())
+        yield SharedNode(pool, catalogue, index, projection, writer)
+        writer.close()
+        await lanes
+    await store.close()
