@@ -45,7 +45,7 @@ class Usual(msgspec.Struct, frozen=True):
     points_per_minute: int
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One action that the rules let pass.
 
     submission  what was sent, and from which address

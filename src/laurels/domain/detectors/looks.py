@@ -22,8 +22,8 @@ MOST_BEATS = 8
 
 
 def _still_suspect(evidence: Evidence) -> Suspicion | None:
-    times, since = evidence.trail.times, evidence.trail.suspect_at
-    if since is None or not times or times[-1] - since > QUIET_MINUTES * MINUTE:
+    since = evidence.trail.suspect_at
+    if since is None or evidence.trail.times[-1] - since > QUIET_MINUTES * MINUTE:
         return None
     return Suspicion("still_suspect", f"Came within {QUIET_MINUTES} minutes of another that is held.")
 
@@ -82,10 +82,10 @@ def _identical(evidence: Evidence) -> Suspicion | None:
 
 
 def _metronome(evidence: Evidence) -> Suspicion | None:
-    wanted, times = evidence.thresholds.metronome, evidence.trail.times
-    if not wanted or len(times) <= wanted:
+    wanted, trail = evidence.thresholds.metronome, evidence.trail
+    if not wanted or trail.known <= wanted:
         return None
-    latest = times[-wanted - 1 :]
+    latest = trail.times[-wanted - 1 :]
     gaps = [after - before for before, after in pairwise(latest)]
     beat = min(gaps)
     if not SHORTEST_GAP <= beat <= LONGEST_GAP or not all(_on_the_beat(gap, beat) for gap in gaps):

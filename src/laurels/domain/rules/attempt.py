@@ -13,7 +13,7 @@ from .document import ScoringRules
 from .progress import Progress
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Everything a rule may look at.
 
     now           the ledger's clock, in UTC; `day` is its calendar day in the default board's time zone
