@@ -71,9 +71,13 @@ def frame_size(data: bytes) -> int | None:
     return 2 + width + int.from_bytes(data[2 : 2 + width], "big") if len(data) >= 2 + width else None
 
 
-def connect(host: str, port: int, path: str, says: bytes) -> tuple[socket.socket, bytes]:
-    """A socket behind its handshake, and what came after that."""
-    opened = socket.create_connection((host, port), timeout=10)
+def connect(host: str, port: int, path: str, says: bytes, *, buffer: int = 0) -> tuple[socket.socket, bytes]:
+    """A socket behind its handshake, and what came after that. `buffer`: bytes that the kernel may hold for it."""
+    opened = socket.socket()
+    opened.settimeout(10)
+    if buffer:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    opened.connect((host, port))
     lines = [
         f"GET {path} HTTP/1.1",
         f"Host: {host}:{port}",

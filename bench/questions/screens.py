@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import random
-import socket
 import sys
 import time
 from bisect import bisect_left
@@ -22,7 +21,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ..load.screens import FOLLOW
 from ..load.sockets import connect, masked
 from ..measure import Aim, Row, against, alternate
 from ..stage import Node
@@ -38,6 +36,10 @@ FRAMES_PER_SECOND = 30
 SETTLE = 0.5
 READY_SECONDS = 60.0
 PING_GAP = 0.05
+FOLLOW_ALL = '{"type":"subscribe","channel":"board:points","size":100}'
+SMALLEST_BUFFER = 2_304
+STALLED_WITHIN = 8
+"""Seconds in which the kernel's buffers of a reader that never reads are full; until then it is like any other."""
 AIM = Aim("figure", "≤", 50.0)
 
 
@@ -49,6 +51,7 @@ class _Hall:
     session: aiohttp.ClientSession
     screens: asyncio.subprocess.Process
     seconds: float
+    count: int
     p99s: list[float] = field(default_factory=list)
     pings: list[tuple[float, float]] = field(default_factory=list)
 
@@ -60,21 +63,35 @@ class _Hall:
         return _share(shown, 0.5)
 
     async def stalled_p99(self, turn: int) -> float:
-        """ms, with one reader that follows the board and never reads."""
-        place = urlsplit(self.node.url)
-        reader, _ = await asyncio.to_thread(connect, str(place.hostname), place.port or 80, "/api/live", masked(FOLLOW))
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        """ms, with one reader that follows the whole board and never reads, from when on frames for it are skipped."""
+        place, before = urlsplit(self.node.url), await self._conflated()
+        reader, _ = await asyncio.to_thread(
+            connect, str(place.hostname), place.port or 80, "/api/live", masked(FOLLOW_ALL), buffer=SMALLEST_BUFFER
+        )
         try:
+            await self._until_stalled(f"u{turn}-", before)
             shown, _ = await self._played(f"t{turn}-")
         finally:
             reader.close()
         return _share(shown, 0.99)
 
+    async def _until_stalled(self, prefix: str, before: float) -> None:
+        for second in range(STALLED_WITHIN):
+            await self._load(f"{prefix}{second}-", 1.0)
+            if await self._conflated() > before:
+                return
+        raise RuntimeError("the reader that never reads was sent everything: nothing would be measured")
+
+    async def _conflated(self) -> float:
+        async with self.session.get(f"{self.node.url}/metrics") as reply:
+            lines = (await reply.text()).splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith("laurels_frames_conflated_total")))
+
     async def _played(self, prefix: str) -> tuple[list[float], list[float]]:
         """(from ledger to the last screen, pings), in ms."""
         await self._reached()
         pinging = asyncio.create_task(self._pinged())
-        receipts = await self._load(prefix)
+        receipts = await self._load(prefix, self.seconds)
         await asyncio.sleep(SETTLE)
         pinging.cancel()
         reached = await self._reached()
@@ -86,11 +103,11 @@ class _Hall:
             raise RuntimeError(f"{len(receipts) - len(waits)} of {len(receipts)} actions did not reach every screen")
         return waits, await pinging
 
-    async def _load(self, prefix: str) -> list[tuple[int, float]]:
+    async def _load(self, prefix: str, seconds: float) -> list[tuple[int, float]]:
         """RATE actions a second, at random instants: (seq, instant in the ledger) of the leaders'."""
         asked: list[Awaitable[tuple[int, float]]] = []
         led: list[asyncio.Task[tuple[int, float]]] = []
-        ends = time.perf_counter() + self.seconds
+        ends = time.perf_counter() + seconds
         due = time.perf_counter()
         while due < ends:
             due += random.expovariate(RATE)
@@ -132,6 +149,8 @@ class _Hall:
         assert self.screens.stdout is not None
         self.screens.stdin.write(b"\n")
         told = json.loads(await self.screens.stdout.readline())
+        if told["open"] != self.count:
+            raise RuntimeError(f"{told['open']} of {self.count} screens are open")
         return {int(seq): at for seq, at in told["reached"].items()}
 
 
@@ -186,7 +205,7 @@ async def _hall(scene: Scene) -> AsyncIterator[_Hall]:
         async with asyncio.timeout(READY_SECONDS):
             assert screens.stdout is not None
             await screens.stdout.readline()
-        yield _Hall(node, session, screens, scene.sizes.seconds)
+        yield _Hall(node, session, screens, scene.sizes.seconds, scene.sizes.sockets)
 
 
 async def _ahead(session: aiohttp.ClientSession, node: Node, token: str) -> None:

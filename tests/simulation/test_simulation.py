@@ -8,7 +8,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from laurels.simulation import Costs, Load, Outcome, Shape, Unusable, simulate
+from laurels.ledger import writer
+from laurels.simulation import Costs, Load, Outcome, Shape, Unusable, service, simulate
 from laurels.simulation.clock import Clock, Disk, Process, Rows
 from laurels.simulation.service import Request
 
@@ -193,3 +194,14 @@ def _rate(costs: Costs, shape: Shape, load: Load) -> float:
 
 def _as_dict(costs: Costs) -> dict[str, float]:
     return {name: getattr(costs, name) for name in costs.__struct_fields__}
+
+
+def test_lanes_start_as_the_writers_do() -> None:
+    """The model imports nothing of the service, so its copies of these are compared here."""
+    assert (service.WORTH_A_LANE, service.PATIENCE) == (writer.WORTH_A_LANE, writer.PATIENCE)
+
+
+def test_a_further_lane_waits_for_a_batch_that_is_worth_it() -> None:
+    """Fewer than that share the batches of one lane; with patience for none, each would have its own."""
+    outcome = simulate(Costs(), Shape(lanes=3), Load(0, 8, 1, 100_000, **SHORT), seed=1)
+    assert outcome.batch_mean > 3

@@ -145,9 +145,7 @@ class Reads:
         chosen = await self._caught_up() if self.replicas else None
         if chosen is not None:
             try:
-                rows = await _fetch(chosen.pool, READ_SECONDS, statement, arguments)
-                telemetry.READS.labels("replica").inc()
-                return rows
+                return await _counted("replica", chosen.pool, READ_SECONDS, statement, arguments)
             except _AWAY as error:
                 chosen.leave_alone(_words(error))
         return await self._from_primary(PRIMARY_SECONDS, statement, arguments)
@@ -157,9 +155,7 @@ class Reads:
         chosen = await self._caught_up() if self.replicas else None
         if chosen is not None:
             try:
-                rows = await _fetch(chosen.pool, HEAVY_SECONDS, statement, arguments)
-                telemetry.READS.labels("replica").inc()
-                return rows
+                return await _counted("replica", chosen.pool, HEAVY_SECONDS, statement, arguments)
             except TimeoutError as error:
                 raise unavailable() from error
             except _AWAY as error:
@@ -168,11 +164,9 @@ class Reads:
 
     async def _from_primary(self, seconds: float, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         try:
-            rows = await _fetch(self.primary, seconds, statement, arguments)
+            return await _counted("primary", self.primary, seconds, statement, arguments)
         except _AWAY as error:
             raise unavailable() from error
-        telemetry.READS.labels("primary").inc()
-        return rows
 
     async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         rows = await self.fetch(statement, *arguments)
@@ -263,6 +257,14 @@ async def _reach(one: Replica, floor: int) -> bool:
         one.leave_alone(_words(error))
         return False
     return True
+
+
+async def _counted(
+    source: str, pool: Pool, seconds: float, statement: str, arguments: Sequence[Any]
+) -> list[asyncpg.Record]:
+    rows = await _fetch(pool, seconds, statement, arguments)
+    telemetry.READS.labels(source).inc()
+    return rows
 
 
 async def _fetch(pool: Pool, seconds: float, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
