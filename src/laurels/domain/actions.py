@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -114,13 +115,14 @@ UNRECORDED = Placement(None, None, None, "unrecorded")
 
 
 class UserFacts(msgspec.Struct, frozen=True, gc=False):
-    """A user's row as read under its lock."""
+    """A user's row. `version` is another one after every change of what judging reads of the user."""
 
     id: int
     status: str
     current_score: int
     points_day: date | None = None
     points_today: int = 0
+    version: int = 0
 
     def points_on(self, day: date) -> int:
         """What the user has earned on `day`, over all types."""
@@ -129,7 +131,7 @@ class UserFacts(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Facts:
-    """All that judging one batch needs, read under the users' row locks.
+    """All that judging one batch needs, read at one instant.
 
     zone       the default board's time zone; `day` is the calendar day of `now` there
     known      (user id, identifier) -> the action already in the ledger
@@ -142,7 +144,7 @@ class Facts:
 
     now: datetime
     batch_id: int
-    action_ids: list[int]
+    action_ids: Sequence[int]
     users: dict[int, UserFacts]
     known: dict[tuple[int, str], Recorded] = field(default_factory=dict)
     progress: dict[tuple[int, int], Progress] = field(default_factory=dict)

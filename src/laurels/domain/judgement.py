@@ -84,7 +84,7 @@ def judge(
 ) -> Judgement:
     """Decide every submission in order; what looks wrong to `sighting` is held. O(submissions x windows).
 
-    `facts.action_ids` must hold one unused id per submission; `windows` are those open at `facts.now`.
+    `facts.action_ids` must hold an unused id per submission at least; `windows` are those open at `facts.now`.
     """
     bench = _Bench(facts, types, windows, sighting)
     for index, submission in enumerate(submissions):

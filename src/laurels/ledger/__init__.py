@@ -5,7 +5,10 @@ pool          connections to the primary, and what their failures mean
 migrations    brings the schema up to date, forward only
 catalogue     action types, boards and their windows, kept in memory
 writer        the queue and its lanes: group commit
-batch         one transaction: lock, load, judge, write
+turns         batches that touch the same user go one after the other
+action_ids    drawn a thousand at a time
+facts         what judging a batch needs, read at one instant
+batch         one batch: read, judge, write in one statement that checks
 receipts      the ranks that were told, kept so that a replay answers the same
 journal       what other processes committed
 readers       the questions that need no index

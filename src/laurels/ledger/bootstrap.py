@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import action_ids
 from .pool import Connection, Pool, acquire
 
 _BOARDS = """
@@ -29,8 +30,12 @@ _LOCK = "SELECT pg_advisory_xact_lock(5498121)"
 
 
 async def prepare(pool: Pool, *, samples: bool, signing_key: tuple[str, str]) -> None:
-    """Default boards, a signing key, and sample action types if wanted; leaves what is there alone."""
+    """Default boards, a signing key, and sample action types if wanted; leaves what is there alone.
+
+    Raises DatabaseUnusable for a ledger that would number actions twice.
+    """
     async with acquire(pool) as connection, connection.transaction():
+        await action_ids.check(connection)
         await connection.execute(_LOCK)
         await _prepare(connection, samples, signing_key)
 

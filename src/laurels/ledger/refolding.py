@@ -24,9 +24,10 @@ SELECT a.id, a.kind, a.status, a.action_type_id, a.score_earned, a.created_at, r
 FROM actions a LEFT JOIN actions r ON r.reverses = a.id
 WHERE a.user_id = $1 AND a.id > $2 AND a.id <> $3
 ORDER BY a.user_id, a.id LIMIT $4"""
+# Writes the row instead of locking it: a batch that was judged before then finds another version of its user.
 _LOCK = """
-SELECT id, status, points_day, (SELECT time_zone FROM boards WHERE is_default) AS zone
-FROM users WHERE id = $1 FOR NO KEY UPDATE"""
+UPDATE users SET updated_at = clock_timestamp() WHERE id = $1
+RETURNING id, status, points_day, (SELECT time_zone FROM boards WHERE is_default) AS zone"""
 WINDOWS_COVERING = f"""
 SELECT w.id AS window_id, w.starts_at, w.ends_at, b.*
 FROM windows w JOIN (SELECT {BOARD_COLUMNS} FROM boards WHERE archived_at IS NULL) b ON b.id = w.board_id

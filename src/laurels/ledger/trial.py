@@ -11,8 +11,8 @@ from ..domain.actions import ActionType, Submission
 from ..domain.errors import Code, LaurelsError, Refusal
 from ..domain.judgement import judge
 from ..domain.rules import rule_of
-from .batch import gather
 from .catalogue import Catalogue
+from .facts import gather
 from .pool import Pool, prompt
 
 
@@ -38,7 +38,7 @@ async def try_action(pool: Pool, catalogue: Catalogue, kind: ActionType, submiss
     trying = catalogue.with_type(kind)
     windows = await trying.windows_at(datetime.now(UTC))
     async with prompt(pool) as connection, connection.transaction(isolation="repeatable_read"):
-        facts = await gather(connection, trying, [submission], windows, locking=False)
+        facts = await gather(connection, trying, [submission], windows, writing=False)
     facts.action_ids = [0]
     judgement = judge([submission], facts, trying.types, windows)
     (outcome,) = judgement.outcomes

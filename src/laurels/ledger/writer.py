@@ -2,8 +2,8 @@
 
 Batching is natural: a lane takes whatever is queued the moment it is free, so an idle ledger
 commits a single action at once and a busy one fills the next batch while the last is in flight.
-Several lanes overlap Python's share of one batch with PostgreSQL's share of another; the row
-locks order them where they touch the same user. While a lane is at work another one starts only
+Several lanes overlap Python's share of one batch with PostgreSQL's share of another; where they
+touch the same user, the later one waits for the earlier. While a lane is at work another one starts only
 for a batch that is worth its round trips (ADR 30).
 
 An entry belongs to the queue, not to its caller: a caller that goes away neither loses nor
@@ -29,7 +29,7 @@ from ..domain.actions import Placement, Submission
 from ..domain.detectors import Watch
 from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
-from .batch import CommittedBatch, CommitUnknown, WindowMoved, commit_batch
+from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved, commit_batch
 from .catalogue import Catalogue
 from .pool import (
     ANSWER_SECONDS,
@@ -45,6 +45,7 @@ from .pool import (
     unavailable,
 )
 from .receipts import Receipts
+from .turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +116,7 @@ class Writer:
         self.watch = watch or Watch()
         self._queue: deque[_Entry] = deque()
         self._at_work = 0
+        self._turns = Turns()
         self._patience: asyncio.TimerHandle | None = None
         self._queued = 0
         self._waiting: deque[_Entry] = deque()
@@ -285,7 +287,8 @@ class Writer:
         submissions = [item for entry in entries for item in entry.submissions]
         started = time.perf_counter()
         try:
-            batch = await self._within_deadline(connection, submissions)
+            async with self._turns.alone_with({item.user_id for item in submissions}):
+                batch = await self._within_deadline(connection, submissions)
             results = await self._answers(batch)
         except CommitUnknown as error:
             drop(connection)
@@ -297,7 +300,7 @@ class Writer:
                 self.no_room_until = time.monotonic() + NO_ROOM_SECONDS
             log.warning("batch not written", reason=str(error) or repr(error), actions=len(submissions))
             results = [unavailable()] * len(submissions)
-        except (*_RETRYABLE, WindowMoved) as error:
+        except (*_RETRYABLE, UserMoved, WindowMoved) as error:
             log.error("batch gave up", reason=str(error), attempts=MAX_ATTEMPTS)
             results = [unavailable()] * len(submissions)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
@@ -326,8 +329,10 @@ class Writer:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 with cut_off_is_told(connection):
-                    return await commit_batch(connection, self._catalogue, self._node, submissions, self.watch)
-            except _RETRYABLE:
+                    return await commit_batch(
+                        connection, self._catalogue, self._node, submissions, self.watch, locking=attempt > 1
+                    )
+            except (*_RETRYABLE, UserMoved, asyncpg.UniqueViolationError):  # the last: an import wrote the same action
                 if attempt == MAX_ATTEMPTS:
                     raise
             except WindowMoved as moved:

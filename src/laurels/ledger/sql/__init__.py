@@ -9,7 +9,6 @@ def _read(name: str) -> str:
 
 
 LOCK_USERS = _read("lock_users")
-READ_USERS = LOCK_USERS.removesuffix("FOR NO KEY UPDATE\n")
 LOCK_TYPES = _read("lock_types")
 READ_TYPES = "SELECT action_type_id, total FROM type_counts WHERE action_type_id = ANY ($1::int[])"
 LOAD_BATCH = _read("load_batch")

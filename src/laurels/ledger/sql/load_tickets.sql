@@ -1,2 +1,2 @@
--- $1 nonces, under the locks of lock_users: a ticket is one user's, so nobody uses it beside us.
+-- $1 nonces, after load_batch: a ticket is one user's, so who uses it beside us changes that user.
 SELECT nonce FROM ticket_uses WHERE nonce = ANY ($1::bytea[])

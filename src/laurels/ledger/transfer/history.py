@@ -13,7 +13,7 @@ from ...domain.boards import Board, span_at
 from ...domain.errors import Refusal
 from ...domain.names import fold_name
 from ...domain.standings import Standing, fold
-from .. import audit
+from .. import action_ids, audit
 from ..audit import Actor
 from ..catalogue import Catalogue
 from ..pool import Connection, Pool, acquire
@@ -42,7 +42,6 @@ INSERT INTO actions (id, user_id, kind, action_type_id, action_identifier, rever
 SELECT n.*, $15::bigint
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::text[], $6::bigint[], $7::text[], $8::bigint[],
             $9::bigint[], $10::jsonb[], $11::text[], $12::bigint[], $13::timestamptz[], $14::timestamptz[]) AS n"""
-_IDS = "SELECT nextval('actions_id_seq') FROM generate_series(1, $1::int)"
 _HELD = "INSERT INTO reviews (action_id, code, detail) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[])"
 _CLAIM = """
 INSERT INTO claims (action_type_id, value, user_id, action_id)
@@ -96,8 +95,9 @@ async def _enter(
         return
     await _reckon(connection, catalogue.default_board, fresh)
     await _make_windows(connection, catalogue, fresh)
-    for item, row in zip(fresh, await connection.fetch(_IDS, len(fresh)), strict=True):
-        item.id = row["nextval"]
+    drawn = [row["nextval"] for row in await connection.fetch(action_ids.DRAW, len(fresh))]
+    for item, number in zip(fresh, action_ids.spread(drawn), strict=False):
+        item.id = number
     batch_id = await connection.fetchval("SELECT nextval('journal_id_seq')")
     await connection.execute(_INSERT, *columns([_row(item) for item in fresh], 14), batch_id)
     await _note(connection, catalogue, fresh)
