@@ -1,6 +1,6 @@
 """Group commit: one bounded queue, a few lanes, one transaction per batch.
 
-Batching is natural: a lane takes whatever is queued the moment it is free, so an idle ledger
+Batching is natural: a lane takes its share of what is queued the moment it is free, so an idle ledger
 commits a single action at once and a busy one fills the next batch while the last is in flight.
 Several lanes overlap Python's share of one batch with PostgreSQL's share of another; where they
 touch the same user, the later one waits for the earlier. While a lane is at work another one starts only
@@ -229,9 +229,11 @@ class Writer:
         await sleeper
 
     def _take(self) -> list[_Entry]:
+        """Leaves the other lanes their share: PostgreSQL writes one batch while the next is judged (ADR 31)."""
+        share = min(self._batch_limit, max(WORTH_A_LANE, -(-self._queued // self._lanes)))
         entries: list[_Entry] = []
         taken = 0
-        while self._queue and (not entries or taken + len(self._queue[0].submissions) <= self._batch_limit):
+        while self._queue and (not entries or taken + len(self._queue[0].submissions) <= share):
             entry = self._queue.popleft()
             taken += len(entry.submissions)
             entries.append(entry)

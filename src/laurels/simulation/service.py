@@ -9,8 +9,8 @@ from functools import partial
 from .clock import Clock, Cores, Disk, Process, Resume, Rows, Thread
 from .model import Costs, Shape
 
-TRIPS = 5
-"""BEGIN, lock, load, write, COMMIT."""
+TRIPS = 2
+"""Read, and write."""
 WORTH_A_LANE = 32
 PATIENCE = 0.01
 """As the writer has them: so many waiting actions start a further lane, or so many seconds."""
@@ -47,7 +47,7 @@ class Shared:
 
 
 class Node:
-    """A core, a bounded queue, and lanes that take all that waits the moment they are free.
+    """A core, a bounded queue, and lanes that take their share of what waits the moment they are free.
 
     While a lane is at work a further one starts for a batch that is worth it, as the writer's do.
     """
@@ -128,8 +128,9 @@ class Node:
     def _take(self) -> list[tuple[Request, Resume]]:
         entries: list[tuple[Request, Resume]] = []
         taken = 0
-        limit = self._shared.shape.batch_limit
-        while self._queue and taken + len(self._queue[0][0].users) <= limit:
+        shape = self._shared.shape
+        share = min(shape.batch_limit, max(WORTH_A_LANE, -(-self.queued // shape.lanes)))
+        while self._queue and (not entries or taken + len(self._queue[0][0].users) <= share):
             entries.append(self._queue.popleft())
             taken += len(entries[-1][0].users)
         self._count(-taken)
@@ -142,18 +143,15 @@ class Node:
         return entries
 
     def _commit(self, users: list[int]) -> Process:
-        """Lock, load, judge and write, COMMIT. The locks are held until the flush is over."""
+        """Read, judge, write. Batches that share a user go one after the other, until the flush is over."""
         costs, shared = self._shared.costs, self._shared
         rows = sorted(set(users))
-        yield from self._ask(costs.statements / 3)
         yield from shared.rows.lock(rows)
         yield from self._ask((costs.statements + costs.row * len(users)) / 3)
         yield self.core.work(costs.action * len(users))
-        yield from self._ask((costs.statements + 2 * costs.row * len(users)) / 3)
-        yield from self._ask(0.0)
+        yield from self._ask(2 * (costs.statements + costs.row * len(users)) / 3)
         yield shared.disk.flush
         shared.rows.release(rows)
-        yield self.core.work(costs.batch / TRIPS)
 
     def _ask(self, seconds: float) -> Process:
         """One statement: said by the node's core, carried by the wire, worked on by a core of PostgreSQL's."""
