@@ -170,6 +170,22 @@ def closed_at(until: float, connection: Connection) -> Iterator[None]:
         cut.cancel()
 
 
+class Cut:
+    """Closes a connection after so many seconds, unless it is cancelled before."""
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self.happened = False
+        self._connection = connection
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._close)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _close(self) -> None:
+        self.happened = True
+        drop(self._connection)
+
+
 class _Watched:
     """A connection that is closed when one statement takes longer than ANSWER_SECONDS."""
 

@@ -36,6 +36,7 @@ from .pool import (
     BROKEN,
     UNAVAILABLE,
     Connection,
+    Cut,
     Pool,
     cut_off_is_told,
     drop,
@@ -147,7 +148,7 @@ class Writer:
         self._queued += len(submissions)
         telemetry.QUEUE_DEPTH.set(self._queued)
         self._wake_one_if_worth_it()
-        return await asyncio.shield(entry.done)
+        return await entry.done  # a caller that is cancelled cancels it: then nobody is told, that is all
 
     async def run(self) -> None:
         """Run the lanes until `close()`; returns when the queue is drained."""
@@ -314,18 +315,17 @@ class Writer:
         _settle_all(entries, results)
 
     async def _within_deadline(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
-        """Closes the connection at the deadline instead of cancelling: a cancelled COMMIT may have happened."""
-        work = asyncio.create_task(self._attempt(connection, submissions))
-        done, _ = await asyncio.wait({work}, timeout=self._deadline)
-        if not done:
-            drop(connection)
-            log.warning("batch deadline passed, connection closed", seconds=self._deadline)
+        """Closes the connection at the deadline instead of cancelling: a cancelled commit may have happened."""
+        cut = Cut(connection, self._deadline)
         try:
-            return await work
+            return await self._attempt(connection, submissions)
         except BROKEN as error:
-            if done:
+            if not cut.happened:
                 raise
+            log.warning("batch deadline passed, connection closed", seconds=self._deadline)
             raise CommitUnknown("deadline") from error
+        finally:
+            cut.cancel()
 
     async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         for attempt in range(1, MAX_ATTEMPTS + 1):

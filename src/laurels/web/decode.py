@@ -15,6 +15,7 @@ from functools import cache
 from typing import Annotated, Any
 
 import msgspec
+from aiohttp import web
 from msgspec import Meta
 
 from ..domain.actions import Submission
@@ -22,6 +23,12 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.standings import INT64_MAX, INT64_MIN
 from ..domain.tickets import Ticket
 from .wire.actions import METADATA_BYTES, METADATA_DEPTH, Completion
+
+NO_QUERY: Mapping[str, str] = {}
+REMEMBERED = 1_000
+REMEMBERED_LENGTH = 64
+"""Characters of a query that is remembered: whoever invents queries fills no memory with them."""
+_remembered: dict[tuple[type, str], Any] = {}
 
 
 class _DuplicateMember(ValueError):
@@ -80,15 +87,36 @@ def strict_json(text: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+def params_of(request: web.Request, in_path: Mapping[str, str], kind: type) -> Any:
+    """Path and query parameters of a request. The latest short queries are remembered: the structs are frozen.
+
+    Raises LaurelsError(INVALID_REQUEST).
+    """
+    query = request.rel_url.raw_query_string
+    if in_path or len(query) > REMEMBERED_LENGTH:
+        return decode_params(request.query if query else NO_QUERY, in_path, kind)
+    known = _remembered.get((kind, query))
+    if known is None:
+        known = decode_params(request.query, in_path, kind)
+        if len(_remembered) >= REMEMBERED:
+            _remembered.clear()
+        _remembered[kind, query] = known
+    return known
+
+
 def decode_params(query: Mapping[str, str], in_path: Mapping[str, str], kind: type) -> Any:
-    """Path and query parameters, which arrive as text. Raises LaurelsError(INVALID_REQUEST)."""
-    if not query and not in_path:
-        return _defaults(kind)
+    """What arrives as text. Raises LaurelsError(INVALID_REQUEST)."""
+    if not query:
+        return _converted(in_path, kind) if in_path else _defaults(kind)
     repeated = _first_repeated([*in_path, *(name for name, _ in query.items())])
     if repeated is not None:
         raise _bad("This parameter is given twice.", f"$.{repeated}")
+    return _converted({**query, **in_path}, kind)
+
+
+def _converted(params: Mapping[str, str], kind: type) -> Any:
     try:
-        return msgspec.convert({**query, **in_path}, kind, strict=False)
+        return msgspec.convert(params, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
 

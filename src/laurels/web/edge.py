@@ -27,7 +27,7 @@ from .. import telemetry
 from ..domain.errors import Code, LaurelsError
 from .auth import admit, identify, introduce, shows_token
 from .call import Answer, Call, Reply, Route, encode
-from .decode import decode_body, decode_params
+from .decode import decode_body, params_of
 from .keyring import ApiKey
 from .limits import Allowance, RateLimit
 from .origins import Origins
@@ -145,7 +145,7 @@ async def _answer(
     caller = await _caller(services, request, route)
     call = Call(services, request, caller, address, headers["X-Request-ID"])
     if route.params is not None:
-        call.params = decode_params(request.query, in_path, route.params)
+        call.params = params_of(request, in_path, route.params)
     if route.body is not None:
         body = await _read(request, route.body_limit, services.options.body_seconds)
         if isinstance(caller, Signatory):
