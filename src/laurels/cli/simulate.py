@@ -83,7 +83,7 @@ def simulate(
     actions
         Actions in each request.
     users
-        How many take part: few wait for each other's row locks.
+        How many take part: batches with a user in common wait for each other.
     seconds
         Simulated time that is measured, after one second of warm-up.
     seed

@@ -1,7 +1,7 @@
 """The service as a queueing model: what happens at a rate, before anybody buys machines for it.
 
 A discrete-event simulation. It follows each request through what the real one goes through: the node's one core, the
-bounded queue, a lane, the statements of a batch under row locks, a flush that commits share, the index, the reply.
+bounded queue, a lane, the statements of a batch, a flush that commits share, the index, the reply.
 Nothing here knows the time of day, a network or a disk; the same seed gives the same answer.
 
 model    what is put in (costs, shape, load) and what comes out
