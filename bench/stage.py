@@ -33,7 +33,7 @@ from laurels.web.tokens import Tokens, new_signing_key
 TEMPLATE = "laurels_bench"
 TOKEN_SECONDS = 86_400
 HOST = "127.0.0.1"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 COMMON_PLAYERS = 200
 FIRST_PLAYER = 1_000
 """Players' ids start here, so that they never meet the first admin's."""
@@ -133,7 +133,7 @@ class Stage:
         return replace(self._common, tokens=self._common.tokens[:players])
 
     def _server(self, database_url: str, redis_url: str, workers: int, environment: dict[str, str]) -> LaurelsServer:
-        return LaurelsServer(
+        server = LaurelsServer(
             database_url,
             self.folder / "server.log",
             LAURELS_VERIFY_SECONDS="0",
@@ -142,6 +142,8 @@ class Stage:
             REDIS_URL=redis_url,
             **environment,
         )
+        server.patience = START_SECONDS
+        return server
 
     def strike(self) -> None:
         """Stop what outlived the questions."""

@@ -32,7 +32,7 @@ Statement = tuple[str, str, tuple[Any, ...]]
 Tape = list[Statement]
 
 LANES = Settings().lanes
-USERS, VERSIONS = 3, 31
+USERS, VERSIONS = 3, 30
 """Places among the arguments of write_batch."""
 POINTS = 10
 """What a lesson is worth."""

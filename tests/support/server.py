@@ -43,6 +43,8 @@ CHORES = {"LAURELS_SNAPSHOT_SECONDS": "5", "LAURELS_VERIFY_SECONDS": "5"}
 class LaurelsServer:
     """One process on one port. `restart()` keeps the port; `kill()` is SIGKILL."""
 
+    patience = START_SECONDS
+
     def __init__(self, database_url: str, log: Path, **environment: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -120,7 +122,7 @@ class LaurelsServer:
         await connection.close()
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
             assert self.process is not None
             if self.process.poll() is not None:

@@ -25,7 +25,7 @@ from ..domain.standings import Standing, sort_score
 from .catalogue import Catalogue
 from .facts import gather, looks_at_others
 from .pool import BROKEN, Connection, is_closed
-from .sql import LOCK_USERS, WRITE_BATCH, WRITE_HELD, WRITE_SHARED, WRITE_TICKETS, columns
+from .sql import LOCK_USERS, WRITE_BATCH, WRITE_HELD, WRITE_SHARED, WRITE_TICKETS, columns, sparse
 
 Statement: TypeAlias = tuple[Any, ...]
 """SQL and its arguments."""
@@ -172,8 +172,8 @@ def _statements(
         facts.batch_id,
         node,
         users,
-        *columns([_action_row(catalogue, submissions, *item) for item in judgement.actions], 11),
-        *columns(_progress_rows(judgement), 8),
+        *sparse([_action_row(catalogue, submissions, facts.now, *item) for item in judgement.actions]),
+        *columns(_progress_rows(judgement), 7),
         *columns(_standing_rows(judgement, windows), 6),
         [judgement.scores[user] for user in users],
         [judgement.points[user] for user in users],
@@ -196,8 +196,9 @@ def _rarely(judgement: Judgement) -> Iterator[Statement]:
 
 
 def _action_row(
-    catalogue: Catalogue, submissions: Sequence[Submission], index: int, action: Recorded
+    catalogue: Catalogue, submissions: Sequence[Submission], now: datetime, index: int, action: Recorded
 ) -> tuple[object, ...]:
+    """What is as usual is None: write_batch.sql knows what that stands for."""
     return (
         action.action_id,
         action.user_id,
@@ -207,15 +208,15 @@ def _action_row(
         action.new_score,
         submissions[index].metadata,
         action.fingerprint,
-        action.completed_at,
-        action.status,
+        None if action.completed_at is now else action.completed_at,
+        None if action.status == "awarded" else action.status,
         action.reason,
     )
 
 
 def _progress_rows(judgement: Judgement) -> list[tuple[object, ...]]:
     return [
-        (user_id, type_id, p.total_count, p.day, p.day_count, p.hour_count, p.minute_count, p.streak)
+        (user_id, type_id, p.total_count, p.day_count, p.hour_count, p.minute_count, p.streak)
         for (user_id, type_id), p in sorted(judgement.progress.items())
     ]
 
