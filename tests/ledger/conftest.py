@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -30,6 +30,7 @@ class Ledger:
     receipts: Receipts
     projection: Projection
     writer: Writer
+    node: UUID
 
     async def complete(self, user: int, identifier: str, kind: str = "lesson", metadata: str | None = None) -> Result:
         (result,) = await self.writer.submit([Submission(user, kind, identifier, metadata)])
@@ -46,11 +47,12 @@ async def running_ledger(pool: Pool, **options: Any) -> AsyncIterator[Ledger]:
     await catalogue.refresh()
     receipts = Receipts(pool)
     projection = Projection(MemoryIndex("test"), catalogue, pool)
-    writer = Writer(pool, catalogue, receipts, projection.project, uuid4(), **options)
+    node = uuid4()
+    writer = Writer(pool, catalogue, receipts, projection.project, node, **options)
     async with asyncio.TaskGroup() as tasks:
         lanes = tasks.create_task(writer.run())
         flusher = tasks.create_task(receipts.run())
-        yield Ledger(pool, catalogue, receipts, projection, writer)
+        yield Ledger(pool, catalogue, receipts, projection, writer, node)
         writer.close()
         await lanes
         receipts.close()

@@ -273,7 +273,7 @@ async def test_a_window_that_is_over_stays_truthful(ledger: Ledger) -> None:
 
 async def test_every_node_hears_of_a_correction(ledger: Ledger) -> None:
     """Also the one that made it: nobody is left out of the journal."""
-    mine = Journal(ledger.pool, ledger.writer._node)
+    mine = Journal(ledger.pool, ledger.node)
     action = await complete(ledger, 3, "a")
     await mine.start()
     await corrections.reverse(ledger.pool, ADMIN, action, "made up")

@@ -16,7 +16,7 @@ from tests.support.polling import eventually
 from laurels.domain.actions import Submission
 from laurels.domain.detectors import Watch
 from laurels.domain.errors import LaurelsError
-from laurels.ledger import bootstrap, corrections, erasure, repair, review, sanctions, snapshots
+from laurels.ledger import bootstrap, committer, corrections, erasure, repair, review, sanctions, snapshots
 from laurels.ledger.audit import Actor
 from laurels.ledger.batch import CommittedBatch, CommitUnknown, UserMoved, commit_batch
 from laurels.ledger.pool import DatabaseUnusable, Pool
@@ -172,6 +172,25 @@ async def test_a_ledger_that_would_number_two_actions_alike_is_refused(pool: Poo
     await pool.execute("ALTER SEQUENCE actions_id_seq INCREMENT BY 1")
     with pytest.raises(DatabaseUnusable, match="ALTER SEQUENCE actions_id_seq INCREMENT BY 1024"):
         await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+
+
+async def test_after_one_that_met_another_nodes_batches_lock_first_for_a_while(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nodes keep meeting, judging before the lock is work for nothing; where they did once, it soon ends."""
+    locked: list[bool] = []
+    meets = iter([True])
+
+    async def commit(*given: Any, locking: bool) -> CommittedBatch:
+        locked.append(locking)
+        if next(meets, False):
+            raise UserMoved
+        return await commit_batch(*given, locking=locking)
+
+    monkeypatch.setattr(committer, "commit_batch", commit)
+    for n in range(committer.WARY + 2):
+        assert codes([await ledger.complete(1, f"a-{n}")]) == ["ok"]
+    assert locked == [False, True, *[True] * committer.WARY, False]
 
 
 async def test_batches_with_a_user_in_common_go_in_the_order_of_coming() -> None:

@@ -90,7 +90,7 @@ async def test_a_proof_sees_what_a_hand_in_the_database_did(ledger: Ledger) -> N
     """Changed standings and changed `current_score` are counted, repaired from the ledger, and gone."""
     await _play(ledger, people=6)
     window = await ledger.catalogue.window(ledger.catalogue.default_board)
-    pool, node = ledger.pool, ledger.writer._node
+    pool, node = ledger.pool, ledger.node
     assert (await prove(pool, window)).unfolded == 0
     await pool.execute("UPDATE standings SET score = 999, sort_score = ~999 WHERE user_id = 2")
     await pool.execute("DELETE FROM standings WHERE user_id = 3 AND window_id = $1", window.id)

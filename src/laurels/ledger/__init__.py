@@ -5,6 +5,7 @@ pool          connections to the primary, and what their failures mean
 migrations    brings the schema up to date, forward only
 catalogue     action types, boards and their windows, kept in memory
 writer        the queue and its lanes: group commit
+committer     one batch brought through: retried, within its deadline
 turns         batches that touch the same user go one after the other
 action_ids    drawn a thousand at a time
 facts         what judging a batch needs, read at one instant

@@ -29,16 +29,14 @@ from ..domain.actions import Placement, Submission
 from ..domain.detectors import Watch
 from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
-from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved, commit_batch
+from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved
 from .catalogue import Catalogue
+from .committer import MAX_ATTEMPTS, RETRYABLE, Committer
 from .pool import (
     ANSWER_SECONDS,
-    BROKEN,
     UNAVAILABLE,
     Connection,
-    Cut,
     Pool,
-    cut_off_is_told,
     drop,
     is_closed,
     plan_by_index,
@@ -46,11 +44,9 @@ from .pool import (
     unavailable,
 )
 from .receipts import Receipts
-from .turns import Turns
 
 log = structlog.get_logger(__name__)
 
-MAX_ATTEMPTS = 4
 WORTH_A_LANE = 32
 """Actions that must wait before a further lane takes them; fewer wait for a lane that is at work …"""
 PATIENCE = 0.01
@@ -61,7 +57,6 @@ NO_ROOM_SECONDS = 5.0
 CONNECT_SECONDS = 1.0
 CALLER_PAUSE = 0.1
 """Between two looks whether somebody has waited for ANSWER_SECONDS."""
-_RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
 """Applies a committed batch to the index; answers user id -> placement in the default board."""
@@ -106,18 +101,15 @@ class Writer:
         watch: Watch | None = None,
     ) -> None:
         self._pool = pool
-        self._catalogue = catalogue
         self._receipts = receipts
         self._project = project
-        self._node = node
         self._lanes = lanes
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
-        self._deadline = deadline
         self.watch = watch or Watch()
+        self._committer = Committer(catalogue, node, self.watch, deadline)
         self._queue: deque[_Entry] = deque()
         self._at_work = 0
-        self._turns = Turns()
         self._patience: asyncio.TimerHandle | None = None
         self._queued = 0
         self._waiting: deque[_Entry] = deque()
@@ -290,8 +282,7 @@ class Writer:
         submissions = [item for entry in entries for item in entry.submissions]
         started = time.perf_counter()
         try:
-            async with self._turns.alone_with({item.user_id for item in submissions}):
-                batch = await self._within_deadline(connection, submissions)
+            batch = await self._committer.commit(connection, submissions)
             results = await self._answers(batch)
         except CommitUnknown as error:
             drop(connection)
@@ -303,7 +294,7 @@ class Writer:
                 self.no_room_until = time.monotonic() + NO_ROOM_SECONDS
             log.warning("batch not written", reason=str(error) or repr(error), actions=len(submissions))
             results = [unavailable()] * len(submissions)
-        except (*_RETRYABLE, UserMoved, WindowMoved) as error:
+        except (*RETRYABLE, UserMoved, WindowMoved) as error:
             log.error("batch gave up", reason=str(error), attempts=MAX_ATTEMPTS)
             results = [unavailable()] * len(submissions)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
@@ -313,35 +304,6 @@ class Writer:
             results = [unavailable()] * len(submissions)
         self._observe(entries, submissions, started)
         _settle_all(entries, results)
-
-    async def _within_deadline(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
-        """Closes the connection at the deadline instead of cancelling: a cancelled commit may have happened."""
-        cut = Cut(connection, self._deadline)
-        try:
-            return await self._attempt(connection, submissions)
-        except BROKEN as error:
-            if not cut.happened:
-                raise
-            log.warning("batch deadline passed, connection closed", seconds=self._deadline)
-            raise CommitUnknown("deadline") from error
-        finally:
-            cut.cancel()
-
-    async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                with cut_off_is_told(connection):
-                    return await commit_batch(
-                        connection, self._catalogue, self._node, submissions, self.watch, locking=attempt > 1
-                    )
-            except (*_RETRYABLE, UserMoved, asyncpg.UniqueViolationError):  # the last: an import wrote the same action
-                if attempt == MAX_ATTEMPTS:
-                    raise
-            except WindowMoved as moved:
-                await self._catalogue.windows_at(moved.now)
-                if attempt == MAX_ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
 
     async def _answers(self, batch: CommittedBatch) -> list[Result]:
         placements = await self._project(batch)

@@ -1,0 +1,73 @@
+"""One batch brought through: as often as it takes, within its deadline, after those that it shares a user with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from ..domain.actions import Submission
+from ..domain.detectors import Watch
+from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved, commit_batch
+from .catalogue import Catalogue
+from .pool import BROKEN, Connection, Cut, cut_off_is_told
+from .turns import Turns
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 4
+WARY = 8
+"""Batches that lock their users first, after one that met another node's: where many do, judging first is waste."""
+RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+
+class Committer:
+    """Serves all lanes of one writer. `deadline` bounds one batch, in seconds."""
+
+    def __init__(self, catalogue: Catalogue, node: UUID, watch: Watch, deadline: float) -> None:
+        self._catalogue = catalogue
+        self._node = node
+        self._watch = watch
+        self._deadline = deadline
+        self._turns = Turns()
+        self._wary = 0
+
+    async def commit(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
+        """Raises CommitUnknown, UserMoved or WindowMoved (it gave up, nothing is written), or what asyncpg raises.
+
+        At the deadline the connection is closed, not its work cancelled: a cancelled commit may have happened.
+        """
+        async with self._turns.alone_with({item.user_id for item in submissions}):
+            cut = Cut(connection, self._deadline)
+            try:
+                return await self._attempt(connection, submissions)
+            except BROKEN as error:
+                if not cut.happened:
+                    raise
+                log.warning("batch deadline passed, connection closed", seconds=self._deadline)
+                raise CommitUnknown("deadline") from error
+            finally:
+                cut.cancel()
+
+    async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
+        locking = self._wary > 0
+        self._wary -= locking
+        for left in reversed(range(MAX_ATTEMPTS)):
+            try:
+                with cut_off_is_told(connection):
+                    return await commit_batch(
+                        connection, self._catalogue, self._node, submissions, self._watch, locking=locking
+                    )
+            except (*RETRYABLE, UserMoved, asyncpg.UniqueViolationError) as error:
+                if not left:
+                    raise
+                if isinstance(error, UserMoved):
+                    self._wary = WARY
+                locking = True  # also behind an import, which wrote the same identifier a moment ago
+            except WindowMoved as moved:
+                await self._catalogue.windows_at(moved.now)
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
