@@ -24,6 +24,7 @@ from laurels.ledger import pool as ledger_pool
 from laurels.ledger.batch import commit_batch
 from laurels.ledger.catalogue import Catalogue
 from laurels.ledger.pool import Pool, plan_by_index
+from laurels.ledger.turns import Turns
 
 from ..stage import FIRST_PLAYER
 
@@ -100,9 +101,9 @@ class BareLedger:
         try:
             for connection in connections:
                 await plan_by_index(connection)
-            shared = iter(tapes)
+            shared, turns = iter(tapes), Turns()
             started = time.perf_counter()
-            await asyncio.gather(*(_play(connection, shared) for connection in connections))
+            await asyncio.gather(*(_play(connection, shared, turns) for connection in connections))
             return count * batch / (time.perf_counter() - started)
         finally:
             for connection in connections:
@@ -143,11 +144,12 @@ async def _copy(connection: Any, kind: int, batches: Iterator[Sequence[Submissio
             await connection.execute(_ADD_UP, [user for user, _ in users], [n for _, n in users], POINTS, kind)
 
 
-async def _play(connection: Any, tapes: Iterator[Tape]) -> None:
+async def _play(connection: Any, tapes: Iterator[Tape], turns: Turns) -> None:
+    """Tapes that share a user go one after the other, as the service's batches do."""
     for (_, load, asked), (_, write, arguments) in tapes:
-        while True:  # until no other lane has changed one of the users in between
+        async with turns.alone_with(set(arguments[USERS])):
             versions = {row["user_id"]: row["version"] for row in await connection.fetch(load, *asked)}
             current = list(arguments)
             current[VERSIONS] = [versions[user] for user in arguments[USERS]]
-            if await connection.execute(write, *current) != "INSERT 0 0":
-                break
+            if await connection.execute(write, *current) == "INSERT 0 0":
+                raise RuntimeError("somebody else changed a user of this ledger")
