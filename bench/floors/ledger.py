@@ -111,6 +111,7 @@ class BareLedger:
 
     async def _record(self, batch: int, per_user: int) -> Tape:
         async with self._pool.acquire() as connection:
+            await plan_by_index(connection)  # plans are kept, and serve when this connection plays
             recorder = _Recorder(connection)
             await commit_batch(recorder, self._catalogue, uuid4(), self._submissions(batch, per_user), Watch([]))
         return recorder.tape
