@@ -85,10 +85,13 @@ def test_littles_law(rate: float, nodes: int, seed: int) -> None:
 @few
 @given(st.integers(1, 4), st.integers(1, 40), st.floats(0.001, 0.02), st.floats(0, 0.0005))
 def test_saturation_is_at_the_analytic_bound(lanes: int, limit: int, fixed: float, row: float) -> None:
-    """Each lane commits full batches without a pause: lanes * limit / the time of one batch."""
+    """Each lane commits full batches without a pause: lanes * limit / the time of one batch.
+
+    So many wait that the share of the last lane is a full batch too.
+    """
     costs = Costs(**{**_as_dict(FREE), "statements": fixed, "row": row})
     shape = Shape(lanes=lanes, batch_limit=limit, database_cores=lanes)
-    load = Load(connections=lanes * limit * 2, users=10**9, seconds=1.5, warm_up=0.5)
+    load = Load(connections=lanes * limit * 3, users=10**9, seconds=1.5, warm_up=0.5)
     bound = lanes * limit / (fixed + row * limit)
     assert _rate(costs, shape, load) == pytest.approx(bound, rel=0.08)
 
