@@ -28,9 +28,8 @@ from laurels.ledger.turns import Turns
 
 from ..stage import FIRST_PLAYER
 
-Statement = tuple[str, str, tuple[Any, ...]]
-"""(method of the connection, SQL, arguments)."""
-Tape = list[Statement]
+Tape = list[tuple[str, tuple[Any, ...]]]
+"""The statements of one batch, to read and to write, each with its arguments."""
 
 LANES = Settings().lanes
 USERS, VERSIONS = 3, 30
@@ -67,11 +66,11 @@ class _Recorder:
         return False
 
     async def fetch(self, sql: str, *arguments: Any) -> Any:
-        self.tape.append(("fetch", sql, arguments))
+        self.tape.append((sql, arguments))
         return await self._connection.fetch(sql, *arguments)
 
     async def execute(self, sql: str, *arguments: Any) -> str:
-        self.tape.append(("execute", sql, arguments))
+        self.tape.append((sql, arguments))
         return "INSERT 0 1"
 
 
@@ -147,7 +146,7 @@ async def _copy(connection: Any, kind: int, batches: Iterator[Sequence[Submissio
 
 async def _play(connection: Any, tapes: Iterator[Tape], turns: Turns) -> None:
     """Tapes that share a user go one after the other, as the service's batches do."""
-    for (_, load, asked), (_, write, arguments) in tapes:
+    for (load, asked), (write, arguments) in tapes:
         async with turns.alone_with(set(arguments[USERS])):
             versions = {row["user_id"]: row["version"] for row in await connection.fetch(load, *asked)}
             current = list(arguments)

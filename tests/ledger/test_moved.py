@@ -16,7 +16,7 @@ from tests.support.polling import eventually
 from laurels.domain.actions import Submission
 from laurels.domain.detectors import Watch
 from laurels.domain.errors import LaurelsError
-from laurels.ledger import bootstrap, committer, corrections, erasure, repair, review, sanctions, snapshots
+from laurels.ledger import bootstrap, committer, corrections, erasure, repair, review, sanctions, snapshots, transfer
 from laurels.ledger.audit import Actor
 from laurels.ledger.batch import CommittedBatch, CommitUnknown, UserMoved, commit_batch
 from laurels.ledger.pool import DatabaseUnusable, Pool
@@ -57,6 +57,11 @@ async def _refold(ledger: Ledger, _: dict[str, int]) -> None:
     assert await repair.refold(ledger.pool, window, uuid4()) == 1
 
 
+async def _fold_imported(ledger: Ledger, _: dict[str, int]) -> None:
+    await ledger.pool.execute("INSERT INTO unfolded VALUES (1)")
+    assert [count async for count in transfer.fold_imported(ledger.pool)] == [1]
+
+
 CHANGES: dict[str, Change] = {
     "another action": lambda ledger, _: ledger.complete(1, "other"),
     "a held action": lambda ledger, _: ledger.complete(1, "odd"),
@@ -70,6 +75,7 @@ CHANGES: dict[str, Change] = {
     "an approval": lambda ledger, ids: review.approve(ledger.pool, ADMIN, ids["held"], "why"),
     "a rejection": lambda ledger, ids: review.reject(ledger.pool, ADMIN, ids["held"], "why"),
     "a repair": _refold,
+    "the fold of an import": _fold_imported,
     "an erasure": lambda ledger, _: erasure.erase(ledger.pool, ADMIN, 1, None),
 }
 
@@ -226,6 +232,7 @@ async def test_a_batch_that_fails_lets_the_next_one_go() -> None:
         waiting = asyncio.create_task(_enter(turns, {1}))
         await asyncio.sleep(0)
         waiting.cancel()
+        await asyncio.wait({waiting})
     async with asyncio.timeout(5), turns.alone_with({1}):
         pass
 

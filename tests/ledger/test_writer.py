@@ -66,6 +66,16 @@ async def test_items_of_one_request_share_one_commit(ledger: Ledger) -> None:
     assert [result.accepted.action.new_score for result in results] == [10 * n for n in range(1, 101)]
 
 
+async def test_a_lane_leaves_the_others_their_share(pool: Pool) -> None:
+    """All wait before the first lane takes: three lanes write three batches, not one lane one."""
+    await add_users(pool, 120)
+    async with running_ledger(pool, lanes=3) as ledger:
+        await asyncio.gather(*(ledger.complete(user, "a") for user in range(1, 121)))
+    sizes = await pool.fetch("SELECT count(*) FROM actions GROUP BY batch_id ORDER BY 1 DESC")
+    assert sizes[0]["count"] == 40
+    assert sum(row["count"] for row in sizes) == 120
+
+
 async def test_a_full_queue_refuses_at_once(pool: Pool) -> None:
     """The limit counts actions, and what was queued before is still decided."""
     await add_users(pool, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from ..domain.actions import Submission
 from ..domain.detectors import Watch
 from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved, commit_batch
 from .catalogue import Catalogue
-from .pool import BROKEN, Connection, Cut, cut_off_is_told
+from .pool import BROKEN, Connection, closed_at, cut_off_is_told
 from .turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -40,20 +41,19 @@ class Committer:
         At the deadline the connection is closed, not its work cancelled: a cancelled commit may have happened.
         """
         async with self._turns.alone_with({item.user_id for item in submissions}):
-            cut = Cut(connection, self._deadline)
-            try:
-                return await self._attempt(connection, submissions)
-            except BROKEN as error:
-                if not cut.happened:
-                    raise
-                log.warning("batch deadline passed, connection closed", seconds=self._deadline)
-                raise CommitUnknown("deadline") from error
-            finally:
-                cut.cancel()
+            with closed_at(asyncio.get_running_loop().time() + self._deadline, connection) as cut:
+                try:
+                    return await self._attempt(connection, submissions)
+                except BROKEN as error:
+                    if not cut.happened:
+                        raise
+                    log.warning("batch deadline passed, connection closed", seconds=self._deadline)
+                    raise CommitUnknown("deadline") from error
 
     async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         locking = self._wary > 0
-        self._wary -= locking
+        if locking:
+            self._wary -= 1
         for left in reversed(range(MAX_ATTEMPTS)):
             try:
                 with cut_off_is_told(connection):

@@ -58,8 +58,8 @@ def looks_at_others(catalogue: Catalogue, submissions: Iterable[Submission]) -> 
 
 
 def _shared_types(catalogue: Catalogue, submissions: Iterable[Submission]) -> dict[str, ActionType]:
-    kinds = {item.action_type: catalogue.types.get(item.action_type) for item in submissions}
-    return {name: kind for name, kind in kinds.items() if kind is not None and kind.rules.is_shared}
+    names = {item.action_type for item in submissions}
+    return {name: kind for name in names if (kind := catalogue.types.get(name)) is not None and kind.rules.is_shared}
 
 
 async def _shared(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -160,30 +161,26 @@ async def prompt(pool: Pool, seconds: float = ANSWER_SECONDS) -> AsyncIterator[C
             yield connection
 
 
-@contextlib.contextmanager
-def closed_at(until: float, connection: Connection) -> Iterator[None]:
-    """Close a connection that is still busy at `until`, a time of the loop's clock."""
-    cut = asyncio.get_running_loop().call_at(until, drop, connection)
-    try:
-        yield
-    finally:
-        cut.cancel()
-
-
+@dataclass(slots=True)
 class Cut:
-    """Closes a connection after so many seconds, unless it is cancelled before."""
+    """Whether `closed_at` had to close its connection."""
 
-    def __init__(self, connection: Connection, seconds: float) -> None:
-        self.happened = False
-        self._connection = connection
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._close)
+    happened: bool = False
 
-    def cancel(self) -> None:
-        self._timer.cancel()
-
-    def _close(self) -> None:
+    def make(self, connection: Connection) -> None:
         self.happened = True
-        drop(self._connection)
+        drop(connection)
+
+
+@contextlib.contextmanager
+def closed_at(until: float, connection: Connection) -> Iterator[Cut]:
+    """Close a connection that is still busy at `until`, a time of the loop's clock."""
+    cut = Cut()
+    timer = asyncio.get_running_loop().call_at(until, cut.make, connection)
+    try:
+        yield cut
+    finally:
+        timer.cancel()
 
 
 class _Watched:

@@ -24,7 +24,6 @@ from ..domain.standings import INT64_MAX, INT64_MIN
 from ..domain.tickets import Ticket
 from .wire.actions import METADATA_BYTES, METADATA_DEPTH, Completion
 
-NO_QUERY: Mapping[str, str] = {}
 REMEMBERED = 1_000
 REMEMBERED_LENGTH = 64
 """Characters of a query that is remembered: whoever invents queries fills no memory with them."""
@@ -88,13 +87,13 @@ def strict_json(text: bytes) -> Any:
 
 
 def params_of(request: web.Request, in_path: Mapping[str, str], kind: type) -> Any:
-    """Path and query parameters of a request. The latest short queries are remembered: the structs are frozen.
+    """Path and query parameters of a request. Short queries are remembered, REMEMBERED at most: the structs are frozen.
 
     Raises LaurelsError(INVALID_REQUEST).
     """
     query = request.rel_url.raw_query_string
     if in_path or len(query) > REMEMBERED_LENGTH:
-        return decode_params(request.query if query else NO_QUERY, in_path, kind)
+        return decode_params(request.query, in_path, kind)
     known = _remembered.get((kind, query))
     if known is None:
         known = decode_params(request.query, in_path, kind)

@@ -1,0 +1,53 @@
+"""Parameters of requests: remembered where that is safe, and never beyond its bound."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from laurels.domain.errors import LaurelsError
+from laurels.web import decode
+from laurels.web.routes import ROUTES
+from laurels.web.wire.boards import TopQuery
+
+KINDS = {route.params for route in ROUTES if route.params is not None}
+
+
+def _asked(query: str) -> object:
+    return decode.params_of(make_mocked_request("GET", f"/api/scoreboard{query}"), {}, TopQuery)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS, key=lambda kind: kind.__name__))
+def test_what_is_shared_by_requests_can_not_be_changed(kind: type[msgspec.Struct]) -> None:
+    """One object serves all requests with the same query: it is frozen, and so is what it holds."""
+    assert kind.__struct_config__.frozen
+    for field in msgspec.structs.fields(kind):
+        assert "list" not in str(field.type)
+        assert "dict" not in str(field.type)
+
+
+def test_the_same_query_is_decoded_once() -> None:
+    assert _asked("?limit=7") is _asked("?limit=7")
+    assert _asked("?limit=8") != _asked("?limit=7")
+    assert _asked("") == TopQuery()
+
+
+def test_a_wrong_query_is_refused_each_time() -> None:
+    for _ in range(2):
+        with pytest.raises(LaurelsError):
+            _asked("?limit=none")
+        with pytest.raises(LaurelsError):
+            _asked("?limit=7&limit=8")
+
+
+def test_whoever_invents_queries_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long ones are not remembered, short ones up to a bound."""
+    monkeypatch.setattr(decode, "REMEMBERED", 10)
+    monkeypatch.setattr(decode, "_remembered", {})
+    for n in range(1, 51):
+        _asked(f"?limit={n}")
+        assert 1 <= len(decode._remembered) <= 10
+    before = dict(decode._remembered)
+    _asked("?limit=9" + "&" * decode.REMEMBERED_LENGTH)
+    assert decode._remembered == before
