@@ -115,6 +115,8 @@ class Writer:
         self._waiting: deque[_Entry] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._closing = False
+        self._loop = asyncio.get_running_loop()
+        """Asking for it is a system call before Python 3.12: once, not for every action."""
         self.no_room_until = 0.0
         """Monotonic time until which a full disk is to be expected."""
         self._closed = asyncio.Event()
@@ -134,7 +136,7 @@ class Writer:
             raise LaurelsError(Code.MISDIRECTED, "This node does not write. Ask another one.")
         if self._closing or self._queued + len(submissions) > self._queue_limit:
             raise LaurelsError(Code.OVERLOADED, "The ledger's queue is full. Try again shortly.", retry_after=1)
-        entry = _Entry(submissions, asyncio.get_running_loop().create_future())
+        entry = _Entry(submissions, self._loop.create_future())
         self._queue.append(entry)
         self._waiting.append(entry)
         self._queued += len(submissions)

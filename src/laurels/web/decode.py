@@ -23,6 +23,7 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.standings import INT64_MAX, INT64_MIN
 from ..domain.tickets import Ticket
 from .wire.actions import METADATA_BYTES, METADATA_DEPTH, Completion
+from .wire.fields import NO_CONTROLS
 
 REMEMBERED = 1_000
 REMEMBERED_LENGTH = 64
@@ -54,6 +55,7 @@ _strict = json.JSONDecoder(object_pairs_hook=_unique_members, parse_int=str, par
 _as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
 _Instant = Annotated[datetime, Meta(tz=True)]
 _sorted = msgspec.json.Encoder(order="sorted").encode
+_NO_CONTROLS = re.compile(NO_CONTROLS)
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 
 
@@ -141,6 +143,8 @@ def submission(
     """An action off the wire as the ledger takes it. Raises LaurelsError(INVALID_REQUEST)."""
     if not action.action_identifier.isprintable():
         raise _bad("An identifier has printable characters only.", f"{path}.action_identifier")
+    if not action.action_type.isprintable() and _NO_CONTROLS.search(action.action_type) is None:
+        raise _bad("The name of a type has no control characters.", f"{path}.action_type")
     metadata = metadata_text(action.metadata, f"{path}.metadata")
     completed_at = in_utc(action.completed_at, f"{path}.completed_at")
     return Submission(

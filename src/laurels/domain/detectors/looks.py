@@ -83,7 +83,7 @@ def _identical(evidence: Evidence) -> Suspicion | None:
 
 def _metronome(evidence: Evidence) -> Suspicion | None:
     wanted, trail = evidence.thresholds.metronome, evidence.trail
-    if not wanted or trail.known <= wanted:
+    if not wanted or trail.known <= wanted or trail.last_gap < SHORTEST_GAP:
         return None
     latest = trail.times[-wanted - 1 :]
     gaps = [after - before for before, after in pairwise(latest)]

@@ -22,6 +22,7 @@ USERS = 50_000
 CROWDS = 20_000
 MINUTE = 60_000_000
 _INSTANT = struct.Struct("=q")
+_GAP = struct.Struct("=2q")
 _TRAIL_BYTES = TRAIL * _INSTANT.size
 
 
@@ -43,6 +44,12 @@ class Trail(msgspec.Struct, frozen=True, gc=False):
     def known(self) -> int:
         """How many `times` there are."""
         return len(self.packed) // _INSTANT.size
+
+    @property
+    def last_gap(self) -> int:
+        """Between the latest two of at least two."""
+        before, after = _GAP.unpack_from(self.packed, len(self.packed) - _GAP.size)
+        return after - before
 
     @property
     def times(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from ...domain.rules import Member
-from .fields import NO_CONTROLS, Identifier, Request, TypeName
+from .fields import NO_CONTROLS, Identifier, Request, SaidIdentifier, SaidTypeName, TypeName
 
 MAX_BATCH = 1_000
 METADATA_BYTES = 4_096
@@ -19,8 +19,8 @@ METADATA_DEPTH = 8
 class Completion(Request, frozen=True):
     """`completed_at` is when it happened by the sender's clock; left out, the ledger's clock counts."""
 
-    action_type: TypeName
-    action_identifier: Identifier
+    action_type: SaidTypeName
+    action_identifier: SaidIdentifier
     metadata: (
         Annotated[
             dict[str, Any],
