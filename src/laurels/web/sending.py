@@ -51,8 +51,13 @@ class ReadyResponse(web.StreamResponse):
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
         writer = self._payload_writer = request.writer
-        await writer.write(self._head(request) + self._visible(request))
+        reply = self._head(request) + self._visible(request)
+        writer.output_size += len(reply)
+        request.protocol.send(reply)  # type: ignore[attr-defined]  # ours: connection.py
         return writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left."""
 
     def _head(self, request: BaseRequest) -> bytes:
         lines = [f"{name}: {value}\r\n" for name, value in self._lines.items()]

@@ -6,23 +6,13 @@ former with a traceback in the log for each. Two methods of its connections can 
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-import weakref
 from typing import Any
 
-import structlog
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
-from ..domain.errors import Code, LaurelsError
-from .edge import refusal_reply, response_to
+from .connection import Connection, Departures
 from .shortcuts import Shortcuts
 
-log = structlog.get_logger(__name__)
-
-HEAD_SECONDS = 5.0
-"""How long the head of a connection's first request may take; a WebSocket handshake is nothing else."""
 LINGER_SECONDS = 2.0
 """How long the rest of a refused body is read and dropped, so that its sender gets to read the refusal."""
 
@@ -54,64 +44,9 @@ def _shortened(resolve: Any, shortcuts: Shortcuts) -> Any:
 
 
 class _Server(web.Server):
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+    def __init__(self, handler: Any, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self._departures = Departures(self._loop)
 
-
-class _Connection(RequestHandler):
-    __slots__ = ("__weakref__",)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        asyncio.get_running_loop().call_later(HEAD_SECONDS, _cut_the_silent, weakref.ref(self))
-
-    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
-        """The transport, for whoever speaks another protocol on it from here on, and what came ahead of that.
-
-        Nothing of ours is left on it, so a live socket weighs what it needs and has no task. The handler
-        that asked answers with `Handed`.
-        """
-        transport, tail = self.transport, self._message_tail
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("gone")
-        self.transport = None  # else it would be closed
-        self.connection_lost(None)
-        return transport, tail
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  the caller's signature
-    ) -> web.StreamResponse:
-        """The last words on a connection: what follows on it can't be told from what was broken."""
-        if request.writer.output_size or isinstance(exc, ConnectionError):
-            raise ConnectionResetError("nobody can be told")
-        refusal = LaurelsError(Code.MALFORMED_REQUEST, "This is no HTTP as RFC 9112 has it, or a line is too long.")
-        if status >= 500:
-            log.error("unforeseen failure", exc_info=exc)
-            refusal = LaurelsError(Code.INTERNAL, "This is our fault.")
-        response = _problem(refusal)
-        response.force_close()
-        return response
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Routes answer every path: an exception of aiohttp means that no route was asked."""
-        if isinstance(resp, web.HTTPException):
-            resp = _problem(LaurelsError(Code.NOT_FOUND, "Nothing lives here: a target starts with a slash."))
-        return await super().finish_response(request, resp, start_time)
-
-
-def _cut_the_silent(connection: weakref.ref[_Connection]) -> None:
-    """Whoever has connected asks within HEAD_SECONDS, all of it: thousands who don't would fill the table."""
-    silent = connection()
-    if silent is not None and not silent._request_count and silent.transport is not None:  # noqa: SLF001
-        silent.force_close()
-
-
-def _problem(refusal: LaurelsError) -> web.StreamResponse:
-    request_id = secrets.token_hex(8)
-    return response_to(refusal_reply(refusal, request_id), {"X-Request-ID": request_id})
+    def __call__(self) -> Connection:
+        return Connection(self, self._departures, loop=self._loop, **self._kwargs)

@@ -48,6 +48,8 @@ class Trail(msgspec.Struct, frozen=True, gc=False):
     @property
     def last_gap(self) -> int:
         """Between the latest two of at least two."""
+        before: int
+        after: int
         before, after = _GAP.unpack_from(self.packed, len(self.packed) - _GAP.size)
         return after - before
 

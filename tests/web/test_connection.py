@@ -1,0 +1,226 @@
+"""One connection, spoken to in bytes: requests that begin as they are read, in order, and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from tests.support.polling import eventually
+
+from laurels.web.connection import TOGETHER
+from laurels.web.sending import ReadyResponse
+from laurels.web.server import Runner
+from laurels.web.shortcuts import Shortcuts
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BIG = 1 << 20
+
+
+class House:
+    """A server whose handlers wait for `door`; `asked` names whom they have begun for."""
+
+    def __init__(self) -> None:
+        self.door = asyncio.Event()
+        self.asked: list[str] = []
+        self.tasks: list[asyncio.Task[object] | None] = []
+        self.port = 0
+        self.stop: Callable[[], Awaitable[None]]
+
+    async def at_once(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path_qs)
+        return ReadyResponse(200, {}, request.path_qs.encode())
+
+    async def waiting(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path_qs)
+        self.tasks.append(asyncio.current_task())
+        await self.door.wait()
+        self.tasks.append(asyncio.current_task())
+        return ReadyResponse(200, {}, request.path_qs.encode())
+
+    async def late(self, _: web.Request) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(0.01):
+                await self.door.wait()
+        except TimeoutError:
+            return ReadyResponse(503, {}, b"too late")
+        return ReadyResponse(200, {}, b"in time")
+
+    async def big(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path_qs)
+        return ReadyResponse(200, {}, bytes(BIG))
+
+    async def broken(self, _: web.Request) -> web.StreamResponse:
+        return ReadyResponse(200, {"X": "a\r\nb"}, b"")
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    open_house = House()
+    app = web.Application()
+    for name in ("at_once", "waiting", "late", "big", "broken"):
+        app.router.add_get(f"/{name}", getattr(open_house, name))
+    runner = Runner(app, Shortcuts(), access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    open_house.port, open_house.stop = runner.addresses[0][1], runner.cleanup
+    yield open_house
+    open_house.door.set()
+    await runner.cleanup()
+
+
+async def _connected(house: House) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", house.port)
+
+
+def _get(*targets: str) -> bytes:
+    return b"".join(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for target in targets)
+
+
+async def _reply(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    async with asyncio.timeout(5):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = next(line for line in head.splitlines() if line.lower().startswith("content-length:"))
+        return int(head.split()[1]), await reader.readexactly(int(length.partition(":")[2]))
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async def met() -> bool:
+        return condition()
+
+    await eventually(met, bool)
+
+
+async def _is_refused(house: House) -> bool:
+    try:
+        _, writer = await _connected(house)
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_requests_in_one_packet_are_answered_in_their_order(house: House) -> None:
+    """Whoever waits holds those behind on the same connection, and nobody on another one."""
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once?1", "/waiting?2", "/at_once?3"))
+    assert (await _reply(reader))[1] == b"/at_once?1"
+    await _until(lambda: "/waiting?2" in house.asked)
+    writer.write(_get("/at_once?4"))
+    other_reader, other = await _connected(house)
+    other.write(_get("/at_once?other"))
+    assert (await _reply(other_reader))[1] == b"/at_once?other"
+    assert house.asked == ["/at_once?1", "/waiting?2", "/at_once?other"]
+    house.door.set()
+    assert [(await _reply(reader))[1] for _ in range(3)] == [b"/waiting?2", b"/at_once?3", b"/at_once?4"]
+    writer.close()
+    other.close()
+
+
+async def test_a_request_that_waits_goes_on_in_the_task_in_which_it_began(house: House) -> None:
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once"))
+    await _reply(reader)  # from here on the connection is idle: the next one begins in data_received
+    writer.write(_get("/waiting"))
+    await _until(lambda: len(house.tasks) == 1)
+    house.door.set()
+    await _reply(reader)
+    first, then = house.tasks
+    assert first is then is not None
+    writer.close()
+
+
+async def test_a_deadline_that_began_with_the_first_step_is_kept(house: House) -> None:
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once"))
+    await _reply(reader)
+    writer.write(_get("/late"))
+    assert await _reply(reader) == (503, b"too late")
+    writer.write(_get("/at_once"))
+    assert (await _reply(reader))[0] == 200, "the connection goes on"
+    writer.close()
+
+
+async def test_more_replies_than_leave_together_all_arrive(house: House) -> None:
+    pairs = [await _connected(house) for _ in range(2 * TOGETHER + 1)]
+    for number, (_, writer) in enumerate(pairs):
+        writer.write(_get(f"/waiting?{number}"))
+    await _until(lambda: len(house.asked) == len(pairs))
+    house.door.set()
+    for number, (reader, writer) in enumerate(pairs):
+        assert (await _reply(reader))[1] == f"/waiting?{number}".encode()
+        writer.close()
+
+
+async def test_who_asks_on_and_reads_nothing_is_not_answered_on(house: House) -> None:
+    """What is not read stays in the kernel's buffers and one reply of ours, however much is asked for."""
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once"))
+    await _reply(reader)
+    for number in range(40):
+        writer.write(_get(f"/big?{number}"))
+        await writer.drain()
+    other_reader, other = await _connected(house)
+    for _ in range(20):  # the server has had its turns
+        other.write(_get("/at_once"))
+        await _reply(other_reader)
+    assert sum(target.startswith("/big") for target in house.asked) < 20
+    for _ in range(40):
+        assert (await _reply(reader))[1] == bytes(BIG)
+    writer.close()
+    other.close()
+
+
+async def test_a_client_that_leaves_while_it_waits_ends_nothing(house: House) -> None:
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once"))
+    await _reply(reader)
+    writer.write(_get("/waiting"))
+    await _until(lambda: len(house.tasks) == 1)
+    writer.transport.abort()
+    other_reader, other = await _connected(house)
+    other.write(_get("/at_once"))
+    await _reply(other_reader)
+    house.door.set()
+    await _until(lambda: len(house.tasks) == 2)  # what was begun is brought to its end
+    other.close()
+
+
+async def test_a_handler_that_nobody_foresaw_ends_its_connection_alone(house: House) -> None:
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once"))
+    await _reply(reader)
+    writer.write(_get("/broken"))
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    other_reader, other = await _connected(house)
+    other.write(_get("/at_once"))
+    assert (await _reply(other_reader))[0] == 200
+    writer.close()
+    other.close()
+
+
+async def test_connection_close_sends_the_reply_first(house: House) -> None:
+    reader, writer = await _connected(house)
+    writer.write(b"GET /at_once HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (await _reply(reader))[0] == 200
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_server_that_stops_answers_who_waits(house: House) -> None:
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once"))
+    await _reply(reader)
+    writer.write(_get("/waiting"))
+    await _until(lambda: len(house.tasks) == 1)
+    stopping = asyncio.ensure_future(house.stop())
+    await eventually(lambda: _is_refused(house), bool)
+    assert not stopping.done()
+    house.door.set()
+    assert (await _reply(reader))[1] == b"/waiting"
+    await stopping
+    writer.close()
