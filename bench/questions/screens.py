@@ -32,7 +32,7 @@ LEADERS = 10
 HEAD_START = 500
 """Actions that leaders have more than anybody will reach."""
 RATE = 500
-FRAMES_PER_SECOND = 30
+FRAMES_PER_SECOND = 60
 SETTLE = 0.5
 READY_SECONDS = 60.0
 PING_GAP = 0.05

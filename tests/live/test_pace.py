@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from tests.live.stage import INTERVAL, PER_SECOND, SOON, a_stage, now
 from tests.live.virtual_time import in_virtual_time
 
@@ -43,6 +44,11 @@ async def test_many_moves_make_no_more_frames_than_allowed_and_the_last_one_is_s
         assert PER_SECOND - 1 <= len(pipe.seqs[1:]) <= PER_SECOND + 1
         assert pipe.seqs == sorted(set(pipe.seqs))
         assert pipe.seqs[-1] == stage.boards.seq
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.0, 0.1), (0.02, 0.08), (0.06, 0.04), (0.08, 0.04), (0.5, 0.25)])
+def test_frames_begin_an_interval_apart_and_leave_time_for_requests(took: float, pause: float) -> None:
+    assert live_hub.pause_after(took, 0.1) == pytest.approx(pause)
 
 
 @in_virtual_time

@@ -40,6 +40,8 @@ READ_AGAIN = 1.0
 ALL_AGAIN = 25.0
 """Seconds between two reads of every watched board, whatever was told: what nobody told of shows by then."""
 SANCTION_SECONDS = 1.0
+BREATH = 0.5
+"""Of the time that a frame took to send, so much is left free before the next: requests must not starve."""
 MAX_IDLE = 256
 """Boards and sizes beyond which those that nobody watches are forgotten at once."""
 DRAIN_PACE = 0.01
@@ -251,9 +253,10 @@ class Hub:
 
     async def _keep_up(self, key: Key, audience: Audience) -> None:
         """Read and send a board whenever it moved, as long as somebody watches."""
+        loop = asyncio.get_running_loop()
         slug, size, as_user = key
         while await audience.wanted(LINGER if len(self._audiences) <= MAX_IDLE else 0):
-            moved_at = audience.reading()
+            moved_at, began = audience.reading(), loop.time()
             try:
                 ready = await self._read(slug, size, as_user)
             except LaurelsError as error:
@@ -265,7 +268,7 @@ class Hub:
                 continue
             await audience.show(ready)
             telemetry.TICK_SECONDS.observe(time.perf_counter() - moved_at)
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(pause_after(loop.time() - began, self._interval))
             await audience.due()
         del self._audiences[key]
         audience.dismiss(_unknown(slug))
@@ -303,6 +306,11 @@ class Hub:
 
     def __len__(self) -> int:
         return len(self._viewers)
+
+
+def pause_after(took: float, interval: float) -> float:
+    """Seconds until the next frame: frames begin `interval` apart, or as far as sending to so many allows."""
+    return max(interval - took, took * BREATH)
 
 
 def _unknown(slug: str) -> LaurelsError:
