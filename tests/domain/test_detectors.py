@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from laurels.domain.actions import ActionType, Facts, Submission, UserFacts
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.detectors import Thresholds, Usual, Watch
-from laurels.domain.detectors.recollection import TRAIL, Recollection, Trail
+from laurels.domain.detectors.recollection import GAPS, Recollection, Trail
 from laurels.domain.judgement import judge
 from laurels.domain.rules import Progress, parse_rules
 
@@ -178,5 +178,5 @@ def test_memory_is_bounded() -> None:
         memory.keep(impression)
     assert len(memory) == 3 + 12 + 2
     assert set(memory.trails.items()) == {17, 18, 19}
-    assert len(memory.trails.items()[19].times) == TRAIL
+    assert len(memory.trails.items()[19].gaps) == GAPS
     assert memory.batch().act(0, 5) == Trail().extended(5)

@@ -48,9 +48,9 @@ class Departures:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._connections: list[Connection] = []
+        self._connections: list[HttpConnection] = []
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: HttpConnection) -> None:
         if not self._connections:
             self._loop.call_soon(self.leave)
         self._connections.append(connection)
@@ -63,7 +63,7 @@ class Departures:
             connection.flush()
 
 
-class Connection(RequestHandler):
+class HttpConnection(RequestHandler):
     """What is private to RequestHandler is read and set throughout: look here when aiohttp changes."""
 
     __slots__ = ("__weakref__", "_begun", "_departures", "_unsent")
@@ -266,7 +266,7 @@ def _rest(answering: Answering, awaited: Any) -> Generator[Any, Any, tuple[web.S
             return ended
 
 
-def _cut_the_silent(connection: weakref.ref[Connection]) -> None:
+def _cut_the_silent(connection: weakref.ref[HttpConnection]) -> None:
     """Whoever has connected asks within HEAD_SECONDS, all of it: thousands who don't would fill the table."""
     silent = connection()
     if silent is not None and not silent._request_count and silent.transport is not None:  # noqa: SLF001

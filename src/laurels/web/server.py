@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .connection import Connection, Departures
+from .connection import Departures, HttpConnection
 from .shortcuts import Shortcuts
 
 LINGER_SECONDS = 2.0
@@ -48,5 +48,5 @@ class _Server(web.Server):
         super().__init__(handler, **options)
         self._departures = Departures(self._loop)
 
-    def __call__(self) -> Connection:
-        return Connection(self, self._departures, loop=self._loop, **self._kwargs)
+    def __call__(self) -> HttpConnection:
+        return HttpConnection(self, self._departures, loop=self._loop, **self._kwargs)

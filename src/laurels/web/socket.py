@@ -335,7 +335,8 @@ class Connection(Viewer):
             self.dismiss(Close.DRAINING)
 
 
-_now: Callable[[], float] = lambda: asyncio.get_running_loop().time()  # noqa: E731  a name for the session's clock
+_now = time.monotonic
+"""The clock of the loop, whose timers the session sets."""
 _HEARTBEAT_AND_PING = protocol.HEARTBEAT_FRAME + framing.PING_FRAME
 _CLOSING = {Code.BANNED: Close.NOT_ALLOWED, Code.ORIGIN_NOT_ALLOWED: Close.NOT_ALLOWED}
 _ENDING = {

@@ -27,7 +27,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     usual_factor        so many times what is usual for the type
     address_per_minute  actions from one address, as this node sees them
     identical           the same metadata so often in a row, where metadata is worth points
-    metronome           so many gaps of the same length in a row (at most TRAIL - 1)
+    metronome           so many gaps of the same length in a row (at most GAPS)
     """
 
     user_per_minute: int = 300

@@ -5,7 +5,6 @@ None of them proves anything: each says what a person could hardly have done, an
 
 from __future__ import annotations
 
-from itertools import pairwise
 
 from .evidence import Detector, Evidence, Suspicion
 from .recollection import MINUTE
@@ -22,8 +21,8 @@ MOST_BEATS = 8
 
 
 def _still_suspect(evidence: Evidence) -> Suspicion | None:
-    since = evidence.trail.suspect_at
-    if since is None or evidence.trail.times[-1] - since > QUIET_MINUTES * MINUTE:
+    since, at = evidence.trail.suspect_at, evidence.trail.at
+    if since is None or at is None or at - since > QUIET_MINUTES * MINUTE:
         return None
     return Suspicion("still_suspect", f"Came within {QUIET_MINUTES} minutes of another that is held.")
 
@@ -83,13 +82,15 @@ def _identical(evidence: Evidence) -> Suspicion | None:
 
 def _metronome(evidence: Evidence) -> Suspicion | None:
     wanted, trail = evidence.thresholds.metronome, evidence.trail
-    if not wanted or trail.known <= wanted or trail.last_gap < SHORTEST_GAP:
+    if not wanted or trail.known < wanted:
         return None
-    latest = trail.times[-wanted - 1 :]
-    gaps = [after - before for before, after in pairwise(latest)]
+    gaps = trail.gaps[-wanted:]
     beat = min(gaps)
-    if not SHORTEST_GAP <= beat <= LONGEST_GAP or not all(_on_the_beat(gap, beat) for gap in gaps):
+    if not SHORTEST_GAP <= beat <= LONGEST_GAP:
         return None
+    for gap in gaps:  # people miss the beat at once: `all` with a generator costs as much as the rest
+        if not _on_the_beat(gap, beat):
+            return None
     return Suspicion("metronome", f"{wanted} gaps in a row are multiples of {beat / 1e6:.2f} seconds.")
 
 

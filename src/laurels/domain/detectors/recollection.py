@@ -16,25 +16,27 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-TRAIL = 13
-"""Instants kept of one user: a dozen gaps."""
+GAPS = 12
+"""Between the latest actions of one user: so many are kept."""
 USERS = 50_000
 CROWDS = 20_000
 MINUTE = 60_000_000
-_INSTANT = struct.Struct("=q")
-_GAP = struct.Struct("=2q")
-_TRAIL_BYTES = TRAIL * _INSTANT.size
+_GAP = struct.Struct("=q")
+_ALL_GAPS = struct.Struct(f"={GAPS}q")
 
 
 class Trail(msgspec.Struct, frozen=True, gc=False):
     """One user's actions of all types. Instants in microseconds.
 
-    packed      the latest, oldest first, at most TRAIL. As bytes: a dozen numbers that lie anywhere in memory cost a
-                node with thousands of users more than all detectors compute
+    at          when the last one came; None: none yet
+    packed      the gaps before it, oldest first, at most GAPS. As bytes: a dozen numbers that lie anywhere in memory
+                cost a node with thousands of users more than all detectors compute
+    minute      the calendar minute of the last
     count       how many in `minute`
     suspect_at  when one of them last looked wrong
     """
 
+    at: int | None = None
     packed: bytes = b""
     minute: int = -1
     count: int = 0
@@ -42,26 +44,20 @@ class Trail(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def known(self) -> int:
-        """How many `times` there are."""
-        return len(self.packed) // _INSTANT.size
+        """How many `gaps` there are."""
+        return len(self.packed) // _GAP.size
 
     @property
-    def last_gap(self) -> int:
-        """Between the latest two of at least two."""
-        before: int
-        after: int
-        before, after = _GAP.unpack_from(self.packed, len(self.packed) - _GAP.size)
-        return after - before
-
-    @property
-    def times(self) -> tuple[int, ...]:
-        return struct.unpack(f"={self.known}q", self.packed)
+    def gaps(self) -> tuple[int, ...]:
+        form = _ALL_GAPS if len(self.packed) == _ALL_GAPS.size else struct.Struct(f"={self.known}q")
+        return form.unpack(self.packed)
 
     def extended(self, at: int) -> Trail:
         """With one more action."""
         minute = at // MINUTE
         count = 1 + (self.count if minute == self.minute else 0)
-        return Trail((self.packed + _INSTANT.pack(at))[-_TRAIL_BYTES:], minute, count, self.suspect_at)
+        packed = b"" if self.at is None else (self.packed + _GAP.pack(at - self.at))[-_ALL_GAPS.size :]
+        return Trail(at, packed, minute, count, self.suspect_at)
 
 
 class Habit(msgspec.Struct, frozen=True, gc=False):

@@ -43,13 +43,14 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
 
     def advanced(self, now: datetime, day: date) -> Progress:
         """The counters after one more award at `now`, which is on `day`."""
+        in_hour = self.in_hour(now)
         return Progress(
             total_count=self.total_count + 1,
             day=day,
             day_count=self.on_day(day) + 1,
             last_at=now,
-            hour_count=self.in_hour(now) + 1,
-            minute_count=self.in_minute(now) + 1,
+            hour_count=in_hour + 1,
+            minute_count=(self.in_minute(now) if in_hour else 0) + 1,
             streak=self.streak_on(day) + 1,
         )
 
