@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import itertools
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +19,7 @@ from uuid import uuid4
 import aiohttp
 import asyncpg
 from tests.support.polling import eventually
+from tests.support.ports import free_port
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
@@ -152,9 +152,7 @@ class Stage:
     @contextlib.asynccontextmanager
     async def redis(self) -> AsyncIterator[str]:
         """Address of an empty Redis of its own, on a loopback port."""
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         folder = self.folder / f"redis-{next(self._numbers)}"
         folder.mkdir()
         server = RedisServer(folder, port=str(port))

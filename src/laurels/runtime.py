@@ -13,7 +13,8 @@ import gc
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
@@ -54,6 +55,13 @@ class StartError(Exception):
     """The node can't start; the message is the one line that the operator sees."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    public: socket.socket
+    health: socket.socket | None
+    """Of this process alone: health and metrics."""
+
+
 async def serve(
     settings: Settings,
     *,
@@ -71,21 +79,20 @@ async def serve(
     with stopped_by_signals(stopping):
         if lifeline is not None:
             _stop_at_the_end_of(lifeline, stopping)
-        # The port first: a second start must not touch the data of the first.
-        listener = bind(settings.host, settings.port, shared=settings.workers > 1)
-        await _serve(settings, listener, stopping, on_ready, on_node, on_load)
+        # The ports first: a second start must not touch the data of the first.
+        with _bound(settings) as ports:
+            await _serve(settings, ports, stopping, on_ready, on_node, on_load)
 
 
 async def _serve(
     settings: Settings,
-    listener: socket.socket,
+    ports: _Ports,
     stopping: asyncio.Event,
     on_ready: OnReady,
     on_node: Callable[[str, Node], None],
     on_load: Progress,
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(listener.close)
         async with _given_up_on(stopping):
             pool = await stack.enter_async_context(database(settings, own=True))
             node = await _assembled(settings, pool, stack)
@@ -93,7 +100,7 @@ async def _serve(
             await node.services.scoreboards.remember_snapshot()
         if not stopping.is_set():
             node.condition.loaded = True
-            await _run(settings, node, listener, stopping, on_ready, on_node)
+            await _run(settings, node, ports, stopping, on_ready, on_node)
 
 
 async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExitStack) -> Node:
@@ -135,7 +142,7 @@ async def _given_up_on(stopping: asyncio.Event) -> AsyncIterator[None]:
 async def _run(
     settings: Settings,
     node: Node,
-    listener: socket.socket,
+    ports: _Ports,
     stopping: asyncio.Event,
     on_ready: OnReady,
     on_node: Callable[[str, Node], None],
@@ -147,12 +154,12 @@ async def _run(
         receipts = tasks.create_task(services.receipts.run(), name="receipts")
         hub = tasks.create_task(services.hub.run(), name="live-hub")
         chores = background.start(tasks)
-        runner = await _listen(settings, services, listener)
-        health = await _listen_for_health(settings, services)
+        runner = await _listen(settings, services, ports.public)
+        health = None if ports.health is None else await _serve_routes(health_only(ROUTES), services, ports.health)
         _settle_garbage_collector()
         telemetry.READY.set(1)
-        on_ready(_address(listener), await _first_admin(services))
-        on_node(_address(listener), node)
+        on_ready(_address(ports.public), await _first_admin(services))
+        on_node(_address(ports.public), node)
         await _until(stopping, lanes)
         await _drain(node, runner, lanes, receipts, hub, chores)
         if health is not None:
@@ -228,12 +235,6 @@ async def _listen(settings: Settings, services: Services, listener: socket.socke
     return await _serve_routes(without_metrics(routes) if settings.workers > 1 else routes, services, listener)
 
 
-async def _listen_for_health(settings: Settings, services: Services) -> web.AppRunner | None:
-    if not settings.metrics_port:
-        return None
-    return await _serve_routes(health_only(ROUTES), services, bind(settings.host, settings.metrics_port))
-
-
 async def _serve_routes(routes: Sequence[Route], services: Services, listener: socket.socket) -> web.AppRunner:
     runner = Runner(
         *application(routes, services),
@@ -247,7 +248,21 @@ async def _serve_routes(routes: Sequence[Route], services: Services, listener: s
     return runner
 
 
-def bind(host: str, port: int, *, shared: bool = False, listen: bool = True) -> socket.socket:
+@contextlib.contextmanager
+def _bound(settings: Settings) -> Iterator[_Ports]:
+    """Both ports. On that of health nobody is kept waiting: it does not listen before there is something to say."""
+    with contextlib.ExitStack() as stack:
+        public = stack.enter_context(bind(settings.host, settings.port, shared=settings.workers > 1))
+        health = None
+        if settings.metrics_port:
+            own = bind(settings.host, settings.metrics_port, listen=False, setting="LAURELS_METRICS_PORT")
+            health = stack.enter_context(own)
+        yield _Ports(public, health)
+
+
+def bind(
+    host: str, port: int, *, shared: bool = False, listen: bool = True, setting: str = "LAURELS_PORT"
+) -> socket.socket:
     """A socket on the address; `shared` with the other workers of this machine. Raises StartError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -261,7 +276,7 @@ def bind(host: str, port: int, *, shared: bool = False, listen: bool = True) -> 
     except OSError as error:
         listener.close()
         raise StartError(
-            f"can't listen on {host}:{port}: {error.strerror} (stop what runs there, or set LAURELS_PORT)"
+            f"can't listen on {host}:{port}: {error.strerror} (stop what runs there, or set {setting})"
         ) from error
     listener.setblocking(False)
     return listener

@@ -108,6 +108,8 @@ def test_a_port_in_use_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused(laurels("serve", LAURELS_PORT=port, LAURELS_DATA="/proc/nowhere"), str(port), "LAURELS_PORT")
+        own = {"LAURELS_PORT": 0, "LAURELS_METRICS_PORT": port}
+        refused(laurels("serve", LAURELS_DATA="/proc/nowhere", **own), str(port), "LAURELS_METRICS_PORT")
 
 
 def test_data_of_another_version_is_left_alone(data: Path) -> None:

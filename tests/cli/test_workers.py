@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.ports import free_port
 from tests.support.redis import RedisServer
-from tests.support.server import _free_port
 
 from .commands import LAURELS, PATIENCE, environment, laurels, until
 
@@ -26,7 +27,7 @@ class Supervised:
     """`laurels serve --workers 2` as a process; `pids` are those of its workers."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._log = folder / "workers.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -89,6 +90,21 @@ def test_without_redis_it_refuses_and_says_why(database_url: str) -> None:
     done = laurels("serve", "--workers", "2", DATABASE_URL=database_url)
     assert done.returncode == 2
     assert "needs REDIS_URL" in done.stderr
+
+
+def test_a_port_that_a_worker_needs_and_another_has_ends_the_start(
+    database_url: str, redis_server: RedisServer
+) -> None:
+    """Trying again would not help, and nobody would see why."""
+    port = free_port()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port + 1))
+        other.listen()
+        settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_server.url, "LAURELS_PORT": port}
+        refusal = laurels("serve", "--workers", "2", **settings)
+    assert refusal.returncode == 2
+    assert "LAURELS_METRICS_PORT" in refusal.stderr
+    assert "Traceback" not in refusal.stderr
 
 
 def test_a_worker_that_dies_is_started_again_and_all_stop_in_order(supervised: Supervised) -> None:

@@ -1,4 +1,8 @@
-"""A block of ports that nobody uses, for a cluster of a test's own.
+"""Ports that nobody uses: one for a server, a block for a cluster of a test's own.
+
+The kernel must not pick the same ones for outgoing connections: whoever asks whether a server listens yet could be
+given that very port to come from, reach itself, and keep the server from binding it. Of starts that were waited for
+with a hundred questions, two in a hundred did.
 
 Of several processes that run tests at once each looks among blocks of its own: what one has found free, and not taken
 yet, no other finds.
@@ -14,7 +18,9 @@ import socket
 from deploy.cluster.layout import PORTS
 
 LOWEST, HIGHEST = 10_000, 32_000
-"""Below what the system gives out by itself."""
+"""Below Linux's net.ipv4.ip_local_port_range."""
+WORKERS = 3
+"""A server may take so many ports from its own on: its workers tell their metrics there."""
 
 
 def free_block() -> int:
@@ -24,6 +30,11 @@ def free_block() -> int:
     starts = list(range(LOWEST, HIGHEST, PORTS))[process::together]
     random.shuffle(starts)
     return next(start for start in starts if all(_free(start + n) for n in range(PORTS)))
+
+
+def free_port() -> int:
+    """One port, and WORKERS - 1 after it."""
+    return free_block() + random.randrange(PORTS - WORKERS)
 
 
 def _free(port: int) -> bool:

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+
+from .ports import free_port
 
 PASSWORD = "correct horse battery"
 START_SECONDS = 30.0
@@ -46,7 +47,7 @@ class LaurelsServer:
     patience = START_SECONDS
 
     def __init__(self, database_url: str, log: Path, **environment: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database_url = database_url
         self.ws_url = f"ws://127.0.0.1:{self.port}"
@@ -131,12 +132,6 @@ class LaurelsServer:
                 self.get("/readyz")
                 return
             except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError):
-                # HTTPException: a probe of a port that nobody has taken yet may reach itself
+                # HTTPException: it stops listening while it is asked
                 time.sleep(0.05)
         raise AssertionError(f"laurels serve was not ready: {self.log.read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

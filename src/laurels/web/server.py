@@ -1,8 +1,4 @@
-"""Beneath the application: what never reaches a route is refused as a problem too.
-
-aiohttp answers what is no HTTP, and targets that are no path, by itself: in plain text, and the
-former with a traceback in the log for each. Two methods of its connections can change that.
-"""
+"""Beneath the application: our connections instead of aiohttp's, and the shortcuts past its resolver."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec

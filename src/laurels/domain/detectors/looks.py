@@ -5,7 +5,6 @@ None of them proves anything: each says what a person could hardly have done, an
 
 from __future__ import annotations
 
-
 from .evidence import Detector, Evidence, Suspicion
 from .recollection import MINUTE
 
