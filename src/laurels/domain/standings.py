@@ -67,8 +67,8 @@ def order_key(sort_value: int, reached_at: int, user_id: int) -> bytes:
 
 
 def split_key(key: bytes) -> tuple[int, int, int]:
-    """`order_key` undone: (sort value, reached_at, user id)."""
-    sort_value, reached_at, user_id = _KEY.unpack(key)
+    """`order_key` undone: (sort value, reached_at, user id). What follows a key is not looked at."""
+    sort_value, reached_at, user_id = _KEY.unpack_from(key)
     return sort_value - _BIAS, reached_at - _BIAS, user_id
 
 

@@ -85,10 +85,10 @@ class MemoryWindow:
 
     def slice(self, start: int, stop: int) -> tuple[Place, ...]:
         """Places by ordinal position, 0-based, half open."""
-        return tuple(
-            self._place(entry, self._rank_of(entry, ordinal))
-            for ordinal, entry in enumerate(self._keys.islice(start, stop), start + 1)
-        )
+        entries = enumerate(self._keys.islice(start, stop), start + 1)
+        if self.window.board.ties == "ordinal":
+            return tuple([self._place(entry, ordinal) for ordinal, entry in entries])
+        return tuple([self._place(entry, self._rank_of(entry)) for _, entry in entries])
 
     def ordinal(self, user_id: int) -> int | None:
         """0-based position in the total order."""
@@ -99,14 +99,14 @@ class MemoryWindow:
         """(user id, score, reached_at, version) of everybody on the board, best first."""
         order = self.window.board.order
         for entry in self._keys:
-            sort_value, reached_at, user_id = split_key(entry[:_KEY])
+            sort_value, reached_at, user_id = split_key(entry)
             yield user_id, sort_score(sort_value, order), reached_at, int.from_bytes(entry[_KEY:], "big")
 
     def sample(self, size: int) -> list[int]:
         """User ids: the first of the board and random others, at most `size`."""
         count = len(self._keys)
         positions = {*range(min(MAX_TOP, count, size)), *random.sample(range(count), min(count, size))}
-        return [split_key(self._keys[position][:_KEY])[2] for position in sorted(positions)[:size]]
+        return [split_key(self._keys[position])[2] for position in sorted(positions)[:size]]
 
     def _is_news(self, user_id: int, version: int) -> bool:
         entry = self._by_user.get(user_id)
@@ -134,15 +134,15 @@ class MemoryWindow:
         value = sort_score(standing.score, self.window.board.order)
         return order_key(value, standing.reached_at, user_id) + standing.version.to_bytes(8, "big")
 
-    def _rank_of(self, entry: bytes, ordinal: int | None = None) -> int:
+    def _rank_of(self, entry: bytes) -> int:
         if self._distinct is not None:
             return tied_rank(self.window.board, 0, 0, self._distinct.better_than(entry[:8]))
         if self.window.board.ties == "competition":
             return tied_rank(self.window.board, 0, self._keys.bisect_left(entry[:8]), 0)
-        return self._keys.bisect_left(entry) + 1 if ordinal is None else ordinal
+        return int(self._keys.bisect_left(entry)) + 1
 
     def _place(self, entry: bytes, rank: int) -> Place:
-        sort_value, reached_at, user_id = split_key(entry[:_KEY])
+        sort_value, reached_at, user_id = split_key(entry)
         return Place(rank, user_id, sort_score(sort_value, self.window.board.order), reached_at)
 
 

@@ -61,7 +61,9 @@ async def logout(call: Call) -> Reply:
 async def get_me(call: Call) -> Me:
     user = call.user
     account = await call.services.accounts.by_id(user.user_id)
-    places = [await place_on(call, board, user.user_id) for board in call.services.catalogue.boards.values()]
+    places = [
+        await place_on(call, board, account.id, account.username) for board in call.services.catalogue.boards.values()
+    ]
     rows = await call.services.readers.recent_actions(user.user_id, call.params.recent)
     return Me(
         Account(account.id, account.username, account.role),

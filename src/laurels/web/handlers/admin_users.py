@@ -33,7 +33,7 @@ async def list_users(call: Call) -> AdminUsers:
 
 async def get_user(call: Call) -> UserDetails:
     user = await call.services.user_editor.get(call.params.user_id)
-    places = [await place_on(call, board, user.id) for board in call.services.catalogue.boards.values()]
+    places = [await place_on(call, board, user.id, user.username) for board in call.services.catalogue.boards.values()]
     return UserDetails(_told(user, await _may_see_addresses(call)), places)
 
 

@@ -34,8 +34,8 @@ async def get_around(call: Call) -> Scoreboard:
 
 async def get_rank(call: Call) -> PlaceOnBoard:
     board = call.services.catalogue.board(call.params.slug)
-    user_id = (await call.services.directory.who(call.params.username)).id
-    return await place_on(call, board, user_id)
+    who = await call.services.directory.who(call.params.username)
+    return await place_on(call, board, who.id, who.username)
 
 
 async def list_boards(call: Call) -> Boards:
@@ -59,10 +59,9 @@ async def get_window(call: Call) -> Reply:
     return Reply(body, 200, dict(_READ))
 
 
-async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:
+async def place_on(call: Call, board: Board, user_id: int, username: str) -> PlaceOnBoard:
     """Where a user stands on one board, at the instant that epoch and seq name."""
     services = call.services
-    person = (await services.directory.people([user_id]))[user_id]
     window = await services.catalogue.window(board)
     if shadow_of(call) == user_id:
         ranking = await services.scoreboards.shadows.place(window, user_id)
@@ -71,7 +70,7 @@ async def place_on(call: Call, board: Board, user_id: int) -> PlaceOnBoard:
     place = ranking.places[0] if ranking.places else None
     return PlaceOnBoard(
         board=board.slug,
-        username=person.username,
+        username=username,
         rank=None if place is None else place.rank,
         score=None if place is None else place.score,
         total_users=ranking.total,

@@ -77,7 +77,8 @@ async def _head(call: Call) -> bytes:
     """All but the ledger, as the beginning of MyData."""
     user_id, boards = call.user.user_id, call.services.catalogue.boards.values()
     kept = await erasure.kept_of(call.services.reads, user_id)
-    places = [await place_on(call, board, user_id) for board in boards]
+    name = (await call.services.directory.people([user_id]))[user_id].username
+    places = [await place_on(call, board, user_id, name) for board in boards]
     return encode({"user": kept.person, "places": places, "counters": kept.counters, "sessions": kept.sessions})
 
 

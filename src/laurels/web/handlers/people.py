@@ -21,7 +21,7 @@ async def search_people(call: Call) -> FoundPeople:
 async def get_person(call: Call) -> Person:
     services = call.services
     who = await services.directory.who(call.params.username)
-    places = [await place_on(call, board, who.id) for board in services.catalogue.boards.values()]
+    places = [await place_on(call, board, who.id, who.username) for board in services.catalogue.boards.values()]
     done = [] if _unseen(call, who.id) else await services.people.done(who.id)
     return Person(who.username, who.member_since, places, [Done(*one) for one in done])
 
