@@ -1,4 +1,4 @@
-"""One connection, spoken to in bytes: requests that begin as they are read, in order, and bounded."""
+"""One connection, spoken to in bytes: replies that leave with those of others come whole, in order, and bounded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ BIG = 1 << 20
 
 
 class House:
-    """A server whose handlers wait for `door`; `asked` names whom they have begun for."""
+    """A server, one of whose handlers waits for `door`. `asked`: who came; `served`: how many waited to the end."""
 
     def __init__(self) -> None:
         self.door = asyncio.Event()
         self.asked: list[str] = []
-        self.tasks: list[asyncio.Task[object] | None] = []
+        self.served = 0
         self.port = 0
         self.stop: Callable[[], Awaitable[None]]
 
@@ -34,18 +34,15 @@ class House:
 
     async def waiting(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
-        self.tasks.append(asyncio.current_task())
         await self.door.wait()
-        self.tasks.append(asyncio.current_task())
+        self.served += 1
         return ReadyResponse(200, {}, request.path_qs.encode())
 
-    async def late(self, _: web.Request) -> web.StreamResponse:
-        try:
-            async with asyncio.timeout(0.01):
-                await self.door.wait()
-        except TimeoutError:
-            return ReadyResponse(503, {}, b"too late")
-        return ReadyResponse(200, {}, b"in time")
+    async def streamed(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(request.path_qs))})
+        await response.prepare(request)
+        await response.write(request.path_qs.encode())
+        return response
 
     async def big(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
@@ -59,7 +56,7 @@ class House:
 async def house() -> AsyncIterator[House]:
     open_house = House()
     app = web.Application()
-    for name in ("at_once", "waiting", "late", "big", "broken"):
+    for name in ("at_once", "waiting", "streamed", "big", "broken"):
         app.router.add_get(f"/{name}", getattr(open_house, name))
     runner = Runner(app, Shortcuts(), access_log=None, shutdown_timeout=5)
     await runner.setup()
@@ -119,27 +116,11 @@ async def test_requests_in_one_packet_are_answered_in_their_order(house: House) 
     other.close()
 
 
-async def test_a_request_that_waits_goes_on_in_the_task_in_which_it_began(house: House) -> None:
+async def test_a_streamed_reply_comes_after_the_one_before(house: House) -> None:
     reader, writer = await _connected(house)
-    writer.write(_get("/at_once"))
-    await _reply(reader)  # from here on the connection is idle: the next one begins in data_received
-    writer.write(_get("/waiting"))
-    await _until(lambda: len(house.tasks) == 1)
-    house.door.set()
-    await _reply(reader)
-    first, then = house.tasks
-    assert first is then is not None
-    writer.close()
-
-
-async def test_a_deadline_that_began_with_the_first_step_is_kept(house: House) -> None:
-    reader, writer = await _connected(house)
-    writer.write(_get("/at_once"))
-    await _reply(reader)
-    writer.write(_get("/late"))
-    assert await _reply(reader) == (503, b"too late")
-    writer.write(_get("/at_once"))
-    assert (await _reply(reader))[0] == 200, "the connection goes on"
+    writer.write(_get("/at_once?1", "/streamed?2", "/at_once?3"))
+    for number in (1, 2, 3):
+        assert (await _reply(reader))[1].endswith(b"?%d" % number)
     writer.close()
 
 
@@ -178,13 +159,13 @@ async def test_a_client_that_leaves_while_it_waits_ends_nothing(house: House) ->
     writer.write(_get("/at_once"))
     await _reply(reader)
     writer.write(_get("/waiting"))
-    await _until(lambda: len(house.tasks) == 1)
+    await _until(lambda: "/waiting" in house.asked)
     writer.transport.abort()
     other_reader, other = await _connected(house)
     other.write(_get("/at_once"))
     await _reply(other_reader)
     house.door.set()
-    await _until(lambda: len(house.tasks) == 2)  # what was begun is brought to its end
+    await _until(lambda: house.served == 1)  # what was begun is brought to its end
     other.close()
 
 
@@ -216,7 +197,7 @@ async def test_a_server_that_stops_answers_who_waits(house: House) -> None:
     writer.write(_get("/at_once"))
     await _reply(reader)
     writer.write(_get("/waiting"))
-    await _until(lambda: len(house.tasks) == 1)
+    await _until(lambda: "/waiting" in house.asked)
     stopping = asyncio.ensure_future(house.stop())
     await eventually(lambda: _is_refused(house), bool)
     assert not stopping.done()

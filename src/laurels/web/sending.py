@@ -10,10 +10,14 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion10, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_request import BaseRequest
+
+if TYPE_CHECKING:
+    from .connection import HttpConnection
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -51,9 +55,13 @@ class ReadyResponse(web.StreamResponse):
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
         writer = self._payload_writer = request.writer
+        await writer.drain()  # who asks on and reads nothing fills no memory
         reply = self._head(request) + self._visible(request)
         writer.output_size += len(reply)
-        request.protocol.send(reply)  # type: ignore[attr-defined]  # ours: connection.py
+        connection: HttpConnection = request.protocol  # type: ignore[assignment]
+        connection.send(reply)
+        if not self._keep_alive:
+            connection.flush()  # it is closed next
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:

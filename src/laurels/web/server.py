@@ -29,6 +29,7 @@ class Runner(web.AppRunner):
 
 def _shortened(resolve: Any, shortcuts: Shortcuts) -> Any:
     async def handle(request: Any) -> web.StreamResponse:
+        request.protocol.flush()  # the reply before: whatever this one writes comes after it
         found = shortcuts.find(request)
         if found is None:
             response: web.StreamResponse = await resolve(request)
