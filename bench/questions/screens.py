@@ -57,6 +57,7 @@ class _Hall:
 
     async def p50(self, turn: int) -> float:
         """ms; notes the p99 and the pings."""
+        await self._load(f"w{turn}-", 1.0)  # connections are made, batches have found their size
         shown, pings = await self._played(f"s{turn}-")
         self.p99s.append(_share(shown, 0.99))
         self.pings.append((_share(pings, 0.5), _share(pings, 0.99)))

@@ -22,13 +22,13 @@ class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     generator's one thread needs for a request; 0 when it runs elsewhere.
     """
 
-    request: float = 68e-6
-    batch: float = 483e-6
-    action: float = 15e-6
-    statements: float = 506e-6
-    row: float = 12e-6
+    request: float = 64e-6
+    batch: float = 417e-6
+    action: float = 14e-6
+    statements: float = 412e-6
+    row: float = 13e-6
     flush: float = 76e-6
-    round_trip: float = 17e-6
+    round_trip: float = 43e-6
     call: float = 30e-6
     change: float = 17e-6
     asking: float = 0.0
