@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -44,6 +45,14 @@ class House:
         await response.write(request.path_qs.encode())
         return response
 
+    async def hung_up(self, request: web.Request) -> web.StreamResponse:
+        """Its client leaves at the last moment: before the reply does, after it was made."""
+        self.asked.append(request.path_qs)
+        await self.door.wait()
+        assert request.transport is not None
+        request.transport.abort()
+        return ReadyResponse(200, {}, b"to nobody")
+
     async def big(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
         return ReadyResponse(200, {}, bytes(BIG))
@@ -56,7 +65,7 @@ class House:
 async def house() -> AsyncIterator[House]:
     open_house = House()
     app = web.Application()
-    for name in ("at_once", "waiting", "streamed", "big", "broken"):
+    for name in ("at_once", "waiting", "streamed", "hung_up", "big", "broken"):
         app.router.add_get(f"/{name}", getattr(open_house, name))
     runner = Runner(app, Shortcuts(), access_log=None, shutdown_timeout=5)
     await runner.setup()
@@ -167,6 +176,21 @@ async def test_a_client_that_leaves_while_it_waits_ends_nothing(house: House) ->
     house.door.set()
     await _until(lambda: house.served == 1)  # what was begun is brought to its end
     other.close()
+
+
+async def test_who_leaves_at_the_last_moment_keeps_no_reply_from_others(house: House) -> None:
+    leaving_reader, leaving = await _connected(house)
+    leaving.write(_get("/hung_up"))
+    await _until(lambda: "/hung_up" in house.asked)
+    reader, writer = await _connected(house)
+    writer.write(_get("/waiting"))
+    await _until(lambda: "/waiting" in house.asked)
+    house.door.set()  # the two are ready in one turn, and leave in this order
+    assert (await _reply(reader))[1] == b"/waiting"
+    with contextlib.suppress(ConnectionResetError):
+        assert await leaving_reader.read() == b""
+    leaving.close()
+    writer.close()
 
 
 async def test_a_handler_that_nobody_foresaw_ends_its_connection_alone(house: House) -> None:

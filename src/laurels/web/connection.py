@@ -72,7 +72,7 @@ class HttpConnection(RequestHandler):
     def flush(self) -> None:
         """Send now what is to leave this turn."""
         unsent, self._unsent = self._unsent, b""
-        if unsent and self.transport is not None:
+        if unsent and self.transport is not None and not self.transport.is_closing():
             self.transport.write(unsent)
 
     def force_close(self) -> None:
