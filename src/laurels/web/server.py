@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from aiohttp import web
@@ -28,14 +29,16 @@ class Runner(web.AppRunner):
 
 
 def _shortened(resolve: Any, shortcuts: Shortcuts) -> Any:
-    async def handle(request: Any) -> web.StreamResponse:
+    """What answers a request: no coroutine of its own, it hands on those of the endpoint or the resolver."""
+
+    def handle(request: Any) -> Awaitable[web.StreamResponse]:
         request.protocol.flush()  # the reply before: whatever this one writes comes after it
         found = shortcuts.find(request)
         if found is None:
-            response: web.StreamResponse = await resolve(request)
-            return response
+            resolved: Awaitable[web.StreamResponse] = resolve(request)
+            return resolved
         endpoint, in_path = found
-        return await endpoint(request, in_path)
+        return endpoint(request, in_path)
 
     return handle
 
