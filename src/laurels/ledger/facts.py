@@ -38,17 +38,22 @@ async def gather(
     counters = {
         (item.user_id, type_id): None for item in submissions for type_id in catalogue.counted_types(item.action_type)
     }
-    rows = await connection.fetch(
-        LOAD_BATCH,
-        user_ids,
-        [window.id for window in windows],
-        *columns(identifiers, 2),
-        *columns(counters, 2),
-        len(submissions) if writing else 0,
-    )
+    used: set[bytes] = set()
+    while True:
+        rows = await connection.fetch(
+            LOAD_BATCH,
+            user_ids,
+            [window.id for window in windows],
+            *columns(identifiers, 2),
+            *columns(counters, 2),
+            len(submissions) if writing else 0,
+        )
+        seen, used = used, await _used_tickets(connection, catalogue, submissions)
+        if used <= seen:
+            break  # else a ticket may have been used since, by an action that was not there yet: it is now
     facts = _facts(rows, catalogue.default_board.time_zone)
     facts.type_counts, facts.claims = shared
-    facts.used_tickets = await _used_tickets(connection, catalogue, submissions)
+    facts.used_tickets = used
     return facts
 
 
