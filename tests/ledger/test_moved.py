@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,11 +17,13 @@ from tests.support.polling import eventually
 from laurels.domain.actions import Submission
 from laurels.domain.detectors import Watch
 from laurels.domain.errors import LaurelsError
+from laurels.domain.judgement import Accepted
+from laurels.domain.tickets import Grant, Ticket
 from laurels.ledger import bootstrap, committer, corrections, erasure, repair, review, sanctions, snapshots, transfer
 from laurels.ledger.audit import Actor
 from laurels.ledger.batch import CommittedBatch, CommitUnknown, UserMoved, commit_batch
 from laurels.ledger.pool import DatabaseUnusable, Pool
-from laurels.ledger.sql import WRITE_BATCH
+from laurels.ledger.sql import LOAD_TICKETS, WRITE_BATCH
 from laurels.ledger.turns import Turns
 from laurels.web.tokens import new_signing_key
 
@@ -111,6 +114,32 @@ async def test_what_others_do_does_not_make_a_batch_judge_anew(ledger: Ledger) -
     async with ledger.pool.acquire() as connection:
         batch = await _commit(ledger, _Meanwhile(connection, change), Submission(1, "lesson", "mine"))
     assert [type(outcome).__name__ for outcome in batch.outcomes] == ["Accepted"]
+
+
+async def test_a_retry_whose_ticket_was_used_by_its_first_try_gets_the_receipt(ledger: Ledger) -> None:
+    """The first try is committed elsewhere after the identifiers were read, and before the tickets are."""
+    rules = '{"ticket": {"min_seconds": 0, "max_seconds": 3600}}'
+    await ledger.pool.execute("UPDATE action_types SET scoring_rules = $1 WHERE name = 'lesson'", rules)
+    await ledger.catalogue.refresh()
+    now = await ledger.pool.fetchval("SELECT now()")
+    grant = Grant(1, "lesson", b"nonce", now, now, now + timedelta(hours=1))
+    sent = Submission(1, "lesson", "mine", ticket=Ticket("said", grant))
+
+    class Between(_Meanwhile):
+        async def fetch(self, sql: str, *arguments: Any) -> Any:
+            if sql is LOAD_TICKETS and not first:
+                async with ledger.pool.acquire() as elsewhere:
+                    first.append(await _commit(ledger, elsewhere, sent))
+            return await self._connection.fetch(sql, *arguments)
+
+    async def nothing() -> None: ...
+
+    first: list[CommittedBatch] = []
+    async with ledger.pool.acquire() as connection:
+        batch = await _commit(ledger, Between(connection, nothing), sent)
+    (outcome,) = batch.outcomes
+    assert isinstance(outcome, Accepted), outcome
+    assert outcome.replayed
 
 
 @pytest.mark.parametrize("comes_true", [True, False])
