@@ -40,6 +40,8 @@ class Boards:
         self.failure: LaurelsError | None = None
         self.gate = asyncio.Event()
         self.gate.set()
+        self.takes = 0.0
+        """Seconds that each read takes."""
         self.reads = 0
         self.ranks: dict[int, int] = {}
         self.asked: list[tuple[str, list[int]]] = []
@@ -51,6 +53,8 @@ class Boards:
         seq = self.seq
         if slug == "stuck" or not self.gate.is_set():
             await self.gate.wait()
+        if self.takes:
+            await asyncio.sleep(self.takes)
         if self.failure:
             raise self.failure
         rows = [ScoreRow(n, f"player-{n:02}", 100 - n, None) for n in range(1, size + 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from tests.live.stage import INTERVAL, PER_SECOND, SOON, a_stage, now
@@ -49,6 +50,21 @@ async def test_many_moves_make_no_more_frames_than_allowed_and_the_last_one_is_s
 @pytest.mark.parametrize(("took", "pause"), [(0.0, 0.1), (0.02, 0.08), (0.06, 0.04), (0.08, 0.04), (0.5, 0.25)])
 def test_frames_begin_an_interval_apart_and_leave_time_for_requests(took: float, pause: float) -> None:
     assert live_hub.pause_after(took, 0.1) == pytest.approx(pause)
+
+
+@in_virtual_time
+async def test_the_time_that_a_frame_takes_counts() -> None:
+    """Else a hub that needs long sends fewer frames than it may."""
+    async with a_stage() as stage:
+        pipe = await stage.idle()
+        stage.boards.takes = INTERVAL / 2
+        for _ in range(1000):
+            stage.move()
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(2 * INTERVAL)
+        gaps = [after - before for before, after in pairwise(pipe.times[1:])]
+        assert gaps[:-1] == pytest.approx([INTERVAL] * len(gaps[:-1]), abs=0.002)
+        assert len(gaps) >= PER_SECOND - 1
 
 
 @in_virtual_time

@@ -15,7 +15,6 @@ from laurels.web.sending import ReadyResponse
 from laurels.web.server import Runner
 from laurels.web.shortcuts import Shortcuts
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BIG = 1 << 20
 
 
@@ -46,7 +45,7 @@ class House:
         return response
 
     async def hung_up(self, request: web.Request) -> web.StreamResponse:
-        """Its client leaves at the last moment: before the reply does, after it was made."""
+        """Its client leaves at the last moment, when the reply is as good as made."""
         self.asked.append(request.path_qs)
         await self.door.wait()
         assert request.transport is not None
@@ -108,6 +107,13 @@ async def _is_refused(house: House) -> bool:
     return False
 
 
+async def _serves_others(house: House) -> None:
+    reader, writer = await _connected(house)
+    writer.write(_get("/at_once"))
+    assert await _reply(reader) == (200, b"/at_once")
+    writer.close()
+
+
 async def test_requests_in_one_packet_are_answered_in_their_order(house: House) -> None:
     """Whoever waits holds those behind on the same connection, and nobody on another one."""
     reader, writer = await _connected(house)
@@ -147,35 +153,25 @@ async def test_more_replies_than_leave_together_all_arrive(house: House) -> None
 async def test_who_asks_on_and_reads_nothing_is_not_answered_on(house: House) -> None:
     """What is not read stays in the kernel's buffers and one reply of ours, however much is asked for."""
     reader, writer = await _connected(house)
-    writer.write(_get("/at_once"))
-    await _reply(reader)
     for number in range(40):
         writer.write(_get(f"/big?{number}"))
         await writer.drain()
-    other_reader, other = await _connected(house)
     for _ in range(20):  # the server has had its turns
-        other.write(_get("/at_once"))
-        await _reply(other_reader)
+        await _serves_others(house)
     assert sum(target.startswith("/big") for target in house.asked) < 20
     for _ in range(40):
         assert (await _reply(reader))[1] == bytes(BIG)
     writer.close()
-    other.close()
 
 
 async def test_a_client_that_leaves_while_it_waits_ends_nothing(house: House) -> None:
-    reader, writer = await _connected(house)
-    writer.write(_get("/at_once"))
-    await _reply(reader)
+    _, writer = await _connected(house)
     writer.write(_get("/waiting"))
     await _until(lambda: "/waiting" in house.asked)
     writer.transport.abort()
-    other_reader, other = await _connected(house)
-    other.write(_get("/at_once"))
-    await _reply(other_reader)
+    await _serves_others(house)
     house.door.set()
     await _until(lambda: house.served == 1)  # what was begun is brought to its end
-    other.close()
 
 
 async def test_who_leaves_at_the_last_moment_keeps_no_reply_from_others(house: House) -> None:
@@ -195,16 +191,11 @@ async def test_who_leaves_at_the_last_moment_keeps_no_reply_from_others(house: H
 
 async def test_a_handler_that_nobody_foresaw_ends_its_connection_alone(house: House) -> None:
     reader, writer = await _connected(house)
-    writer.write(_get("/at_once"))
-    await _reply(reader)
     writer.write(_get("/broken"))
     async with asyncio.timeout(5):
         assert await reader.read() == b""
-    other_reader, other = await _connected(house)
-    other.write(_get("/at_once"))
-    assert (await _reply(other_reader))[0] == 200
+    await _serves_others(house)
     writer.close()
-    other.close()
 
 
 async def test_connection_close_sends_the_reply_first(house: House) -> None:
@@ -218,8 +209,6 @@ async def test_connection_close_sends_the_reply_first(house: House) -> None:
 
 async def test_a_server_that_stops_answers_who_waits(house: House) -> None:
     reader, writer = await _connected(house)
-    writer.write(_get("/at_once"))
-    await _reply(reader)
     writer.write(_get("/waiting"))
     await _until(lambda: "/waiting" in house.asked)
     stopping = asyncio.ensure_future(house.stop())

@@ -39,7 +39,7 @@ async def gather(
         (item.user_id, type_id): None for item in submissions for type_id in catalogue.counted_types(item.action_type)
     }
     used: set[bytes] = set()
-    while True:
+    while True:  # again for each ticket that shows up as used, so seldom more than once
         rows = await connection.fetch(
             LOAD_BATCH,
             user_ids,

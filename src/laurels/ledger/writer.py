@@ -165,7 +165,7 @@ class Writer:
         if not self._at_work or self._queued >= WORTH_A_LANE:
             self._wake_one()
         elif self._patience is None:
-            self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+            self._patience = self._loop.call_later(PATIENCE, self._lose_patience)
 
     def _lose_patience(self) -> None:
         self._patience = None
@@ -219,7 +219,7 @@ class Writer:
                 self._wake_one()
 
     async def _sleep(self) -> None:
-        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sleeper: asyncio.Future[None] = self._loop.create_future()
         self._idle.append(sleeper)
         await sleeper
 

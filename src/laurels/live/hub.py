@@ -41,7 +41,7 @@ ALL_AGAIN = 25.0
 """Seconds between two reads of every watched board, whatever was told: what nobody told of shows by then."""
 SANCTION_SECONDS = 1.0
 BREATH = 0.5
-"""Of the time that a frame took to send, so much is left free before the next: requests must not starve."""
+"""Of the time that a frame took to read and to send, so much is left free before the next: requests must not starve."""
 MAX_IDLE = 256
 """Boards and sizes beyond which those that nobody watches are forgotten at once."""
 DRAIN_PACE = 0.01
@@ -309,7 +309,7 @@ class Hub:
 
 
 def pause_after(took: float, interval: float) -> float:
-    """Seconds until the next frame: frames begin `interval` apart, or as far as sending to so many allows."""
+    """Seconds until the next frame: they begin `interval` apart, or as far as reading and sending to so many allow."""
     return max(interval - took, took * BREATH)
 
 

@@ -86,7 +86,7 @@ class MemoryWindow:
     def slice(self, start: int, stop: int) -> tuple[Place, ...]:
         """Places by ordinal position, 0-based, half open."""
         entries = enumerate(self._keys.islice(start, stop), start + 1)
-        if self.window.board.ties == "ordinal":
+        if self.window.board.ties == "ordinal":  # the position is the rank: none is looked up
             return tuple([self._place(entry, ordinal) for ordinal, entry in entries])
         return tuple([self._place(entry, self._rank_of(entry)) for _, entry in entries])
 

@@ -3,7 +3,7 @@
 routes     the table of every endpoint: path, structs, access, limits, what may go wrong
 wire       what requests and replies look like
 edge       from a route to an aiohttp handler: the order in which a request is checked
-connection beneath the routes: when a request begins, when its reply leaves; server makes them, sending builds replies
+connection beneath the routes: when a reply leaves, what is no HTTP; server makes them, sending builds replies
 handlers/  one function per endpoint, thin: wire -> ledger or ranking -> wire
 auth       who is asking and may they: tokens, outsiders (and their issuers, jwks), keyring (and seal), signatures
 guesses    bounds on guessing passwords; ticket_office: tickets

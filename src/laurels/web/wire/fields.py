@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -24,32 +24,19 @@ AnyUsername = Annotated[str, Meta(min_length=1, max_length=64, examples=["ada"])
 Password = Annotated[str, Meta(min_length=10, max_length=256, examples=["correct horse battery"])]
 Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}" + END)]
 NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]+" + END
-Identifier = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=128,
-        pattern=NO_CONTROLS,
-        description="Printable characters; unique per user",
-        examples=["course-12-lesson-7"],
-    ),
-]
-TypeName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS, examples=["lesson"])]
-# The same two as completions carry them, a thousand at once: msgspec searches a pattern with `re`, 0.7 µs each.
+_IDENTIFIER: dict[str, Any] = {
+    "min_length": 1,
+    "max_length": 128,
+    "description": "Printable characters; unique per user",
+    "examples": ["course-12-lesson-7"],
+}
+_TYPE_NAME: dict[str, Any] = {"min_length": 1, "max_length": 64, "examples": ["lesson"]}
+Identifier = Annotated[str, Meta(pattern=NO_CONTROLS, **_IDENTIFIER)]
+TypeName = Annotated[str, Meta(pattern=NO_CONTROLS, **_TYPE_NAME)]
+# As completions carry them, a thousand at once: msgspec searches a pattern with `re`, 0.6 µs each.
 # `decode.submission` holds them to it.
-SaidIdentifier = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=128,
-        description="Printable characters; unique per user",
-        examples=["course-12-lesson-7"],
-        extra_json_schema={"pattern": NO_CONTROLS},
-    ),
-]
-SaidTypeName = Annotated[
-    str, Meta(min_length=1, max_length=64, examples=["lesson"], extra_json_schema={"pattern": NO_CONTROLS})
-]
+SaidIdentifier = Annotated[str, Meta(extra_json_schema={"pattern": NO_CONTROLS}, **_IDENTIFIER)]
+SaidTypeName = Annotated[str, Meta(extra_json_schema={"pattern": NO_CONTROLS}, **_TYPE_NAME)]
 RefreshToken = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
