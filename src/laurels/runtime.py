@@ -30,6 +30,7 @@ from .node import Node, assemble
 from .opening import database
 from .ranking.projection import Progress
 from .shared import RedisAway, RedisUnusable
+from .startup import StartError
 from .web.call import Route
 from .web.edge import application
 from .web.roles import health_only, served_by, without_metrics
@@ -49,10 +50,6 @@ END_SECONDS = 2.0
 
 OnReady = Callable[[str, tuple[str, str] | None], None]
 """Told the address, and name and password of the first admin if one was made."""
-
-
-class StartError(Exception):
-    """The node can't start; the message is the one line that the operator sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +289,11 @@ def _stop_at_the_end_of(pipe: int, stopping: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def look() -> None:
-        if not os.read(pipe, 64):
+        try:
+            words = os.read(pipe, 64)
+        except ConnectionError:  # it died without reading what was written to it
+            words = b""
+        if not words:
             loop.remove_reader(pipe)
             stopping.set()
 

@@ -2,8 +2,11 @@
 
 The port is shared by SO_REUSEPORT: the kernel spreads connections over the workers. The first worker starts alone
 (it migrates and makes the first admin), then the others at once. One that dies is started again, after a pause that
-doubles while it keeps dying young. Each worker hangs on a pipe to this process: when this one dies,
-however it dies, the workers read the end of it, drain and stop.
+doubles while it keeps dying young. When one can't start as it is configured, the others are stopped in order and the
+start fails.
+
+Each worker's standard input is a socket to this process. The worker writes to it when it is ready; when this process
+dies, however it dies, the worker reads the end of it, drains and stops.
 
 A worker answers /livez, /readyz and /metrics on a port of its own too: a scrape of the shared port would reach another
 worker every time, and counters would jump.
@@ -14,14 +17,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
 from .config import Settings
 from .event_loop import stopped_by_signals
-from .runtime import DRAIN_SECONDS, StartError, bind
+from .runtime import DRAIN_SECONDS, bind
+from .startup import StartError
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +36,8 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60.0
 """A worker that lived so long starts again without a longer pause."""
-START_SECONDS = 120.0
 STOP_SECONDS = DRAIN_SECONDS + 10.0
 """Then a worker that does not stop is killed."""
-POLL = 0.05
 CONFIGURATION = 2
 """Exit code of a worker that can't start as it is configured: starting it again would not help."""
 
@@ -47,7 +52,7 @@ class _Worker:
 
 
 async def supervise(settings: Settings) -> None:
-    """Run the workers until SIGINT or SIGTERM. Raises StartError when the first one can't start."""
+    """Run the workers until SIGINT or SIGTERM. Raises StartError when one can't start as it is configured."""
     stopping = asyncio.Event()
     with stopped_by_signals(stopping):
         await _supervise(settings, stopping)
@@ -55,29 +60,44 @@ async def supervise(settings: Settings) -> None:
 
 async def _supervise(settings: Settings, stopping: asyncio.Event) -> None:
     # Bound, never listening: it keeps the port for workers that are being started again, and gets no connection.
-    held = bind(settings.host, settings.port, shared=True, listen=False)
-    port = held.getsockname()[1]
-    first = settings.metrics_port or port + 1
-    workers = [_Worker(number, first + number) for number in range(settings.workers)]
-    try:
+    with bind(settings.host, settings.port, shared=True, listen=False) as held:
+        port = held.getsockname()[1]
+        first = settings.metrics_port or port + 1
+        workers = [_Worker(number, first + number) for number in range(settings.workers)]
         await _run(settings, port, workers, stopping)
-    except* StartError as group:
-        raise StartError(str(group.exceptions[0])) from None
-    finally:
-        held.close()
     log.info("all workers stopped")
 
 
 async def _run(settings: Settings, port: int, workers: list[_Worker], stopping: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_keep(settings, port, workers[0], stopping), name="worker-0")
-        await _first_of(workers[0].ready, stopping)
-        for worker in workers[1:]:
-            tasks.create_task(_keep(settings, port, worker, stopping), name=f"worker-{worker.number}")
+    """Start the first worker, the others once it is ready, and return when all have ended."""
+
+    def keep(worker: _Worker) -> asyncio.Task[None]:
+        return asyncio.create_task(_keep(settings, port, worker, stopping), name=f"worker-{worker.number}")
+
+    first, *others = workers
+    keepers = [keep(first)]
+    try:
+        await _first_of(first.ready.wait(), stopping.wait(), ended=keepers[0])
+        if first.ready.is_set():
+            keepers += map(keep, others)
+        await asyncio.wait(keepers, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        # Stopped, not cancelled: a worker that serves answers first what has arrived.
+        stopping.set()
+        await asyncio.wait(keepers)
+    _raise_failures(keepers)
+
+
+def _raise_failures(keepers: list[asyncio.Task[None]]) -> None:
+    failures = [error for keeper in keepers if (error := keeper.exception()) is not None]
+    if len(failures) > 1:
+        raise BaseExceptionGroup("workers failed", failures)
+    if failures:
+        raise failures[0]
 
 
 async def _keep(settings: Settings, port: int, worker: _Worker, stopping: asyncio.Event) -> None:
-    """One worker, started again whenever it dies."""
+    """Run one worker and start it again whenever it dies. Raises StartError when that would not help."""
     loop = asyncio.get_running_loop()
     pause = FIRST_PAUSE
     while not stopping.is_set():
@@ -94,63 +114,71 @@ async def _keep(settings: Settings, port: int, worker: _Worker, stopping: asynci
                 await stopping.wait()
 
 
-async def _live(settings: Settings, port: int, worker: _Worker, stopping: asyncio.Event) -> int:
-    """One life of a worker; its exit code."""
-    process = await asyncio.create_subprocess_exec(
+async def _live(settings: Settings, port: int, worker: _Worker, stopping: asyncio.Event) -> int | None:
+    """Run a worker until it ends or all stop; its exit code, None when the machine can't start a process now."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        try:
+            process = await _start(settings, port, worker, theirs)
+        except OSError as error:
+            log.error("no process for a worker", worker=worker.number, reason=str(error))
+            return None
+        theirs.close()
+        announced = asyncio.create_task(_until_ready(settings, worker, process.pid, ours))
+        try:
+            await _first_of(process.wait(), stopping.wait())
+            return await _stop(process)
+        finally:
+            await _reap(process)
+            announced.cancel()
+            await asyncio.wait({announced})  # it reads from a socket that is closed next
+
+
+async def _start(settings: Settings, port: int, worker: _Worker, stdin: socket.socket) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "laurels.cli",
         "serve",
         "--worker",
         env=_environment(settings, port, worker),
-        stdin=asyncio.subprocess.PIPE,
+        stdin=stdin.fileno(),
         start_new_session=True,  # Ctrl-C reaches this process alone, which then stops them in order
     )
-    ended = asyncio.create_task(process.wait())
-    watching = asyncio.create_task(_tell_when_ready(settings, worker, process.pid))
-    asked = asyncio.create_task(stopping.wait())
+
+
+async def _stop(process: asyncio.subprocess.Process) -> int:
+    """Ask a worker to stop, kill it when it does not; its exit code, also of one that has ended by itself."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
     try:
-        await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            await _stop(process, ended)
-        return await ended
-    finally:
-        for task in (watching, asked):
-            task.cancel()
-        if process.returncode is None:
-            process.kill()
-
-
-async def _stop(process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    done, _ = await asyncio.wait({ended}, timeout=STOP_SECONDS)
-    if not done:
+        async with asyncio.timeout(STOP_SECONDS):
+            return await process.wait()
+    except TimeoutError:
         log.error("worker does not stop, killed", pid=process.pid)
-        process.kill()
+        await _reap(process)
+        return await process.wait()
 
 
-async def _tell_when_ready(settings: Settings, worker: _Worker, pid: int) -> None:
-    while not await _is_ready(settings.host, worker.port):  # noqa: ASYNC110  it is another process
-        await asyncio.sleep(POLL)
-    worker.ready.set()
-    log.info("worker is ready", worker=worker.number, pid=pid, metrics=f"{settings.host}:{worker.port}/metrics")
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """Kill a worker that still runs, and wait until the kernel has forgotten it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
-async def _is_ready(host: str, port: int) -> bool:
+async def _until_ready(settings: Settings, worker: _Worker, pid: int, pipe: socket.socket) -> None:
+    """Wait for the worker's word that it is ready: its port may be another program's, which answers too."""
     try:
-        async with asyncio.timeout(1):
-            reader, writer = await asyncio.open_connection(_local(host), port)
-            writer.write(b"GET /readyz HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n")
-            status = await reader.readline()
-            writer.close()
-            return b" 200 " in status
-    except (OSError, TimeoutError):
-        return False
-
-
-def _local(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  compared, not bound
+        word = await asyncio.get_running_loop().sock_recv(pipe, 64)
+    except ConnectionError:
+        word = b""
+    if word:
+        worker.ready.set()
+        log.info("worker is ready", worker=worker.number, pid=pid, metrics=f"{settings.host}:{worker.port}/metrics")
 
 
 def _environment(settings: Settings, port: int, worker: _Worker) -> dict[str, str]:
@@ -163,8 +191,11 @@ def _environment(settings: Settings, port: int, worker: _Worker) -> dict[str, st
     return {name: value for name, value in os.environ.items() if f"{name.removesuffix('_FILE')}" not in own} | own
 
 
-async def _first_of(*events: asyncio.Event) -> None:
-    waiters = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-    for waiter in waiters:
-        waiter.cancel()
+async def _first_of(*waits: Coroutine[Any, Any, Any], ended: asyncio.Task[None] | None = None) -> None:
+    """Return when one of `waits` has come or the task `ended` is over; the other waits are cancelled."""
+    waiters = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait([*waiters, ended] if ended else waiters, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()

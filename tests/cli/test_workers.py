@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import http.server
 import json
 import os
 import signal
 import socket
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,19 +94,56 @@ def test_without_redis_it_refuses_and_says_why(database_url: str) -> None:
     assert "needs REDIS_URL" in done.stderr
 
 
+@pytest.mark.parametrize("number", [0, 1])
 def test_a_port_that_a_worker_needs_and_another_has_ends_the_start(
-    database_url: str, redis_server: RedisServer
+    database_url: str, redis_server: RedisServer, number: int
 ) -> None:
-    """Trying again would not help, and nobody would see why."""
+    """Trying again would not help, and nobody would see why. The other worker is stopped, and nothing is left."""
     port = free_port()
     with socket.socket() as other:
-        other.bind(("127.0.0.1", port + 1))
+        other.bind(("127.0.0.1", port + 1 + number))
         other.listen()
-        settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_server.url, "LAURELS_PORT": port}
-        refusal = laurels("serve", "--workers", "2", **settings)
-    assert refusal.returncode == 2
+        refusal = refused_start(database_url, redis_server, port)
+    assert refusal.stderr.count("a worker can't start") == 1
+    if number == 1:
+        assert "all workers stopped" not in refusal.stderr
+        assert '"stopped"' in refusal.stderr, "the first worker was killed instead of stopped"
+
+
+def test_a_worker_is_not_taken_for_ready_because_its_port_answers(database_url: str, redis_server: RedisServer) -> None:
+    """Another service, on the port that the first worker needs, says yes to everything."""
+    port = free_port()
+    with answering("127.0.0.1", port + 1):
+        refused_start(database_url, redis_server, port)
+
+
+def refused_start(database_url: str, redis_server: RedisServer, port: int) -> subprocess.CompletedProcess[str]:
+    settings = {"DATABASE_URL": database_url, "REDIS_URL": redis_server.url, "LAURELS_PORT": port}
+    refusal = laurels("serve", "--workers", "2", **settings)
+    assert refusal.returncode == 2, refusal.stderr
     assert "LAURELS_METRICS_PORT" in refusal.stderr
     assert "Traceback" not in refusal.stderr
+    return refusal
+
+
+@contextlib.contextmanager
+def answering(host: str, port: int) -> Iterator[None]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer((host, port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_worker_that_dies_is_started_again_and_all_stop_in_order(supervised: Supervised) -> None:

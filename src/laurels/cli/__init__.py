@@ -22,6 +22,7 @@ from .. import operations
 from ..config import ConfigError
 from ..domain.errors import LaurelsError
 from ..ledger.pool import DatabaseUnusable, ServerError
+from ..startup import StartError, flatten
 from . import api_keys, catalogue, demo, fairness, node, proof, service, simulate, transfer, users
 from .app import app
 
@@ -47,17 +48,31 @@ def main() -> None:
     """Entry point: what went wrong becomes one line and an exit code."""
     try:
         code = app(exit_on_error=False, print_error=False, result_action="return_value")
-    except cyclopts.CycloptsError as error:
-        fail(f"{error} (`laurels --help` lists what there is)")
-    except (ConfigError, DatabaseUnusable, operations.NotDone) as error:
-        fail(str(error))
-    except LaurelsError as error:
-        fail(f"{error.detail} (at {error.path})" if error.path else error.detail)
-    except ServerError as error:
-        fail(f"PostgreSQL refused: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        reasons = [_explain(leaf) for leaf in flatten(error)]
+        if None in reasons:
+            raise
+        fail(next(filter(None, reasons)))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: BaseException) -> str | None:
+    """Return the line for an error that the operator can act on; None for a mistake of ours, which needs its traceback.
+
+    A node is many tasks: what fails in several of them, or in tasks of tasks, arrives as a group of such errors.
+    """
+    match error:
+        case cyclopts.CycloptsError():
+            return f"{error} (`laurels --help` lists what there is)"
+        case ConfigError() | DatabaseUnusable() | StartError() | operations.NotDone():
+            return str(error)
+        case LaurelsError():
+            return f"{error.detail} (at {error.path})" if error.path else error.detail
+        case ServerError():
+            return f"PostgreSQL refused: {(str(error) or type(error).__name__).splitlines()[0]}"
+    return None
 
 
 def fail(words: str) -> NoReturn:

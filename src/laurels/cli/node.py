@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated, Literal
@@ -13,7 +14,6 @@ from rich.table import Table
 
 from .. import __version__, config, telemetry
 from ..config import Settings
-from ..operations import NotDone
 from .app import JsonFlag, app, examples, run
 from .output import bar, out, print_json, say
 
@@ -47,16 +47,11 @@ def serve(
     given = {"LAURELS_WORKERS": workers, "LAURELS_ROLE": role}
     settings = config.load({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
     telemetry.configure_logs(level=settings.log_level)
-    from ..runtime import StartError  # lazily, like all that a node is made of: other commands need none of it
-
-    try:
-        _serve(settings, worker=worker)
-    except StartError as error:
-        raise NotDone(str(error)) from error
+    _serve(settings, worker=worker)
 
 
 def _serve(settings: Settings, *, worker: bool) -> None:
-    from .. import runtime
+    from .. import runtime  # lazily, like all that a node is made of: other commands need none of it
     from ..workers import supervise
 
     if settings.workers > 1 and not worker:
@@ -80,8 +75,16 @@ def _serve(settings: Settings, *, worker: bool) -> None:
         def started(address: str, admin: tuple[str, str] | None) -> None:
             progress.stop()
             ready(address, admin)
+            if worker:
+                _announce_ready(sys.stdin.fileno())
 
         run(runtime.serve(settings, on_ready=started, on_load=loading, lifeline=sys.stdin.fileno() if worker else None))
+
+
+def _announce_ready(parent: int) -> None:
+    """Tell the process that started this worker; it may have died meanwhile, and by hand there is none."""
+    with contextlib.suppress(OSError):
+        os.write(parent, b"ready\n")
 
 
 @app.command(name="config", help_epilogue=examples("LAURELS_PORT=9000 laurels config"))
