@@ -23,6 +23,7 @@ from laurels.ledger.embedded import EmbeddedPostgres
 from laurels.web.tokens import new_signing_key
 from tests.support.folders import reachable
 from tests.support.node import InProcessNode, running_node
+from tests.support.programs import left_running
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
@@ -42,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         room = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group("cluster" if room in ONE_CLUSTER else f"{room}/{item.path.stem}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """The first fixture of a session is the last to end: by then whatever tests started has ended."""
+    yield
+    assert left_running() == []
 
 
 @pytest.fixture(scope="session")

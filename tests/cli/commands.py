@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 LAURELS = [sys.executable, "-m", "laurels.cli"]
 QUIET = {"LAURELS_SNAPSHOT_SECONDS": "0", "LAURELS_LOGIN_RATE": "10000", "LAURELS_USER_RATE": "100000"}
 

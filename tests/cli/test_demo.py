@@ -14,7 +14,7 @@ from tests.support.server import LaurelsServer
 from laurels.demo.people import invent, other_name
 from laurels.domain.names import parse_name
 
-from .commands import LAURELS, answer, environment, laurels, until
+from .commands import LAURELS, PATIENCE, answer, environment, laurels, until
 
 KINDS = ["lesson", "quiz"]
 
@@ -48,7 +48,7 @@ def test_a_table_is_printed_and_ctrl_c_ends_the_game_with_it(server: LaurelsServ
     with subprocess.Popen(command, env=environment(), stdout=-1, stderr=-1, text=True) as playing:
         until(lambda: server.get("/api/scoreboard")["rows"], "somebody scores")
         playing.send_signal(signal.SIGINT)
-        said, complaints = playing.communicate(timeout=20)
+        said, complaints = playing.communicate(timeout=PATIENCE)
     assert (playing.returncode, complaints) == (0, "")
     assert "Interrupted" in said
     assert "awarded" in said

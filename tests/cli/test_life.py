@@ -12,12 +12,13 @@ import urllib.request
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 from tests.support.wire import connected, exchange, request
 
 from laurels.ledger.embedded import EmbeddedPostgres
 
-from .commands import Served, answer, laurels, server_of, serving, sweep, until
+from .commands import PATIENCE, Served, answer, laurels, server_of, serving, sweep, until
 
 PASSWORD = "correct horse battery"
 REGISTER = json.dumps({"username": "Ada Ember", "password": PASSWORD}).encode()
@@ -25,7 +26,7 @@ REGISTER = json.dumps({"username": "Ada Ember", "password": PASSWORD}).encode()
 
 def post(url: str, path: str, body: bytes) -> int:
     request = urllib.request.Request(url + path, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
         return int(reply.status)
 
 
@@ -65,13 +66,13 @@ async def test_a_stop_is_in_order(data: Path, group: bool) -> None:
                 served.process.send_signal(signal.SIGTERM)
             assert {(await wire.reply()).status for wire in waiting} == {201}
             assert await closed == 4000
-        assert served.process.wait(timeout=30) == 0
+        assert served.process.wait(timeout=PATIENCE) == 0
         assert server_of(data) is None
         assert "Traceback" not in served.log
 
 
 async def close_code(live: aiohttp.ClientWebSocketResponse) -> int | None:
-    while (await live.receive(timeout=20)).type is aiohttp.WSMsgType.TEXT:
+    while (await live.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT:
         pass
     return live.close_code
 
@@ -142,9 +143,11 @@ def test_whoever_leaves_last_stops_the_server(data: Path) -> None:
     command, node = EmbeddedPostgres(data), EmbeddedPostgres(data)
     assert command.start(own=False) == node.start(own=True)
     command.stop()
-    assert server_of(data) is not None
+    server = server_of(data)
+    assert server is not None
     node.stop()
     assert server_of(data) is None
+    until(lambda: not psutil.pid_exists(server), "its exit status is taken, so that no zombie is left")
 
 
 def test_a_number_left_by_a_crash_is_no_server(data: Path) -> None:

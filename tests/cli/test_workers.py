@@ -22,8 +22,6 @@ from tests.support.redis import RedisServer
 
 from .commands import LAURELS, PATIENCE, environment, laurels, until
 
-pytestmark = pytest.mark.timeout(90)
-
 
 class Supervised:
     """`laurels serve --workers 2` as a process; `pids` are those of its workers."""
@@ -61,13 +59,13 @@ class Supervised:
     def _is_ready(self, port: int) -> bool:
         with (
             contextlib.suppress(OSError, http.client.HTTPException),  # a probe may reach itself
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as reply,
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as reply,
         ):
             return bool(json.load(reply)["ready"])
         return False
 
     def get(self, path: str) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as reply:
             return int(reply.status)
 
 
@@ -167,7 +165,9 @@ def test_metrics_are_asked_of_each_worker(supervised: Supervised) -> None:
     assert refused.value.code == 421
     assert json.load(refused.value)["code"] == "misdirected"
     for number in range(2):
-        with urllib.request.urlopen(f"http://127.0.0.1:{supervised.port + 1 + number}/metrics", timeout=5) as reply:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{supervised.port + 1 + number}/metrics", timeout=PATIENCE
+        ) as reply:
             assert b"laurels_ready 1.0" in reply.read()
 
 

@@ -18,6 +18,7 @@ import pytest
 from tests.clients.test_js_client import node_command
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
+from tests.support.programs import PATIENCE, output
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 ADDRESS = "https://laurels.example.org"
@@ -94,9 +95,7 @@ async def test_the_javascript_readme_runs(arena: InProcessNode, tmp_path: Path) 
     example = example.replace(module, json.dumps(str(CLIENTS / "js" / "laurels.js"))).replace(ADDRESS, arena.url)
     script.write_text(JS_BEFORE + example + JS_AFTER)
     command = [*node_command(), str(script), await arena.token("ada")]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(20):
-        out, _ = await process.communicate()
+    out = await output(*command)
     assert json.loads(out.splitlines()[-1]) == ["awarded", "ada"]
 
 
@@ -128,7 +127,7 @@ async def test_a_board_in_a_terminal(node: InProcessNode) -> None:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await node.complete(await node.token("ada"), "a1")
             while (await process.stdout.readline()).split() != [b"1", b"ada", b"10"]:
                 pass

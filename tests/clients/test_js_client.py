@@ -15,6 +15,7 @@ from pathlib import Path
 import playwright
 import pytest
 from tests.support.node import InProcessNode
+from tests.support.programs import PATIENCE, output
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "clients" / "js"
@@ -55,7 +56,9 @@ def exports(file: Path) -> set[str]:
 def test_the_state_machine_passes_its_own_tests() -> None:
     """clients/js/tests, in Node: what is held equals what was sent, whatever was lost on the way."""
     files = [str(file) for file in (CLIENTS / "tests").glob("*.test.js")]
-    ran = subprocess.run([*node_command(), "--test", *files], capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(
+        [*node_command(), "--test", *files], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert ran.returncode == 0, ran.stdout[-3_000:]
 
 
@@ -84,7 +87,7 @@ def test_nothing_is_ever_built_from_text(folder: Path) -> None:
 def test_a_wheel_holds_the_clients(tmp_path: Path) -> None:
     """The node serves the clients: the files that the source tree links to are in what is installed."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -101,7 +104,7 @@ async def test_node_follows_a_board(node: InProcessNode, tmp_path: Path) -> None
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             assert json.loads(await process.stdout.readline()) == []
             token = await node.token("ada")
             for n in range(3):
@@ -118,7 +121,4 @@ async def test_a_game_starts_and_completes_with_a_ticket(arena: InProcessNode, t
     script = tmp_path / "play.mjs"
     script.write_text(PLAY % (CLIENTS / "laurels.js"))
     command = [*node_command(), str(script), arena.url, await arena.token("ada")]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(20):
-        printed, _ = await process.communicate()
-    assert json.loads(printed) == [True, "ticket_required", "awarded", "30", "ticket_used"]
+    assert json.loads(await output(*command)) == [True, "ticket_required", "awarded", "30", "ticket_used"]

@@ -15,8 +15,6 @@ from laurels.ledger import pool as ledger_pool
 from laurels.ledger.pool import Pool
 from laurels.ledger.replicas import Reads, replica
 
-pytestmark = pytest.mark.timeout(60)
-
 BOUND = 2.0
 """No read waits longer, whatever is wrong."""
 

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 V1 = Subprotocol("laurels.v1")
 
 

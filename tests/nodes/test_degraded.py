@@ -22,8 +22,6 @@ from tests.support.redis import RedisServer, SlowDoor
 
 from laurels.config import Settings
 
-pytestmark = pytest.mark.timeout(120)
-
 PLAYERS = 8
 ACTIONS = 12
 RECOVERY = 10.0

@@ -24,8 +24,6 @@ from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
-pytestmark = pytest.mark.timeout(120)
-
 ROUNDS = 5
 READERS = 50
 _names = itertools.count(1)

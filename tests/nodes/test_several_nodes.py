@@ -16,8 +16,6 @@ from tests.support.postgres import primary_and_standby
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
-pytestmark = pytest.mark.timeout(180)
-
 NODES = 3
 PLAYERS = 16
 ROUNDS = 2

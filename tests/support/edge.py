@@ -13,7 +13,7 @@ from deploy.cluster.layout import Layout
 
 from tests.support.server import PASSWORD
 
-PATIENCE = 40.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)

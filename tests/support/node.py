@@ -14,7 +14,7 @@ from laurels import runtime
 from laurels.config import Settings
 from laurels.node import Node
 
-STOP_SECONDS = 40.0
+STOP_SECONDS = 120.0
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 

@@ -10,21 +10,26 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PAUSE = 0.02
+BUSY_FACTOR = 6.0
+"""Time limits are written for an idle machine; tests also run where every core has other work."""
 
 
 async def eventually(look: Callable[[], Awaitable[T]], happened: Callable[[T], bool], *, within: float = 5.0) -> T:
-    """What `look` answers as soon as it satisfies `happened`; an assertion with the last answer if it never does."""
-    deadline = asyncio.get_running_loop().time() + within
+    """What `look` answers as soon as it satisfies `happened`; an assertion with the last answer if it never does.
+
+    `within`: seconds on an idle machine.
+    """
+    deadline = asyncio.get_running_loop().time() + within * BUSY_FACTOR
     while not happened(seen := await look()):
-        assert asyncio.get_running_loop().time() < deadline, f"still {seen!r} after {within} s"
+        assert asyncio.get_running_loop().time() < deadline, f"still {seen!r} after {within * BUSY_FACTOR} s"
         await asyncio.sleep(PAUSE)
     return seen
 
 
 def soon(look: Callable[[], T], happened: Callable[[T], bool], *, within: float) -> T:
     """`eventually` for what is looked at without a loop."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + within * BUSY_FACTOR
     while not happened(seen := look()):
-        assert time.monotonic() < deadline, f"still {seen!r} after {within} s"
+        assert time.monotonic() < deadline, f"still {seen!r} after {within * BUSY_FACTOR} s"
         time.sleep(PAUSE)
     return seen

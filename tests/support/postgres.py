@@ -18,7 +18,7 @@ import psutil
 from laurels.ledger import engine
 from laurels.ledger.embedded import EmbeddedPostgres
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 _LOCAL = "host={sockets} port=5432 user=postgres"
 
 
@@ -64,7 +64,7 @@ class Cluster:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
         if number == signal.SIGKILL:
-            psutil.wait_procs(self._processes(), timeout=5)
+            psutil.wait_procs(self._processes(), timeout=20)
 
     def _processes(self) -> list[psutil.Process]:
         try:
@@ -98,7 +98,7 @@ class Standby(Cluster):
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=PATIENCE)
 
     def lag(self) -> None:
         """Receive, but replay nothing: the copy grows old."""

@@ -14,7 +14,7 @@ from typing import Self
 import redis as client
 import redis.asyncio as async_client
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 REDIS_SERVER = os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or "redis-server"
 """Name another one in the environment, such as valkey-server, to hold it to the same promises."""
 
@@ -40,11 +40,11 @@ class RedisServer:
     def start(self) -> None:
         arguments = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         self.process = subprocess.Popen([REDIS_SERVER, *arguments], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self.process.poll() is None, self._log.read_text()[-2000:]
-            assert time.monotonic() < deadline, "redis-server did not answer"
-            time.sleep(0.02)
+        try:
+            self._wait_until_it_answers(self.process)
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> None:
         """SIGTERM, and wait. Stopping what does not run is no error."""
@@ -86,12 +86,19 @@ class RedisServer:
         except client.RedisError:
             return False
 
+    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert process.poll() is None, self._log.read_text()[-2000:]
+            assert time.monotonic() < deadline, "redis-server did not answer"
+            time.sleep(0.02)
+
     def _end(self, number: signal.Signals) -> None:
         if self.process is None or self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGCONT)  # a paused process hears nothing else
         self.process.send_signal(number)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=START_SECONDS)
 
 
 class SlowDoor:

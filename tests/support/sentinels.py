@@ -15,7 +15,7 @@ from tests.support.redis import REDIS_SERVER, RedisServer
 
 MASTER = "laurels"
 DOWN_AFTER_MS = 1_000
-START_SECONDS = 20.0
+START_SECONDS = 90.0
 
 
 class SentinelGroup:
@@ -45,7 +45,7 @@ class SentinelGroup:
     def __exit__(self, *_: object) -> None:
         for sentinel in self._sentinels:
             sentinel.kill()
-            sentinel.wait(timeout=10)
+            sentinel.wait(timeout=START_SECONDS)
         for server in self._servers:
             server.kill()
 

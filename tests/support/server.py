@@ -22,7 +22,7 @@ import asyncpg
 from .ports import free_port
 
 PASSWORD = "correct horse battery"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 GENEROUS = {
     "LAURELS_USER_RATE": "10000000",
@@ -66,18 +66,26 @@ class LaurelsServer:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "laurels.cli", "serve"], env=self._environment, stdout=log, stderr=log
             )
-        self._wait_until_ready()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> int:
         """SIGTERM, and wait; the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        try:
+            return self.process.wait(timeout=START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=START_SECONDS)
 
     def restart(self) -> None:
         self.stop()
@@ -97,7 +105,7 @@ class LaurelsServer:
         return receipt
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=10) as reply:
+        with urllib.request.urlopen(self.url + path, timeout=60) as reply:
             return json.load(reply)
 
     def post(self, path: str, body: Any, token: str | None = None) -> Any:
@@ -105,7 +113,7 @@ class LaurelsServer:
         request.add_header("Content-Type", "application/json")
         if token:
             request.add_header("Authorization", f"Bearer {token}")
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)
 
     def command(self, *words: str) -> None:

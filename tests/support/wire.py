@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from playwright._impl._driver import compute_driver_executable
 from tests.support.keys import key_on
 from tests.support.node import InProcessNode
+from tests.support.programs import output
 
 from laurels.domain.errors import Code
 
@@ -22,16 +21,6 @@ def example(name: str) -> str:
     found = re.search(rf"<!-- example: {name} -->\n```\w+\n(.*?)```", TEXT, re.DOTALL)
     assert found is not None, name
     return found[1]
-
-
-async def run(environment: dict[str, str], *command: str) -> str:
-    """What a program prints."""
-    process = await asyncio.create_subprocess_exec(
-        *command, env=os.environ | environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, err.decode()
-    return out.decode()
 
 
 async def test_the_examples_of_signed_bodies_and_keys_complete_actions(node: InProcessNode, tmp_path: Path) -> None:
@@ -49,9 +38,9 @@ async def test_the_examples_of_signed_bodies_and_keys_complete_actions(node: InP
     javascript = str(compute_driver_executable()[0])  # Playwright brings one
     curl = next(block for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) if "curl" in block)
     said = [
-        await run(environment, "sh", "-c", curl),
-        await run(environment, sys.executable, str(tmp_path / "sign.py")),
-        await run(environment, javascript, str(tmp_path / "sign.mjs")),
+        await output("sh", "-c", curl, environment=environment),
+        await output(sys.executable, str(tmp_path / "sign.py"), environment=environment),
+        await output(javascript, str(tmp_path / "sign.mjs"), environment=environment),
     ]
     assert json.loads(said[0])["new_score"] == 10
     assert "'new_score': 20" in said[1]

@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 
+_SERVER_ERRORS: tuple[type[Exception], ...] = (ServerError,)
+
+
 def main() -> None:
     """Entry point: what went wrong becomes one line and an exit code."""
     try:
@@ -70,8 +73,8 @@ def _explain(error: BaseException) -> str | None:
             return str(error)
         case LaurelsError():
             return f"{error.detail} (at {error.path})" if error.path else error.detail
-        case ServerError():
-            return f"PostgreSQL refused: {(str(error) or type(error).__name__).splitlines()[0]}"
+    if isinstance(error, _SERVER_ERRORS):
+        return f"PostgreSQL refused: {(str(error) or type(error).__name__).splitlines()[0]}"
     return None
 
 

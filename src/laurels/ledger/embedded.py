@@ -59,10 +59,6 @@ checkpoint_timeout = '15min'
 """
 
 
-_left_to_others: list[subprocess.Popen[bytes]] = []
-"""Servers that we started and others still use; Popen complains when it is dropped before its process ends."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Postmaster:
     """What postmaster.pid says of the running server."""
@@ -116,7 +112,7 @@ class EmbeddedPostgres:
                     if self._users.take():
                         self._stop_server()
                     elif self._process is not None:
-                        _left_to_others.append(self._process)
+                        _reap_later(self._process)
                     self._users.release()
             self._owner.release()
 
@@ -257,8 +253,10 @@ class EmbeddedPostgres:
             if self._ended(running.pid, patience):
                 break
         if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 self._process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                _reap_later(self._process)
             self._process = None
 
     def _ended(self, pid: int, patience: float) -> bool:
@@ -270,6 +268,11 @@ class EmbeddedPostgres:
                 return True
             time.sleep(POLL)
         return False
+
+
+def _reap_later(process: subprocess.Popen[bytes]) -> None:
+    """Take the exit status of a server that others still use, whenever it ends: no zombie is left, and no open handle."""
+    threading.Thread(target=process.wait, name="reap-postgres", daemon=True).start()
 
 
 def pid_is_gone(pid: int) -> bool:
