@@ -2,7 +2,7 @@
 
 Every setting has one environment variable; `NAME_FILE` names a file that holds its value instead,
 for secrets that must not show in a process list. An unknown `LAURELS_…` variable is refused: a typo
-must not silently mean the default.
+must not silently mean the default. What container engines and clients set under such names is ignored.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .environment import CLIENT_NAMES, is_service_link, without_service_links
 from .web.issuers import parse_issuers
 
 SPARE_CONNECTIONS = 3
@@ -149,7 +150,7 @@ class Settings:
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from `environment` (os.environ by default). Raises ConfigError."""
-    source = os.environ if environment is None else environment
+    source = without_service_links(os.environ if environment is None else environment)
     _refuse_unknown(source)
     values: dict[str, Any] = {}
     for item in fields(Settings):
@@ -157,6 +158,17 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         if raw is not None:
             values[item.name] = _convert(item.metadata, raw, type(item.default))
     return _agreed(Settings(**values))
+
+
+def unused(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return one line for each variable that has the name of a setting and is none, for the log."""
+    source = os.environ if environment is None else environment
+    return [
+        f"{name}={source[name]} describes a service to its neighbours and is ignored as a setting "
+        "(Kubernetes: enableServiceLinks: false)"
+        for item in fields(Settings)
+        if (name := item.metadata["env"]) in source and is_service_link(name, source[name])
+    ]
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
@@ -172,7 +184,7 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
 
 def _refuse_unknown(source: Mapping[str, str]) -> None:
     known = {item.metadata["env"] for item in fields(Settings)}
-    known |= {f"{name}_FILE" for name in known}
+    known |= {f"{name}_FILE" for name in known} | CLIENT_NAMES
     strangers = sorted(name for name in source if name.startswith("LAURELS_") and name not in known)
     if strangers:
         raise ConfigError(f"unknown setting {strangers[0]}; `laurels config` lists all there are")

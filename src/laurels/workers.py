@@ -188,7 +188,7 @@ def _environment(settings: Settings, port: int, worker: _Worker) -> dict[str, st
         "LAURELS_WORKERS": str(settings.workers),
         "LAURELS_ROLE": settings.role,
     }
-    return {name: value for name, value in os.environ.items() if f"{name.removesuffix('_FILE')}" not in own} | own
+    return {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in own} | own
 
 
 async def _first_of(*waits: Coroutine[Any, Any, Any], ended: asyncio.Task[None] | None = None) -> None:

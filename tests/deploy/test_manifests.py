@@ -69,6 +69,7 @@ def test_pods_may_nothing_that_they_need_not() -> None:
         if document["kind"] in ("Deployment", "Job"):
             pod = document["spec"]["template"]["spec"]
             assert pod["securityContext"]["runAsNonRoot"]
+            assert pod["enableServiceLinks"] is False  # else neighbours write into its environment
             for container in pod["containers"]:
                 assert not container["securityContext"]["allowPrivilegeEscalation"]
                 assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]

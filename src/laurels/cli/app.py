@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Annotated, Any
 
+import structlog
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from .. import __version__, config, event_loop, telemetry
 from ..config import Settings
+
+log = structlog.get_logger(__name__)
 
 app = App(
     name="laurels",
@@ -64,4 +67,11 @@ def settings() -> Settings:
     """For commands, whose output is their answer: logs from warnings up, unless debugging."""
     found = config.load()
     telemetry.configure_logs(level="warning" if found.log_level.lower() == "info" else found.log_level)
+    warn_of_unused()
     return found
+
+
+def warn_of_unused() -> None:
+    """Log what is set under the name of a setting without being one."""
+    for line in config.unused():
+        log.warning(line)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from .. import __version__, config, telemetry
 from ..config import Settings
-from .app import JsonFlag, app, examples, run
+from .app import JsonFlag, app, examples, run, warn_of_unused
 from .output import bar, out, print_json, say
 
 
@@ -47,6 +47,7 @@ def serve(
     given = {"LAURELS_WORKERS": workers, "LAURELS_ROLE": role}
     settings = config.load({**os.environ, **{name: str(value) for name, value in given.items() if value is not None}})
     telemetry.configure_logs(level=settings.log_level)
+    warn_of_unused()
     _serve(settings, worker=worker)
 
 

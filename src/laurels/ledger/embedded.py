@@ -271,7 +271,7 @@ class EmbeddedPostgres:
 
 
 def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    """Take the exit status of a server that others still use, whenever it ends: no zombie is left, and no open handle."""
+    """Take the exit status of a server that others still use, whenever it ends: neither zombie nor handle is left."""
     threading.Thread(target=process.wait, name="reap-postgres", daemon=True).start()
 
 
@@ -292,7 +292,9 @@ def _command(pid: int) -> bytes:
 
 
 def _address(server: _Postmaster) -> str:
-    return f"postgresql://postgres@/postgres?host={quote(server.sockets)}&port={server.port}"
+    # The last two are spelt out because PGSSLMODE and PGTARGETSESSIONATTRS, if set, are about another server.
+    place = f"host={quote(server.sockets)}&port={server.port}"
+    return f"postgresql://postgres@/postgres?{place}&sslmode=disable&target_session_attrs=any"
 
 
 def _reason(error: OSError) -> str:
