@@ -25,6 +25,7 @@ demo: $(VENV)/.run ## Let simulated people play on the running node (ARGS="--peo
 test: $(VENV)/.dev ## Install what the tests need, then run them all (ARGS="tests/web -k batch")
 	@scripts/ensure-chromium
 	@scripts/ensure-redis
+	@scripts/ensure-pgbouncer
 	@[ "$$(id -u)" != 0 ] || scripts/ensure-cluster edge watching  # its tests run as root alone
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
 	@$(MAKE) --no-print-directory bench-smoke

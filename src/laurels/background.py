@@ -1,7 +1,8 @@
 """What a node does beside requests: follow the journal, take snapshots, sample for drift, tidy up.
 
-Each chore is a loop of its own. A database that is away is waited for and said once per try;
-anything else ends the node: a chore that silently stopped would be worse.
+Each chore is a loop of its own. One whose query fails, for whatever reason, is tried again after a pause that grows;
+each kind of failure is logged once and counted. A mistake in the program ends the node: a chore that silently stopped
+would be worse.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import structlog
 
 from . import telemetry
 from .config import Settings
-from .domain.errors import LaurelsError
 from .ledger import signed, snapshots, usual
 from .ledger.journal import Entry
+from .ledger.pool import QUERY_FAILURES
+from .ledger.retries import Retries
 from .node import CATALOGUE_SECONDS, Node
 from .ranking.shared_projection import KEEP_SECONDS, SharedProjection
 from .ranking.timeline import Timeline
 from .ranking.verify import sample
+from .shared import RedisAway
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +45,7 @@ ONCE_FOR_ALL = ("snapshots", "board-filler")
 """Chores whose result all nodes share: those of the roles `api` and `live` leave them to the others."""
 LOST_LEDGER = "the ledger can't be reached"
 NO_ROOM = "the ledger has no room left"
+_FAILURES: tuple[type[Exception], ...] = (*QUERY_FAILURES, RedisAway)
 
 
 class Background:
@@ -83,12 +87,15 @@ class Background:
         ]
 
     async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        retries = Retries(name)
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds + retries.pause)
             try:
                 await work()
-            except LaurelsError as error:
-                log.warning("chore put off", chore=name, reason=error.detail)
+            except _FAILURES as error:
+                retries.failed(error)
+            else:
+                retries.succeeded()
 
     async def _follow_journal_soon(self) -> None:
         """Twice a second, or when another node rings; never more often than JOURNAL_GAP allows."""
@@ -101,7 +108,7 @@ class Background:
         lost = self._node.condition.lost
         try:
             entries = await self._node.journal.read()
-        except LaurelsError:
+        except QUERY_FAILURES:
             if LOST_LEDGER not in lost:
                 lost.append(LOST_LEDGER)
             raise

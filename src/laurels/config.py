@@ -25,6 +25,8 @@ EMBEDDED_POOL = 40
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
 """Scheme, host and port as browsers spell them: lower case, no path, no slash at the end."""
+_ADDRESSES = re.compile(r",(?=[a-z+]+://)")
+_SECRET_PARAMETER = re.compile(r"([?&][a-z_]*(?:password|secret|client_key|server_key)=)[^&]*", re.IGNORECASE)
 
 
 ROLES = ("api", "live", "worker", "all")
@@ -271,12 +273,13 @@ def _whole_number(metadata: Mapping[str, Any], raw: str) -> int:
 
 
 def _without_passwords(value: str) -> str:
-    return ",".join(map(_without_password, value.split(",")))
+    """Hide the passwords of one address, or of several behind commas; a password may hold commas itself."""
+    return ",".join(map(_without_password, _ADDRESSES.split(value)))
 
 
 def _without_password(value: str) -> str:
     scheme, separator, rest = value.partition("://")
     credentials, at, place = rest.rpartition("@")
-    if not at or ":" not in credentials:
-        return value
-    return f"{scheme}{separator}{credentials.split(':', 1)[0]}:…@{place}"
+    if at and ":" in credentials:
+        value = f"{scheme}{separator}{credentials.split(':', 1)[0]}:…@{place}"
+    return _SECRET_PARAMETER.sub(r"\1…", value)

@@ -21,7 +21,7 @@ from .ledger.directory import Directory
 from .ledger.journal import Bell, Journal
 from .ledger.live_settings import LiveSettings, SettingsStore
 from .ledger.people import People
-from .ledger.pool import Pool
+from .ledger.pool import Pool, refused_when_it_fails
 from .ledger.readers import Readers
 from .ledger.receipts import Receipts
 from .ledger.replicas import Reads, replica
@@ -106,10 +106,10 @@ class Node:
 
 def _hub(settings: Settings, scoreboards: Scoreboards, catalogue: Catalogue, directory: Directory) -> Hub:
     sources = Sources(
-        top=scoreboards.top,
-        top_as=scoreboards.ready_as,
-        places=scoreboards.places,
-        names=directory.people,
+        top=refused_when_it_fails(scoreboards.top),
+        top_as=refused_when_it_fails(scoreboards.ready_as),
+        places=refused_when_it_fails(scoreboards.places),
+        names=refused_when_it_fails(directory.people),
         boards=lambda: catalogue.boards,
         type_ids=lambda: {name: kind.id for name, kind in catalogue.types.items()},
         blocked=lambda: directory.blocked,

@@ -46,6 +46,12 @@ BATCH_SECONDS = Histogram(
 QUEUE_SECONDS = Histogram(
     "laurels_queue_seconds", "Longest wait in the queue, per batch.", buckets=_LATENCY, registry=REGISTRY
 )
+CHORE_FAILURES = Counter(
+    "laurels_chore_failures",
+    "Failed tries of background work, by chore and kind of failure. Each is tried again.",
+    ["chore", "kind"],
+    registry=REGISTRY,
+)
 QUEUE_DEPTH = Gauge("laurels_queue_depth", "Actions waiting for a lane.", registry=REGISTRY)
 INDEX_MEMBERS = Gauge("laurels_index_members", "Standings in the index, by board.", ["board"], registry=REGISTRY)
 INDEX_DRIFT = Gauge(

@@ -73,7 +73,7 @@ class Served:
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [*LAURELS, "serve"],
-                env=environment(LAURELS_DATA=data, LAURELS_PORT=0, **(QUIET | settings)),
+                env=environment(**{"LAURELS_DATA": data, "LAURELS_PORT": 0, **QUIET, **settings}),
                 stdout=out,
                 stderr=err,
                 start_new_session=True,

@@ -8,9 +8,10 @@ own, and the one that answered last is asked first.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+
+from .dsn import parse
 
 HOST_SECONDS = 1.0
 """A host in the same network answers in milliseconds; one that stands still may not hold up those after it."""
@@ -28,30 +29,43 @@ _ASK_THE_NEXT = (
 
 
 class Hosts:
-    """The servers that one address names, each as an address of its own."""
+    """The servers that one address names, each as an address of its own. Raises ValueError when it can't be read."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        credentials, at, places = parts.netloc.rpartition("@")
-        self._urls = [urlunsplit(parts._replace(netloc=f"{credentials}{at}{place}")) for place in places.split(",")]
+        self.address = parse(url)
+        self._urls = list(self.address.urls)
 
     async def connect(self, _: str, **options: Any) -> asyncpg.Connection:
         """Connect to the first that answers and is what `target_session_attrs` asks for.
 
         Raises what the last of them raised.
         """
+        options = self._options(options)
         if len(self._urls) == 1:
             return await asyncpg.connect(self._urls[0], **options)
         failure: Exception | None = None
+        limit = self.address.connect_timeout or HOST_SECONDS
         for url in list(self._urls):
             try:
-                connection = await asyncpg.connect(url, **{**options, "timeout": HOST_SECONDS})
+                connection = await asyncpg.connect(url, **{**options, "timeout": limit})
             except _ASK_THE_NEXT as error:
                 failure = error
                 continue
             self._prefer(url)
             return connection
         raise failure or ConnectionError("the address names no host")
+
+    def _options(self, options: dict[str, Any]) -> dict[str, Any]:
+        address = self.address
+        options = {**options, **address.options}
+        if address.connect_timeout is not None:
+            options["timeout"] = address.connect_timeout
+        if address.application_name is not None:
+            options["server_settings"] = {
+                **options.get("server_settings", {}),
+                "application_name": address.application_name,
+            }
+        return options
 
     def _prefer(self, url: str) -> None:
         if self._urls[0] != url:

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
+import structlog
 
+from .. import telemetry
 from ..domain.errors import Code, LaurelsError
 from .hosts import Hosts
+from .pooling import TRANSACTION_MODE, missing_settings, shares_sessions, warn_of_ignored
 
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 Connection: TypeAlias = Any
 """An asyncpg connection or a pool's proxy of one: the library has no type that covers both."""
 Pool: TypeAlias = asyncpg.Pool
@@ -67,6 +75,9 @@ ServerError: TypeAlias = asyncpg.PostgresError
 """Anything that PostgreSQL refuses, for the operator's commands: a missing privilege, a standby, a full disk."""
 
 
+QUERY_FAILURES: tuple[type[Exception], ...] = (LaurelsError, TimeoutError, *BROKEN, asyncpg.PostgresError)
+"""What a query raises when it, its connection or the server failed: background work waits and tries again."""
+
 BadData = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.CharacterNotInRepertoireError)
 """The statement's values, not the database, are at fault; nothing was written."""
 
@@ -78,23 +89,29 @@ class DatabaseUnusable(Exception):
 async def connect(url: str, *, size: int, statement_timeout: float = 10.0) -> Pool:
     """A pool of `size` connections to the primary at `url`.
 
-    Raises DatabaseUnusable when the address is wrong, nobody answers, or the server is too old.
+    Raises DatabaseUnusable when the address is wrong, nobody answers, the server is too old, or a pooler stands
+    before it that gives its sessions to others.
     """
+    settings = _server_settings(statement_timeout)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT + 1):
+        hosts = Hosts(url)
+        warn_of_ignored(hosts.address)
+        async with asyncio.timeout((hosts.address.connect_timeout or CONNECT_TIMEOUT) + 1):
+            await _check_sessions(hosts, settings)
             pool = await asyncpg.create_pool(
                 url,
-                connect=Hosts(url).connect,
+                connect=hosts.connect,
                 min_size=min(2, size),
                 max_size=size,
                 timeout=CONNECT_TIMEOUT,
                 max_inactive_connection_lifetime=0,
-                server_settings=_server_settings(statement_timeout),
+                server_settings=settings,
             )
     except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnusable(_explain(error)) from error
     try:
         await _check_version(pool)
+        await _check_settings(pool, settings)
     except DatabaseUnusable:
         await pool.close()
         raise
@@ -107,8 +124,11 @@ async def lazy_pool(url: str, *, size: int, statement_timeout: float = 10.0) -> 
     Raises DatabaseUnusable when the address can't be read.
     """
     try:
+        hosts = Hosts(url)
+        warn_of_ignored(hosts.address)
         return await asyncpg.create_pool(
             url,
+            connect=hosts.connect,
             min_size=0,
             max_size=size,
             timeout=CONNECT_TIMEOUT,
@@ -259,6 +279,21 @@ def translated() -> Iterator[None]:
         raise unavailable() from error
 
 
+def refused_when_it_fails(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Wrap what is asked in the background: however a query in it fails, it raises a LaurelsError, and is counted."""
+
+    async def wrapped(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return await work(*arguments, **named)
+        except LaurelsError:
+            raise
+        except QUERY_FAILURES as error:
+            telemetry.CHORE_FAILURES.labels("live", type(error).__name__).inc()
+            raise unavailable() from error
+
+    return wrapped
+
+
 def unavailable() -> LaurelsError:
     return LaurelsError(Code.DATABASE_UNAVAILABLE, "The ledger can't be reached at present.", retry_after=1)
 
@@ -274,6 +309,23 @@ def _server_settings(statement_timeout: float) -> dict[str, str]:
     }
 
 
+async def _check_sessions(hosts: Hosts, settings: dict[str, str]) -> None:
+    async def connect() -> Connection:
+        return await hosts.connect("", timeout=CONNECT_TIMEOUT, server_settings=settings, statement_cache_size=0)
+
+    if await shares_sessions(connect):
+        raise DatabaseUnusable(TRANSACTION_MODE)
+
+
+async def _check_settings(pool: Pool, settings: dict[str, str]) -> None:
+    async with pool.acquire() as connection:
+        missing = await missing_settings(connection, settings)
+    if missing:
+        log.warning(
+            "a pooler drops settings of connections: set them with ALTER ROLE … SET", settings=", ".join(missing)
+        )
+
+
 async def _check_version(pool: Pool) -> None:
     async with pool.acquire() as connection:
         major = connection.get_server_version().major
@@ -287,8 +339,14 @@ def _explain(error: Exception) -> str:
         hint = "check user and password in DATABASE_URL"
     elif isinstance(error, asyncpg.InvalidCatalogNameError):
         hint = "create the database first (createdb), or correct its name in DATABASE_URL"
+    elif isinstance(error, ssl.SSLError):
+        hint = "check sslmode, sslrootcert, sslcert and sslkey in DATABASE_URL"
+    elif isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in reason:
+        hint = "a pooler stands before PostgreSQL: connect to PostgreSQL itself, or see docs/deploy.md"
+    elif isinstance(error, asyncpg.CantChangeRuntimeParamError | asyncpg.UndefinedObjectError):
+        hint = "DATABASE_URL sets a parameter that this server does not know"
     elif isinstance(error, OSError | TimeoutError):
         hint = "is the server running, and are host and port of DATABASE_URL right?"
     else:
-        hint = "DATABASE_URL looks like postgresql://user:password@host:5432/database"
+        hint = "check DATABASE_URL"
     return f"can't connect to PostgreSQL: {reason.splitlines()[0]} ({hint})"

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from ..domain.actions import UNRECORDED, Placement, Recorded
-from ..domain.errors import LaurelsError
 from .batch import CommittedBatch
-from .pool import ANSWER_SECONDS, Connection, Pool, acquire, closed_at, prompt
+from .pool import ANSWER_SECONDS, QUERY_FAILURES, Connection, Pool, acquire, closed_at, prompt
+from .retries import Retries
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +47,7 @@ class Receipts:
         self._pending_limit = pending_limit
         self._work = asyncio.Event()
         self._closing = False
+        self._retries = Retries("receipts")
 
     def remember(self, batch: CommittedBatch, told: Told) -> None:
         """Take note of a batch's placements. Never blocks."""
@@ -85,8 +86,10 @@ class Receipts:
             self._work.clear()
             try:
                 await self._write_on()
-            except LaurelsError as away:
-                await self._put_off(away)
+            except QUERY_FAILURES as failure:
+                await self._put_off(failure)
+            else:
+                self._retries.succeeded()
 
     def close(self) -> None:
         self._closing = True
@@ -100,14 +103,14 @@ class Receipts:
                 if not self._closing:
                     await asyncio.sleep(FLUSH_GAP)
 
-    async def _put_off(self, away: LaurelsError) -> None:
+    async def _put_off(self, failure: Exception) -> None:
         """What failed stays pending, except at shutdown."""
-        log.warning("placements not written yet", reason=away.detail)
+        self._retries.failed(failure)
         self._work.set()
         if self._closing:
             self._pending.clear()
         else:
-            await asyncio.sleep(FLUSH_GAP)
+            await asyncio.sleep(FLUSH_GAP + self._retries.pause)
 
     async def _flush(self, connection: Connection) -> None:
         taken = dict(self._pending)

@@ -23,7 +23,7 @@ import asyncpg
 import structlog
 
 from .. import telemetry
-from .pool import UNAVAILABLE, Connection, Pool, close, drop, is_closed, lazy_pool, release, unavailable
+from .pool import QUERY_FAILURES, UNAVAILABLE, Connection, Pool, close, drop, is_closed, lazy_pool, release, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,13 @@ HEAVY_SECONDS = 1.4
 """How long whoever is asked may take for what counts a whole window."""
 LOOK_SECONDS = 0.5
 
-_AWAY = (TimeoutError, *UNAVAILABLE, asyncpg.ObjectNotInPrerequisiteStateError)
-"""The last is what a server in recovery says when it is asked as a primary."""
+_AWAY = (
+    TimeoutError,
+    *UNAVAILABLE,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # a server in recovery says so when it is asked as a primary
+    asyncpg.InvalidSQLStatementNameError,  # a pooler between us gave our session, and the statement in it, to another
+    asyncpg.DuplicatePreparedStatementError,
+)
 _FLUSHED = "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint"
 _REPLAYED = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::bigint END"
 
@@ -197,14 +202,14 @@ class Reads:
         """Take back who has caught up; measure how far behind each is."""
         try:
             self._known = await self._line.ask() or self._known
-        except _AWAY as error:
+        except QUERY_FAILURES as error:
             log.warning("the primary does not say how far it is", reason=_words(error))
         await asyncio.gather(*(self._look_at(one, self._known) for one in self.replicas))
 
     async def _look_at(self, one: Replica, floor: int) -> None:
         try:
             behind = floor - await one.look()
-        except _AWAY as error:
+        except QUERY_FAILURES as error:
             one.leave_alone(_words(error))
             return
         telemetry.REPLICA_LAG.labels(one.name).set(max(0, behind))
@@ -229,7 +234,7 @@ class Reads:
             serving = [one for one in self.replicas if one.trouble is None]
             try:
                 self._known = await self._line.ask() or 0
-            except _AWAY:
+            except QUERY_FAILURES:
                 return await self._furthest(serving)
             if not serving:
                 return None
@@ -253,7 +258,7 @@ async def _reach(one: Replica, floor: int) -> bool:
                 one.leave_alone("it lags behind the primary")
                 return False
             await asyncio.sleep(PAUSE)
-    except _AWAY as error:
+    except QUERY_FAILURES as error:
         one.leave_alone(_words(error))
         return False
     return True
