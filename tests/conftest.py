@@ -138,6 +138,7 @@ def settings(database_url: str) -> Settings:
         port=0,
         user_rate=10_000_000,
         address_rate=10_000_000,
+        probe_rate=10_000_000,
         login_rate=10_000_000,
         account_rate=10_000_000,
         failure_rate=10_000_000,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .environment import CLIENT_NAMES, is_service_link, without_service_links
+from .web.forwarded import HEADERS
 from .web.issuers import parse_issuers
 
 SPARE_CONNECTIONS = 3
@@ -59,6 +60,9 @@ class Settings:
     metrics_port: int = _setting(
         "LAURELS_METRICS_PORT", 0, "health and metrics on a port of their own too; 0: none", low=0, high=65535
     )
+    metrics_private: bool = _setting(
+        "LAURELS_METRICS_PRIVATE", False, "metrics on LAURELS_METRICS_PORT alone, not on the public port"
+    )
     data: Path = _setting("LAURELS_DATA", Path("data"), "folder of the embedded PostgreSQL")  # noqa: RUF009  a field() by another name
     host: str = _setting("LAURELS_HOST", "127.0.0.1", "address to listen on")
     port: int = _setting("LAURELS_PORT", 8000, "port to listen on; 0 takes a free one", low=0, high=65535)
@@ -66,6 +70,11 @@ class Settings:
     access_log: bool = _setting("LAURELS_ACCESS_LOG", False, "log every request, not only refused and slow ones")
     trusted_proxies: int = _setting(
         "LAURELS_TRUSTED_PROXIES", 0, "proxies in front, whose X-Forwarded-For entries are believed", low=0, high=8
+    )
+    forwarded_header: str = _setting(
+        "LAURELS_FORWARDED_HEADER",
+        "either",
+        "what proxies write: x-forwarded-for, forwarded, or either (the first, and the second where that is missing)",
     )
     pool_size: int = _setting("LAURELS_POOL_SIZE", 12, "connections to PostgreSQL", low=6, high=200)
     lanes: int = _setting("LAURELS_LANES", 3, "batches in flight at once", low=1, high=16)
@@ -90,6 +99,13 @@ class Settings:
     )
     address_rate: int = _setting(
         "LAURELS_ADDRESS_RATE", 6_000, "requests per minute and address", low=1, high=10_000_000
+    )
+    probe_rate: int = _setting(
+        "LAURELS_PROBE_RATE",
+        6_000,
+        "health checks per minute and address on the public port; a scrape of metrics counts ten",
+        low=10,
+        high=10_000_000,
     )
     login_rate: int = _setting(
         "LAURELS_LOGIN_RATE", 30, "registrations and log-ins per minute and address", low=1, high=10_000_000
@@ -225,6 +241,8 @@ def _agreed(settings: Settings) -> Settings:
         )
     if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
         raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
+    if settings.metrics_private and not settings.metrics_port and settings.workers == 1:
+        raise ConfigError("LAURELS_METRICS_PRIVATE needs LAURELS_METRICS_PORT: else nothing would serve metrics")
     _agreed_on_many(settings)
     return settings
 
@@ -256,6 +274,8 @@ def _convert(metadata: Mapping[str, Any], raw: str, kind: type) -> object:
         raise ConfigError(f"{env} must be debug, info, warning or error, not {raw!r}")
     if env == "LAURELS_ROLE" and raw not in ROLES:
         raise ConfigError(f"LAURELS_ROLE must be api, live, worker or all, not {raw!r}")
+    if env == "LAURELS_FORWARDED_HEADER" and raw not in HEADERS:
+        raise ConfigError(f"{env} must be {', '.join(HEADERS[:-1])} or {HEADERS[-1]}, not {raw!r}")
     if not raw.strip() and env not in MAY_BE_EMPTY:
         raise ConfigError(f"{env} must not be empty: leave it unset for the default")
     return Path(raw) if issubclass(kind, Path) else raw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 from uuid import UUID, uuid4
 
 import structlog
@@ -42,6 +43,7 @@ from .ranking.sql import SqlIndex
 from .shared import Store, parse_address
 from .shared.cache import ReadThrough
 from .telemetry import Pace
+from .web.forwarded import ForwardedHeader
 from .web.guesses import Guesses
 from .web.issuers import parse_issuers
 from .web.keyring import Keyring
@@ -219,6 +221,7 @@ async def _door(settings: Settings, ledger: _Ledger) -> _Door:
         RateLimit("key", settings.key_rate),
         RateLimit("address", settings.address_rate),
         RateLimit("login", settings.login_rate),
+        RateLimit("probe", settings.probe_rate),
     )
     guesses = Guesses(settings.account_rate, settings.failure_rate)
     return _Door(tokens, ticket_office, keyring, guesses, limits)
@@ -288,7 +291,11 @@ def _services(
         guesses=door.guesses,
         limits=door.limits,
         options=EdgeOptions(
-            settings.refresh_days, settings.trusted_proxies, settings.access_log, Origins(settings.allowed_origins)
+            settings.refresh_days,
+            settings.trusted_proxies,
+            settings.access_log,
+            Origins(settings.allowed_origins),
+            forwarded_header=cast("ForwardedHeader", settings.forwarded_header),
         ),
         missing=condition.missing,
         degraded=condition.degraded,

@@ -229,7 +229,8 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 async def _listen(settings: Settings, services: Services, listener: socket.socket) -> web.AppRunner:
     routes = served_by(settings.role, ROUTES)
-    return await _serve_routes(without_metrics(routes) if settings.workers > 1 else routes, services, listener)
+    elsewhere = settings.workers > 1 or settings.metrics_private
+    return await _serve_routes(without_metrics(routes) if elsewhere else routes, services, listener)
 
 
 async def _serve_routes(routes: Sequence[Route], services: Services, listener: socket.socket) -> web.AppRunner:

@@ -35,6 +35,8 @@ def test_values_are_taken_in_their_types() -> None:
         ("LAURELS_ORIGINS", "https://example.org/path"),
         ("LAURELS_ORIGINS", "example.org"),
         ("LAURELS_POOL_SIZE", "41"),
+        ("LAURELS_FORWARDED_HEADER", "x-real-ip"),
+        ("LAURELS_METRICS_PRIVATE", "true"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(name: str, value: str) -> None:

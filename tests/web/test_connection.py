@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -56,6 +57,9 @@ class House:
         self.asked.append(request.path_qs)
         return ReadyResponse(200, {}, bytes(BIG))
 
+    async def echoing(self, request: web.Request) -> web.StreamResponse:
+        return ReadyResponse(200, {}, await request.content.read())
+
     async def broken(self, _: web.Request) -> web.StreamResponse:
         return ReadyResponse(200, {"X": "a\r\nb"}, b"")
 
@@ -64,8 +68,8 @@ class House:
 async def house() -> AsyncIterator[House]:
     open_house = House()
     app = web.Application()
-    for name in ("at_once", "waiting", "streamed", "hung_up", "big", "broken"):
-        app.router.add_get(f"/{name}", getattr(open_house, name))
+    for name in ("at_once", "waiting", "streamed", "hung_up", "big", "echoing", "broken"):
+        app.router.add_route("*", f"/{name}", getattr(open_house, name))
     runner = Runner(app, Shortcuts(), access_log=None, shutdown_timeout=5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -195,6 +199,18 @@ async def test_a_handler_that_nobody_foresaw_ends_its_connection_alone(house: Ho
     async with asyncio.timeout(5):
         assert await reader.read() == b""
     await _serves_others(house)
+    writer.close()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_the_parser_inflates_nothing(house: House, method: str, coding: str) -> None:
+    """Bodies reach handlers as they were sent: `auto_decompress` is off in every parser."""
+    sent = gzip.compress(bytes(1_000_000))
+    reader, writer = await _connected(house)
+    fields = f"Host: x\r\nContent-Encoding: {coding}\r\nContent-Length: {len(sent)}"
+    writer.write(f"{method} /echoing HTTP/1.1\r\n{fields}\r\n\r\n".encode() + sent)
+    assert await _reply(reader) == (200, sent)
     writer.close()
 
 

@@ -155,7 +155,7 @@ async def test_a_batch_costs_what_it_holds(settings: Settings) -> None:
 
 
 async def test_an_address_has_a_rate_for_everything(settings: Settings) -> None:
-    """Also for readers without a token; health checks are never refused."""
+    """Also for readers without a token; health checks do not count, nor are they refused."""
     async with limited(settings, address_rate=3) as node:
         for left in (2, 1, 0):
             reply = await exchange(node.url, request("GET", "/api/scoreboard"))
@@ -163,6 +163,50 @@ async def test_an_address_has_a_rate_for_everything(settings: Settings) -> None:
         assert_limited(await exchange(node.url, request("GET", "/api/boards")), "address", 3)
         for path in ("/livez", "/readyz", "/metrics"):
             assert (await exchange(node.url, request("GET", path))).status == 200
+
+
+NO_ROUTE = [("GET", "/nothing"), ("PUT", "/api/boards"), ("OPTIONS", "/api/boards"), ("OPTIONS", "*"), ("GET", "//x")]
+
+
+async def test_what_no_route_takes_is_within_the_rate_of_the_address(settings: Settings) -> None:
+    """Unknown paths, other methods, OPTIONS and preflights; a probe is still answered."""
+    origin = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    async with limited(settings, address_rate=len(NO_ROUTE) + 1, origins="https://a.example") as node:
+        statuses = [(await exchange(node.url, request(*asked))).status for asked in NO_ROUTE]
+        assert statuses == [404, 405, 405, 404, 404]
+        assert (await exchange(node.url, request("OPTIONS", "/api/boards", origin))).status == 204
+        for asked in [*NO_ROUTE, ("GET", "/api/boards")]:
+            assert_limited(await exchange(node.url, request(*asked)), "address", len(NO_ROUTE) + 1)
+        assert_limited(await exchange(node.url, request("OPTIONS", "/api/boards", origin)), "address", 6)
+        assert (await exchange(node.url, request("GET", "/livez"))).status == 200
+
+
+async def test_probes_have_a_rate_of_their_own(settings: Settings) -> None:
+    """Metrics count ten: writing them out is work. What a probe used up, a player has still."""
+    async with limited(settings, probe_rate=12) as node:
+        for path in ("/livez", "/metrics", "/readyz"):
+            assert (await exchange(node.url, request("GET", path))).status == 200
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert_limited(await exchange(node.url, request("GET", path)), "probe", 12)
+        assert (await exchange(node.url, request("GET", "/api/boards"))).status == 200
+
+
+async def test_a_stranger_uses_up_no_probe_of_those_behind_the_edge(settings: Settings) -> None:
+    """The edge names its clients; a probe past the edge, or by the edge itself, counts as its peer."""
+    async with limited(settings, probe_rate=10, trusted_proxies=1) as node:
+        stranger = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+        assert {(await exchange(node.url, stranger)).status for _ in range(12)} == {200, 429}
+        assert (await exchange(node.url, request("GET", "/livez"))).status == 200
+
+
+async def test_nothing_is_limited_on_the_port_of_health(settings: Settings, unused_tcp_port: int) -> None:
+    async with limited(settings, probe_rate=10, metrics_port=unused_tcp_port, metrics_private=True) as node:
+        own = f"http://127.0.0.1:{unused_tcp_port}"
+        for path in ("/metrics", "/livez", "/readyz") * 3:
+            assert (await exchange(own, request("GET", path))).status == 200
+        refused = await exchange(node.url, request("GET", "/metrics"))
+        assert (refused.status, refused.json()["code"]) == (421, "misdirected")
+        assert (await exchange(node.url, request("GET", "/livez"))).status == 200
 
 
 async def test_logins_have_the_narrowest_rate(settings: Settings) -> None:

@@ -70,10 +70,6 @@ def test_reads_of_boards_take_the_shortcut(path: str) -> None:
     assert SHORTCUTS.find(make_mocked_request("GET", path)) is not None
 
 
-def test_who_expects_something_does_not() -> None:
-    assert SHORTCUTS.find(make_mocked_request("GET", "/api/scoreboard", {"Expect": "100-continue"})) is None
-
-
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
     """The result of a coroutine that never waits."""
     with pytest.raises(StopIteration) as stopped:

@@ -19,7 +19,8 @@ JSON = "application/json"
 
 Access = Literal["public", "viewer", "user", "server", "moderator", "admin"]
 """What each asks for: see `auth`."""
-LimitBy = Literal["address", "login", "user", "none"]
+LimitBy = Literal["address", "login", "user", "probe", "none"]
+"""probe: an allowance of the address for health and metrics alone, so that nothing else a stranger sends uses it up."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -80,7 +81,7 @@ class Route:
     """One endpoint: everything the edge enforces and the OpenAPI document says.
 
     `replies` maps statuses to the struct they carry (None: no JSON). `problems` names the codes beyond
-    those that follow from access, body and limit.
+    those that follow from access, body and limit. `weight`: what one request takes from the allowance of probes.
     """
 
     method: str
@@ -91,6 +92,7 @@ class Route:
     description: str = ""
     access: Access = "public"
     limit: LimitBy = "address"
+    weight: int = 1
     params: type | None = None
     body: type | None = None
     body_limit: int = 64 * 1024

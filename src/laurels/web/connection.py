@@ -12,7 +12,7 @@ import weakref
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
 from ..domain.errors import Code, LaurelsError
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 HEAD_SECONDS = 5.0
 """How long the head of a connection's first request may take; a WebSocket handshake is nothing else."""
+LINGER_SECONDS, LINGER_BYTES = 2.0, 2 * 1024 * 1024
+"""How long, and how many bytes of, an unread body are read and dropped: twice the largest that any route takes."""
 TOGETHER = 32
 """Replies that leave together at most: the first of them waits for the last."""
 
@@ -112,10 +114,41 @@ class HttpConnection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Routes answer every path: an exception of aiohttp means that no route was asked."""
+        """Send the reply, then drop what is left of a body that nobody read, or close.
+
+        Routes answer every path: an exception of aiohttp means that no route was asked.
+        """
         if isinstance(resp, web.HTTPException):
             resp = _problem(LaurelsError(Code.NOT_FOUND, "Nothing lives here: a target starts with a slash."))
-        return await super().finish_response(request, resp, start_time)
+        if request.content.is_eof():
+            return await super().finish_response(request, resp, start_time)
+        if not _may_follow(request):
+            resp.force_close()
+        sent = await super().finish_response(request, resp, start_time)
+        await self._discard_body(request)
+        return sent
+
+    async def _discard_body(self, request: web.BaseRequest) -> None:
+        """Read and drop at most LINGER_BYTES of a body within LINGER_SECONDS, so that its sender reads the reply.
+
+        A connection that is closed with bytes unread is reset, and a reply on its way is lost with it. What is left
+        after that ends the connection.
+        """
+        left = LINGER_BYTES
+        self._current_request = request  # if the client leaves, the wait ends
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0 and self.transport is not None and not request.content.is_eof():
+                    left -= len(await request.content.readany())
+        except (OSError, web.RequestPayloadError):  # TimeoutError is one
+            pass  # aiohttp closes when the body has not ended
+        finally:
+            self._current_request = None
+
+
+def _may_follow(request: web.BaseRequest) -> bool:
+    """Whether another request may follow an unread body: it is small enough to be dropped, and is sent at all."""
+    return (request.content_length or 0) <= LINGER_BYTES and hdrs.EXPECT not in request.headers
 
 
 def _cut_the_silent(connection: weakref.ref[HttpConnection]) -> None:

@@ -10,27 +10,25 @@ traceback and answered as `internal` without it.
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import lru_cache
 
 import msgspec
 import structlog
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
 from prometheus_client import Counter
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
 from .auth import admit, identify, introduce, shows_token
+from .bodies import read_body
 from .call import Answer, Call, Reply, Route, encode
 from .decode import decode_body, params_of
+from .forwarded import client_address
 from .keyring import ApiKey
 from .limits import Allowance, RateLimit
-from .origins import Origins
 from .problems import problem
 from .sending import ReadyResponse
 from .services import Services
@@ -60,12 +58,13 @@ def application(routes: Iterable[Route], services: Services) -> tuple[web.Applic
         for method in _methods(route):
             if route.params is not None or "{" not in route.path:
                 shortcuts.add(method, route.path, endpoint)
-            app.router.add_route(method, route.path, _resolved(endpoint), expect_handler=_continue)
+            app.router.add_route(method, route.path, _resolved(endpoint), expect_handler=_expect_later)
             allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
-        refusal = _preflighted(_refusing(_method_not_allowed(methods)), methods, services.options.origins)
-        app.router.add_route(hdrs.METH_ANY, path, refusal, expect_handler=_continue)
-    app.router.add_route(hdrs.METH_ANY, "/{rest:.*}", _refusing(_not_found), expect_handler=_continue)
+        app.router.add_route(hdrs.METH_ANY, path, _fallback(services, methods), expect_handler=_expect_later)
+    elsewhere = _fallback(services, [])
+    app.router.add_route(hdrs.METH_ANY, "/{rest:.*}", elsewhere, expect_handler=_expect_later)
+    shortcuts.elsewhere = elsewhere
     return app, shortcuts
 
 
@@ -82,12 +81,8 @@ def _resolved(endpoint: Endpoint) -> Handle:
     return handle
 
 
-async def _continue(request: web.Request) -> None:
-    """Expect: 100-continue is answered; other expectations may be ignored (RFC 9110), and are."""
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # Bytes in front of the reply, not of it: who asks whether the reply has begun must not count them.
-        request.writer.output_size = 0
+async def _expect_later(_: web.Request) -> None:
+    """Expect: 100-continue is answered when a body is read (`bodies`); other expectations may be ignored (RFC 9110)."""
 
 
 def _endpoint(route: Route, services: Services) -> Endpoint:
@@ -137,8 +132,10 @@ def _counter(counters: dict[int, Counter], route: Route, status: int) -> Counter
 async def _answer(
     route: Route, services: Services, request: web.Request, in_path: Mapping[str, str], headers: dict[str, str]
 ) -> Answer:
-    address = client_address(request, services.options.trusted_proxies)
-    if route.limit != "none":
+    address = _client_address(services, request)
+    if route.limit == "probe":
+        _spend(services.limits.probe, address, route.weight, headers, tell=False)
+    elif route.limit != "none":
         _spend(services.limits.address, address, 1, headers, tell=route.limit == "address")
     if route.limit == "login":
         _spend(services.limits.login, address, 1, headers)
@@ -147,7 +144,7 @@ async def _answer(
     if route.params is not None:
         call.params = params_of(request, in_path, route.params)
     if route.body is not None:
-        body = await _read(request, route.body_limit, services.options.body_seconds)
+        body = await read_body(request, route.body_limit, services.options.body_seconds)
         if isinstance(caller, Signatory):
             caller.check(body)
         call.body = decode_body(body, route.body)
@@ -185,55 +182,6 @@ def _spend(limit: RateLimit, key: str | int, cost: int, headers: dict[str, str],
         )
 
 
-async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
-    if request.content_type != "application/json":
-        raise LaurelsError(Code.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json.")
-    if (request.content_length or 0) > limit:
-        raise _too_large(limit)
-    if request.content.is_eof():  # all of it came with the head, as small bodies do
-        return _whole(request, limit)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > limit:
-                    raise _too_large(limit)
-    except TimeoutError as error:
-        raise LaurelsError(Code.BODY_TIMEOUT, f"The body took more than {seconds:.0f} seconds to arrive.") from error
-    return bytes(body)
-
-
-def _whole(request: web.Request, limit: int) -> bytes:
-    if not request.body_exists:
-        return b""
-    body = request.content.read_nowait()
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
-
-
-def client_address(request: web.Request, trusted_proxies: int) -> str:
-    """The peer, or the entry of X-Forwarded-For that the outermost trusted proxy wrote."""
-    if trusted_proxies:
-        entries = [entry.strip() for line in request.headers.getall("X-Forwarded-For", []) for entry in line.split(",")]
-        if len(entries) >= trusted_proxies:
-            return _subscriber(entries[-trusted_proxies])
-    return _subscriber(request.remote or "unknown")
-
-
-@lru_cache(10_000)
-def _subscriber(address: str) -> str:
-    """What one subscriber holds: an IPv4 address, or the /64 in which an IPv6 host picks addresses at will."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.ip_network((int(parsed), 64), strict=False))
-
-
 def response_to(answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
     """What is sent: every reply carries the security headers, and `headers` (taken over)."""
     if isinstance(answer, web.StreamResponse):
@@ -250,7 +198,7 @@ def _as_refusal(failure: Exception, request: web.Request, route: Route, request_
     if isinstance(failure, ConnectionError) and _hung_up(request):
         raise failure
     if isinstance(failure, web.RequestPayloadError):
-        return LaurelsError(Code.MALFORMED_REQUEST, "The body can't be read: its chunks or its compression are broken.")
+        return LaurelsError(Code.MALFORMED_REQUEST, "The body can't be read: its chunks are broken.")
     if isinstance(failure, web.HTTPBadRequest):  # what aiohttp raises when a handshake is not one
         return LaurelsError(Code.UPGRADE_REQUIRED, f"This is no WebSocket handshake: {failure.text}")
     log.error("unforeseen failure", request_id=request_id, route=route.name, exc_info=failure)
@@ -267,45 +215,45 @@ def refusal_reply(error: LaurelsError, request_id: str) -> Reply:
     return Reply(encode(body), body.status, headers)
 
 
-def _preflighted(otherwise: Handle, methods: list[str], origins: Origins) -> Handle:
-    """OPTIONS of a browser that asks for a page of an allowed origin; whatever else comes is refused."""
+def _fallback(services: Services, methods: list[str]) -> Handle:
+    """Answer what no route takes: unknown paths (no `methods`), other methods, and what browsers ask before they send.
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        granted = origins.preflight(request.headers, methods) if request.method == hdrs.METH_OPTIONS else None
-        return await otherwise(request) if granted is None else response_to(Reply(b"", 204, granted), {})
+    Within the allowance of the address, like every route.
+    """
 
-    return handle
-
-
-def _refusing(error: Callable[[web.Request], LaurelsError]) -> Handle:
     async def handle(request: web.Request) -> web.StreamResponse:
         request_id = _request_id(request)
-        refusal = error(request)
-        reply = refusal_reply(refusal, request_id)
-        telemetry.REFUSALS.labels(refusal.code.value).inc()
-        allow = getattr(refusal, "allow", None)
-        extra = {"X-Request-ID": request_id} | ({"Allow": allow} if allow else {})
-        return response_to(reply, extra)
+        headers = {"X-Request-ID": request_id}
+        try:
+            address = _client_address(services, request)
+            _spend(services.limits.address, address, 1, headers, tell=False)
+            answer = _preflight(services, request, methods) or _refuse(request, methods, headers)
+        except LaurelsError as refusal:
+            telemetry.REFUSALS.labels(refusal.code.value).inc()
+            answer = refusal_reply(refusal, request_id)
+        return response_to(answer, headers)
 
     return handle
 
 
-class _MethodNotAllowed(LaurelsError):
-    def __init__(self, method: str, methods: list[str]) -> None:
-        self.allow = ", ".join(sorted(methods))
-        super().__init__(Code.METHOD_NOT_ALLOWED, f"{method} is not for this path. It takes {self.allow}.")
+def _preflight(services: Services, request: web.Request, methods: list[str]) -> Reply | None:
+    if request.method != hdrs.METH_OPTIONS or not methods:
+        return None
+    granted = services.options.origins.preflight(request.headers, methods)
+    return None if granted is None else Reply(b"", 204, granted)
 
 
-def _method_not_allowed(methods: list[str]) -> Callable[[web.Request], LaurelsError]:
-    return lambda request: _MethodNotAllowed(request.method, methods)
+def _refuse(request: web.Request, methods: list[str], headers: dict[str, str]) -> Reply:
+    """Raises LaurelsError NOT_FOUND or METHOD_NOT_ALLOWED."""
+    if not methods:
+        raise LaurelsError(Code.NOT_FOUND, "Nothing lives at this path. See /api/docs.")
+    headers["Allow"] = ", ".join(sorted(methods))
+    raise LaurelsError(Code.METHOD_NOT_ALLOWED, f"{request.method} is not for this path. It takes {headers['Allow']}.")
 
 
-def _not_found(_: web.Request) -> LaurelsError:
-    return LaurelsError(Code.NOT_FOUND, "Nothing lives at this path. See /api/docs.")
-
-
-def _too_large(limit: int) -> LaurelsError:
-    return LaurelsError(Code.BODY_TOO_LARGE, f"The body has more than {limit} bytes. Send less at once.")
+def _client_address(services: Services, request: web.Request) -> str:
+    options = services.options
+    return client_address(request.headers, request.remote, options.trusted_proxies, options.forwarded_header)
 
 
 def _request_id(request: web.Request) -> str:

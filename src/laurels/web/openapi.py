@@ -116,7 +116,7 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
     if route.params is not None or route.body is not None:
         codes.append(Code.INVALID_REQUEST)
     if route.body is not None:
-        codes += [Code.INVALID_JSON, Code.MALFORMED_REQUEST, Code.UNSUPPORTED_MEDIA_TYPE]
+        codes += [Code.INVALID_JSON, Code.MALFORMED_REQUEST, Code.UNSUPPORTED_MEDIA_TYPE, Code.UNSUPPORTED_ENCODING]
         codes += [Code.BODY_TOO_LARGE, Code.BODY_TIMEOUT]
     return tuple(dict.fromkeys(codes))
 

@@ -18,6 +18,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.INVALID_JSON: (400, "Not valid JSON"),
     Code.INVALID_REQUEST: (422, "Request does not fit its schema"),
     Code.UNSUPPORTED_MEDIA_TYPE: (415, "Unsupported media type"),
+    Code.UNSUPPORTED_ENCODING: (415, "Unsupported content encoding"),
     Code.METHOD_NOT_ALLOWED: (405, "Method not allowed"),
     Code.NOT_FOUND: (404, "Not found"),
     Code.TOKEN_MISSING: (401, "Access token missing"),
@@ -142,6 +143,8 @@ def _headers(code: Code, status: int, retry_after: int | None) -> dict[str, str]
     if status == 401:
         presented = code in (Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID)
         headers["WWW-Authenticate"] = 'Bearer realm="laurels"' + (', error="invalid_token"' if presented else "")
+    if code is Code.UNSUPPORTED_ENCODING:
+        headers["Accept-Encoding"] = "gzip, deflate"
     if code is Code.UPGRADE_REQUIRED:
         headers["Upgrade"] = "websocket"
     return headers

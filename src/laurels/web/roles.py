@@ -24,17 +24,17 @@ def served_by(role: str, routes: Iterable[Route]) -> tuple[Route, ...]:
 
 
 def without_metrics(routes: Iterable[Route]) -> tuple[Route, ...]:
-    """For a port that several processes share: each scrape would reach another one."""
+    """For a port that strangers reach, or that several processes share: each scrape would reach another one."""
     return tuple(_refusing(route, _ask_each) if route.path == "/metrics" else route for route in routes)
 
 
 def health_only(routes: Iterable[Route]) -> tuple[Route, ...]:
-    """For a worker's own port."""
-    return tuple(route for route in routes if _is_health(route))
+    """For a port of its own, which only operators reach: nothing is limited there."""
+    return tuple(replace(route, limit="none") for route in routes if _is_health(route))
 
 
 def _is_health(route: Route) -> bool:
-    return route.limit == "none" and route.tag == "Operations"
+    return route.limit == "probe"
 
 
 def _is_live(route: Route) -> bool:
@@ -50,7 +50,7 @@ _SERVES: dict[str, Callable[[Route], bool]] = {
 
 
 def _refusing(route: Route, handler: Handler) -> Route:
-    return replace(route, handler=handler, access="public", params=None, body=None)
+    return replace(route, handler=handler, access="public", params=None, body=None, weight=1)
 
 
 def _other_role(role: str) -> Handler:
@@ -62,5 +62,5 @@ def _other_role(role: str) -> Handler:
 
 async def _ask_each(_: Call) -> Answer:
     raise LaurelsError(
-        Code.MISDIRECTED, "Several processes share this port. Each has its metrics on a port of its own: see its log."
+        Code.MISDIRECTED, "Each process has its metrics on a port of its own: see LAURELS_METRICS_PORT, or its log."
     )

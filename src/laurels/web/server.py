@@ -10,15 +10,16 @@ from aiohttp import web
 from .connection import Departures, HttpConnection
 from .shortcuts import Shortcuts
 
-LINGER_SECONDS = 2.0
-"""How long the rest of a refused body is read and dropped, so that its sender gets to read the refusal."""
+BODY_BUFFER = 64 * 1024
+"""Bytes of a body that are read ahead of its handler; twice as many at most."""
 
 
 class Runner(web.AppRunner):
     """An AppRunner whose connections speak problem+json to the end."""
 
     def __init__(self, app: web.Application, shortcuts: Shortcuts, **options: Any) -> None:
-        super().__init__(app, lingering_time=LINGER_SECONDS, **options)
+        # Bodies come as they were sent: see `bodies`. Lingering is ours: see `HttpConnection`.
+        super().__init__(app, auto_decompress=False, lingering_time=0, read_bufsize=BODY_BUFFER, **options)
         self._shortcuts = shortcuts
 
     async def _make_server(self) -> web.Server:
@@ -35,6 +36,8 @@ def _shortened(resolve: Any, shortcuts: Shortcuts) -> Any:
         request.protocol.flush()  # the reply before: whatever this one writes comes after it
         found = shortcuts.find(request)
         if found is None:
+            if shortcuts.elsewhere is not None and not request.rel_url.raw_path.startswith("/"):
+                return shortcuts.elsewhere(request)
             resolved: Awaitable[web.StreamResponse] = resolve(request)
             return resolved
         endpoint, in_path = found

@@ -27,6 +27,7 @@ from ..ranking.scoreboards import Scoreboards
 from ..ranking.shared_projection import SharedProjection
 from ..shared.cache import ReadThrough
 from ..telemetry import Pace
+from .forwarded import ForwardedHeader
 from .guesses import Guesses
 from .keyring import Keyring
 from .limits import RateLimit
@@ -43,6 +44,7 @@ class Limits:
     key: RateLimit
     address: RateLimit
     login: RateLimit
+    probe: RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class EdgeOptions:
     origins: Origins
     slow_seconds: float = 1.0
     body_seconds: float = 30.0
+    forwarded_header: ForwardedHeader = "either"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 Endpoint = Callable[[web.Request, Mapping[str, str]], Awaitable[web.StreamResponse]]
 """Answers a request, given the parameters in its path."""
@@ -22,6 +22,8 @@ class Shortcuts:
     _plain_paths: set[str] = field(default_factory=set)
     _templates: dict[tuple[str, int], list[tuple[re.Pattern[str], Endpoint]]] = field(default_factory=dict)
     """By method and number of slashes."""
+    elsewhere: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
+    """Answers targets that are not a path (`OPTIONS *`), of which the resolver knows nothing."""
 
     def add(self, method: str, path: str, endpoint: Endpoint) -> None:
         """`path` may have parts in braces, as aiohttp writes them."""
@@ -34,8 +36,6 @@ class Shortcuts:
 
     def find(self, request: web.Request) -> tuple[Endpoint, Mapping[str, str]] | None:
         """The endpoint that aiohttp would find, and what is in the path."""
-        if hdrs.EXPECT in request.headers:
-            return None
         method, path = request.method, request.rel_url.raw_path
         endpoint = self._plain.get((method, path))
         if endpoint is not None:
