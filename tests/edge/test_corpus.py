@@ -57,7 +57,17 @@ def test_every_attack_is_refused(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["SQL in a name", "markup in a search", "a command", "Shellshock", "a scanner", "SQL on a hot path"]
+    "name",
+    [
+        *("SQL in a member", "markup in a member", "markup in a parameter", "a command", "a command in a body"),
+        *("Shellshock", "a scanner", "SQL on a hot path", "a parameter called like a member", "SQL behind a name"),
+        *(
+            "markup behind a rank",
+            "a command for an integrator's path",
+            "a signed attack",
+            "SQL for the one who erases",
+        ),
+    ],
 )
 def test_the_firewall_itself_refuses(edge: Edge, name: str) -> None:
     """Attacks end at the edge: they cost the nodes nothing."""

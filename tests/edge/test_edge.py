@@ -98,6 +98,17 @@ def test_a_body_beyond_the_limit_is_a_problem(edge: Edge) -> None:
     assert (reply.status, reply.json()["code"]) == (413, "body_too_large")
 
 
+def test_a_batch_of_an_integrator_may_be_as_large_as_that_of_a_player(edge: Edge) -> None:
+    """It reaches the node, which asks for a key."""
+    for path in ("/api/actions/batch", "/api/server/actions/batch"):
+        for headers in ({}, {"Laurels-Signature": "k=1"}):
+            fields = {"Content-Type": "application/json", **headers}
+            reply = edge.request("POST", path, fields, b" " * (1024 * 1024))
+            assert reply.status == 401, (path, headers)
+            reply = edge.request("POST", path, fields, b" " * (1024 * 1024 + 1))
+            assert (reply.status, reply.json()["code"]) == (413, "body_too_large"), (path, headers)
+
+
 def test_too_many_requests_from_one_address_are_told_when_to_come_back(
     open_edge: Callable[..., Edge], laurels_server: LaurelsServer
 ) -> None:

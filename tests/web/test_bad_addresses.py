@@ -88,3 +88,16 @@ async def test_odd_paths_are_answered_like_any_other(attacker: Attacker) -> None
             assert 200 <= reply.status < 500, (prefix + part, reply)
             if reply.status >= 400:
                 assert_problem(reply, reply.status, reply.json()["code"], reply.json().get("path"), of=prefix + part)
+
+
+async def test_names_with_braces_and_slashes_are_found_by_their_path(attacker: Attacker) -> None:
+    """A parameter in a path is whatever stands between two slashes, decoded once."""
+    for name, segment in {
+        "{{7*7}}": "%7B%7B7*7%7D%7D",
+        "AC/DC": "AC%2FDC",
+        "100%41": "100%2541",
+        "Who?": "Who%3F",
+    }.items():
+        await attacker.node.register(name)
+        reply = await attacker.get(f"/api/users/{segment}")
+        assert (reply.status, reply.json()["username"]) == (200, name)

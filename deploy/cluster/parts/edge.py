@@ -11,8 +11,18 @@ from ..layout import DEPLOY, HOST, Layout, account, give
 from ..part import Part, answers
 from ..render import render
 
-_SNIPPETS = ("tls", "headers", "proxy", "proxy_socket", "forwarded", "problems", "problem", "log_format")
-_FIREWALL = ("engine", "full", "slim", "exclusions")
+_SNIPPETS = (
+    "tls",
+    "headers",
+    "proxy",
+    "proxy_action",
+    "proxy_socket",
+    "forwarded",
+    "problems",
+    "problem",
+    "log_format",
+)
+_FIREWALL = ("engine", "full", "slim", "address", "exclusions", "text")
 CERTIFICATE_SECONDS = 60
 
 

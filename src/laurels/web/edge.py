@@ -11,6 +11,7 @@ traceback and answered as `internal` without it.
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -58,14 +59,20 @@ def application(routes: Iterable[Route], services: Services) -> tuple[web.Applic
         for method in _methods(route):
             if route.params is not None or "{" not in route.path:
                 shortcuts.add(method, route.path, endpoint)
-            app.router.add_route(method, route.path, _resolved(endpoint), expect_handler=_expect_later)
+            app.router.add_route(method, _pattern(route.path), _resolved(endpoint), expect_handler=_expect_later)
             allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
-        app.router.add_route(hdrs.METH_ANY, path, _fallback(services, methods), expect_handler=_expect_later)
+        refusing = _fallback(services, methods)
+        app.router.add_route(hdrs.METH_ANY, _pattern(path), refusing, expect_handler=_expect_later)
     elsewhere = _fallback(services, [])
     app.router.add_route(hdrs.METH_ANY, "/{rest:.*}", elsewhere, expect_handler=_expect_later)
     shortcuts.elsewhere = elsewhere
     return app, shortcuts
+
+
+def _pattern(path: str) -> str:
+    """Return a path as aiohttp matches it; by default it would take no braces in a parameter, and names have them."""
+    return re.sub(r"{(\w+)}", r"{\1:[^/]+}", path)
 
 
 def _methods(route: Route) -> list[str]:
