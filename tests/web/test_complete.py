@@ -50,3 +50,35 @@ async def test_the_same_identifier_with_another_body_is_a_conflict(node: InProce
     await node.complete(token, "a-1", metadata={"level": 1})
     status, problem = await node.complete(token, "a-1", metadata={"level": 2})
     assert (status, problem["code"]) == (409, "identifier_conflict")
+
+
+async def test_a_retry_that_is_spelt_differently_gets_the_same_receipt(node: InProcessNode) -> None:
+    """Numbers, escapes, order of members, white space, an empty document, another zone: what was said is the same."""
+    token = await node.token()
+    first = '{"action_type":"lesson","action_identifier":"a","metadata":{"x":5,"y":{"b":"\u00e9","a":0}}}'
+    again = (
+        '{ "metadata" : {"y":{"a":-0.0,"\\u0062":"\\u00e9"}, "x":5.0e0},\n'
+        '"action_identifier":"\\u0061", "action_type":"lesson", "completed_at":null }'
+    )
+    assert await _raw(node, token, first) == (201, False)
+    assert await _raw(node, token, again) == (200, True)
+    assert await _raw(node, token, first.replace('"x":5', '"x":6')) == (409, None)
+    empty = '{"action_type":"lesson","action_identifier":"b","metadata":{}}'
+    assert await _raw(node, token, empty) == (201, False)
+    assert await _raw(node, token, empty.replace(',"metadata":{}', "")) == (200, True)
+    assert await _raw(node, token, empty.replace("{}", "null")) == (200, True)
+
+
+async def test_integers_that_share_a_double_are_two_bodies(node: InProcessNode) -> None:
+    token = await node.token()
+    first = '{"action_type":"lesson","action_identifier":"a","metadata":{"x":9007199254740993}}'
+    assert await _raw(node, token, first) == (201, False)
+    assert await _raw(node, token, first.replace("93}", "92}")) == (409, None)
+    kept = await node.services.pool.fetchval("SELECT metadata ->> 'x' FROM actions")
+    assert kept == "9007199254740993"
+
+
+async def _raw(node: InProcessNode, token: str, body: str) -> tuple[int, bool | None]:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    async with node.http.post(node.url + "/api/actions/complete", data=body.encode(), headers=headers) as reply:
+        return reply.status, (await reply.json(content_type=None)).get("replayed")

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from .. import operations
 from ..domain.boards import Period, Ties
+from ..domain.metadata import canonical_metadata
 from ..domain.rules import ScoringRules, parse_rules
 from ..domain.standings import Aggregate, Order
 from .app import JsonFlag, ReasonFlag, board_app, examples, run, settings, type_app
@@ -234,12 +235,13 @@ def _rules(path: Path | None) -> ScoringRules | None:
 
 
 def _object(text: str | None) -> str | None:
+    """Return metadata as an action's would be kept. Raises NotDone, or LaurelsError with the path that is wrong."""
+    if text is None:
+        return None
     try:
-        if text is not None:
-            msgspec.json.decode(text, type=dict)
+        return canonical_metadata(msgspec.json.decode(text, type=dict), "$.metadata")
     except msgspec.DecodeError as error:
         raise operations.NotDone(f"--metadata is no JSON object: {error}") from error
-    return text
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from .standings import Aggregate, Order
 
@@ -85,6 +85,20 @@ def span_at(period: Period, time_zone: str, instant: datetime) -> Span:
     if span.ends_at is not None and instant >= span.ends_at:
         return _span_of_day(period, time_zone, day + timedelta(days=1))
     return span
+
+
+def is_time_zone(name: str) -> bool:
+    """Return whether `name` is a zone of the IANA database that means the same on every machine.
+
+    The directory of zone files also holds other names: the zone of this machine (`localtime`, `posixrules`), a
+    placeholder (`Factory`), and copies that count leap seconds (`right/…`) or differ from system to system (`posix/…`).
+    """
+    return name in _time_zones()
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
 
 def local_day(time_zone: str, instant: datetime) -> date:

@@ -1,8 +1,8 @@
 """From bytes to strict structs: what the JSON libraries let pass is caught here.
 
 msgspec checks types, limits and unknown members. Before it: that all of the body is JSON, without
-duplicate member names (every common decoder silently takes the last). Behind it, in free-form
-metadata: depth, size, NUL (which PostgreSQL can't store) and integers beyond 64 bits.
+duplicate member names (every common decoder silently takes the last). Behind it `domain/metadata.py`
+checks free-form metadata: depth, size, NUL (which PostgreSQL can't store) and integers beyond 64 bits.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from msgspec import Meta
 
 from ..domain.actions import Submission
 from ..domain.errors import Code, LaurelsError
-from ..domain.standings import INT64_MAX, INT64_MIN
+from ..domain.metadata import canonical_metadata
 from ..domain.tickets import Ticket
-from .wire.actions import METADATA_BYTES, METADATA_DEPTH, Completion
+from .wire.actions import Completion
 from .wire.fields import NO_CONTROLS
 
 REMEMBERED = 1_000
@@ -54,9 +54,8 @@ def _no_constant(name: str) -> None:
 _strict = json.JSONDecoder(object_pairs_hook=_unique_members, parse_int=str, parse_constant=_no_constant).decode
 _as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
 _Instant = Annotated[datetime, Meta(tz=True)]
-_sorted = msgspec.json.Encoder(order="sorted").encode
 _NO_CONTROLS = re.compile(NO_CONTROLS)
-_MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
+_MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at (?:`key` in )?`(?P<path>[^`]*)`)?", re.DOTALL)
 
 
 @cache
@@ -145,16 +144,11 @@ def submission(
         raise _bad("An identifier has printable characters only.", f"{path}.action_identifier")
     if not action.action_type.isprintable() and _NO_CONTROLS.search(action.action_type) is None:
         raise _bad("The name of a type has no control characters.", f"{path}.action_type")
-    metadata = metadata_text(action.metadata, f"{path}.metadata")
+    metadata = canonical_metadata(action.metadata, f"{path}.metadata")
     completed_at = in_utc(action.completed_at, f"{path}.completed_at")
     return Submission(
         user_id, action.action_type, action.action_identifier, metadata, completed_at, address, by_server, ticket
     )
-
-
-def metadata_text(metadata: dict[str, Any] | None, path: str) -> str | None:
-    """As the ledger keeps it. Raises LaurelsError(INVALID_REQUEST)."""
-    return None if metadata is None else _metadata_text(metadata, path)
 
 
 def instant(text: str | None, path: str) -> datetime | None:
@@ -171,38 +165,6 @@ def in_utc(instant: datetime | None, path: str) -> datetime | None:
         return None if instant is None else instant.astimezone(UTC)
     except OverflowError as error:
         raise _bad("This instant lies outside the years 1 to 9999 in UTC.", path) from error
-
-
-def _metadata_text(metadata: dict[str, Any], path: str) -> str:
-    _check_value(metadata, path, METADATA_DEPTH)
-    text = _sorted(metadata)
-    if len(text) > METADATA_BYTES:
-        raise _bad(f"Metadata has at most {METADATA_BYTES} bytes, this has {len(text)}.", path)
-    return text.decode()
-
-
-def _check_value(value: Any, path: str, depth: int) -> None:
-    if isinstance(value, str):
-        if "\0" in value:
-            raise _bad("A string must not contain NUL.", path)
-    elif isinstance(value, int):
-        if not INT64_MIN <= value <= INT64_MAX:
-            raise _bad("An integer must fit into 64 bits.", path)
-    elif isinstance(value, dict | list):
-        if depth == 0:
-            raise _bad(f"Metadata has at most {METADATA_DEPTH} levels.", path)
-        _check_members(value, path, depth - 1)
-
-
-def _check_members(value: dict[str, Any] | list[Any], path: str, depth: int) -> None:
-    if isinstance(value, dict):
-        for name, member in value.items():
-            if "\0" in name:
-                raise _bad("A name must not contain NUL.", path)
-            _check_value(member, f"{path}.{name}", depth)
-    else:
-        for position, member in enumerate(value):
-            _check_value(member, f"{path}[{position}]", depth)
 
 
 def _duplicate_path(body: bytes) -> str:

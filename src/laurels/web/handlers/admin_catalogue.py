@@ -8,12 +8,13 @@ from typing import Any
 from msgspec import UNSET, structs
 
 from ...domain.actions import Submission
+from ...domain.metadata import canonical_metadata
 from ...domain.rules import check_rules
 from ...ledger.board_editor import BoardDraft, EditedBoard
 from ...ledger.trial import trial_identifier, try_action
 from ...ledger.type_editor import EditedType, TypeDraft
 from ..call import Call, Reply, json_reply
-from ..decode import in_utc, metadata_text
+from ..decode import in_utc
 from ..wire.admin_catalogue import (
     AdminActionType,
     AdminActionTypes,
@@ -65,7 +66,7 @@ async def try_action_type(call: Call) -> TrialResult:
         await services.directory.find_any(body.username),
         kind.name,
         trial_identifier(),
-        metadata_text(body.metadata, "$.metadata"),
+        canonical_metadata(body.metadata, "$.metadata"),
         in_utc(body.completed_at, "$.completed_at"),
         by_server=body.by_server,
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ...domain.boards import Period, Ties
+from ...domain.boards import Period, Ties, is_time_zone
 from ...domain.errors import Code, LaurelsError
 from ...domain.rules import ScoringRules
 from ...domain.standings import INT64_MAX, INT64_MIN, Aggregate, Order
@@ -160,9 +159,7 @@ class AdminBoardQuery(Request, frozen=True):
 
 def check_time_zone(name: str) -> None:
     """Raises LaurelsError(INVALID_REQUEST)."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, OSError, ValueError) as error:
+    if not is_time_zone(name):
         raise LaurelsError(
-            Code.INVALID_REQUEST, f"{name!r} is no time zone, such as Europe/Berlin.", path="$.time_zone"
-        ) from error
+            Code.INVALID_REQUEST, f"{name!r} is not a time zone, such as Europe/Berlin.", path="$.time_zone"
+        )
