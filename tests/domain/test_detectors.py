@@ -89,7 +89,7 @@ def test_what_is_usual_for_the_type_decides() -> None:
 
 def test_a_few_dear_actions_are_as_odd_as_many_cheap_ones() -> None:
     table = Table(
-        '{"multiplier": {"member": "accuracy", "minimum": 0, "maximum": 1000}}',
+        '{"multiplier": {"member": "accuracy", "minimum": 0, "maximum": 2000}}',
         usual=Usual(60, 100),
         least_per_minute=6,
     )

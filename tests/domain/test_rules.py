@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laurels.domain.errors import Code, LaurelsError, Refusal
-from laurels.domain.rules import Attempt, Progress, ScoringRules, first_refusal, parse_rules, score
+from laurels.domain.rules import (
+    Attempt,
+    Progress,
+    ScoringRules,
+    check_rules,
+    explain,
+    first_refusal,
+    parse_rules,
+    rule_of,
+    score,
+)
 from laurels.domain.standings import INT64_MAX
 
 NOW = datetime(2026, 11, 23, 12, 30, 45, tzinfo=UTC)
@@ -135,17 +145,88 @@ def test_what_counts_once_for_everybody_is_claimed() -> None:
     assert code(rules) == "metadata_invalid"
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1), st.integers(-500, 500))
-def test_a_multiplier_is_held_between_its_bounds_and_exact(value: float, base: int) -> None:
-    rules = {"multiplier": {"member": "m", "minimum": 0.5, "maximum": 2.5}}
-    held = min(max(Fraction(value), Fraction(1, 2)), Fraction(5, 2))
-    assert score(attempt(rules, base_score=base, metadata={"m": value})) == floor(base * held + Fraction(1, 2))
+MULTIPLIER = {"member": "m", "minimum": 0.5, "maximum": 2.5}
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1)
+
+
+@given(NUMBERS | st.floats(0.5, 2.5), st.integers(-500, 500))
+def test_a_multiplier_clamps_only_where_the_type_says_so_and_is_exact_for_decimals(number: float, base: int) -> None:
+    """The number counts as it was written: 5 times 0.7 is 3.5 and rounds up, although the double is a little less."""
+    rules = {"multiplier": MULTIPLIER | {"out_of_bounds": "clamp"}}
+    sent = attempt(rules, base_score=base, metadata={"m": number})
+    assert first_refusal(sent) is None
+    clamped = min(max(Fraction(repr(number)), Fraction(1, 2)), Fraction(5, 2))
+    assert score(sent) == floor(base * clamped + Fraction(1, 2))
+    assert ("counted as" in (explain(sent) or "")) == (not 0.5 <= number <= 2.5)
+    refused = code({"multiplier": MULTIPLIER}, base_score=base, metadata={"m": number}) == "metadata_invalid"
+    assert refused == (not 0.5 <= number <= 2.5)
+
+
+@pytest.mark.parametrize("value", ["2", True, None, [1], {}, "", 0.49, 2.51, 10**18])
+def test_a_multiplier_of_the_wrong_type_or_out_of_bounds_is_refused_and_named(value: object) -> None:
+    """Never taken as the default; also `clamp` takes numbers alone."""
+    refusal = first_refusal(attempt({"multiplier": MULTIPLIER}, metadata={"m": value}))
+    assert refusal is not None
+    assert (refusal.code, refusal.path, rule_of(refusal)) == ("metadata_invalid", "$.metadata.m", "multiplier")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        assert code({"multiplier": MULTIPLIER | {"out_of_bounds": "clamp"}}, metadata={"m": value}) != "ok"
 
 
 def test_a_multiplier_without_its_member_counts_as_its_default() -> None:
     rules = {"multiplier": {"member": "m", "minimum": 0, "maximum": 2, "default": 0.5}}
     assert score(attempt(rules, metadata={})) == 5
-    assert score(attempt(rules, metadata={"m": "2"})) == 5
+    assert score(attempt(rules)) == 5
+    assert first_refusal(attempt(rules)) is None
+
+
+def test_a_default_out_of_bounds_is_refused_when_rules_are_saved() -> None:
+    """Leaving the member out would pay what no number may; rules that were saved so are read, and held in."""
+    rules = parse_rules('{"multiplier": {"member": "m", "minimum": 2, "maximum": 3}}')
+    with pytest.raises(LaurelsError) as refused:
+        check_rules(rules, "$.scoring_rules")
+    assert refused.value.path == "$.scoring_rules.multiplier.default"
+    assert score(attempt({"multiplier": {"member": "m", "minimum": 2, "maximum": 3}})) == 20
+
+
+@pytest.mark.parametrize(
+    ("base", "number", "reason"),
+    [
+        (10, 2, "10 multiplied to 20"),
+        (10, 1, None),
+        (5, 0.7, "5 multiplied to 4, rounded from 3.5"),
+        (10, 1.04, "10 multiplied to 10, rounded from 10.4"),
+        (10, 7, "m counted as 2.5, the nearest allowed, 10 multiplied to 25"),
+    ],
+)
+def test_a_receipt_can_tell_whatever_changed_a_number(base: int, number: float, reason: str | None) -> None:
+    rules = {"multiplier": MULTIPLIER | {"out_of_bounds": "clamp"}}
+    assert explain(attempt(rules, base_score=base, metadata={"m": number})) == reason
+
+
+def test_bounds_of_members_stay_exact_beyond_doubles() -> None:
+    bound = 2**53 + 1
+    rules = {"metadata": {"n": {"type": "integer", "maximum": bound}}}
+    assert code(rules, metadata={"n": bound}) == "ok"
+    assert code(rules, metadata={"n": bound + 1}) == "metadata_invalid"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"once_for_all": "a\0"},
+        {"metadata": {"a\0": {"type": "string"}}},
+        {"metadata": {"a": {"type": "string", "one_of": ["x", "a\0b"]}}},
+        {"multiplier": {"member": "\0", "minimum": 0, "maximum": 1}},
+        {"requires": [{"action_type": "a\0"}]},
+        {"watch": {"sequence": [{"action_type": "a\0", "min_seconds": 1}]}},
+    ],
+)
+def test_nul_in_a_document_is_refused_with_its_path(document: dict) -> None:
+    """PostgreSQL's jsonb can't hold it."""
+    with pytest.raises(LaurelsError) as refused:
+        parse_rules(msgspec.json.encode(document))
+    assert refused.value.code is Code.INVALID_REQUEST
+    assert next(iter(document)) in (refused.value.path or "")
 
 
 def test_a_streak_pays_for_each_earlier_day_up_to_its_limit() -> None:

@@ -204,6 +204,12 @@ async def test_a_time_zone_or_a_type_that_is_none_is_refused(node: InProcessNode
     for members, path in (
         ({"time_zone": "Mars/Olympus"}, "$.time_zone"),
         ({"time_zone": "../../etc/passwd"}, "$.time_zone"),
+        ({"time_zone": "localtime"}, "$.time_zone"),
+        ({"time_zone": "posixrules"}, "$.time_zone"),
+        ({"time_zone": "Factory"}, "$.time_zone"),
+        ({"time_zone": "right/Europe/Berlin"}, "$.time_zone"),
+        ({"time_zone": "posix/Europe/Berlin"}, "$.time_zone"),
+        ({"time_zone": "europe/berlin"}, "$.time_zone"),
         ({"action_types": ["lesson", "fly"]}, "$.action_types[1]"),
     ):
         status, refused = await node.post(BOARDS, {"slug": "x", "name": "X"} | members, admin)
@@ -230,6 +236,55 @@ async def test_a_trial_says_what_the_rules_would_say(node: InProcessNode, admin:
     bad = draft | {"scoring_rules": {"once_for_all": "code", "metadata": {}}}
     assert (await node.post(try_it, bad, admin))[1]["path"] == "$.scoring_rules.once_for_all"
     assert await everything(node) == before
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"once_for_all": "a\0"},
+        {"metadata": {"a\0": {"type": "string"}}},
+        {"metadata": {"a": {"type": "string", "one_of": ["\0"]}}},
+        {"multiplier": {"member": "\0", "minimum": 0, "maximum": 2}},
+        {"requires": [{"action_type": "\0"}]},
+        {"watch": {"sequence": [{"action_type": "\0", "min_seconds": 1}]}},
+    ],
+)
+async def test_nul_in_scoring_rules_is_refused(node: InProcessNode, admin: str, rules: dict[str, Any]) -> None:
+    """When a type is made, changed, or tried: PostgreSQL can't store it."""
+    await make(node, admin)
+    sent = (
+        ("POST", TYPES, {"name": "other", "base_score": 1}),
+        ("PATCH", f"{TYPES}/run", {"version": 1}),
+        ("POST", f"{TYPES}/run/try", {"username": "ada"}),
+    )
+    await node.token("ada")
+    for method, path, body in sent:
+        status, refused = await call(node, method, path, admin, body | {"scoring_rules": rules})
+        assert (status, refused["code"]) == (422, "invalid_request"), path
+        assert refused["path"].startswith(f"$.scoring_rules.{next(iter(rules))}")
+
+
+async def test_a_number_that_counts_otherwise_is_refused_or_the_receipt_says_so(
+    node: InProcessNode, admin: str
+) -> None:
+    """By the type's choice; a trial says the same, and a replay gives the same receipt."""
+    rule = {"member": "level", "minimum": 1, "maximum": 3}
+    made = await make(node, admin, scoring_rules={"multiplier": rule}, base_score=5)
+    ada = await node.token("ada")
+    for value in (9, "2", True, None):
+        told = (await node.post(f"{TYPES}/run/try", {"username": "ada", "metadata": {"level": value}}, admin))[1]
+        assert (told["code"], told["rule"]) == ("metadata_invalid", "multiplier")
+        status, refused = await node.complete(ada, "r1", "run", metadata={"level": value})
+        assert (status, refused["code"], refused["path"]) == (422, "metadata_invalid", "$.metadata.level")
+    clamped = {"version": made["version"], "scoring_rules": {"multiplier": rule | {"out_of_bounds": "clamp"}}}
+    assert (await call(node, "PATCH", f"{TYPES}/run", admin, clamped))[0] == 200
+    reason = "level counted as 3, the nearest allowed, 5 multiplied to 15"
+    told = (await node.post(f"{TYPES}/run/try", {"username": "ada", "metadata": {"level": 9}}, admin))[1]
+    assert (told["score"], told["reason"]) == (15, reason)
+    _, receipt = await node.complete(ada, "r1", "run", metadata={"level": 9})
+    assert (receipt["score_earned"], receipt["reason"]) == (15, reason)
+    assert (await node.complete(ada, "r1", "run", metadata={"level": 9}))[1] == receipt | {"replayed": True}
+    assert (await node.get("/api/receipts/r1", ada))[1]["reason"] == reason
 
 
 async def test_a_trial_agrees_with_what_then_happens(node: InProcessNode, admin: str) -> None:

@@ -120,9 +120,19 @@ class LaurelsError(Exception):
 class Refusal(LaurelsError):
     """The rules refuse one action. Nothing is written and the identifier stays free.
 
-    `retry_at` is the first instant at which the same action could count, if any.
+    `retry_at` is the first instant at which the same action could count, if any. `rule` names the member of the
+    scoring rules that refuses, where the code alone does not tell.
     """
 
-    def __init__(self, code: Code, detail: str, *, retry_at: datetime | None = None, path: str | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        detail: str,
+        *,
+        retry_at: datetime | None = None,
+        path: str | None = None,
+        rule: str | None = None,
+    ) -> None:
         super().__init__(code, detail, path=path)
         self.retry_at = retry_at
+        self.rule = rule

@@ -15,7 +15,7 @@ import msgspec
 from .actions import Status
 from .boards import Board, Window, local_day, span_at
 from .rules import Progress
-from .standings import Standing, fold, micros
+from .standings import Standing, checked_int64, fold, micros
 
 Kind = Literal["completion", "reversal", "adjustment"]
 
@@ -88,7 +88,7 @@ class Refold:
         if row.action_type_id == self._counted:
             self.progress = (self.progress or Progress()).advanced(row.at, day)
         if day == self._day:
-            self.points += row.score_earned
+            self.points = checked_int64(self.points + row.score_earned)
 
 
 def fold_rows(rows: Iterable[Row], window: Window) -> Standing | None:
@@ -140,4 +140,4 @@ class Replay:
         before = self.progress.get(row.action_type_id) or Progress()
         self.progress[row.action_type_id] = before.advanced(row.at, day)
         if day == self._day:
-            self.points += row.score_earned
+            self.points = checked_int64(self.points + row.score_earned)

@@ -61,6 +61,13 @@ def sort_score(score: int, order: Order) -> int:
     return ~score if order == "desc" else score
 
 
+def checked_int64(points: int) -> int:
+    """Return `points`. Raises Refusal(SCORE_OVERFLOW) where the ledger could not hold them."""
+    if not INT64_MIN <= points <= INT64_MAX:
+        raise Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
+    return points
+
+
 def order_key(sort_value: int, reached_at: int, user_id: int) -> bytes:
     """24 bytes, smaller is better. `sort_value` comes from `sort_score`."""
     return _KEY.pack(sort_value + _BIAS, reached_at + _BIAS, user_id)
@@ -93,7 +100,4 @@ def _combine(score: int, earned: int, aggregate: Aggregate, order: Order) -> int
         return earned
     if aggregate == "best":
         return max(score, earned) if order == "desc" else min(score, earned)
-    total = score + earned
-    if not INT64_MIN <= total <= INT64_MAX:
-        raise Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
-    return total
+    return checked_int64(score + earned)

@@ -44,7 +44,7 @@ async def try_action(pool: Pool, catalogue: Catalogue, kind: ActionType, submiss
     (outcome,) = judgement.outcomes
     if isinstance(outcome, LaurelsError):
         retry_at = outcome.retry_at if isinstance(outcome, Refusal) else None
-        rule = rule_of(outcome.code, kind.rules)
+        rule = rule_of(outcome)
         return Trial("refused", code=outcome.code, detail=outcome.detail, rule=rule, retry_at=retry_at)
     action = outcome.action
     return Trial("held" if action.status == "held" else "awarded", action.score_earned, action.new_score, action.reason)

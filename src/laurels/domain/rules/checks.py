@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..boards import span_at
-from ..errors import Code, Refusal
+from ..errors import Code, LaurelsError, Refusal
 from ..tickets import Grant
 from .attempt import Attempt
 from .document import Member, ScoringRules, TicketRule
@@ -92,12 +92,12 @@ def _metadata(attempt: Attempt) -> Refusal | None:
     given = attempt.metadata or {}
     unknown = sorted(given.keys() - schema.keys())
     if unknown:
-        return _bad_metadata(f"{unknown[0]!r} is not a member this action takes.", unknown[0])
+        return _bad_metadata("metadata", f"{unknown[0]!r} is not a member this action takes.", unknown[0])
     for name, member in schema.items():
         missing = "is missing" if member.required else None
         complaint = _complaint(given[name], member) if name in given else missing
         if complaint:
-            return _bad_metadata(f"{name!r} {complaint}.", name)
+            return _bad_metadata("metadata", f"{name!r} {complaint}.", name)
     return None
 
 
@@ -106,13 +106,27 @@ def _complaint(value: Any, member: Member) -> str | None:
     if not fits:
         return f"must be a {member.type}"
     if member.minimum is not None and value < member.minimum:
-        return f"must be at least {member.minimum:g}"
+        return f"must be at least {member.minimum}"
     if member.maximum is not None and value > member.maximum:
-        return f"must be at most {member.maximum:g}"
+        return f"must be at most {member.maximum}"
     if member.max_length is not None and len(value) > member.max_length:
         return f"has at most {member.max_length} characters"
     if member.one_of is not None and value not in member.one_of:
         return "must be one of the allowed values"
+    return None
+
+
+def _multiplier(attempt: Attempt) -> Refusal | None:
+    """A number is never changed unnoticed: what can't be multiplied is refused, never taken as the default."""
+    rule, given = attempt.rules.multiplier, attempt.metadata or {}
+    if rule is None or rule.member not in given:
+        return None
+    value = given[rule.member]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return _bad_metadata("multiplier", f"{rule.member!r} must be a number.", rule.member)
+    if rule.out_of_bounds == "refuse" and not rule.minimum <= value <= rule.maximum:
+        detail = f"{rule.member!r} must lie between {rule.minimum} and {rule.maximum}."
+        return _bad_metadata("multiplier", detail, rule.member)
     return None
 
 
@@ -131,7 +145,7 @@ def _once_for_all(attempt: Attempt) -> Refusal | None:
         return None
     value = (attempt.metadata or {}).get(member)
     if not isinstance(value, str | int) or isinstance(value, bool):
-        return _bad_metadata(f"{member!r} must be a string or an integer.", member)
+        return _bad_metadata("once_for_all", f"{member!r} must be a string or an integer.", member)
     if attempt.claimed:
         return Refusal(Code.ALREADY_CLAIMED, "Somebody was faster: this counts once for everybody.")
     return None
@@ -182,8 +196,8 @@ def _bad_ticket(code: Code, detail: str) -> Refusal:
     return Refusal(code, detail, path="$.ticket")
 
 
-def _bad_metadata(detail: str, member: str) -> Refusal:
-    return Refusal(Code.METADATA_INVALID, detail, path=f"$.metadata.{member}")
+def _bad_metadata(rule: str, detail: str, member: str) -> Refusal:
+    return Refusal(Code.METADATA_INVALID, detail, path=f"$.metadata.{member}", rule=rule)
 
 
 Check = Callable[[Attempt], Refusal | None]
@@ -194,6 +208,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (_schedule, ("starts_at", "ends_at")),
     (_completed_at, ()),
     (_metadata, ("metadata",)),
+    (_multiplier, ("multiplier",)),
     (_requires, ("requires",)),
     (_once_for_all, ("once_for_all",)),
     (_total_cap, ("total_cap",)),
@@ -238,10 +253,10 @@ _RULE_OF: dict[Code, str] = {
 }
 
 
-def rule_of(code: Code, rules: ScoringRules) -> str | None:
-    """The member of `rules` that a refusal with `code` speaks for; None when it is no rule of the type."""
-    if code.startswith("ticket_"):
+def rule_of(refusal: LaurelsError) -> str | None:
+    """Return the member of the scoring rules that a refusal speaks for; None when no rule of the type refuses."""
+    if refusal.code.startswith("ticket_"):
         return "ticket"
-    if code is Code.METADATA_INVALID:
-        return "metadata" if rules.metadata is not None else "once_for_all"
-    return _RULE_OF.get(code)
+    if isinstance(refusal, Refusal) and refusal.rule is not None:
+        return refusal.rule
+    return _RULE_OF.get(refusal.code)

@@ -17,8 +17,11 @@ MAX_TICKET_SECONDS = 86_400
 
 PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
-TypeName = Annotated[str, Meta(min_length=1, max_length=64)]
-MemberName = Annotated[str, Meta(min_length=1, max_length=64)]
+# PostgreSQL can't store NUL. (?!\n) because Python's $ also matches before a final newline.
+_NO_NUL = r"^[^\x00]*$(?!\n)"
+Text = Annotated[str, Meta(pattern=_NO_NUL)]
+TypeName = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
+MemberName = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
 Points = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 Factor = Annotated[float, Meta(ge=-1_000_000, le=1_000_000)]
 
@@ -39,19 +42,24 @@ class Member(_Strict, frozen=True):
 
     type: Literal["number", "integer", "string", "boolean"]
     required: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
     max_length: Annotated[int, Meta(ge=1, le=4_096)] | None = None
-    one_of: Annotated[list[str | int | float | bool], Meta(min_length=1, max_length=100)] | None = None
+    one_of: Annotated[list[Text | int | float | bool], Meta(min_length=1, max_length=100)] | None = None
 
 
 class Multiplier(_Strict, frozen=True, kw_only=True):
-    """The base score times the number in `member`, held between `minimum` and `maximum`; absent counts as `default`."""
+    """The base score times the number in `member`, which counts as `default` when it is left out.
+
+    A number outside `minimum` to `maximum` is refused or, with `out_of_bounds: "clamp"`, counts as the nearer bound;
+    the receipt's `reason` then says so.
+    """
 
     member: MemberName
     minimum: Factor
     maximum: Factor
     default: Factor = 1.0
+    out_of_bounds: Literal["refuse", "clamp"] = "refuse"
 
 
 class Streak(_Strict, frozen=True):
@@ -162,22 +170,30 @@ class ScoringRules(_Strict, frozen=True):
 def parse_rules(document: bytes | str) -> ScoringRules:
     """Decode a `scoring_rules` document.
 
-    Raises LaurelsError(INVALID_REQUEST) whose `path` names the member that is wrong.
+    Accepts whatever was stored under earlier versions. Raises LaurelsError(INVALID_REQUEST) whose `path` names the
+    member that is wrong.
     """
     try:
         rules = msgspec.json.decode(document, type=ScoringRules)
     except msgspec.DecodeError as error:
         message, _, path = str(error).partition(" - at ")
-        raise _bad(message, path.strip("`") or "$") from error
-    check_rules(rules)
+        raise _bad(message, path.removeprefix("`key` in ").strip("`") or "$") from error
+    _check_consistent(rules, "$")
     return rules
 
 
 def check_rules(rules: ScoringRules, root: str = "$") -> None:
-    """What a schema can't say: members that contradict each other.
+    """Check what a schema can't say, before rules are saved: members that contradict each other.
 
     Raises LaurelsError(INVALID_REQUEST) with the path below `root`.
     """
+    _check_consistent(rules, root)
+    rule = rules.multiplier
+    if rule is not None and not rule.minimum <= rule.default <= rule.maximum:
+        raise _bad("default must lie between minimum and maximum; left out, it is 1.", f"{root}.multiplier.default")
+
+
+def _check_consistent(rules: ScoringRules, root: str) -> None:
     if rules.starts_at and rules.ends_at and rules.starts_at >= rules.ends_at:
         raise _bad("ends_at must lie after starts_at.", f"{root}.ends_at")
     if rules.multiplier and rules.multiplier.minimum > rules.multiplier.maximum:

@@ -3,44 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Context, Decimal
 
-from ..errors import Code, Refusal
-from ..standings import INT64_MAX, INT64_MIN
+from ..standings import checked_int64
 from .attempt import Attempt
+from .document import Multiplier
+
+_EXACT = Context(prec=64)
+"""Enough digits for an int64 times any double written in its shortest form, within the bounds of a Factor."""
+_LONGEST = 40
+"""Characters of a number in a reason; a longer one is told to six digits."""
 
 
 def score(attempt: Attempt) -> int:
-    """What the action is worth. Exact: no float touches the score, halves round up.
+    """Return what the action is worth, exact for the decimals that were sent; halves round up.
 
-    Raises Refusal(SCORE_OVERFLOW) when it would leave int64.
+    The checks have let the attempt pass. Raises Refusal(SCORE_OVERFLOW) when it would leave int64.
     """
     worth = _multiplied(attempt)
     for bonus, _ in BONUSES:
         worth += bonus(attempt)
-    if not INT64_MIN <= worth <= INT64_MAX:
-        raise Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
-    return worth
+    return checked_int64(worth)
 
 
 def explain(attempt: Attempt) -> str | None:
-    """How the score came about, in words; None when it is the base score."""
+    """Return how the score came about, in words; None when it is the base score and nothing was changed."""
     if not attempt.rules.has_bonus:
         return None
-    multiplied, base = _multiplied(attempt), attempt.base_score
-    parts = [] if multiplied == base else [f"{base} multiplied to {multiplied}"]
+    parts = _explain_multiplier(attempt)
     parts += [f"{worth:+} {words}" for bonus, words in BONUSES if (worth := bonus(attempt))]
     return ", ".join(parts) or None
+
+
+def _explain_multiplier(attempt: Attempt) -> list[str]:
+    rule = attempt.rules.multiplier
+    if rule is None:
+        return []
+    number, base, multiplied = _factor(attempt, rule), attempt.base_score, _multiplied(attempt)
+    clamped = number != (attempt.metadata or {}).get(rule.member, number)
+    parts = [f"{rule.member} counted as {_plain(_decimal(number))}, the nearest allowed"] if clamped else []
+    product = _EXACT.multiply(Decimal(base), _decimal(number))
+    if product != multiplied:
+        parts.append(f"{base} multiplied to {multiplied}, rounded from {_plain(product)}")
+    elif multiplied != base:
+        parts.append(f"{base} multiplied to {multiplied}")
+    return parts
 
 
 def _multiplied(attempt: Attempt) -> int:
     rule = attempt.rules.multiplier
     if rule is None:
         return attempt.base_score
-    given = (attempt.metadata or {}).get(rule.member)
-    number = given if isinstance(given, int | float) and not isinstance(given, bool) else rule.default
-    held = min(max(number, rule.minimum), rule.maximum)
-    over, under = held.as_integer_ratio()  # exact: a float is a fraction
+    over, under = _decimal(_factor(attempt, rule)).as_integer_ratio()
     return (2 * attempt.base_score * over + under) // (2 * under)
+
+
+def _factor(attempt: Attempt, rule: Multiplier) -> int | float:
+    """Return the number that counts. A default outside the bounds is from rules saved when that was allowed."""
+    given: int | float = (attempt.metadata or {}).get(rule.member, rule.default)
+    return min(max(given, rule.minimum), rule.maximum)
+
+
+def _decimal(number: float) -> Decimal:
+    """Return the number as it was written: 0.7 as seven tenths, not as the double next to it, which is less."""
+    return Decimal(number) if isinstance(number, int) else Decimal(repr(number))
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    if len(text) > _LONGEST:
+        return f"{number:.6g}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _streak(attempt: Attempt) -> int:
