@@ -67,6 +67,8 @@ export interface Receipt {
   action_identifier: string;
   status: "awarded" | "held" | "rejected";
   score_earned: bigint;
+  /** How the score came about where it is not the base score, and whether a number was clamped or rounded. */
+  reason: string | null;
   new_score: bigint;
   rank: number | null;
   previous_rank: number | null;

@@ -141,7 +141,7 @@ async def test_a_redis_that_lost_something_is_built_anew(
     meanwhile = await two.complete(3, "b")
     assert meanwhile.placement.rank_state == "rebuilding"
     assert meanwhile.placement.rank == 1
-    assert not meanwhile.placement.entered(10)
+    assert not meanwhile.placement.reaches(10)
     await asyncio.gather(one.ready(), two.ready())
     for node in nodes:
         board = await node.top()

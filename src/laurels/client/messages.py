@@ -56,7 +56,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to an action. `rank` is null when `rank_state` says why it is not known.
 
-    `status`: awarded, or held until somebody has looked at it, or rejected.
+    `status`: awarded, or held until it was reviewed, or rejected. `reason`: how the score came about where it is not
+    the base score, and whether a number was clamped or rounded.
     """
 
     action_id: int
@@ -64,6 +65,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     action_identifier: str
     status: str = "awarded"
     score_earned: int
+    reason: str | None = None
     new_score: int
     rank: int | None
     previous_rank: int | None

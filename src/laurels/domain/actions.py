@@ -94,16 +94,22 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 class Placement(msgspec.Struct, frozen=True, gc=False):
     """Where an action left its user in the default board.
 
-    `rank` is exact at `seq`; None when unknown, and then `rank_state` says why.
+    `rank` is exact at `seq`; None when unknown, and then `rank_state` says why. All actions of a user in one batch
+    share it; `entered_by` is the one that brought the user into the top, where there were several.
     """
 
     rank: int | None
     previous_rank: int | None
     seq: int | None
     rank_state: RankState
+    entered_by: int | None = None
 
-    def entered(self, top: int) -> bool:
-        """True when this action brought the user into the first `top` places."""
+    def entered(self, top: int, action_id: int) -> bool:
+        """Return whether this action brought the user into the first `top` places."""
+        return self.reaches(top) if self.entered_by is None else self.entered_by == action_id
+
+    def reaches(self, top: int) -> bool:
+        """Return whether the user came into the first `top` places by this batch."""
         if self.rank_state != "exact":
             return False  # where the user was before is not known
         was_in = self.previous_rank is not None and self.previous_rank <= top

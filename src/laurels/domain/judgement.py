@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -19,8 +20,13 @@ from .boards import Window, span_at
 from .detectors import Sighting, Suspicion
 from .errors import Code, LaurelsError, Refusal
 from .rules import Attempt, Progress, explain, first_refusal, score
-from .standings import Standing, fold, micros
+from .standings import Standing, checked_int64, fold, micros
 from .tickets import Grant
+
+CLAIM_LENGTH = 64
+"""Characters of a claimed value that is kept as it is; migration 0014 knows it too."""
+_DIGEST = "sha256:"
+_MINUTE = timedelta(minutes=1)
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +66,7 @@ class Judgement:
     type_counts  action type id -> awards to anybody
     held         action id -> why it is held
     shadows      shadowed user id -> standing in the default board before and after the batch
+    room         how many microseconds after the batch's instant an action may count at: see `room_after`
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -73,6 +80,7 @@ class Judgement:
     held: dict[int, Suspicion] = field(default_factory=dict)
     shadows: dict[int, tuple[Standing | None, Standing | None]] = field(default_factory=dict)
     ticket_uses: list[TicketUse] = field(default_factory=list)
+    room: int = 0
 
 
 def judge(
@@ -112,10 +120,13 @@ class _Bench:
         self._windows = windows
         self._sighting = sighting
         self._board = next((window.board for window in windows if window.board.is_default), None)
-        self._at = micros(facts.now)
+        self._now = facts.now
+        self._at = self._first = micros(facts.now)
         self._day = facts.day
 
     def decide(self, index: int, submission: Submission) -> Accepted:
+        if index:
+            self._advance_clock(index)
         user = self._user(submission.user_id)
         known = self._facts.known.get((user.id, submission.identifier))
         if known is not None:
@@ -126,9 +137,17 @@ class _Bench:
         if refusal is not None:
             raise refusal
         earned = score(attempt)
-        self._check_points_of_the_day(user, earned)
+        points = self._points_after(user, earned)
         suspicion = self._suspicion(submission, kind, user, attempt, earned)
-        return self._enter(index, submission, kind, attempt, earned, suspicion)
+        accepted = self._enter(index, submission, kind, attempt, earned, suspicion)
+        self.result.points[user.id] = points
+        return accepted
+
+    def _advance_clock(self, index: int) -> None:
+        if not self.result.room:
+            self.result.room = room_after(self._facts.now, self._windows)
+        later = min(index, self.result.room)
+        self._at, self._now = self._first + later, self._facts.now + timedelta(microseconds=later)
 
     def _user(self, user_id: int) -> UserFacts:
         user = self._facts.users.get(user_id)
@@ -156,7 +175,7 @@ class _Bench:
             rules=rules,
             base_score=kind.base_score,
             progress=facts.progress.get((user.id, kind.id)) or Progress(),
-            now=facts.now,
+            now=self._now,
             day=self._day,
             zone=facts.zone,
             completed_at=submission.completed_at,
@@ -179,15 +198,15 @@ class _Bench:
             counts[wanted.action_type] = held.total_count if held else 0
         return counts
 
-    def _check_points_of_the_day(self, user: UserFacts, earned: int) -> None:
+    def _points_after(self, user: UserFacts, earned: int) -> int:
+        """Return the points of the day with this action's, held or not. Raises Refusal."""
+        before = self.result.points.get(user.id)
+        points = checked_int64((user.points_on(self._day) if before is None else before) + earned)
         cap = None if self._board is None else self._board.daily_points_cap
-        if cap is None or self._points_today(user) + earned <= cap:
-            return
+        if cap is None or points <= cap:
+            return points
         tomorrow = span_at("day", self._facts.zone, self._facts.now).ends_at
         raise Refusal(Code.DAILY_POINTS_REACHED, f"One user may earn {cap} points a day.", retry_at=tomorrow)
-
-    def _points_today(self, user: UserFacts) -> int:
-        return self.result.points.get(user.id, user.points_on(self._day))
 
     def _suspicion(
         self, submission: Submission, kind: ActionType, user: UserFacts, attempt: Attempt, earned: int
@@ -222,13 +241,12 @@ class _Bench:
             folded = self._fold_windows(user_id, kind, earned)
             facts.standings.update(folded)
             result.standings.update(folded)
-        advanced = attempt.progress.advanced(facts.now, self._day)
+        advanced = attempt.progress.advanced(self._now, self._day)
         facts.progress[user_id, kind.id] = result.progress[user_id, kind.id] = advanced
         action = self._record(index, submission, attempt, earned, "awarded" if suspicion is None else "held")
         facts.known[user_id, submission.identifier] = action
         result.actions.append((index, action))
         result.scores[user_id] = action.new_score
-        result.points[user_id] = self._points_today(facts.users[user_id]) + earned
         if suspicion is not None:
             result.held[action.action_id] = suspicion
         if facts.users[user_id].status == "shadowed":
@@ -250,7 +268,7 @@ class _Bench:
             fingerprint=submission.fingerprint(),
             score_earned=earned,
             new_score=self._current_score(submission.user_id),
-            completed_at=submission.completed_at or facts.now,
+            completed_at=submission.completed_at or self._now,
             batch_id=facts.batch_id,
             status=status,
             reason=explain(attempt),
@@ -309,11 +327,32 @@ def grant_needed(kind: ActionType, submission: Submission) -> Grant | None:
     return submission.ticket.grant
 
 
+def room_after(now: datetime, windows: Sequence[Window]) -> int:
+    """Return how many microseconds after `now` are in the same clock minute and in the same windows.
+
+    Actions of one batch are a microsecond apart, in the order in which they arrived, so that whoever reached a score
+    first wins the tie. Within the minute, so that counters of minutes, hours and days are those of `now`; where the
+    room is used up, the rest share its last microsecond.
+    """
+    ends = [window.span.ends_at for window in windows if window.span.ends_at is not None]
+    minute = now.replace(second=0, microsecond=0) + _MINUTE
+    return micros(min([minute, *ends])) - micros(now) - 1
+
+
 def claimed_value(kind: ActionType, metadata: Mapping[str, Any] | None) -> str | None:
-    """What an action claims for good under `once_for_all`, as the ledger keeps it."""
+    """Return what an action claims under `once_for_all`, as the ledger keeps it; None when it claims nothing.
+
+    A long value is kept as its digest: an index entry of PostgreSQL holds 2,700 bytes. A value that looks like a
+    digest is kept as one too, so that nobody claims a long value by sending its digest.
+    """
     member = kind.rules.once_for_all
     value = None if member is None else (metadata or {}).get(member)
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    text = str(value)
+    if len(text) <= CLAIM_LENGTH and not text.startswith(_DIGEST):
+        return text
+    return _DIGEST + sha256(text.encode()).hexdigest()
 
 
 def _replay(known: Recorded, submission: Submission) -> Accepted:

@@ -21,7 +21,7 @@ from ..domain.actions import Facts, Recorded, Submission
 from ..domain.boards import Window
 from ..domain.detectors import Watch
 from ..domain.judgement import Accepted, Judgement, Outcome, judge
-from ..domain.standings import Standing, sort_score
+from ..domain.standings import Standing, micros, sort_score
 from .catalogue import Catalogue
 from .facts import gather, looks_at_others
 from .pool import BROKEN, Connection, is_closed
@@ -63,7 +63,8 @@ class StandingChange(msgspec.Struct, frozen=True, gc=False):
 class CommittedBatch:
     """What one COMMIT wrote. `outcomes` are in the order of the submissions.
 
-    `shadows`: shadowed user id -> standing in the default board before and after.
+    `shadows`: shadowed user id -> standing in the default board before and after. The action at position n counted
+    at `now` and min(n, `room`) microseconds.
     """
 
     batch_id: int
@@ -72,6 +73,7 @@ class CommittedBatch:
     changes: list[StandingChange]
     new_actions: list[Recorded]
     shadows: Mapping[int, tuple[Standing | None, Standing | None]]
+    room: int = 0
 
 
 async def commit_batch(
@@ -165,16 +167,16 @@ def _statements(
         # wrote nothing waits for nothing, and would acknowledge a row that failover then loses.
         replays = any(isinstance(outcome, Accepted) for outcome in judgement.outcomes)
         return [(_ACKNOWLEDGE_REPLAY,)] if replays else []
-    users = sorted(judgement.scores)
+    users, first = sorted(judgement.scores), micros(facts.now)
     batch: Statement = (
         WRITE_BATCH,
         facts.now,
         facts.batch_id,
         node,
         users,
-        *sparse([_action_row(catalogue, submissions, facts.now, *item) for item in judgement.actions]),
-        *columns(_progress_rows(judgement), 7),
-        *columns(_standing_rows(judgement, windows), 6),
+        *sparse([_action_row(catalogue, submissions, judgement.room, *item) for item in judgement.actions]),
+        *columns(_progress_rows(judgement, facts.now), 8),
+        *columns(_standing_rows(judgement, windows, first), 7),
         [judgement.scores[user] for user in users],
         [judgement.points[user] for user in users],
         [facts.users[user].version for user in users],
@@ -196,9 +198,10 @@ def _rarely(judgement: Judgement) -> Iterator[Statement]:
 
 
 def _action_row(
-    catalogue: Catalogue, submissions: Sequence[Submission], now: datetime, index: int, action: Recorded
+    catalogue: Catalogue, submissions: Sequence[Submission], room: int, index: int, action: Recorded
 ) -> tuple[object, ...]:
     """What is as usual is None: write_batch.sql knows what that stands for."""
+    submission = submissions[index]
     return (
         action.action_id,
         action.user_id,
@@ -206,22 +209,32 @@ def _action_row(
         action.identifier,
         action.score_earned,
         action.new_score,
-        submissions[index].metadata,
+        submission.metadata,
         action.fingerprint,
-        None if action.completed_at is now else action.completed_at,
+        submission.completed_at,
         None if action.status == "awarded" else action.status,
         action.reason,
+        min(index, room),
     )
 
 
-def _progress_rows(judgement: Judgement) -> list[tuple[object, ...]]:
+def _progress_rows(judgement: Judgement, now: datetime) -> list[tuple[object, ...]]:
     return [
-        (user_id, type_id, p.total_count, p.day_count, p.hour_count, p.minute_count, p.streak)
+        (
+            user_id,
+            type_id,
+            p.total_count,
+            p.day_count,
+            p.hour_count,
+            p.minute_count,
+            p.streak,
+            0 if p.last_at is None else (p.last_at - now).microseconds,
+        )
         for (user_id, type_id), p in sorted(judgement.progress.items())
     ]
 
 
-def _standing_rows(judgement: Judgement, windows: Sequence[Window]) -> list[tuple[object, ...]]:
+def _standing_rows(judgement: Judgement, windows: Sequence[Window], first: int) -> list[tuple[object, ...]]:
     orders = {window.id: window.board.order for window in windows}
     return [
         (
@@ -231,6 +244,7 @@ def _standing_rows(judgement: Judgement, windows: Sequence[Window]) -> list[tupl
             sort_score(standing.score, orders[window_id]),
             standing.version,
             standing.hidden,
+            standing.reached_at - first,
         )
         for (window_id, user_id), standing in sorted(judgement.standings.items())
     ]
@@ -258,4 +272,5 @@ def _committed(facts: Facts, judgement: Judgement, windows: Sequence[Window]) ->
         changes,
         [action for _, action in judgement.actions],
         judgement.shadows,
+        judgement.room,
     )

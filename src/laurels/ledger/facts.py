@@ -130,4 +130,5 @@ def _recorded(row: asyncpg.Record) -> Recorded:
         completed_at=row["at"],
         batch_id=row["batch_id"],
         status=row["status"],
+        reason=row["reason"],
     )

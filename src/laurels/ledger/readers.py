@@ -17,7 +17,7 @@ FROM actions a JOIN action_types t ON t.id = a.action_type_id
 WHERE a.user_id = $1 AND a.kind = 'completion' ORDER BY a.id DESC LIMIT $2"""
 RECEIPT = """
 SELECT a.id, a.user_id, t.name AS action_type, a.action_identifier, a.fingerprint, a.score_earned,
-       a.new_score, a.completed_at, a.batch_id, a.status
+       a.new_score, a.completed_at, a.batch_id, a.status, a.reason
 FROM actions a JOIN action_types t ON t.id = a.action_type_id
 WHERE a.user_id = $1 AND a.action_identifier = $2 AND a.kind = 'completion'"""
 

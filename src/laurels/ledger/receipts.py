@@ -25,11 +25,12 @@ FLUSH_GAP = 0.02
 """Seconds between two writes of placements: at most 50 extra commits a second."""
 
 _INSERT = """
-INSERT INTO placements (batch_id, seq, user_ids, ranks, previous_ranks)
-VALUES ($1, $2, $3, $4, $5) ON CONFLICT (batch_id) DO NOTHING"""
+INSERT INTO placements (batch_id, seq, user_ids, ranks, previous_ranks, entered_by)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (batch_id) DO NOTHING"""
 _SELECT = """
-SELECT p.batch_id, p.seq, t.user_id, t.rank, t.previous_rank
-FROM placements p, unnest(p.user_ids, p.ranks, p.previous_ranks) AS t (user_id, rank, previous_rank)
+SELECT p.batch_id, p.seq, t.user_id, t.rank, t.previous_rank, t.entered_by
+FROM placements p,
+     unnest(p.user_ids, p.ranks, p.previous_ranks, p.entered_by) AS t (user_id, rank, previous_rank, entered_by)
 WHERE p.batch_id = ANY ($1::bigint[]) AND t.user_id = ANY ($2::bigint[])"""
 
 Told = Mapping[int, Placement]
@@ -128,8 +129,11 @@ def _row(batch_id: int, told: Told) -> tuple[object, ...] | None:
         return None
     ranks = [placement.rank or 0 for _, placement in known]
     previous = [placement.previous_rank or 0 for _, placement in known]
-    return batch_id, known[0][1].seq, [user_id for user_id, _ in known], ranks, previous
+    entered = [placement.entered_by or 0 for _, placement in known]
+    users = [user_id for user_id, _ in known]
+    return batch_id, known[0][1].seq, users, ranks, previous, entered if any(entered) else None
 
 
 def _placement(row: Mapping[str, int]) -> Placement:
-    return Placement(row["rank"] or None, row["previous_rank"] or None, row["seq"], "exact")
+    rank, previous, entered_by = (row[name] or None for name in ("rank", "previous_rank", "entered_by"))
+    return Placement(rank, previous, row["seq"], "exact", entered_by)

@@ -212,6 +212,8 @@ CREATE TABLE public.claims (
 
 COMMENT ON TABLE public.claims IS 'Values that counted once for everybody: redeem codes, first solves.';
 
+COMMENT ON COLUMN public.claims.value IS 'The value itself up to 64 characters; a longer one as sha256: and its digest.';
+
 CREATE TABLE public.index_lives (
     window_id bigint NOT NULL,
     epoch text NOT NULL,
@@ -254,10 +256,13 @@ CREATE TABLE public.placements (
     seq bigint NOT NULL,
     user_ids bigint[] NOT NULL,
     ranks bigint[] NOT NULL,
-    previous_ranks bigint[] NOT NULL
+    previous_ranks bigint[] NOT NULL,
+    entered_by bigint[]
 );
 
 COMMENT ON TABLE public.placements IS 'The ranks that receipts told, one row per batch, one entry per user; kept so that a replay answers the same. 0 stands for no rank.';
+
+COMMENT ON COLUMN public.placements.entered_by IS 'The action that brought the user into the top, where several actions of the user are in the batch; else 0.';
 
 CREATE TABLE public.progress (
     user_id bigint NOT NULL,

@@ -21,6 +21,7 @@ from ..ledger.batch import CommittedBatch, StandingChange
 from ..ledger.catalogue import Catalogue
 from ..ledger.journal import Entry
 from ..ledger.pool import Pool
+from .entries import attribute_entries
 from .index import Shift
 from .memory import MemoryIndex
 from .shadows import shadow_placements
@@ -66,7 +67,8 @@ class Projection:
             return {}
         window = await self.catalogue.window(self.catalogue.default_board, batch.now)
         placements = self._placements(window, users, shifts.get(window.id))
-        return placements | await shadow_placements(self.index, window, batch)
+        placements |= await shadow_placements(self.index, window, batch)
+        return await attribute_entries(self.index, window, batch, placements)
 
     async def heal(self, user_ids: Sequence[int]) -> None:
         """Apply what the ledger says of these users: someone else changed them."""

@@ -34,6 +34,7 @@ from ..ledger.journal import Entry, Journal
 from ..ledger.pool import Connection, Pool
 from ..shared import RedisAway
 from .contest import Contest
+from .entries import attribute_entries
 from .index import Shift
 from .pouring import pour
 from .projection import KEEP_ENDED, Moved, Progress
@@ -97,7 +98,8 @@ class SharedProjection:
         if default is None or shift is None or self.lives.readable(default) is None:
             return await self._counted(default, batch, users)
         placed = {user: Placement(shift.ranks[user][1], shift.ranks[user][0], shift.seq, "exact") for user in users}
-        return placed | await self._shadowed(default, batch)
+        placed |= await self._shadowed(default, batch)
+        return await attribute_entries(self.index, default, batch, placed)
 
     async def follow(self, entry: Entry) -> None:
         """Another process changed standings, and brings them; `keep` sees to it that it did.

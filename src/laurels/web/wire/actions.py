@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from ...domain.metadata import METADATA_BYTES, METADATA_DEPTH
 from ...domain.rules import Member
 from .fields import NO_CONTROLS, Identifier, Request, SaidIdentifier, SaidTypeName, TypeName
 
 MAX_BATCH = 1_000
-METADATA_BYTES = 4_096
-METADATA_DEPTH = 8
 
 
 class Completion(Request, frozen=True):
@@ -68,9 +67,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     `status` is `held` while the action waits for a review: it counts nothing (`score_earned` 0) until it is
     `awarded`, or found not to count (`rejected`).
 
+    `reason` says how the score came about where it is not the base score, and whatever changed a number on the way:
+    a multiplier that was clamped to its bounds, a product that was rounded.
+
     `rank` and `previous_rank` are places in `board`, exact at `seq`. When one is not known it is null
     and `rank_state` says why: `rebuilding` (the index was away: a rank that is given was counted in the
     ledger, and the one before is not known), or `unrecorded` (the node died right after answering).
+    Actions of one user that were committed together share both; `entered_top` is true for the one that crossed.
     """
 
     action_id: int
@@ -78,6 +81,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     action_identifier: str
     status: Literal["awarded", "held", "rejected"]
     score_earned: int
+    reason: str | None
     new_score: int
     rank: int | None
     previous_rank: int | None
