@@ -94,7 +94,7 @@ class Laurels:
         return _decode(raw, Receipt)
 
     async def batch(self, actions: Iterable[Action], *, deadline: float | None = None) -> list[Result]:
-        """Complete many actions, up to 1,000 in one commit; one result each, in order.
+        """Complete many actions, up to 1,000 in one request; one result each, in order.
 
         What the rules refuse is a result, not an exception. Raises Unsettled with the identifiers of the
         commit that was under way; those before it are settled, and sending all again is safe.

@@ -148,8 +148,10 @@ def _is_certain(error: asyncpg.PostgresError) -> bool:
     """An ERROR aborts: PostgreSQL panics rather than abort what it has committed.
 
     FATAL may come while a commit that is done already waits for a standby, and a proxy in between tells of trouble
-    with its server in the other classes.
+    with its server in the other classes. A value that asyncpg can't encode has no severity: nothing was sent.
     """
+    if error.severity_en is None and isinstance(error, asyncpg.DataError):
+        return True
     return error.severity_en == "ERROR" and not (error.sqlstate or "XX").startswith(_DOUBTFUL)
 
 

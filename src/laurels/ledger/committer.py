@@ -13,6 +13,8 @@ from ..domain.actions import Submission
 from ..domain.detectors import Watch
 from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved, commit_batch
 from .catalogue import Catalogue
+from .commit_cost import CommitCost
+from .commit_queue import Rows
 from .pool import BROKEN, Connection, closed_at, cut_off_is_told
 from .turns import Turns
 
@@ -27,21 +29,29 @@ RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.
 class Committer:
     """Serves all lanes of one writer. `deadline` bounds one batch, in seconds."""
 
-    def __init__(self, catalogue: Catalogue, node: UUID, watch: Watch, deadline: float) -> None:
+    def __init__(self, catalogue: Catalogue, node: UUID, watch: Watch, deadline: float, cost: CommitCost) -> None:
         self._catalogue = catalogue
         self._node = node
         self._watch = watch
         self._deadline = deadline
         self._turns = Turns()
+        self._cost = cost
         self._wary = 0
+
+    def rows(self) -> Rows:
+        """Return how many rows the next batch may write."""
+        return Rows(len(self._catalogue.counting), self._cost.seconds_per_row)
 
     async def commit(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         """Raises CommitUnknown, UserMoved or WindowMoved (it gave up, nothing is written), or what asyncpg raises.
 
         At the deadline the connection is closed, not its work cancelled: a cancelled commit may have happened.
         """
-        async with self._turns.alone_with({item.user_id for item in submissions}):
-            with closed_at(asyncio.get_running_loop().time() + self._deadline, connection) as cut:
+        users = {item.user_id for item in submissions}
+        async with self._turns.alone_with(users):
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            with closed_at(started + self._deadline, connection) as cut:
                 try:
                     return await self._attempt(connection, submissions)
                 except BROKEN as error:
@@ -49,6 +59,9 @@ class Committer:
                         raise
                     log.warning("batch deadline passed, connection closed", seconds=self._deadline)
                     raise CommitUnknown("deadline") from error
+                finally:
+                    rows = len(submissions) + len(users) * len(self._catalogue.counting)
+                    self._cost.observe(rows, loop.time() - started)
 
     async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
         locking = self._wary > 0

@@ -6,9 +6,11 @@ Several lanes overlap Python's share of one batch with PostgreSQL's share of ano
 touch the same user, the later one waits for the earlier. While a lane is at work another one starts only
 for a batch that is worth its round trips (ADR 30).
 
-An entry belongs to the queue, not to its caller: a caller that goes away neither loses nor
-doubles its actions. A caller that has waited for ANSWER_SECONDS is told that the outcome is not known; the entry
-is decided all the same, and the same identifier gets that answer later.
+A request belongs to the queue, not to its caller: a caller that goes away neither loses nor doubles its actions.
+A caller that has waited for ANSWER_SECONDS is answered: what is under way has an unknown outcome, is decided all the
+same, and the same identifier gets that answer later; what no lane has taken is not written.
+
+A batch that PostgreSQL can't store is halved until the item is found and refused; see `_isolate`.
 """
 
 from __future__ import annotations
@@ -17,11 +19,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import structlog
 
 from .. import telemetry
@@ -31,6 +31,8 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
 from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved
 from .catalogue import Catalogue
+from .commit_cost import CommitCost
+from .commit_queue import Answer, Batch, CommitQueue, Request, Result, Slice, halves, outcome_unknown, overloaded
 from .committer import MAX_ATTEMPTS, RETRYABLE, Committer
 from .pool import (
     ANSWER_SECONDS,
@@ -45,6 +47,8 @@ from .pool import (
 )
 from .receipts import Receipts
 
+__all__ = ["Answer", "Result", "Writer"]
+
 log = structlog.get_logger(__name__)
 
 WORTH_A_LANE = 32
@@ -57,33 +61,30 @@ NO_ROOM_SECONDS = 5.0
 CONNECT_SECONDS = 1.0
 CALLER_PAUSE = 0.1
 """Between two looks whether somebody has waited for ANSWER_SECONDS."""
+UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.CardinalityViolationError,
+    ValueError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What an action's content can cause: classes 22, 23, 54 and 21 of SQLSTATE, and what judging it may raise."""
+MOST_UNEXPECTED = 24
+"""Batches in a row that failed with any other SQLSTATE: then it is the database's fault, and nothing is halved."""
+_PASSING = ("08", "25", "40", "53", "55", "57", "58", "XX")
+"""Classes of SQLSTATE that tell of the state of the database, not of what is written."""
 
 Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
 """Applies a committed batch to the index; answers user id -> placement in the default board."""
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What the ledger says to one submission: an accepted action with its placement."""
-
-    accepted: Accepted
-    placement: Placement
-
-
-Result = Answer | LaurelsError
-
-
-@dataclass(slots=True)
-class _Entry:
-    submissions: Sequence[Submission]
-    done: asyncio.Future[list[Result]]
-    enqueued_at: float = field(default_factory=time.perf_counter)
 
 
 class Writer:
     """Start with `run()` in a task; stop with `close()`, which drains the queue.
 
     Without `lanes` it holds no connection and refuses everything. `queue_limit` and `batch_limit` count actions.
-    `deadline` bounds one batch, in seconds.
+    `deadline` bounds one batch, in seconds. `cost` is where the estimate begins.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Writer:
         batch_limit: int = 1_000,
         deadline: float = 10.0,
         watch: Watch | None = None,
+        cost: CommitCost | None = None,
     ) -> None:
         self._pool = pool
         self._receipts = receipts
@@ -107,12 +109,14 @@ class Writer:
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
         self.watch = watch or Watch()
-        self._committer = Committer(catalogue, node, self.watch, deadline)
-        self._queue: deque[_Entry] = deque()
-        self._at_work = 0
+        self._committer = Committer(catalogue, node, self.watch, deadline, cost or CommitCost())
+        self._queue = CommitQueue()
+        self._under_way: list[Batch] = []
+        self._isolated: Batch | None = None
+        self._may_isolate = True
+        self._unexpected = 0
+        self._committed_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
-        self._queued = 0
-        self._waiting: deque[_Entry] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -124,25 +128,23 @@ class Writer:
     @property
     def queued(self) -> int:
         """Actions waiting for a lane."""
-        return self._queued
+        return self._queue.queued
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Result]:
         """Queue the submissions as one unit and wait for their results, in order.
 
-        All of them are decided in one transaction. Raises LaurelsError(OVERLOADED) at once when the
-        queue is full, MISDIRECTED when there are no lanes.
+        All of them are decided in one transaction, or in several where one would take too long. Raises
+        LaurelsError(OVERLOADED) at once when the queue is full, MISDIRECTED when there are no lanes.
         """
         if not self._lanes:
             raise LaurelsError(Code.MISDIRECTED, "This node does not write. Ask another one.")
-        if self._closing or self._queued + len(submissions) > self._queue_limit:
+        if self._closing or self._queue.queued + len(submissions) > self._queue_limit:
             raise LaurelsError(Code.OVERLOADED, "The ledger's queue is full. Try again shortly.", retry_after=1)
-        entry = _Entry(submissions, self._loop.create_future())
-        self._queue.append(entry)
-        self._waiting.append(entry)
-        self._queued += len(submissions)
-        telemetry.QUEUE_DEPTH.set(self._queued)
+        request = Request(submissions, self._loop.create_future(), time.perf_counter())
+        self._queue.put(request)
+        telemetry.QUEUE_DEPTH.set(self._queue.queued)
         self._wake_one_if_worth_it()
-        return await entry.done  # a caller that is cancelled cancels it: then nobody is told, that is all
+        return await request.done  # a caller that is cancelled cancels it: then nobody is told, that is all
 
     async def run(self) -> None:
         """Run the lanes until `close()`; returns when the queue is drained."""
@@ -162,7 +164,7 @@ class Writer:
             self._wake_one()
 
     def _wake_one_if_worth_it(self) -> None:
-        if not self._at_work or self._queued >= WORTH_A_LANE:
+        if not self._under_way or self._queue.queued >= WORTH_A_LANE:
             self._wake_one()
         elif self._patience is None:
             self._patience = self._loop.call_later(PATIENCE, self._lose_patience)
@@ -180,14 +182,26 @@ class Writer:
                 return
 
     async def _answer_in_time(self) -> None:
-        """Tell who has waited for long enough; one look serves all, so that waiting costs nobody a timer."""
+        """Answer callers that have waited long enough; one look serves all, so that waiting costs nobody a timer."""
         while True:
             await asyncio.sleep(CALLER_PAUSE)
-            late = time.perf_counter() - ANSWER_SECONDS + CALLER_PAUSE
-            while self._waiting and (self._waiting[0].done.done() or self._waiting[0].enqueued_at <= late):
-                entry = self._waiting.popleft()
-                if not entry.done.done():
-                    _settle(entry, [_unknown()] * len(entry.submissions))
+            since = time.perf_counter() - ANSWER_SECONDS + CALLER_PAUSE
+            under_way: dict[Request, list[Slice]] | None = None
+            for request in self._queue.late(since):
+                if under_way is None:
+                    under_way = self._slices_under_way()
+                request.give_up(under_way.get(request, ()), self._too_late(request))
+
+    def _slices_under_way(self) -> dict[Request, list[Slice]]:
+        found: dict[Request, list[Slice]] = {}
+        for batch in self._under_way:
+            for part in batch:
+                found.setdefault(part.request, []).append(part)
+        return found
+
+    def _too_late(self, request: Request) -> LaurelsError:
+        """What is said of what no lane has taken: a ledger that commits is slow, one that does not is away."""
+        return overloaded() if self._committed_at >= request.enqueued_at else unavailable()
 
     async def _lane(self) -> None:
         while (connection := await self._connect()) is not None:
@@ -200,21 +214,24 @@ class Writer:
     async def _serve(self, connection: Connection) -> bool:
         """Commit batches until the queue closes (True) or the connection breaks (False)."""
         while not is_closed(connection):
-            entries = self._take()
-            if entries:
-                await self._work(connection, entries)
-            elif self._closing:
-                return True
+            if batch := self._isolate():
+                await self._work(connection, batch)
+                self._isolated = None
+            elif batch := self._cut():
+                await self._work(connection, batch)
+                self._queue.put_back(batch)
+            elif self._closing and (self._isolated is not None or not self._queue):
+                return True  # another lane ends what is set apart
             else:
                 await self._sleep()
         return self._closing and not self._queue
 
-    async def _work(self, connection: Connection, entries: list[_Entry]) -> None:
-        self._at_work += 1
+    async def _work(self, connection: Connection, batch: Batch) -> None:
+        self._under_way.append(batch)
         try:
-            await self._process(connection, entries)
+            await self._process(connection, batch)
         finally:
-            self._at_work -= 1
+            self._under_way.remove(batch)
             if self._queue and is_closed(connection):  # this lane reconnects: what waits for it must not
                 self._wake_one()
 
@@ -223,19 +240,31 @@ class Writer:
         self._idle.append(sleeper)
         await sleeper
 
-    def _take(self) -> list[_Entry]:
-        """Leaves the other lanes their share: PostgreSQL writes one batch while the next is judged (ADR 31)."""
-        share = min(self._batch_limit, max(WORTH_A_LANE, -(-self._queued // self._lanes)))
-        entries: list[_Entry] = []
-        taken = 0
-        while self._queue and (not entries or taken + len(self._queue[0].submissions) <= share):
-            entry = self._queue.popleft()
-            taken += len(entry.submissions)
-            entries.append(entry)
-        self._queued -= taken
-        if self._queue:
+    def _cut(self) -> Batch:
+        """Leave the other lanes their share: PostgreSQL writes one batch while the next is judged (ADR 31)."""
+        queue = self._queue
+        if queue.is_empty:
+            return []
+        share = min(self._batch_limit, max(WORTH_A_LANE, -(-queue.queued // self._lanes)))
+        batch = queue.cut(share, self._committer.rows(), time.perf_counter())
+        self._may_isolate = True
+        if not queue.is_empty:
             self._wake_one_if_worth_it()
-        return entries
+        return batch
+
+    def _isolate(self) -> Batch:
+        """Take what is to be halved further: one lane at a time, and what waits in the queue has its turn in between.
+
+        So whoever sends what can't be stored slows down others by a share of one lane at most. What is halved is mixed
+        first, so that others are out of it after a few batches, then what single requests are to blame for; each until
+        its caller was answered.
+        """
+        if self._isolated is not None or not (self._may_isolate or self._queue.is_empty):
+            return []
+        batch = self._queue.cut_apart(time.perf_counter())
+        if batch:
+            self._isolated, self._may_isolate = batch, False
+        return batch
 
     async def _connect(self) -> Connection | None:
         """A connection of this lane's own; while there is none, queued callers are refused.
@@ -263,49 +292,62 @@ class Writer:
         return connection
 
     def _refuse_all(self, refusal: LaurelsError) -> None:
-        while entries := self._take():
-            for entry in entries:
-                _settle(entry, [refusal] * len(entry.submissions))
+        for part in self._queue.drain():
+            part.request.fill(part.start, [refusal] * len(part))
 
-    async def _process(self, connection: Connection, entries: list[_Entry]) -> None:
-        """Commit the entries; if one of them poisons the transaction, find it by halving."""
-        try:
-            await self._commit(connection, entries)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            if len(entries) == 1:
-                log.error("unwritable action refused", reason=str(error))
-                _settle(entries[0], [_unwritable()] * len(entries[0].submissions))
-                return
-            middle = len(entries) // 2
-            await self._process(connection, entries[:middle])
-            await self._process(connection, entries[middle:])
-
-    async def _commit(self, connection: Connection, entries: list[_Entry]) -> None:
-        submissions = [item for entry in entries for item in entry.submissions]
+    async def _process(self, connection: Connection, batch: Batch) -> None:
+        submissions = [item for part in batch for item in part.submissions()]
         started = time.perf_counter()
         try:
-            batch = await self._committer.commit(connection, submissions)
-            results = await self._answers(batch)
+            committed = await self._committer.commit(connection, submissions)
         except CommitUnknown as error:
             drop(connection)
             log.warning("outcome of a batch unknown", reason=str(error), actions=len(submissions))
-            results = [_unknown()] * len(submissions)
+            refusal = outcome_unknown()
         except UNAVAILABLE as error:
             drop(connection)
             if isinstance(error, asyncpg.DiskFullError):
                 self.no_room_until = time.monotonic() + NO_ROOM_SECONDS
             log.warning("batch not written", reason=str(error) or repr(error), actions=len(submissions))
-            results = [unavailable()] * len(submissions)
+            refusal = unavailable()
         except (*RETRYABLE, UserMoved, WindowMoved) as error:
             log.error("batch gave up", reason=str(error), attempts=MAX_ATTEMPTS)
-            results = [unavailable()] * len(submissions)
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
-            raise
-        except asyncpg.PostgresError as error:
-            log.error("the ledger refused a batch", reason=str(error), sqlstate=error.sqlstate)
-            results = [unavailable()] * len(submissions)
-        self._observe(entries, submissions, started)
-        _settle_all(entries, results)
+            refusal = unavailable()
+        except (asyncpg.PostgresError, *UNSTORABLE) as error:
+            self._split(batch, error)
+            return
+        else:
+            self._unexpected, self._committed_at = 0, time.perf_counter()
+            self._observe(batch, len(submissions), started)
+            _settle(batch, await self._answers(committed))
+            return
+        self._observe(batch, len(submissions), started)
+        _settle(batch, [refusal] * len(submissions))
+
+    def _split(self, batch: Batch, error: Exception) -> None:
+        """Halve a batch that can't be stored; a single action is refused, and its user's requests are kept apart."""
+        self._unexpected += not isinstance(error, UNSTORABLE)
+        single = len(batch) == 1 and len(batch[0]) == 1
+        if not single and self._unexpected <= MOST_UNEXPECTED:
+            for half in halves(batch):
+                self._queue.set_apart(half, blamed=len(batch) == 1)
+            return
+        actions, sqlstate = sum(map(len, batch)), getattr(error, "sqlstate", None)
+        blamed = single and self._is_to_blame(batch[0], error)
+        log.error("the ledger refused a batch", reason=str(error), sqlstate=sqlstate, actions=actions, blamed=blamed)
+        if blamed:
+            self._queue.suspect(batch[0].submissions()[0].user_id, time.perf_counter())
+        _settle(batch, [_unwritable() if blamed else unavailable()] * actions)
+
+    def _is_to_blame(self, part: Slice, error: Exception) -> bool:
+        """Return whether a single action can't be stored for what it holds, whatever the database's state.
+
+        With a SQLSTATE that was not foreseen, it is if the database has written others since.
+        """
+        if isinstance(error, UNSTORABLE):
+            return True
+        sqlstate = getattr(error, "sqlstate", None) or "XX"
+        return self._committed_at >= part.request.enqueued_at and not sqlstate.startswith(_PASSING)
 
     async def _answers(self, batch: CommittedBatch) -> list[Result]:
         placements = await self._project(batch)
@@ -318,11 +360,11 @@ class Writer:
             told = away
         return [_result(outcome, placements, told) for outcome in batch.outcomes]
 
-    def _observe(self, entries: Sequence[_Entry], submissions: Sequence[Submission], started: float) -> None:
-        telemetry.BATCH_ACTIONS.observe(len(submissions))
+    def _observe(self, batch: Batch, actions: int, started: float) -> None:
+        telemetry.BATCH_ACTIONS.observe(actions)
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
-        telemetry.QUEUE_SECONDS.observe(started - entries[0].enqueued_at)
-        telemetry.QUEUE_DEPTH.set(self._queued)
+        telemetry.QUEUE_SECONDS.observe(started - batch[0].request.enqueued_at)
+        telemetry.QUEUE_DEPTH.set(self._queue.queued)
 
 
 def _result(
@@ -338,25 +380,15 @@ def _result(
     return told if isinstance(told, LaurelsError) else Answer(outcome, told[action.action_id])
 
 
-def _settle_all(entries: Sequence[_Entry], results: Sequence[Result]) -> None:
+def _settle(batch: Batch, results: list[Result]) -> None:
+    if len(batch) == 1:
+        batch[0].request.fill(batch[0].start, results)
+        return
     start = 0
-    for entry in entries:
-        end = start + len(entry.submissions)
-        _settle(entry, list(results[start:end]))
+    for part in batch:
+        end = start + len(part)
+        part.request.fill(part.start, results[start:end])
         start = end
-
-
-def _settle(entry: _Entry, results: list[Result]) -> None:
-    if not entry.done.done():
-        entry.done.set_result(results)
-
-
-def _unknown() -> LaurelsError:
-    return LaurelsError(
-        Code.OUTCOME_UNKNOWN,
-        "The ledger did not say in time whether it wrote this. Send the same action_identifier again: it counts once.",
-        retry_after=1,
-    )
 
 
 def _unwritable() -> LaurelsError:

@@ -52,7 +52,7 @@ async def complete_action(call: Call) -> Reply:
 
 
 async def complete_batch(call: Call) -> Reply:
-    """Every item gets its own result; those that are awarded share one commit."""
+    """Every item gets its own result; they share one commit, or a few where one would take too long."""
     items: list[CompleteAction] = call.body.actions
     submissions = [_submission(call, item, f"$.actions[{position}]") for position, item in enumerate(items)]
     results = await call.services.writer.submit(submissions)
@@ -94,19 +94,11 @@ def submission_of(services: Services, user_id: int, address: str, item: Complete
 
 
 async def complete_each(services: Services, submissions: Sequence[Submission]) -> list[Result]:
-    """Actions that arrived together but have nothing to do with each other: one commit, and each its own result."""
+    """Complete actions that arrived together but have nothing to do with each other; each gets its own result."""
     try:
-        results = await services.writer.submit(submissions)
+        return await services.writer.submit(submissions)
     except LaurelsError as refusal:
         return [refusal] * len(submissions)
-    if len(submissions) > 1 and any(_is_unwritable(result) for result in results):
-        # One that PostgreSQL can't store refuses all it came with; alone, it refuses itself.
-        return [result for one in submissions for result in await complete_each(services, [one])]
-    return results
-
-
-def _is_unwritable(result: Result) -> bool:
-    return isinstance(result, LaurelsError) and result.code is Code.ACTION_UNWRITABLE
 
 
 async def get_receipt(call: Call) -> Receipt:
@@ -175,10 +167,26 @@ def batch_item(identifier: str, result: Result, board: str) -> BatchItem:
 
 
 def raise_if_undecided(results: list[Result], *, statuses: tuple[int, ...]) -> None:
-    """A ledger that is away, or a ban of the sender, refuses the request: it says nothing of the items."""
-    for result in results:
-        if isinstance(result, LaurelsError) and status_of(result.code) in statuses:
-            raise own(result)
+    """Refuse a request whose sender may not, or of which not all was decided: sent again, each item counts once.
+
+    Raises the LaurelsError that leaves the most open.
+    """
+    undecided = [one for one in results if isinstance(one, LaurelsError) and status_of(one.code) in statuses]
+    if not undecided:
+        return
+    worst = max(undecided, key=lambda refusal: _OPEN.index(refusal.code) if refusal.code in _OPEN else len(_OPEN))
+    if len(undecided) == len(results) or worst.code not in _OPEN:
+        raise own(worst)
+    raise LaurelsError(
+        worst.code,
+        f"{len(results) - len(undecided)} of {len(results)} actions are decided. "
+        "Send the same actions again: each counts once.",
+        retry_after=worst.retry_after,
+    )
+
+
+_OPEN = (Code.OVERLOADED, Code.DATABASE_UNAVAILABLE, Code.OUTCOME_UNKNOWN)
+"""What leaves an item undecided; the later ones leave more open."""
 
 
 def own(refusal: LaurelsError) -> LaurelsError:

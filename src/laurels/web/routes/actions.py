@@ -58,8 +58,9 @@ ACTIONS: tuple[Route, ...] = (
         path="/api/actions/batch",
         handler=actions.complete_batch,
         tag="Actions",
-        summary="Complete up to 1,000 actions in one commit",
-        description="A result per item, in order. Refusals of single items are named there; their neighbours count.",
+        summary="Complete up to 1,000 actions at once",
+        description="A result per item, in order. Refusals of single items are named there; their neighbours count. "
+        "Where the ledger had no time for all of them the answer is 503: send the same again, each counts once.",
         access="user",
         limit="user",
         body=CompleteBatch,

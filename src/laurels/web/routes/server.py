@@ -31,8 +31,9 @@ SERVER: tuple[Route, ...] = (
         path="/api/server/actions/batch",
         handler=server.complete_for_users,
         tag="Servers",
-        summary="Complete up to 1,000 actions of any users in one commit",
-        description="A result per item, in order. Refusals of single items are named there; their neighbours count.",
+        summary="Complete up to 1,000 actions of any users at once",
+        description="A result per item, in order. Refusals of single items are named there; their neighbours count. "
+        "Where the ledger had no time for all of them the answer is 503: send the same again, each counts once.",
         access="server",
         limit="user",
         body=CompleteForUsers,

@@ -105,7 +105,7 @@ class BatchItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class BatchReceipt(msgspec.Struct, frozen=True):
-    """One result per item, in order. All that were awarded or held are in one commit."""
+    """One result per item, in order. They are in one commit, or in a few, in order, where one would take too long."""
 
     awarded: int
     held: int
