@@ -2,6 +2,7 @@
 
 app      the tree of commands, the flags that many share, and how a command runs
 output   how commands speak: lines and tables for people, JSON for machines
+streams  standard output and error, written to the end whatever the pipe does
 The other modules hold the commands; importing them adds theirs to the tree.
 """
 
@@ -23,7 +24,7 @@ from ..config import ConfigError
 from ..domain.errors import LaurelsError
 from ..ledger.pool import DatabaseUnusable, ServerError
 from ..startup import StartError, flatten
-from . import api_keys, catalogue, demo, fairness, node, proof, service, simulate, transfer, users
+from . import api_keys, catalogue, demo, fairness, node, proof, service, simulate, streams, transfer, users
 from .app import app
 
 signal.signal(signal.SIGINT, _on_interrupt)
@@ -47,18 +48,26 @@ __all__ = [
 _SERVER_ERRORS: tuple[type[Exception], ...] = (ServerError,)
 
 
-def main() -> None:
-    """Entry point: what went wrong becomes one line and an exit code."""
+def main() -> NoReturn:
+    """Run a command: what goes wrong becomes one line and an exit code."""
+    streams.write_completely()
+    code = _run()
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = app(exit_on_error=False, print_error=False, result_action="return_value")
     except KeyboardInterrupt:
-        sys.exit(130)
+        streams.discard_output()
+        return 130
     except Exception as error:
         reasons = [_explain(leaf) for leaf in flatten(error)]
         if None in reasons:
             raise
-        fail(next(filter(None, reasons)))
-    sys.exit(code if isinstance(code, int) else 0)
+        return fail(next(filter(None, reasons)))
+    return code if isinstance(code, int) else 0
 
 
 def _explain(error: BaseException) -> str | None:
@@ -78,6 +87,7 @@ def _explain(error: BaseException) -> str | None:
     return None
 
 
-def fail(words: str) -> NoReturn:
+def fail(words: str) -> int:
+    """Print one line; return the exit code."""
     sys.stderr.write(f"laurels: {' '.join(words.split())}\n")
-    sys.exit(2)
+    return 2
