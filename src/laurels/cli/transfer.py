@@ -24,6 +24,7 @@ FormatFlag = Annotated[operations.Format | None, Parameter(name="--format", help
         "laurels export users --out users.csv",
         "laurels export ledger --out ledger.jsonl",
         "laurels export action-types --format jsonl > types.jsonl",
+        "laurels export users --out users.csv --spreadsheet-safe",
     ),
 )
 def export_rows(
@@ -32,6 +33,7 @@ def export_rows(
     out: Path | None = None,
     form: FormatFlag = None,
     password_hashes: bool = False,
+    spreadsheet_safe: bool = False,
     json: JsonFlag = False,
 ) -> None:
     """Write users, action types or the ledger as CSV or JSONL, all of one instant.
@@ -42,12 +44,23 @@ def export_rows(
         The file; by default standard output.
     password_hashes
         With the hashes of passwords, so that users can log in where they are imported. Keep such a file secret.
+    spreadsheet_safe
+        CSV that can be opened in a spreadsheet without running what people typed: an apostrophe stands before text
+        that begins like a formula. Importing takes it off again.
     json
         Print what was done as JSON, to standard error when the rows go to standard output.
     """
     written_as = form or ("jsonl" if out is None else operations.format_of(out, None))
     with _progress() as told:
-        work = operations.export_rows(settings(), what, written_as, out, told, password_hashes=password_hashes)
+        work = operations.export_rows(
+            settings(),
+            what,
+            written_as,
+            out,
+            told,
+            password_hashes=password_hashes,
+            spreadsheet_safe=spreadsheet_safe,
+        )
         rows, seconds = run(work)
     pace = round(rows / seconds) if seconds else 0
     if json and out is not None:
@@ -61,7 +74,7 @@ def export_rows(
     help_epilogue=examples(
         "laurels import users users.csv",
         "laurels import action-types types.jsonl",
-        "laurels import ledger ledger.jsonl --on-error skip",
+        "laurels import ledger ledger.jsonl --on-error skip --rejects rejects.csv",
     ),
 )
 def import_rows(
@@ -70,12 +83,15 @@ def import_rows(
     *,
     form: FormatFlag = None,
     on_error: operations.OnError = "stop",
+    rejects: Path | None = None,
     json: JsonFlag = False,
 ) -> int:
     """Take in users, then action types, then the ledger. What is there already is left alone.
 
-    May be interrupted, killed and run again: nothing goes in twice. A row of the ledger counts in the windows that
-    cover its created_at. Exit code 1 when there were bad rows.
+    May be interrupted, killed and run again: nothing goes in twice. Every record is added, there already, or bad: also
+    when it is there with other values. A row of the ledger counts in the windows that cover its created_at. CSV may be
+    separated by commas, semicolons or tabs. Exit code 1 when there were bad rows, 2 when the file could not be read to
+    its end.
 
     Parameters
     ----------
@@ -83,14 +99,18 @@ def import_rows(
         The file; - is standard input.
     on_error
         What a bad row does: stop (what stands above it is in), or be skipped and listed.
+    rejects
+        A CSV file for the line and the reason of every bad row; the report lists the first 100.
     """
     with _progress() as told:
-        work = operations.import_rows(settings(), what, form, path, told, skip_bad=on_error == "skip")
+        work = operations.import_rows(settings(), what, form, path, told, skip_bad=on_error == "skip", rejects=rejects)
         done = run(work)
     if json:
         print_json({**msgspec.to_builtins(done), "rows_per_second": done.rows_per_second})
     else:
         _say(done)
+    if done.unread is not None:
+        raise operations.NotDone(f"{done.unread}. What stands above is in; mend the file and run this again")
     return 1 if done.bad_rows else 0
 
 

@@ -1,4 +1,4 @@
-"""Lines of CSV and JSONL files: read and written one by one, never all at once.
+"""Files of records: their formats, and how they are written.
 
 In CSV the first line names the members; an empty cell is null, and what is nested stands as JSON in its cell.
 """
@@ -6,28 +6,22 @@ In CSV the first line names the members; an empty cell is null, and what is nest
 from __future__ import annotations
 
 import csv
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal
 
 import msgspec
 
-from ..ledger.transfer import BadRow
 from .errors import NotDone
 
 Format = Literal["csv", "jsonl"]
 NESTED = ("metadata", "scoring_rules")
-MAX_LINE = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line that was read: a record, or why it is none."""
-
-    number: int
-    record: Any
+_BEGINS_FORMULA = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = re.compile(_BEGINS_FORMULA)
+ESCAPED = re.compile("'+" + _BEGINS_FORMULA)
+"""Cells with an apostrophe before what a spreadsheet would run: reading takes one off, so writing puts one on."""
 
 
 def format_of(path: Path, wanted: Format | None) -> Format:
@@ -40,96 +34,47 @@ def format_of(path: Path, wanted: Format | None) -> Format:
     return "csv" if suffix == "csv" else "jsonl"
 
 
-def read_lines(stream: IO[str], form: Format, kind: type) -> Iterator[Line | BadRow]:
-    """Every line, as a record of `kind` or as a bad row. Raises NotDone for a CSV file whose first line can't be."""
-    return _read_csv(stream, kind) if form == "csv" else _read_jsonl(stream, kind)
-
-
-def _read_jsonl(stream: IO[str], kind: type) -> Iterator[Line | BadRow]:
-    decode: Callable[[str], Any] = msgspec.json.Decoder(kind).decode
-    number = 0
-    while text := stream.readline(MAX_LINE):
-        number += 1
-        if len(text) == MAX_LINE and not text.endswith("\n"):
-            raise NotDone(f"line {number} has more than {MAX_LINE} characters: this is no file of rows")
-        if text.strip():
-            yield _decoded(number, text, decode)
-
-
-def _decoded(number: int, text: str, decode: Callable[[str], Any]) -> Line | BadRow:
-    try:
-        return Line(number, decode(text))
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        return BadRow(number, str(error))
-
-
-def _read_csv(stream: IO[str], kind: type) -> Iterator[Line | BadRow]:
-    csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(stream, strict=True)
-    try:
-        names = next(reader, [])
-        _check_header(names, kind)
-        for cells in reader:
-            if cells:
-                yield _converted(reader.line_num, names, cells, kind)
-    except csv.Error as error:
-        raise NotDone(f"line {reader.line_num} is no CSV: {error}") from error
-
-
-def _check_header(names: Sequence[str], kind: type) -> None:
-    known = {field.name for field in msgspec.structs.fields(kind)}
-    strangers = [name for name in names if name not in known]
-    if strangers or not names:
-        raise NotDone(f"the first line must name members; {strangers[:1]} is none of {', '.join(sorted(known))}")
-    if len(set(names)) != len(names):
-        raise NotDone("the first line names a member twice")
-
-
-def _converted(number: int, names: Sequence[str], cells: Sequence[str], kind: type) -> Line | BadRow:
-    if len(cells) != len(names):
-        return BadRow(number, f"has {len(cells)} cells, the first line {len(names)}")
-    try:
-        members = {
-            name: msgspec.json.decode(cell) if name in NESTED else cell
-            for name, cell in zip(names, cells, strict=True)
-            if cell
-        }
-        return Line(number, msgspec.convert(members, kind, strict=False))
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        return BadRow(number, str(error))
-
-
 class Writer:
-    """Writes records of one kind."""
+    """Writes records of one kind.
 
-    def __init__(self, stream: IO[str], form: Format, kind: type) -> None:
+    `spreadsheet_safe` puts an apostrophe before text that a spreadsheet would run as a formula (OWASP, "CSV
+    injection"); reading takes it off again. Numbers stay numbers.
+    """
+
+    def __init__(self, stream: IO[str], form: Format, kind: type, *, spreadsheet_safe: bool = False) -> None:
         self._stream = stream
         self._names = [field.name for field in msgspec.structs.fields(kind)]
+        self._safe = spreadsheet_safe
         self._csv = csv.writer(stream, lineterminator="\n") if form == "csv" else None
         if self._csv is not None:
+            if spreadsheet_safe:
+                stream.write("\ufeff")  # else Excel takes UTF-8 for an older encoding
             self._csv.writerow(self._names)
 
     def write(self, records: Sequence[Any]) -> None:
         if self._csv is None:
             encode = msgspec.json.encode
-            self._stream.writelines(f"{encode(record).decode()}\n" for record in records)
+            self._stream.write("".join(f"{encode(record).decode()}\n" for record in records))
             return
         for record in records:
             members = msgspec.to_builtins(record)
-            self._csv.writerow([_cell(members.get(name), name) for name in self._names])
+            self._csv.writerow([self._cell(members.get(name), name) for name in self._names])
+
+    def _cell(self, value: object, name: str) -> object:
+        if value is None:
+            return ""
+        if name in NESTED:
+            return msgspec.json.encode(value).decode()
+        if isinstance(value, str) and (ESCAPED.match(value) or (self._safe and _FORMULA.match(value))):
+            return "'" + value
+        return value
 
 
-def _cell(value: object, name: str) -> object:
-    if value is None:
-        return ""
-    return msgspec.json.encode(value).decode() if name in NESTED else value
-
-
-def opened(path: Path) -> IO[str]:
-    """For reading; - is standard input. Raises NotDone."""
+def opened(path: Path) -> BinaryIO:
+    """Open a file for reading; - is standard input. Raises NotDone."""
     if str(path) == "-":
-        return sys.stdin
+        return sys.stdin.buffer
     try:
-        return path.open(encoding="utf-8", newline="", errors="strict")
+        return path.open("rb")
     except OSError as error:
         raise NotDone(f"can't read {path}: {error.strerror}") from error

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import functools
 import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, BinaryIO, Literal
 from uuid import uuid4
 
 from ..config import Settings
 from ..ledger import transfer
 from ..ledger.catalogue import Catalogue
-from ..ledger.pool import BadData, Pool
-from ..ledger.transfer import BadRow, LedgerRecord, Tally, TypeRecord, UserRecord
+from ..ledger.pool import Pool
+from ..ledger.transfer import BadRow, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
 from ..ledger.type_editor import TypeEditor
 from ..opening import database
 from .errors import NotDone
-from .files import Format, Line, Writer, format_of, opened, read_lines
+from .files import Format, Writer, format_of, opened
 from .operator import operator
+from .reading import Read, read_records
 
 What = Literal["users", "action-types", "ledger"]
 OnError = Literal["stop", "skip"]
@@ -30,14 +33,18 @@ SHOWN_BAD = 100
 """Bad rows kept for the report; the rest is counted."""
 
 KINDS: dict[What, type] = {"users": UserRecord, "action-types": TypeRecord, "ledger": LedgerRecord}
-Take = Callable[[Sequence[tuple[int, Any]]], Awaitable[Tally]]
+Take = Callable[[Sequence[Line[Any]]], Awaitable[Tally]]
 Progress = Callable[[str, int, int | None], None]
 """Told what is done, how far, and of how much if that is known."""
 
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did. `bad` holds the first SHOWN_BAD of `bad_rows`; `stopped_at` is the line that ended it."""
+    """What an import did with each record: added, present or bad.
+
+    `bad` holds the first SHOWN_BAD of `bad_rows`; `stopped_at` is the line of the bad row that ended it, `unread` why
+    the rest of the file could not be read.
+    """
 
     added: int = 0
     present: int = 0
@@ -45,11 +52,16 @@ class Imported:
     bad: list[BadRow] = field(default_factory=list)
     folded: int = 0
     stopped_at: int | None = None
+    unread: str | None = None
     seconds: float = 0.0
 
     @property
     def rows_per_second(self) -> int:
         return round((self.added + self.present) / self.seconds) if self.seconds else 0
+
+    @property
+    def records(self) -> int:
+        return self.added + self.present + self.bad_rows
 
     def count(self, tally: Tally) -> None:
         self.added += tally.added
@@ -62,14 +74,23 @@ class Imported:
 
 
 async def export_rows(
-    settings: Settings, what: What, form: Format, path: Path | None, progress: Progress, *, password_hashes: bool
+    settings: Settings,
+    what: What,
+    form: Format,
+    path: Path | None,
+    progress: Progress,
+    *,
+    password_hashes: bool,
+    spreadsheet_safe: bool,
 ) -> tuple[int, float]:
     """Write every row to `path` (whole, or not at all) or standard output; (rows, seconds)."""
+    if spreadsheet_safe and form != "csv":
+        raise NotDone("--spreadsheet-safe is for CSV: say --format csv")
     started, done = time.monotonic(), 0
     async with database(settings) as pool:
         total = await transfer.count(pool, what)
         with _written(path) as stream:
-            writer = Writer(stream, form, KINDS[what])
+            writer = Writer(stream, form, KINDS[what], spreadsheet_safe=spreadsheet_safe)
             async with contextlib.aclosing(_pages(pool, what, password_hashes=password_hashes)) as pages:
                 async for page in pages:
                     writer.write(page)
@@ -79,42 +100,90 @@ async def export_rows(
 
 
 async def import_rows(
-    settings: Settings, what: What, form: Format | None, path: Path, progress: Progress, *, skip_bad: bool
+    settings: Settings,
+    what: What,
+    form: Format | None,
+    path: Path,
+    progress: Progress,
+    *,
+    skip_bad: bool,
+    rejects: Path | None,
 ) -> Imported:
     """Take every row of a file that isn't there yet. May be killed at any moment and run again.
 
-    A bad row ends it, after what stands above it went in, unless `skip_bad`.
+    A bad row ends it, after what stands above it went in, unless `skip_bad`. All bad rows are written to `rejects`.
     """
     chosen = format_of(path, form)
     result, started = Imported(), time.monotonic()
-    with contextlib.closing(opened(path)) as stream:
-        size = None if stream is sys.stdin else os.fstat(stream.fileno()).st_size
+    with contextlib.closing(opened(path)) as stream, _rejected(rejects) as note_rejects:
+        shown = functools.partial(_show_position, stream, progress)
         async with database(settings) as pool:
             take = await _taker(pool, what)
-            for batch, bad in _batches(read_lines(stream, chosen, KINDS[what])):
-                result.count(await _careful(take, batch))
-                result.note(bad)
-                if size is not None:
-                    progress("bytes read", stream.buffer.tell(), size)  # type: ignore[attr-defined]
+            for batch, bad in _batches(_readable(read_records(stream, chosen, KINDS[what]), result)):
+                tally = await _careful(take, batch)
+                tally.bad += bad
+                tally.bad.sort(key=lambda row: row.line)
+                result.count(tally)
+                note_rejects(tally.bad)
+                shown()
                 if result.bad and not skip_bad:
-                    result.stopped_at = min(row.line for row in result.bad)
+                    result.stopped_at = result.bad[0].line
                     break
             if what == "ledger":
                 result.folded = await _fold(pool, progress)
-    result.bad.sort(key=lambda row: row.line)
     result.seconds = time.monotonic() - started
     return result
 
 
-def _batches(lines: Iterator[Line | BadRow]) -> Iterator[tuple[list[tuple[int, Any]], list[BadRow]]]:
+def _readable(records: Read, result: Imported) -> Read:
+    """Yield the records up to where the file can't be read. Raises NotDone when that is at its beginning."""
+    read = 0
+    try:
+        for record in records:
+            read += 1
+            yield record
+    except NotDone as error:
+        if not read:
+            raise
+        result.unread = str(error)
+
+
+def _show_position(stream: BinaryIO, progress: Progress) -> None:
+    if stream is not sys.stdin.buffer:
+        progress("bytes read", stream.tell(), os.fstat(stream.fileno()).st_size)
+
+
+@contextlib.contextmanager
+def _rejected(path: Path | None) -> Iterator[Callable[[Sequence[BadRow]], None]]:
+    """Yield what writes bad rows to a file of their own, line by line; only its owner may read it."""
+    if path is None:
+        yield lambda _: None
+        return
+    with _can_write(path):
+        stream = _open_private(path)
+        writer = csv.writer(stream, lineterminator="\n")
+
+    def note(rows: Sequence[BadRow]) -> None:
+        with _can_write(path):
+            writer.writerows((row.line, row.why) for row in rows)
+
+    try:
+        writer.writerow(("line", "why"))
+        yield note
+    finally:
+        with _can_write(path):
+            stream.close()
+
+
+def _batches(records: Read) -> Iterator[tuple[list[Line[Any]], list[BadRow]]]:
     """Good rows and bad ones, BATCH of them at most; a batch ends with its first bad row."""
-    batch: list[tuple[int, Any]] = []
-    for line in lines:
-        if isinstance(line, BadRow):
-            yield batch, [line]
+    batch: list[Line[Any]] = []
+    for record in records:
+        if isinstance(record, BadRow):
+            yield batch, [record]
             batch = []
             continue
-        batch.append((line.number, line.record))
+        batch.append(record)
         if len(batch) == BATCH:
             yield batch, []
             batch = []
@@ -122,15 +191,15 @@ def _batches(lines: Iterator[Line | BadRow]) -> Iterator[tuple[list[tuple[int, A
         yield batch, []
 
 
-async def _careful(take: Take, batch: Sequence[tuple[int, Any]]) -> Tally:
+async def _careful(take: Take, batch: Sequence[Line[Any]]) -> Tally:
     """A row that PostgreSQL can't store is found by halving; its neighbours go in."""
     if not batch:
         return Tally()
     try:
         return await take(batch)
-    except BadData as error:
+    except NotStorable as error:
         if len(batch) == 1:
-            return Tally(bad=[BadRow(batch[0][0], str(error).splitlines()[0])])
+            return Tally(bad=[BadRow(batch[0].number, str(error).splitlines()[0])])
     middle = len(batch) // 2
     first, second = await _careful(take, batch[:middle]), await _careful(take, batch[middle:])
     return Tally(first.added + second.added, first.present + second.present, first.bad + second.bad)
@@ -171,10 +240,22 @@ def _written(path: Path | None) -> Iterator[IO[str]]:
         yield sys.stdout
         return
     part = path.with_name(f"{path.name}.part")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123  a descriptor
+    with _can_write(path):
+        with _open_private(part) as stream:
             yield stream
         part.replace(path)
+
+
+def _open_private(path: Path) -> IO[str]:
+    """Open a file for writing that only its owner may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return open(descriptor, "w", encoding="utf-8", newline="")  # noqa: PTH123  a descriptor
+
+
+@contextlib.contextmanager
+def _can_write(path: Path) -> Iterator[None]:
+    """Raise NotDone for what keeps a file from being written."""
+    try:
+        yield
     except OSError as error:
         raise NotDone(f"can't write {path}: {error.strerror}") from error

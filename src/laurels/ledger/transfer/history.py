@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import asyncpg
 import msgspec
 
 from ...domain.actions import Submission
@@ -18,24 +19,38 @@ from ..audit import Actor
 from ..catalogue import Catalogue
 from ..pool import Connection, Pool, acquire
 from ..sql import columns
-from .records import BadRow, LedgerRecord, Tally
+from .comparing import difference, repeats_differently
+from .records import BadRow, LedgerRecord, Line, Tally, out_of_range
 
 _USERS = "SELECT username_fold, id FROM users WHERE username_fold = ANY ($1::text[])"
-# What is there already, by what names a row of its kind.
-_PRESENT = """
-SELECT k.n
-FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::text[])
-     AS k (n, user_id, kind, identifier, undoes_kind)
-JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier
- AND a.kind = CASE k.kind WHEN 'reversal' THEN k.undoes_kind ELSE k.kind END
-WHERE k.kind <> 'reversal' OR EXISTS (SELECT FROM actions r WHERE r.reverses = a.id)"""
-_UNDONE = """
-SELECT k.n, a.id, a.action_type_id
-FROM unnest($1::int[], $2::bigint[], $3::text[], $4::text[]) AS k (n, user_id, identifier, kind)
-JOIN actions a ON a.user_id = k.user_id AND a.action_identifier = k.identifier AND a.kind = k.kind"""
-_LAST_SCORES = """
+_STORED = """a.id, a.action_type_id, t.name AS action_type, a.score_earned, a.status,
+       a.metadata::text AS metadata, a.reason, a.new_score, a.fingerprint, a.completed_at, a.created_at,
+       v.code AS held_code, v.detail AS held_detail"""
+_BESIDE = """LEFT JOIN action_types t ON t.id = a.action_type_id
+LEFT JOIN reviews v ON v.action_id = a.id AND a.status = 'held'"""
+# LATERAL with a LIMIT and a constant kind: one look-up per line in the unique index of that kind. A join on
+# user_id would read all rows of each user, for every line.
+NAMED = {
+    kind: f"""
+SELECT k.n, {_STORED}
+FROM unnest($1::int[], $2::bigint[], $3::text[]) AS k (n, user_id, identifier)
+CROSS JOIN LATERAL (
+    SELECT * FROM actions c
+    WHERE c.user_id = k.user_id AND c.action_identifier = k.identifier AND c.kind = '{kind}' LIMIT 1) a
+{_BESIDE}"""
+    for kind in ("completion", "adjustment")
+}
+REVERSALS = f"""
+SELECT a.reverses, {_STORED}
+FROM unnest($1::bigint[]) AS k (id)
+CROSS JOIN LATERAL (SELECT * FROM actions c WHERE c.reverses = k.id LIMIT 1) a
+{_BESIDE}"""
+# BETWEEN, so that the order by user_id means something: with `=` the planner drops it and walks the primary key
+# backwards when it believes that every user has many rows, to its end for each user without one.
+LAST_SCORES = """
 SELECT u.id, l.new_score FROM unnest($1::bigint[]) AS u (id)
-CROSS JOIN LATERAL (SELECT new_score FROM actions a WHERE a.user_id = u.id ORDER BY a.id DESC LIMIT 1) l"""
+CROSS JOIN LATERAL (
+    SELECT new_score FROM actions a WHERE a.user_id BETWEEN u.id AND u.id ORDER BY a.user_id, a.id DESC LIMIT 1) l"""
 _INSERT = """
 INSERT INTO actions (id, user_id, kind, action_type_id, action_identifier, reverses, status, score_earned, new_score,
                      metadata, reason, fingerprint, completed_at, created_at, batch_id)
@@ -53,44 +68,63 @@ INSERT INTO windows (board_id, starts_at, ends_at)
 SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) ON CONFLICT DO NOTHING"""
 METADATA_BYTES = 4_096
 
-Line = tuple[int, LedgerRecord]
+_KEY = frozenset({"username", "kind", "action_identifier", "undoes", "undoes_kind"})
+"""What names a row, so that it can't differ."""
+
+_Lines = Sequence[Line[LedgerRecord]]
 
 
 @dataclass(slots=True)
 class _Item:
     """A line on its way in, with the ids that its names stand for."""
 
-    line: int
-    record: LedgerRecord
+    source: Line[LedgerRecord]
     user_id: int
     type_id: int | None = None
     reverses: int | None = None
     new_score: int = 0
     id: int = 0
 
+    @property
+    def line(self) -> int:
+        return self.source.number
 
-async def import_history(pool: Pool, catalogue: Catalogue, lines: Sequence[Line], actor: Actor) -> Tally:
-    """One transaction. Rows that are there (by user, kind and identifier) are left alone.
+    @property
+    def record(self) -> LedgerRecord:
+        return self.source.record
+
+    @property
+    def identifier(self) -> str | None:
+        """Of the row, or of the one that it undoes."""
+        return self.record.undoes if self.record.kind == "reversal" else self.record.action_identifier
+
+    @property
+    def named_kind(self) -> str:
+        return self.record.undoes_kind if self.record.kind == "reversal" else self.record.kind
+
+
+async def import_history(pool: Pool, catalogue: Catalogue, lines: _Lines, actor: Actor) -> Tally:
+    """One transaction. Rows that are there (by user, kind and identifier) are left alone; a line that differs is bad.
 
     Raises what asyncpg raises, with nothing written, for a row that PostgreSQL can't store.
     """
     tally = Tally()
     async with acquire(pool) as connection, connection.transaction():
-        items = _first_of_each(await _resolved(connection, catalogue, lines, tally), tally)
-        completions = [item for item in items if item.record.kind != "reversal"]
-        reversals = [item for item in items if item.record.kind == "reversal"]
+        items = await _resolved(connection, catalogue, lines, tally)
+        first = _first_of_each(items)
+        completions = [item for item in first.values() if item.record.kind != "reversal"]
+        reversals = [item for item in first.values() if item.record.kind == "reversal"]
         # Reversals second: what they undo may be in the same batch.
         for some in (completions, reversals):
             await _enter(connection, catalogue, some, actor, tally)
+    _count_repeated([item for item in items if item is not first[_key(item)]], first, tally)
     return tally
 
 
 async def _enter(
     connection: Connection, catalogue: Catalogue, items: Sequence[_Item], actor: Actor, tally: Tally
 ) -> None:
-    fresh = await _absent(connection, items)
-    tally.present += len(items) - len(fresh)
-    fresh = await _with_undone(connection, fresh, tally)
+    fresh = await _absent(connection, items, tally)
     if not fresh:
         return
     await _reckon(connection, catalogue.default_board, fresh)
@@ -106,13 +140,14 @@ async def _enter(
     tally.added += len(fresh)
 
 
-async def _resolved(connection: Connection, catalogue: Catalogue, lines: Sequence[Line], tally: Tally) -> list[_Item]:
+async def _resolved(connection: Connection, catalogue: Catalogue, lines: _Lines, tally: Tally) -> list[_Item]:
     """In the order of their users, so that two imports never wait for each other in a circle."""
-    folds = {fold_name(record.username) for _, record in lines}
+    folds = {fold_name(line.record.username) for line in lines}
     users = dict(await connection.fetch(_USERS, list(folds)))
     types = {name: kind.id for name, kind in catalogue.types.items()}
     now, items = datetime.now(UTC), []
-    for line, record in lines:
+    for line in lines:
+        record = line.record
         why = _complaint(record, now)
         user_id = users.get(fold_name(record.username))
         type_id = None if record.action_type is None else types.get(record.action_type)
@@ -121,9 +156,9 @@ async def _resolved(connection: Connection, catalogue: Catalogue, lines: Sequenc
         if record.action_type is not None and type_id is None:
             why = why or f"there is no action type {record.action_type!r}"
         if why is not None or user_id is None:
-            tally.bad.append(BadRow(line, why or "no user"))
+            tally.bad.append(BadRow(line.number, why or "no user"))
         else:
-            items.append(_Item(line, record, user_id, type_id))
+            items.append(_Item(line, user_id, type_id))
     return sorted(items, key=lambda item: item.user_id)
 
 
@@ -136,54 +171,84 @@ def _complaint(r: LedgerRecord, now: datetime) -> str | None:
         return "a completion names its `action_type`, an adjustment has none"
     if r.kind != "completion" and r.status != "awarded":
         return f"a {r.kind} is awarded"
-    if any(at is not None and at > now for at in (r.completed_at, r.created_at)):
-        return "it lies in the future"
+    why = out_of_range(now, r.completed_at, r.created_at)
+    if why is not None:
+        return why
     text = _metadata(r)
     if text is not None and (len(text) > METADATA_BYTES or "\\u0000" in text):
         return f"metadata has more than {METADATA_BYTES} bytes, or a NUL"
     return None
 
 
-def _first_of_each(items: Iterable[_Item], tally: Tally) -> list[_Item]:
+def _key(item: _Item) -> tuple[object, ...]:
+    """What names the row of a line."""
+    return item.user_id, item.record.kind, item.identifier, item.named_kind
+
+
+def _first_of_each(items: Iterable[_Item]) -> dict[tuple[object, ...], _Item]:
     """Of lines that name the same row the first."""
-    seen: dict[tuple[object, ...], _Item] = {}
+    first: dict[tuple[object, ...], _Item] = {}
     for item in items:
-        r = item.record
-        key = (item.user_id, r.kind, r.action_identifier, r.undoes, r.undoes_kind if r.undoes else None)
-        if key in seen:
+        first.setdefault(_key(item), item)
+    return first
+
+
+def _count_repeated(repeated: Sequence[_Item], first: dict[tuple[object, ...], _Item], tally: Tally) -> None:
+    bad = {row.line for row in tally.bad}
+    for item in repeated:
+        earlier = first[_key(item)]
+        column = repeats_differently(item.source, earlier.source)
+        if column is None and earlier.line not in bad:
             tally.present += 1
         else:
-            seen[key] = item
-    return list(seen.values())
+            how = "which is bad" if column is None else f"but differs: {column}"
+            tally.bad.append(BadRow(item.line, f"names the row of line {earlier.line}, {how}"))
 
 
-async def _absent(connection: Connection, items: Sequence[_Item]) -> list[_Item]:
-    keys = [
-        (n, item.user_id, r.kind, r.undoes if r.kind == "reversal" else r.action_identifier, r.undoes_kind)
-        for n, item in enumerate(items)
-        for r in (item.record,)
-    ]
-    present = {row["n"] for row in await connection.fetch(_PRESENT, *columns(keys, 5))}
-    return [item for n, item in enumerate(items) if n not in present]
+async def _absent(connection: Connection, items: Sequence[_Item], tally: Tally) -> list[_Item]:
+    """Return what is not there yet. The rest is counted: present, different, or without a row to undo."""
+    named = await _named(connection, items)
+    undone = {row["id"] for n, row in named.items() if items[n].record.kind == "reversal"}
+    reversals = {row["reverses"]: row for row in await connection.fetch(REVERSALS, sorted(undone))}
+    absent = []
+    for n, item in enumerate(items):
+        stored = named.get(n)
+        if item.record.kind == "reversal":
+            if stored is None:
+                tally.bad.append(BadRow(item.line, f"there is no row {item.record.undoes!r} to undo"))
+                continue
+            item.reverses, item.type_id = stored["id"], stored["action_type_id"]
+            stored = reversals.get(item.reverses)
+        if stored is None:
+            absent.append(item)
+        else:
+            _compare(item, stored, tally)
+    return absent
 
 
-async def _with_undone(connection: Connection, items: Sequence[_Item], tally: Tally) -> list[_Item]:
-    wanted = [
-        (n, item.user_id, item.record.undoes, item.record.undoes_kind)
-        for n, item in enumerate(items)
-        if item.record.kind == "reversal"
-    ]
-    for n, action_id, type_id in await connection.fetch(_UNDONE, *columns(wanted, 4)):
-        items[n].reverses, items[n].type_id = action_id, type_id
-    for n, *_ in wanted:
-        if items[n].reverses is None:
-            tally.bad.append(BadRow(items[n].line, f"there is no row {items[n].record.undoes!r} to undo"))
-    return [item for item in items if item.record.kind != "reversal" or item.reverses is not None]
+async def _named(connection: Connection, items: Sequence[_Item]) -> dict[int, asyncpg.Record]:
+    """Return the stored rows that the items name, or undo, by their position."""
+    found: dict[int, asyncpg.Record] = {}
+    for kind, statement in NAMED.items():
+        keys = [(n, item.user_id, item.identifier) for n, item in enumerate(items) if item.named_kind == kind]
+        if keys:
+            found |= {row["n"]: row for row in await connection.fetch(statement, *columns(keys, 3))}
+    return found
+
+
+def _compare(item: _Item, stored: asyncpg.Record, tally: Tally) -> None:
+    text = stored["metadata"]
+    members = {**stored, "metadata": None if text is None else msgspec.json.decode(text)}
+    column = difference(item.source, members, _KEY)
+    if column is None:
+        tally.present += 1
+    else:
+        tally.bad.append(BadRow(item.line, f"is there already and differs: {column}"))
 
 
 async def _reckon(connection: Connection, board: Board, items: Sequence[_Item]) -> None:
     """The default board's score after each row: as the file says, or from the rows before it."""
-    scores = dict(await connection.fetch(_LAST_SCORES, sorted({item.user_id for item in items})))
+    scores = dict(await connection.fetch(LAST_SCORES, sorted({item.user_id for item in items})))
     for item in items:
         before, r = scores.get(item.user_id), item.record
         after = before or 0

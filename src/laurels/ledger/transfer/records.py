@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
+import asyncpg
 import msgspec
 from msgspec import Meta
 
@@ -13,6 +14,10 @@ from ...domain.actions import Status
 from ...domain.refold import Kind
 from ...domain.rules import ScoringRules
 from ...domain.standings import INT64_MAX, INT64_MIN
+from ..pool import BadData
+
+NotStorable = (*BadData, asyncpg.ProgramLimitExceededError)
+"""PostgreSQL refuses a row for what is in it: a value out of range, or one that no index holds."""
 
 Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 Text = Annotated[str, Meta(min_length=1, max_length=1_024, pattern=r"^[^\x00]*$(?!\n)")]
@@ -75,6 +80,30 @@ class LedgerRecord(_Record, frozen=True):
     created_at: Instant | None = None
 
 
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def out_of_range(now: datetime, *instants: datetime | None) -> str | None:
+    """Return why one of the instants can't be: calendars of boards are computed with what is accepted here."""
+    if any(at is not None and at > now for at in instants):
+        return "it lies in the future"
+    if any(at is not None and at < _EARLIEST for at in instants):
+        return "it lies before 1970"
+    return None
+
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[R]):
+    """A record, the line of the file that it begins on, and the members that the line gives a value."""
+
+    number: int
+    record: R
+    given: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class BadRow:
     """A line that can't be taken, and why."""
@@ -85,7 +114,7 @@ class BadRow:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the lines of one batch."""
+    """What became of the lines of one batch: each is counted once."""
 
     added: int = 0
     present: int = 0

@@ -1,8 +1,12 @@
-"""Users in. Who is there by that name is left alone."""
+"""Users in. A name that is there is left alone; the line is bad when it differs in any column that it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
 
 from ...domain.errors import LaurelsError
 from ...domain.names import Name, parse_name
@@ -11,7 +15,8 @@ from ..audit import Actor
 from ..journal import NOBODY, announce
 from ..pool import Connection, Pool, acquire
 from ..sql import columns
-from .records import BadRow, Tally, UserRecord
+from .comparing import difference, repeats_differently
+from .records import BadRow, Line, Tally, UserRecord, out_of_range
 
 _INSERT = """
 INSERT INTO users (username, username_fold, username_skeleton, email, role, status, password_hash,
@@ -25,48 +30,112 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
 ORDER BY n.position
 ON CONFLICT DO NOTHING
 RETURNING id, username_fold"""
-_KNOWN = "SELECT username_fold FROM users WHERE username_fold = ANY ($1::text[])"
+_KNOWN = """
+SELECT username, username_fold, email, role, status, password_hash, external_issuer, external_subject, created_at
+FROM users WHERE username_fold = ANY ($1::text[])"""
+_OBSTACLES = """
+SELECT EXISTS (SELECT FROM users u WHERE u.username_skeleton = n.skeleton),
+       EXISTS (SELECT FROM users u WHERE lower(u.email) = lower(n.email)),
+       EXISTS (SELECT FROM users u WHERE u.external_issuer = n.issuer AND u.external_subject = n.subject)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+     WITH ORDINALITY AS n (skeleton, email, issuer, subject, position)
+ORDER BY n.position"""
 
-Line = tuple[int, UserRecord]
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    line: Line[UserRecord]
+    name: Name
 
 
-async def import_users(pool: Pool, lines: Sequence[Line], actor: Actor) -> Tally:
+async def import_users(pool: Pool, lines: Sequence[Line[UserRecord]], actor: Actor) -> Tally:
     """One transaction. A name that looks like another's, or an address that has an account, is a bad row."""
-    tally = Tally()
-    named = [(line, record, name) for line, record in lines if (name := _name(line, record, tally)) is not None]
+    tally, now = Tally(), datetime.now(UTC) + timedelta(days=1)  # clocks differ
+    named = [item for line in lines if (item := _named(line, now, tally)) is not None]
     async with acquire(pool) as connection, connection.transaction():
-        folds = [name.fold for _, _, name in named]
-        known = {row["username_fold"] for row in await connection.fetch(_KNOWN, folds)}
-        fresh = [item for item in named if item[2].fold not in known]
-        tally.present = len(named) - len(fresh)
-        added = await _insert(connection, fresh, actor)
-    taken = [item for item in fresh if item[2].fold not in added]
+        rows = await connection.fetch(_KNOWN, [item.name.fold for item in named])
+        known = {row["username_fold"]: row for row in rows}
+        _count_known(named, known, tally)
+        unknown = [item for item in named if item.name.fold not in known]
+        first: dict[str, _Item] = {}
+        for item in unknown:
+            first.setdefault(item.name.fold, item)
+        added = await _insert(connection, list(first.values()), actor)
+        await _explain(connection, [item for item in first.values() if item.name.fold not in added], tally)
     tally.added = len(added)
-    tally.bad += [
-        BadRow(line, f"{record.username!r}: the name, one like it, or the address is taken")
-        for line, record, _ in taken
-    ]
+    repeated = [item for item in unknown if item is not first[item.name.fold]]
+    _count_repeated(repeated, first, added, tally)
     return tally
 
 
-async def _insert(connection: Connection, fresh: Sequence[tuple[int, UserRecord, Name]], actor: Actor) -> set[str]:
-    """The folded names of those that went in."""
+def _named(line: Line[UserRecord], now: datetime, tally: Tally) -> _Item | None:
+    why = out_of_range(now, line.record.created_at)
+    if why is not None:
+        tally.bad.append(BadRow(line.number, f"{line.record.username!r}: {why}"))
+        return None
+    try:
+        return _Item(line, parse_name(line.record.username))
+    except LaurelsError as error:
+        tally.bad.append(BadRow(line.number, f"{line.record.username!r}: {error.detail}"))
+        return None
+
+
+def _count_known(named: Sequence[_Item], known: Mapping[str, asyncpg.Record], tally: Tally) -> None:
+    for item in named:
+        stored = known.get(item.name.fold)
+        if stored is None:
+            continue
+        # As a user types it, the name may not be normalised: what is stored is.
+        column = difference(item.line, dict(stored), frozenset({"username"}))
+        if item.name.display != stored["username"]:
+            column = "username"
+        if column is None:
+            tally.present += 1
+        else:
+            why = f"{item.line.record.username!r} is there already and differs: {column}"
+            tally.bad.append(BadRow(item.line.number, why))
+
+
+def _count_repeated(
+    repeated: Sequence[_Item], first: Mapping[str, _Item], added: Collection[str], tally: Tally
+) -> None:
+    for item in repeated:
+        earlier = first[item.name.fold].line
+        column = repeats_differently(item.line, earlier)
+        if column is None and item.name.fold in added:
+            tally.present += 1
+            continue
+        how = "which is bad" if column is None else f"but differs: {column}"
+        why = f"{item.line.record.username!r} repeats line {earlier.number}, {how}"
+        tally.bad.append(BadRow(item.line.number, why))
+
+
+async def _insert(connection: Connection, fresh: Sequence[_Item], actor: Actor) -> set[str]:
+    """Return the folded names of those that went in."""
     if not fresh:
         return set()
-    rows = await connection.fetch(_INSERT, *columns([_values(record, name) for _, record, name in fresh], 10))
+    rows = await connection.fetch(_INSERT, *columns([_values(item.line.record, item.name) for item in fresh], 10))
     if rows:
-        after = {"added": len(rows), "lines": [fresh[0][0], fresh[-1][0]]}
+        after = {"added": len(rows), "lines": [fresh[0].line.number, fresh[-1].line.number]}
         await audit.record(connection, actor, "import.users", "users", after=after)
         await announce(connection, NOBODY, "users", [row["id"] for row in rows])
     return {row["username_fold"] for row in rows}
 
 
-def _name(line: int, record: UserRecord, tally: Tally) -> Name | None:
-    try:
-        return parse_name(record.username)
-    except LaurelsError as error:
-        tally.bad.append(BadRow(line, f"{record.username!r}: {error.detail}"))
-        return None
+async def _explain(connection: Connection, taken: Sequence[_Item], tally: Tally) -> None:
+    """Say of each user that did not go in what is in the way."""
+    if not taken:
+        return
+    keys = [
+        (item.name.skeleton, r.email, r.external_issuer, r.external_subject)
+        for item in taken
+        for r in (item.line.record,)
+    ]
+    rows = await connection.fetch(_OBSTACLES, *columns(keys, 4))
+    reasons = ("the name looks like another one", "the address has an account", "the external identity has an account")
+    for item, row in zip(taken, rows, strict=True):
+        why = ", ".join(reason for reason, found in zip(reasons, row.values(), strict=True) if found)
+        tally.bad.append(BadRow(item.line.number, f"{item.line.record.username!r}: {why or 'it was taken meanwhile'}"))
 
 
 def _values(r: UserRecord, name: Name) -> tuple[object, ...]:
