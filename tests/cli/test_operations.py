@@ -173,3 +173,16 @@ def test_api_keys_are_made_listed_rotated_and_revoked(database_url: str) -> None
     again = laurels("api-key", "revoke", key_id, DATABASE_URL=database_url)
     assert (again.returncode, again.stderr) == (2, f"laurels: There is no key {key_id} in force.\n")
     assert len(answer("api-key", "list", DATABASE_URL=database_url)) == 1
+
+
+async def test_commands_that_run_at_once_leave_an_admin(database_url: str, sql: asyncpg.Connection) -> None:
+    """Processes of their own, each against another admin: the last one is refused in one line."""
+    for name in ("ann", "bea"):
+        answer("user", "create", name, "--role", "admin", DATABASE_URL=database_url)
+    await sql.execute("UPDATE users SET role = 'player' WHERE username NOT IN ('ann', 'bea')")
+    commands = [("user", "ban", "ann"), ("user", "role", "bea", "player")]
+    done = await asyncio.gather(*(asyncio.to_thread(laurels, *words, DATABASE_URL=database_url) for words in commands))
+    assert sorted(one.returncode for one in done) == [0, 2]
+    (refused,) = [one.stderr for one in done if one.returncode]
+    assert "This is the last active admin: make another one first." in refused
+    assert await sql.fetchval("SELECT count(*) FROM users WHERE role = 'admin' AND status = 'active'") == 1

@@ -23,7 +23,7 @@ from laurels.ledger.journal import Journal
 from laurels.ledger.pool import Pool
 from laurels.ranking.verify import compare, prove
 
-ADMIN = Actor("user:1", "request-1")
+ADMIN = Actor("operator:test", "request-1")
 
 
 async def complete(

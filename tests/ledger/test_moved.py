@@ -27,7 +27,7 @@ from laurels.ledger.sql import LOAD_TICKETS, WRITE_BATCH
 from laurels.ledger.turns import Turns
 from laurels.web.tokens import new_signing_key
 
-ADMIN = Actor("user:9", "request-1")
+ADMIN = Actor("operator:test", "request-1")
 WAITS_FOR_A_LOCK = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- One statement%'"
 
 Change = Callable[[Ledger, dict[str, int]], Awaitable[object]]

@@ -14,6 +14,7 @@ from laurels.domain.boards import Board
 from laurels.ledger import (
     accounts,
     audit,
+    authorization,
     corrections,
     directory,
     erasure,
@@ -88,6 +89,8 @@ STATEMENTS = [
     (accounts._LOGIN, ["user-5"], {"users_username_fold"}),
     (accounts._LOCK_REFRESH, [b"5"], {"refresh_tokens_token_hash_key"}),
     (accounts._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
+    (authorization.ANOTHER_ADMIN, [5], {"users_operators"}),
+    (authorization._LOCK_USERS, [[5, 6]], {"users_pkey"}),
     (sanctions.HIDE, [5, True], {"standings_pkey"}),
     (refolding.ROWS_OF_USER, [5, 0, 0, 100], {"actions_recent", "actions_reverses"}),
     (refolding._STANDINGS, [5, [1, 2]], {"standings_pkey"}),

@@ -18,12 +18,14 @@ from tests.web.admin import call, of_role
 from tests.web.test_admin_access import ADMIN, BODIES, target
 
 from laurels.config import Settings
+from laurels.domain.authorization import SCOPES
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger import pool as ledger_pool
 from laurels.ledger.pool import Pool, patient
 from laurels.web.call import Route
 
-NO_QUERY = {"list_settings", "get_stats"}
+NO_QUERY = {"list_settings", "get_stats", "set_user_role"}
+"""Answered from memory; no key changes a role."""
 LONG = {"verify_index", "rebuild_index"}
 """They read every standing: long work, which says how far it is."""
 
@@ -61,7 +63,7 @@ async def test_who_changes_or_reads_things_as_an_operator_is_told_in_time(
 
 async def _key(node: InProcessNode) -> str:
     admin = await of_role(node, "admin")
-    body = {"name": "ops", "scopes": ["admin:read", "admin:write"]}
+    body = {"name": "ops", "scopes": list(SCOPES)}
     status, made = await call(node, "POST", "/api/admin/keys", admin, body)
     assert status == 201, made
     return str(made["api_key"])

@@ -8,7 +8,8 @@ import secrets
 import time
 from uuid import uuid4
 
-from laurels.ledger.api_keys import ApiKeys, Scope
+from laurels.domain.authorization import Scope
+from laurels.ledger.api_keys import ApiKeys
 from laurels.ledger.audit import SYSTEM
 from laurels.ledger.pool import Pool
 from laurels.web.keyring import FreshSecret

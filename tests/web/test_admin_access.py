@@ -29,7 +29,7 @@ BODIES: dict[str, Any] = {
     "set_user_role": {"role": "admin"},
     "reset_user_password": {},
     "edit_settings": {"user_rate": 1},
-    "create_key": {"name": "mine", "scopes": ["admin:write"]},
+    "create_key": {"name": "mine", "scopes": ["keys:write"]},
     "rotate_key": {},
     "revoke_key": {},
 }

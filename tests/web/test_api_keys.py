@@ -12,8 +12,10 @@ from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
 
 from laurels.config import Settings
+from laurels.domain.authorization import SCOPES
+from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.api_keys import ApiKeys
-from laurels.ledger.audit import SYSTEM
+from laurels.ledger.audit import SYSTEM, Actor
 from laurels.web.keyring import FreshSecret
 from laurels.web.seal import Seal
 
@@ -39,9 +41,9 @@ async def make(node: InProcessNode, by: str, *scopes: str) -> dict[str, Any]:
 
 
 async def test_a_key_opens_what_its_scope_covers(node: InProcessNode, admin: str) -> None:
-    """admin:read reads, admin:write writes, neither does the other's; none speaks for a user."""
+    """admin:read reads, index:write compares the index, neither does the other's; none speaks for a user."""
     reader = (await make(node, admin, "admin:read"))["api_key"]
-    writer = (await make(node, admin, "admin:write"))["api_key"]
+    writer = (await make(node, admin, "index:write"))["api_key"]
     outsider = (await make(node, admin, "actions:write"))["api_key"]
     assert (await node.get(KEYS, reader))[0] == 200
     assert (await node.post(VERIFY, {}, writer))[0] == 200
@@ -126,9 +128,62 @@ async def test_a_revoked_key_ends_on_every_node(node: InProcessNode, settings: S
         assert (status, problem["code"]) == (404, "key_unknown")
 
 
+async def test_a_key_grants_no_more_than_it_has(node: InProcessNode, admin: str) -> None:
+    """Whoever makes or rotates a key receives its secret, so a key does neither to one that may do more."""
+    writer = await make(node, admin, "keys:write", "admin:read")
+    key = writer["api_key"]
+    missing = [scope for scope in SCOPES if scope not in ("keys:write", "admin:read")]
+    stronger = [await make(node, admin, "keys:write", scope) for scope in missing]
+    for scope in missing:
+        for scopes in ([scope], ["admin:read", scope], list(SCOPES)):
+            status, refused = await node.post(KEYS, {"name": "more", "scopes": scopes}, key)
+            assert (status, refused["code"]) == (403, "forbidden"), scopes
+    for one in stronger:
+        for act in ("rotate", "revoke"):
+            status, refused = await node.post(f"{KEYS}/{one['key']['id']}/{act}", {}, key)
+            assert (status, refused["code"]) == (403, "forbidden"), (act, one["key"]["scopes"])
+            assert "api_key" not in refused
+    equal = await make(node, key, "admin:read", "keys:write")
+    assert (await node.post(f"{KEYS}/{equal['key']['id']}/rotate", {}, key))[0] == 200
+    assert (await node.post(f"{KEYS}/{writer['key']['id']}/rotate", {"overlap_seconds": 60}, key))[0] == 200
+    assert (await node.post(f"{KEYS}/{equal['key']['id']}/revoke", {}, key))[0] == 200
+
+
+async def test_a_key_that_is_revoked_meanwhile_makes_no_other(node: InProcessNode, admin: str) -> None:
+    """What a node still holds in memory does not count at the moment of the write."""
+    writer = await make(node, admin, "keys:write")
+    await node.services.pool.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", writer["key"]["id"])
+    status, refused = await node.post(KEYS, {"name": "k", "scopes": ["keys:write"]}, writer["api_key"])
+    assert (status, refused["code"]) == (401, "api_key_invalid")
+
+
+async def test_an_admin_who_is_demoted_meanwhile_makes_no_key(node: InProcessNode, admin: str) -> None:
+    store, fresh = ApiKeys(node.services.pool, uuid4()), FreshSecret.generate()
+    user_id = await node.services.pool.fetchval("UPDATE users SET role = 'player' WHERE username = 'boss' RETURNING id")
+    with pytest.raises(LaurelsError) as refused:
+        await store.create("k", ["admin:read"], fresh.stored(Seal()), Actor(f"user:{user_id}"))
+    assert refused.value.code is Code.FORBIDDEN
+
+
+async def test_no_key_changes_a_role_or_reads_an_operators_new_password(node: InProcessNode, admin: str) -> None:
+    key = (await make(node, admin, *SCOPES))["api_key"]
+    ids = {name: (await node.register(name))["user"]["id"] for name in ("ada", "mona")}
+    await node.services.user_editor.set_role(ids["mona"], "moderator", SYSTEM)
+    for user_id in ids.values():
+        async with node.http.put(
+            f"{node.url}/api/admin/users/{user_id}/role",
+            json={"role": "admin"},
+            headers={"Authorization": f"Bearer {key}"},
+        ) as reply:
+            assert reply.status == 403
+    status, refused = await node.post(f"/api/admin/users/{ids['mona']}/password", {}, key)
+    assert (status, refused["code"]) == (403, "forbidden")
+    assert (await node.post(f"/api/admin/users/{ids['ada']}/password", {}, key))[0] == 200
+
+
 async def test_every_change_of_a_key_is_in_the_audit_trail(node: InProcessNode, admin: str) -> None:
     """Who, what and why; a key that makes keys is named as such."""
-    writer = await make(node, admin, "admin:write")
+    writer = await make(node, admin, "keys:write", "admin:read")
     made = await make(node, writer["api_key"], "admin:read")
     await node.post(f"{KEYS}/{made['key']['id']}/revoke", {"reason": "a test"}, writer["api_key"])
     trail = await node.services.pool.fetch(
@@ -176,7 +231,7 @@ async def test_there_is_an_end_to_keys(node: InProcessNode, monkeypatch: pytest.
     """Every node holds all of them: beyond the bound, 409; a revoked one makes room."""
     monkeypatch.setattr("laurels.ledger.api_keys.MAX_KEYS", 1)
     store = ApiKeys(node.services.pool, uuid4())
-    first = await store.create("k", ["admin:write"], FreshSecret.generate().stored(Seal()), SYSTEM)
+    first = await store.create("k", ["keys:write", "admin:read"], FreshSecret.generate().stored(Seal()), SYSTEM)
     fresh = FreshSecret.generate()
     await store.rotate(first.id, fresh.stored(Seal()), timedelta(0), SYSTEM)
     await node.services.keyring.refresh()

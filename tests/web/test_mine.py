@@ -11,7 +11,7 @@ from tests.support.polling import eventually
 from laurels.ledger import corrections, erasure, sanctions, snapshots
 from laurels.ledger.audit import Actor
 
-ADMIN = Actor("user:1", "request-1")
+ADMIN = Actor("operator:test", "request-1")
 
 
 async def delete(node: InProcessNode, token: str, **body: Any) -> tuple[int, Any]:

@@ -84,7 +84,7 @@ async def test_only_a_server_may_complete_what_is_the_servers(stage: Stage) -> N
         await node.post("/api/actions/complete", own, stage.token),
         await node.post(COMPLETE, stage.action(), stage.token),
         await node.post("/api/actions/complete", own, stage.key),
-        await node.post(COMPLETE, stage.action(), (await key_on(node, "admin:write"))[1]),
+        await node.post(COMPLETE, stage.action(), (await key_on(node, "users:write"))[1]),
         await node.post(COMPLETE, stage.action()),
     ]
     assert [(status, problem["code"]) for status, problem in answers] == [
@@ -185,7 +185,7 @@ async def test_a_signature_is_good_for_five_minutes(stage: Stage) -> None:
 
 async def test_a_signature_opens_nothing_but_the_servers_paths(stage: Stage) -> None:
     """Nor does a key without the scope sign its way in, and a revoked one signs no more."""
-    key_id, _, secret = await key_on(stage.node, "admin:write")
+    key_id, _, secret = await key_on(stage.node, "users:write")
     raw = json.dumps(stage.action()).encode()
     status, problem = await stage.send(raw, signature(key_id, secret, raw))
     assert (status, problem["code"]) == (403, "forbidden")

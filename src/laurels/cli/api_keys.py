@@ -27,7 +27,7 @@ Reason = Annotated[str | None, Parameter(help="For the audit trail.")]
     name="create",
     help_epilogue=examples(
         'laurels api-key create "game server" --scope actions:write',
-        "laurels api-key create backoffice --scope admin:read --scope admin:write --json",
+        "laurels api-key create backoffice --scope admin:read --scope corrections:write --json",
     ),
 )
 def api_key_create(name: Name, *, scope: Scopes, json: JsonFlag = False) -> None:

@@ -45,6 +45,7 @@ class Code(StrEnum):
     USERNAME_TAKEN = "username_taken"
     EMAIL_TAKEN = "email_taken"
     KEY_UNKNOWN = "key_unknown"
+    LAST_ADMIN = "last_admin"
     TOO_MANY_KEYS = "too_many_keys"
     ALREADY_EXISTS = "already_exists"
     VERSION_CONFLICT = "version_conflict"

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 from uuid import UUID
 
+from ..domain.authorization import Scope
 from ..domain.errors import Code, LaurelsError
 from .audit import Actor, record
+from .authorization import authorize_key
 from .journal import announce
 from .paging import Page, keys_of, page
 from .pool import Connection, Pool, prompt
-
-Scope = Literal["actions:write", "admin:read", "admin:write"]
 
 MAX_KEYS = 1_000
 """In force at once: every node holds them all."""
@@ -32,7 +31,7 @@ _ONE = _DESCRIBED + " WHERE k.id = $1"
 _COUNT = "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL"
 _INSERT = "INSERT INTO api_keys (name, scopes) VALUES ($1, $2) RETURNING id"
 _ISSUE = "INSERT INTO api_key_secrets (key_id, secret_hash, signing_secret) VALUES ($1, $2, $3)"
-_LOCK = "SELECT id FROM api_keys WHERE id = $1 AND revoked_at IS NULL FOR UPDATE"
+_LOCK = "SELECT scopes FROM api_keys WHERE id = $1 AND revoked_at IS NULL FOR UPDATE"
 _END_OLDER = "DELETE FROM api_key_secrets WHERE key_id = $1 AND expires_at IS NOT NULL"
 _END_CURRENT = "UPDATE api_key_secrets SET expires_at = now() + $2 WHERE key_id = $1"
 _REVOKE = "UPDATE api_keys SET revoked_at = now() WHERE id = $1"
@@ -96,8 +95,9 @@ class ApiKeys:
         return page([KeyDescription(**row) for row in rows], limit, lambda key: (key.id,))
 
     async def create(self, name: str, scopes: Sequence[Scope], secret: Secret, actor: Actor) -> KeyDescription:
-        """Raises LaurelsError(TOO_MANY_KEYS)."""
+        """Raises LaurelsError TOO_MANY_KEYS, or FORBIDDEN for scopes that the actor may not grant."""
         async with prompt(self._pool) as connection, connection.transaction():
+            await authorize_key(connection, actor, scopes)
             if await connection.fetchval(_COUNT) >= MAX_KEYS:
                 raise LaurelsError(Code.TOO_MANY_KEYS, f"There are {MAX_KEYS} keys: revoke those no longer used.")
             key_id = await connection.fetchval(_INSERT, name, sorted(set(scopes)))
@@ -109,19 +109,22 @@ class ApiKeys:
     ) -> KeyDescription:
         """A new secret from now on; the one before it is good for `overlap` more, older ones end now.
 
-        Raises LaurelsError(KEY_UNKNOWN).
+        Raises LaurelsError KEY_UNKNOWN or FORBIDDEN.
         """
         async with prompt(self._pool) as connection, connection.transaction():
-            await _lock(connection, key_id)
+            await _lock(connection, key_id, actor)
             await connection.execute(_END_OLDER, key_id)
             await connection.execute(_END_CURRENT, key_id, overlap)
             await connection.execute(_ISSUE, key_id, secret.hash, secret.signing)
             return await self._changed(connection, key_id, actor, "key.rotate", reason)
 
     async def revoke(self, key_id: int, actor: Actor, reason: str | None = None) -> KeyDescription:
-        """The key ends on every node; its row and its audit trail stay. Raises LaurelsError(KEY_UNKNOWN)."""
+        """End a key on every node; its row and its audit trail stay.
+
+        Raises LaurelsError KEY_UNKNOWN or FORBIDDEN.
+        """
         async with prompt(self._pool) as connection, connection.transaction():
-            await _lock(connection, key_id)
+            await _lock(connection, key_id, actor)
             await connection.execute(_REVOKE, key_id)
             await connection.execute(_DROP_SECRETS, key_id)
             return await self._changed(connection, key_id, actor, "key.revoke", reason)
@@ -141,6 +144,12 @@ class ApiKeys:
         return after
 
 
-async def _lock(connection: Connection, key_id: int) -> None:
-    if await connection.fetchval(_LOCK, key_id) is None:
+async def _lock(connection: Connection, key_id: int, actor: Actor) -> None:
+    """Lock a key that the actor may manage."""
+    # Two keys that manage each other: the lower id is locked first.
+    if actor.key_id is not None and actor.key_id < key_id:
+        await authorize_key(connection, actor, ())
+    scopes = await connection.fetchval(_LOCK, key_id)
+    if scopes is None:
         raise LaurelsError(Code.KEY_UNKNOWN, f"There is no key {key_id} in force.")
+    await authorize_key(connection, actor, scopes)

@@ -32,6 +32,25 @@ class Actor:
     name: str
     request_id: str | None = None
 
+    @property
+    def user_id(self) -> int | None:
+        """The account of a person who acts."""
+        return self._id("user")
+
+    @property
+    def key_id(self) -> int | None:
+        """The API key of a server that acts."""
+        return self._id("key")
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether the command line acts, or the service itself."""
+        return self.name == "system" or self.name.startswith("operator:")
+
+    def _id(self, kind: str) -> int | None:
+        found, _, number = self.name.partition(":")
+        return int(number) if found == kind else None
+
 
 SYSTEM = Actor("system")
 

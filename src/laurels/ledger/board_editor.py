@@ -20,6 +20,7 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.standings import Aggregate, Order
 from . import audit, repair
 from .audit import Actor
+from .authorization import authorize_change
 from .catalogue import Catalogue
 from .journal import announce
 from .paging import Page, keys_of, page
@@ -112,6 +113,7 @@ class BoardEditor:
     async def create(self, draft: BoardDraft, actor: Actor, reason: str | None = None) -> EditedBoard:
         """Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for types that aren't there."""
         async with prompt(self._pool) as connection, connection.transaction():
+            await authorize_change(connection, actor, "catalogue:write")
             await _make_room(connection)
             kinds = await _type_ids(connection, draft.action_types)
             d = draft
@@ -134,6 +136,7 @@ class BoardEditor:
         Raises LaurelsError BOARD_UNKNOWN, VERSION_CONFLICT, BOARD_FIXED or CATALOGUE_FULL.
         """
         async with prompt(self._pool) as connection, connection.transaction():
+            await authorize_change(connection, actor, "catalogue:write")
             found = await _board(connection, slug, lock=True)
             check_version(found.version, version)
             _check_fixed(found, changes)

@@ -15,11 +15,13 @@ from datetime import datetime
 
 import msgspec
 
+from ..domain.authorization import Act
 from ..domain.boards import Window
 from ..domain.errors import Code, LaurelsError
 from ..domain.standings import INT64_MAX, INT64_MIN, Standing, fold, micros
 from . import audit
 from .audit import Actor
+from .authorization import authorize
 from .catalogue import Catalogue
 from .journal import NOBODY, announce
 from .pool import Connection, Pool, patient
@@ -66,11 +68,11 @@ class Correction(msgspec.Struct, frozen=True):
 async def reverse(pool: Pool, actor: Actor, action_id: int, reason: str) -> Correction:
     """Undo an awarded action or an adjustment. O(rows of its user), under that user's lock.
 
-    Raises LaurelsError ACTION_UNKNOWN; NOT_REVERSIBLE for reversals and for what isn't awarded; SCORE_OVERFLOW
-    when the sum without it would leave int64.
+    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_REVERSIBLE for reversals and for what isn't awarded;
+    SCORE_OVERFLOW when the sum without it would leave int64.
     """
     async with patient(pool) as connection, connection.transaction():
-        user, action = await lock_action(connection, action_id)
+        user, action = await lock_action(connection, action_id, actor, Act.REVERSE)
         known = await connection.fetchrow(_REVERSAL_OF, action_id)
         if known is not None:
             return Correction(known["id"], user.id, known["score_earned"], known["new_score"], replayed=True)
@@ -88,14 +90,15 @@ async def adjust(
     """Give (or, negative, take) points by hand, on every board that takes all types and adds up.
 
     `identifier` names the adjustment among those of the user: the same again is carried out once.
-    Raises LaurelsError USER_UNKNOWN, IDENTIFIER_CONFLICT, SCORE_OVERFLOW, or NOT_ADJUSTABLE when the default board
-    does not add up.
+    Raises LaurelsError USER_UNKNOWN, FORBIDDEN, IDENTIFIER_CONFLICT, SCORE_OVERFLOW, or NOT_ADJUSTABLE when the
+    default board does not add up.
     """
     if not INT64_MIN < points <= INT64_MAX:
         raise LaurelsError(Code.SCORE_OVERFLOW, "Points are a 64-bit integer.")
     if catalogue.default_board.aggregate != "sum":
         raise LaurelsError(Code.NOT_ADJUSTABLE, "The default board does not add points up: reverse actions instead.")
     async with patient(pool) as connection, connection.transaction():
+        await authorize(connection, actor, Act.ADJUST, user_id)
         user = await lock_user(connection, user_id)
         known = await connection.fetchrow(_ADJUSTMENT, user_id, identifier)
         if known is not None:
@@ -108,11 +111,17 @@ async def adjust(
         return await _add(connection, actor, user, None, points, reason, identifier=identifier, now=now)
 
 
-async def lock_action(connection: Connection, action_id: int) -> tuple[LockedUser, LedgerAction]:
-    """The action as it is under its user's lock. Raises LaurelsError(ACTION_UNKNOWN)."""
+async def lock_action(
+    connection: Connection, action_id: int, actor: Actor, act: Act
+) -> tuple[LockedUser, LedgerAction]:
+    """Return an action that the actor may judge, as it is under its user's lock.
+
+    Raises LaurelsError ACTION_UNKNOWN or FORBIDDEN.
+    """
     row = await connection.fetchrow(_FIND, action_id) if 0 < action_id <= INT64_MAX else None
     if row is None:
         raise LaurelsError(Code.ACTION_UNKNOWN, f"There is no action {action_id}.")
+    await authorize(connection, actor, act, row["user_id"])
     user = await lock_user(connection, row["user_id"])
     # Again: a new statement sees what the lock waited for.
     return user, LedgerAction(*(await connection.fetchrow(_FIND, action_id)).values())

@@ -12,16 +12,17 @@ from datetime import datetime
 
 import msgspec
 
+from ..domain.authorization import Account, Act
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import parse_name
 from . import audit
 from .audit import Actor
+from .authorization import authorize, keep_an_admin, lock_account
 from .pool import Connection, Pool, patient
 from .replicas import Reads
 from .sanctions import hide
 from .snapshots import NO_FREEZING
 
-_LOCK = "SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE"
 _ERASE_USER = """
 UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, email = NULL, password_hash = NULL,
        external_issuer = NULL, external_subject = NULL, role = 'player', status = 'erased', rank = NULL,
@@ -108,23 +109,36 @@ async def kept_of(reads: Reads, user_id: int) -> Kept:
 
 
 async def erase(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """Can't be undone. False: was erased already. Raises LaurelsError(USER_UNKNOWN). O(rows of the user)."""
-    pseudonym = parse_name(f"gone-{secrets.token_hex(8)}")
+    """Erase somebody's account as an operator. It can't be undone. False: it was erased already.
+
+    O(rows of the user). Raises LaurelsError USER_UNKNOWN, FORBIDDEN or LAST_ADMIN.
+    """
     async with patient(pool) as connection, connection.transaction():
         await connection.execute(NO_FREEZING)  # before the user's lock: what waits for that waits for no snapshot
-        before = await connection.fetchval(_LOCK, user_id)
-        if before is None:
-            raise _unknown(user_id)
-        if before == "erased":
-            return False
-        names = pseudonym.display, pseudonym.fold, pseudonym.skeleton
-        await connection.execute(_ERASE_USER, user_id, *names)
-        await _erase_metadata(connection, user_id)
-        await connection.execute(_ERASE_SESSIONS, user_id)
-        while await connection.execute(ERASE_FROZEN, user_id, pseudonym.display) != "UPDATE 0":
-            pass
-        await hide(connection, user_id, hidden=True)
-        await audit.record(connection, actor, "user.erase", f"user:{user_id}", before=before, reason=reason)
+        return await _erase(connection, actor, await authorize(connection, actor, Act.ERASE, user_id), reason)
+
+
+async def erase_own(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
+    """Erase the account of the person who acts. Raises LaurelsError USER_UNKNOWN or LAST_ADMIN."""
+    assert actor.user_id == user_id, "only the holder of an account erases it as their own"
+    async with patient(pool) as connection, connection.transaction():
+        await connection.execute(NO_FREEZING)
+        return await _erase(connection, actor, await lock_account(connection, user_id), reason)
+
+
+async def _erase(connection: Connection, actor: Actor, account: Account, reason: str | None) -> bool:
+    if account.status == "erased":
+        return False
+    await keep_an_admin(connection, account)
+    user_id, pseudonym = account.id, parse_name(f"gone-{secrets.token_hex(8)}")
+    names = pseudonym.display, pseudonym.fold, pseudonym.skeleton
+    await connection.execute(_ERASE_USER, user_id, *names)
+    await _erase_metadata(connection, user_id)
+    await connection.execute(_ERASE_SESSIONS, user_id)
+    while await connection.execute(ERASE_FROZEN, user_id, pseudonym.display) != "UPDATE 0":
+        pass
+    await hide(connection, user_id, hidden=True)
+    await audit.record(connection, actor, "user.erase", f"user:{user_id}", before=account.status, reason=reason)
     return True
 
 

@@ -17,6 +17,7 @@ from msgspec import Meta, structs
 
 from . import audit
 from .audit import Actor
+from .authorization import authorize_change
 from .journal import announce
 from .pool import Connection, Pool, prompt
 
@@ -100,6 +101,7 @@ class SettingsStore:
     async def change(self, changes: Mapping[str, Any], actor: Actor, reason: str | None = None) -> None:
         """Override settings; None takes an override back. `changes` are values of LiveSettings, already checked."""
         async with prompt(self._pool) as connection, connection.transaction():
+            await authorize_change(connection, actor, "settings:write")
             await connection.execute(_LOCK)
             before = await _overrides(connection)
             after = {name: value for name, value in {**before, **changes}.items() if value is not None}

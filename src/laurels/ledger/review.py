@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from ..domain.authorization import Act
 from ..domain.errors import Code, LaurelsError
 from . import audit
 from .audit import Actor
@@ -73,7 +74,7 @@ async def pending(
 async def approve(pool: Pool, actor: Actor, action_id: int, reason: str) -> Decided:
     """Let a held action count, as if it had never been held: from its own time on.
 
-    Raises LaurelsError ACTION_UNKNOWN; NOT_HELD when it never was, or was rejected; SCORE_OVERFLOW.
+    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_HELD when it never was, or was rejected; SCORE_OVERFLOW.
     """
     return await _decide(pool, actor, action_id, "awarded", reason)
 
@@ -81,14 +82,14 @@ async def approve(pool: Pool, actor: Actor, action_id: int, reason: str) -> Deci
 async def reject(pool: Pool, actor: Actor, action_id: int, reason: str) -> Decided:
     """Let a held action never count; what it used up (caps, cooldowns, claims) is free again.
 
-    Raises LaurelsError ACTION_UNKNOWN; NOT_HELD when it never was, or was approved.
+    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_HELD when it never was, or was approved.
     """
     return await _decide(pool, actor, action_id, "rejected", reason)
 
 
 async def _decide(pool: Pool, actor: Actor, action_id: int, decision: Decision, reason: str) -> Decided:
     async with patient(pool) as connection, connection.transaction():
-        user, action = await lock_action(connection, action_id)
+        user, action = await lock_action(connection, action_id, actor, Act.REVIEW)
         if action.status != "held":
             await _check_decided_so(connection, action, decision)
             return Decided(action_id, user.id, decision, replayed=True)

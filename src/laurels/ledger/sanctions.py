@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ..domain.authorization import Act
 from ..domain.errors import Code, LaurelsError
 from . import audit
 from .audit import Actor
+from .authorization import authorize, keep_an_admin
 from .journal import NOBODY, announce
 from .pool import Connection, Pool, prompt
 
 Sanction = Literal["active", "shadowed", "banned"]
 
-_LOCK = "SELECT status FROM users WHERE id = $1 FOR NO KEY UPDATE"
 _SET = "UPDATE users SET status = $2, updated_at = clock_timestamp() WHERE id = $1"
 HIDE = """
 UPDATE standings SET hidden = $2 OR void, version = version + 1 WHERE user_id = $1 AND hidden <> ($2 OR void)"""
@@ -27,7 +28,7 @@ _ACTS = {"active": "user.lift", "shadowed": "user.shadow", "banned": "user.ban"}
 
 
 async def ban(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """False: was so already. Raises LaurelsError(USER_UNKNOWN), also for an erased user."""
+    """False: was so already. Raises LaurelsError USER_UNKNOWN (also for an erased user), FORBIDDEN or LAST_ADMIN."""
     return await _set(pool, actor, user_id, "banned", reason)
 
 
@@ -50,11 +51,14 @@ async def hide(connection: Connection, user_id: int, *, hidden: bool) -> None:
 
 async def _set(pool: Pool, actor: Actor, user_id: int, status: Sanction, reason: str | None) -> bool:
     async with prompt(pool) as connection, connection.transaction():
-        before = await connection.fetchval(_LOCK, user_id)
-        if before is None or before == "erased":
+        target = await authorize(connection, actor, Act.SET_STATUS, user_id)
+        before = target.status
+        if before == "erased":
             raise LaurelsError(Code.USER_UNKNOWN, f"There is no user with id {user_id}.")
         if before == status:
             return False
+        if status != "active":
+            await keep_an_admin(connection, target)
         await connection.execute(_SET, user_id, status)
         await hide(connection, user_id, hidden=status != "active")
         await audit.record(

@@ -119,7 +119,7 @@ CREATE TABLE public.api_keys (
     last_used_at timestamp with time zone,
     revoked_at timestamp with time zone,
     CONSTRAINT api_keys_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 64))),
-    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['actions:write'::text, 'admin:read'::text, 'admin:write'::text])))
+    CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['actions:write'::text, 'admin:read'::text, 'catalogue:write'::text, 'corrections:write'::text, 'users:write'::text, 'keys:write'::text, 'settings:write'::text, 'index:write'::text])))
 );
 
 COMMENT ON COLUMN public.api_keys.last_used_at IS 'Within some minutes: written by housekeeping, not by requests.';
@@ -584,6 +584,8 @@ CREATE UNIQUE INDEX users_external ON public.users USING btree (external_issuer,
 CREATE INDEX users_name_prefix ON public.users USING btree (username_fold COLLATE "C", id);
 
 CREATE INDEX users_not_active ON public.users USING btree (id) WHERE (status <> 'active'::text);
+
+CREATE INDEX users_operators ON public.users USING btree (role, id) WHERE (role <> 'player'::text);
 
 CREATE UNIQUE INDEX users_username_fold ON public.users USING btree (username_fold);
 

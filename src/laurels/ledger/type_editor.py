@@ -20,6 +20,7 @@ from ..domain.errors import Code, LaurelsError
 from ..domain.rules import ScoringRules, check_rules, parse_rules
 from . import audit
 from .audit import Actor
+from .authorization import authorize_change
 from .catalogue import Catalogue
 from .journal import announce
 from .paging import Page, keys_of, page
@@ -96,6 +97,7 @@ class TypeEditor:
     async def create(self, draft: TypeDraft, actor: Actor, reason: str | None = None) -> EditedType:
         """Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for rules that can't be."""
         async with prompt(self._pool) as connection, connection.transaction():
+            await authorize_change(connection, actor, "catalogue:write")
             await _check(connection, draft)
             try:
                 row = await connection.fetchrow(_INSERT_TYPE, *_values(draft), MAX_TYPES)
@@ -117,6 +119,7 @@ class TypeEditor:
     ) -> EditedType:
         """Change members of a TypeDraft. Raises LaurelsError NOT_FOUND, VERSION_CONFLICT or INVALID_REQUEST."""
         async with prompt(self._pool) as connection, connection.transaction():
+            await authorize_change(connection, actor, "catalogue:write")
             found = await _type(connection, name, lock=True)
             check_version(found.version, version)
             draft = dataclasses.replace(found.draft, **changes)

@@ -8,12 +8,14 @@ from uuid import UUID
 
 import asyncpg
 
+from ..domain.authorization import Act
 from ..domain.boards import Window
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import fold_name
 from ..domain.standings import from_micros, micros, sort_score
 from . import audit
 from .audit import Actor
+from .authorization import authorize, keep_an_admin
 from .journal import announce
 from .paging import Page, keys_of, no_cursor, page
 from .pool import Connection, Pool, prompt
@@ -36,9 +38,6 @@ WHERE s.window_id = $7 AND NOT s.hidden AND {_FITS}
   AND s.sort_score BETWEEN $10 AND $11
 ORDER BY s.sort_score, s.reached_at, s.user_id LIMIT $6"""
 _USER = f"SELECT {_COLUMNS} FROM users u WHERE u.id = $1"
-_LOCK_ADMINS = (
-    "SELECT id FROM users WHERE role = 'admin' AND status = 'active' OR id = $1 ORDER BY id FOR NO KEY UPDATE"
-)
 _SET_ROLE = "UPDATE users SET role = $2, updated_at = clock_timestamp() WHERE id = $1"
 _SET_PASSWORD = "UPDATE users SET password_hash = $2, updated_at = clock_timestamp() WHERE id = $1"  # noqa: S105
 _END_SESSIONS = """
@@ -115,15 +114,13 @@ class UserEditor:
             return await _user(connection, user_id)
 
     async def set_role(self, user_id: int, role: str, actor: Actor, reason: str | None = None) -> User:
-        """Raises LaurelsError USER_UNKNOWN, or FORBIDDEN for the last admin: somebody must be left to undo it."""
+        """Raises LaurelsError USER_UNKNOWN, FORBIDDEN or LAST_ADMIN."""
         async with prompt(self._pool) as connection, connection.transaction():
-            # All admins, in id order: two who demote each other at the same time are told apart here.
-            locked = {row["id"] for row in await connection.fetch(_LOCK_ADMINS, user_id)}
+            target = await authorize(connection, actor, Act.SET_ROLE, user_id)
             before = await _user(connection, user_id)
             if before.role == role:
                 return before
-            if before.role == "admin" and locked == {user_id}:
-                raise LaurelsError(Code.FORBIDDEN, "This is the last admin: make another one first.")
+            await keep_an_admin(connection, target)
             await connection.execute(_SET_ROLE, user_id, role)
             await audit.record(
                 connection,
@@ -138,8 +135,9 @@ class UserEditor:
             return await _user(connection, user_id)
 
     async def set_password(self, user_id: int, password_hash: str, actor: Actor, reason: str | None = None) -> None:
-        """Also ends every session of the user. Raises LaurelsError(USER_UNKNOWN)."""
+        """Also ends every session of the user. Raises LaurelsError USER_UNKNOWN or FORBIDDEN."""
         async with prompt(self._pool) as connection, connection.transaction():
+            await authorize(connection, actor, Act.RESET_PASSWORD, user_id)
             await _user(connection, user_id)
             await connection.execute(_SET_PASSWORD, user_id, password_hash)
             await connection.execute(_END_SESSIONS, user_id)

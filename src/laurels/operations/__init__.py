@@ -13,7 +13,7 @@ operator  who types the commands
 transfer  import and export; files are the lines of both
 """
 
-from ..ledger.api_keys import Scope
+from ..domain.authorization import Scope
 from ..ledger.audit import Entry as AuditEntry
 from ..ledger.audit import Sought
 from ..ledger.board_editor import BoardDraft, EditedBoard

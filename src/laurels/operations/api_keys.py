@@ -7,7 +7,8 @@ from datetime import timedelta
 from uuid import uuid4
 
 from ..config import Settings
-from ..ledger.api_keys import ApiKeys, KeyDescription, Scope
+from ..domain.authorization import Scope
+from ..ledger.api_keys import ApiKeys, KeyDescription
 from ..ledger.paging import MAX_PAGE
 from ..opening import database
 from ..web.keyring import FreshSecret

@@ -7,10 +7,11 @@ A user shows an access token (ours, or one of an outside issuer), a server an AP
     viewer       nothing, but a user's token is looked at: who is shadowed sees another board. A key is nobody
     user         a user's token. A key is refused: it speaks for no one user
     server       a key with the scope actions:write, shown or proved by a signed body. Users are refused
-    moderator    a token of that role or of an admin's, or a key: admin:read for GET, else admin:write
+    moderator    a token of that role or of an admin's, or a key: admin:read for GET, else the scope of the route
     admin        a token of an admin's, or a key likewise
 
-No scope implies another.
+No scope implies another. Whom an operator or a key may act on is decided in the transaction of the act
+(`domain/authorization.py`).
 """
 
 from __future__ import annotations
@@ -144,14 +145,14 @@ def scope_for(route: Route) -> str | None:
     if route.access == "server":
         return "actions:write"
     if route.access in _ROLES:
-        return "admin:read" if route.method == hdrs.METH_GET else "admin:write"
+        return "admin:read" if route.method == hdrs.METH_GET else route.scope
     return None
 
 
 def _within_scope(key: ApiKey, route: Route) -> ApiKey:
     scope = scope_for(route)
     if scope is None:
-        raise LaurelsError(Code.FORBIDDEN, "This path is for users: an API key speaks for no one user.")
+        raise LaurelsError(Code.FORBIDDEN, "This path is for people: it takes no API key.")
     return _with_scope(key, scope)
 
 

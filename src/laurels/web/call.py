@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from ..domain.authorization import Scope
 from ..domain.errors import Code
 from ..ledger.audit import Actor
 from .keyring import ApiKey
@@ -81,7 +82,8 @@ class Route:
     """One endpoint: everything the edge enforces and the OpenAPI document says.
 
     `replies` maps statuses to the struct they carry (None: no JSON). `problems` names the codes beyond
-    those that follow from access, body and limit. `weight`: what one request takes from the allowance of probes.
+    those that follow from access, body and limit. `weight`: what one request takes from the allowance of probes. `scope`
+    is what an API key needs where access is for operators and the method is not GET; without one the route takes no key.
     """
 
     method: str
@@ -91,6 +93,7 @@ class Route:
     summary: str
     description: str = ""
     access: Access = "public"
+    scope: Scope | None = None
     limit: LimitBy = "address"
     weight: int = 1
     params: type | None = None

@@ -140,8 +140,9 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.access == "viewer":
         operation["security"] = [{}, {"bearer": []}]
     elif route.access != "public":
-        operation["security"] = [{scheme: []} for scheme in _SCHEMES_OF[route.access]]
         scope = scope_for(route)
+        schemes = _SCHEMES_OF[route.access] if scope is not None else ("bearer",)
+        operation["security"] = [{scheme: []} for scheme in schemes]
         if scope is not None:
             operation["x-scope"] = scope
     if route.body is not None:

@@ -41,6 +41,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.USERNAME_TAKEN: (409, "Username taken"),
     Code.EMAIL_TAKEN: (409, "E-mail address taken"),
     Code.KEY_UNKNOWN: (404, "Unknown API key"),
+    Code.LAST_ADMIN: (409, "The last admin stays"),
     Code.TOO_MANY_KEYS: (409, "Too many API keys"),
     Code.ALREADY_EXISTS: (409, "Already there"),
     Code.VERSION_CONFLICT: (409, "Changed meanwhile"),

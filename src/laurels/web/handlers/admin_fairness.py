@@ -9,7 +9,6 @@ from ...domain.names import fold_name
 from ...ledger import corrections, erasure, review, sanctions, statement
 from ...ledger.statement import LedgerEntry
 from ..call import Call
-from ..keyring import ApiKey
 from ..wire.admin_fairness import (
     AdminLedger,
     AdminLedgerRow,
@@ -20,7 +19,6 @@ from ..wire.admin_fairness import (
     Sanctioned,
 )
 from ..wire.fields import given, raw
-from .admin_users import refuse_oneself
 
 _SANCTIONS = {"active": sanctions.lift, "shadowed": sanctions.shadow, "banned": sanctions.ban}
 
@@ -63,16 +61,12 @@ async def adjust_user(call: Call) -> Corrected:
 
 
 async def set_user_status(call: Call) -> Sanctioned:
-    """Moderators judge players: not themselves, not each other, not admins."""
-    refuse_oneself(call)
-    await _refuse_peers(call)
     user_id, body = call.params.user_id, call.body
     changed = await _SANCTIONS[body.status](call.services.pool, call.actor, user_id, body.reason)
     return Sanctioned(user_id, body.status, changed)
 
 
 async def erase_user(call: Call) -> Sanctioned:
-    refuse_oneself(call)
     services, user_id = call.services, call.params.user_id
     user = await services.user_editor.get(user_id)
     if fold_name(user.username) != fold_name(call.body.username):
@@ -85,15 +79,6 @@ async def get_user_ledger(call: Call) -> AdminLedger:
     query = call.params
     found = await statement.of_user(call.services.reads, query.user_id, query.cursor, query.limit)
     return AdminLedger(found.score, found.total, [_row(entry) for entry in found.page.rows], found.page.next)
-
-
-async def _refuse_peers(call: Call) -> None:
-    if isinstance(call.caller, ApiKey):
-        return
-    judge = await call.services.accounts.by_id(call.user.user_id)
-    judged = await call.services.accounts.by_id(call.params.user_id)
-    if judge.role != "admin" and judged.role != "player":
-        raise LaurelsError(Code.FORBIDDEN, f"Only an admin may judge a {judged.role}.")
 
 
 def _held(held: review.Held) -> HeldAction:

@@ -58,7 +58,7 @@ async def erase_me(call: Call) -> Reply:
     confirmed = username == body.username and (stored is None or await _knows(call, username, stored))
     if not confirmed:
         raise LaurelsError(Code.CREDENTIALS_WRONG, "Send your username as it is written, and your password.")
-    await erasure.erase(services.pool, call.actor, user.user_id, "asked for by the user")
+    await erasure.erase_own(services.pool, call.actor, user.user_id, "asked for by the user")
     await services.settle()
     return Reply(b"", 204, {})
 

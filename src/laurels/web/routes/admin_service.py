@@ -44,6 +44,7 @@ ADMIN_SERVICE: tuple[Route, ...] = (
             "environment of each node counts again. Of two who change the same setting the later one wins."
         ),
         access="admin",
+        scope="settings:write",
         limit="user",
         body=EditSettings,
         replies={200: LiveSettingsList},

@@ -43,12 +43,13 @@ MINE: tuple[Route, ...] = (
         summary="Erase my account",
         description=(
             "Can't be undone. Name, e-mail address, password, log-ins and the metadata of actions are gone; the rows "
-            "of the ledger stay under a pseudonym, because the ranks and archives of others rest on them."
+            "of the ledger stay under a pseudonym, because the ranks and archives of others rest on them. "
+            "The last admin stays."
         ),
         access="user",
         limit="login",
         body=EraseMe,
         replies={204: None},
-        problems=(Code.CREDENTIALS_WRONG, Code.USER_UNKNOWN, Code.OVERLOADED, *LEDGER_AWAY),
+        problems=(Code.CREDENTIALS_WRONG, Code.USER_UNKNOWN, Code.LAST_ADMIN, Code.OVERLOADED, *LEDGER_AWAY),
     ),
 )

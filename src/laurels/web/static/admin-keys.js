@@ -6,6 +6,16 @@ import { dateAndTime } from "./format.js";
 import { el } from "./laurels-dom.js";
 
 const PATH = "/api/admin/keys";
+const SCOPES = {
+  "actions:write": "complete actions for users",
+  "admin:read": "read whatever is in this console",
+  "catalogue:write": "change action types and boards",
+  "corrections:write": "review, reverse and adjust, for players",
+  "users:write": "ban, shadow, erase and reset passwords, of players",
+  "keys:write": "make, rotate and revoke keys that may do no more than itself",
+  "settings:write": "change settings",
+  "index:write": "check and rebuild the index",
+};
 
 export function keysSection(place, { signal }) {
   const keys = list({
@@ -31,10 +41,14 @@ async function create(keys) {
     title: "New API key",
     fields: [
       { name: "name", label: "Name", required: true, help: "Which server holds it" },
-      { name: "scopes", label: "May", required: true, value: "actions:write", read: as.names, help: "Any of actions:write (complete for users), admin:read, admin:write; with commas between" },
+      ...Object.entries(SCOPES).map(([scope, about]) => ({ name: scope, label: `${scope}: ${about}`, kind: "checkbox", value: scope === "actions:write" })),
     ],
     confirm: "Make it",
-    send: (values) => call("POST", PATH, values),
+    send: ({ name, ...ticked }) => {
+      const scopes = Object.keys(SCOPES).filter((scope) => ticked[scope]);
+      if (scopes.length === 0) throw { path: "$.scopes", detail: "Tick what the key may do." };
+      return call("POST", PATH, { name, scopes });
+    },
   });
   if (made) show("The new API key", made, keys);
 }

@@ -30,6 +30,7 @@ const SANCTIONS = {
 /** The buttons that `who` may press for this user; `changed()` is called after each act. */
 export function sanctionButtons(user, who, changed) {
   if (user.status === "erased" || user.username === who.username) return [];
+  if (who.role !== "admin" && user.role !== "player") return []; // Moderators act on players alone.
   const path = `/api/admin/users/${user.id}`;
   const statuses = (user.status === "active" ? ["shadowed", "banned"] : ["active", ...["shadowed", "banned"].filter((one) => one !== user.status)]);
   const sanctions = statuses.map((status) => button(SANCTIONS[status].act, () => sanction(user, path, status, changed)));

@@ -68,7 +68,7 @@ function acts(user, who, reload) {
     el("a", { class: "button-like", href: `/u/${encodeURIComponent(user.username)}` }, "Public page"),
     ...sanctionButtons(user, who, reload),
     admin && !mine && button("Change role", () => changeRole(user, reload)),
-    admin && button("New password", () => newPassword(user)),
+    admin && !mine && button("New password", () => newPassword(user)),
   );
 }
 

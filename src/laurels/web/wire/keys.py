@@ -8,8 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ...domain.authorization import SCOPES, Scope
 from ...domain.standings import INT64_MAX
-from ...ledger.api_keys import Scope
 from .fields import NO_CONTROLS, Reason, Request
 
 MAX_OVERLAP = 30 * 86_400
@@ -19,7 +19,7 @@ KeyId = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 
 class CreateKey(Request, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS, examples=["game server"])]
-    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=3)]
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=len(SCOPES))]
 
 
 class RotateKey(Request, frozen=True):
