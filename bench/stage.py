@@ -39,8 +39,8 @@ FIRST_PLAYER = 1_000
 """Players' ids start here, so that they never meet the first admin's."""
 
 _USERS = """
-INSERT INTO users (id, username, username_fold, username_skeleton)
-SELECT i, 'p-' || i, 'p-' || i, 'p-' || i FROM generate_series($1::bigint, $2::bigint) i"""
+INSERT INTO users (id, username, username_fold, username_skeleton, username_similar)
+SELECT i, 'p-' || i, 'p-' || i, 'p-' || i, 'p-' || i FROM generate_series($1::bigint, $2::bigint) i"""
 _STANDINGS = """
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version)
 SELECT w.id, i, s.score, ~s.score, timestamptz '2024-01-01 00:00+00' - i * interval '1 millisecond', 1

@@ -31,7 +31,7 @@ _SECRET_PARAMETER = re.compile(r"([?&][a-z_]*(?:password|secret|client_key|serve
 
 
 ROLES = ("api", "live", "worker", "all")
-MAY_BE_EMPTY = ("DATABASE_URL", "REPLICA_URLS", "REDIS_URL", "LAURELS_ORIGINS")
+MAY_BE_EMPTY = ("DATABASE_URL", "REPLICA_URLS", "REDIS_URL", "LAURELS_ORIGINS", "LAURELS_RESERVED_NAMES")
 
 
 class ConfigError(Exception):
@@ -148,11 +148,21 @@ class Settings:
     origins: str = _setting(
         "LAURELS_ORIGINS", "", "pages of other sites that may call the API: https://a.example,https://b.example, or *"
     )
+    reserved_names: str = _setting(
+        "LAURELS_RESERVED_NAMES",
+        "admin,administrator,moderator,staff,support,system,laurels",
+        "names that no player takes, nor similar ones; separated by commas",
+    )
     samples: bool = _setting("LAURELS_SAMPLES", True, "add sample action types to an empty ledger")
 
     @property
     def allowed_origins(self) -> list[str]:
         return [origin for origin in (one.strip() for one in self.origins.split(",")) if origin]
+
+    @property
+    def reserved(self) -> list[str]:
+        """The names in LAURELS_RESERVED_NAMES."""
+        return [name.strip() for name in self.reserved_names.split(",") if name.strip()]
 
     @property
     def replicas(self) -> list[str]:

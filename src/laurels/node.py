@@ -13,6 +13,7 @@ import structlog
 from .config import Settings
 from .domain.actions import Placement
 from .domain.detectors import Thresholds
+from .domain.names import similar_keys
 from .ledger.accounts import Accounts
 from .ledger.api_keys import ApiKeys
 from .ledger.batch import CommittedBatch
@@ -21,6 +22,7 @@ from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
 from .ledger.journal import Bell, Journal
 from .ledger.live_settings import LiveSettings, SettingsStore
+from .ledger.name_guard import NameGuard
 from .ledger.people import People
 from .ledger.pool import Pool, refused_when_it_fails
 from .ledger.readers import Readers
@@ -197,7 +199,8 @@ async def _ledger(settings: Settings, pool: Pool) -> _Ledger:
     catalogue, directory = Catalogue(pool), Directory(reads)
     await catalogue.refresh()
     await directory.refresh_blocked()
-    accounts, api_keys = Accounts(pool, node_id), ApiKeys(pool, node_id)
+    guard = NameGuard(similar_keys(settings.reserved))
+    accounts, api_keys = Accounts(pool, node_id, guard), ApiKeys(pool, node_id)
     return _Ledger(pool, node_id, journal, last_batch, reads, catalogue, directory, Receipts(pool), accounts, api_keys)
 
 

@@ -177,7 +177,7 @@ async def _first_admin(services: Services) -> tuple[str, str] | None:
     password = secrets.token_urlsafe(12)
     hashed = await services.passwords.hash(password)
     try:
-        account = await services.accounts.create(parse_name("admin"), None, hashed, "admin")
+        account = await services.accounts.create(parse_name("admin"), None, hashed, "admin", allow_similar=True)
     except LaurelsError as error:
         log.warning("no first admin created", reason=error.detail)
         return None

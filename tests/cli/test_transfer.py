@@ -229,6 +229,14 @@ def test_users_that_look_like_others_stay_out(database_url: str, tmp_path: Path)
     assert answer("user", "show", "kim", DATABASE_URL=database_url)["role"] == "moderator"
 
 
+def test_an_import_takes_honest_names_that_are_similar(database_url: str, tmp_path: Path) -> None:
+    """Also next to an operator's: whoever imports answers for the file."""
+    people = tmp_path / "users.csv"
+    people.write_text("username,role\nArno,\nAmo,moderator\nTeam 11,\nTeam II,\nadm1n,\nkrn\u0131k,\nkmik,\n", "utf-8")
+    report = answer("import", "users", str(people), DATABASE_URL=database_url)
+    assert (report["added"], report["bad"]) == (7, [])
+
+
 def test_a_file_that_is_none_is_one_line(database_url: str, tmp_path: Path) -> None:
     strange = tmp_path / "strange.csv"
     strange.write_text("name,points\nada,3\n")

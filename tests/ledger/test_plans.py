@@ -19,6 +19,8 @@ from laurels.ledger import (
     directory,
     erasure,
     journal,
+    name_guard,
+    name_keys,
     people,
     readers,
     receipts,
@@ -90,6 +92,9 @@ STATEMENTS = [
     (accounts._LOCK_REFRESH, [b"5"], {"refresh_tokens_token_hash_key"}),
     (accounts._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
     (authorization.ANOTHER_ADMIN, [5], {"users_operators"}),
+    (name_guard.NEAR_OPERATOR, ["user-5"], {"users_operators"}),
+    (name_guard.SIMILAR, [5], {"users_username_similar", "users_pkey"}),
+    (name_keys.STALE, [1_000], {"users_username_similar"}),
     (authorization._LOCK_USERS, [[5, 6]], {"users_pkey"}),
     (sanctions.HIDE, [5, True], {"standings_pkey"}),
     (refolding.ROWS_OF_USER, [5, 0, 0, 100], {"actions_recent", "actions_reverses"}),
@@ -123,8 +128,8 @@ STATEMENTS = [
 ]
 
 _FILL = f"""
-INSERT INTO users (id, username, username_fold, username_skeleton, email, status)
-SELECT n, 'user-' || n, 'user-' || n, 'user-' || n, n || '@example.org',
+INSERT INTO users (id, username, username_fold, username_skeleton, username_similar, email, status)
+SELECT n, 'user-' || n, 'user-' || n, 'user-' || n, 'user-' || n, n || '@example.org',
        CASE WHEN n % 500 = 0 THEN 'banned' ELSE 'active' END
 FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO windows (id, board_id, starts_at)

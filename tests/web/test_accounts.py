@@ -109,20 +109,34 @@ async def test_a_ban_ends_refreshing_and_logging_in(node: InProcessNode) -> None
 
 
 LOOK_ALIKES = {
-    "paypal": ["раураl", "PAYPAL", "PayPal", "ｐａｙｐａｌ", "paypa1", "paypaI", "ρaypal"],  # noqa: RUF001  the point
-    "Illumination": ["lllumination", "1llumination", "illumination"],
+    "paypal": ["раураl", "PAYPAL", "PayPal", "ｐａｙｐａｌ", "ρaypal", "payραl"],  # noqa: RUF001  the point
+    "Ivan Ivanov": ["Іvan Іvanov", "ivan i\u0307vanov"],  # noqa: RUF001
     "Jörg": ["JÖRG", "Jo\u0308rg"],
     "straße": ["STRASSE"],
 }
 
 
 async def test_names_that_look_like_a_taken_one_are_taken(node: InProcessNode) -> None:
-    """409 username_taken for other scripts, cases, widths and digits that read the same."""
+    """409 username_taken for other scripts, cases, widths and invisible marks that read the same."""
     for name, twins in LOOK_ALIKES.items():
         assert (await register(node, name))[0] == 201
         for twin in twins:
             status, problem = await register(node, twin)
             assert (status, problem["code"], problem["path"]) == (409, "username_taken", "$.username"), twin
+
+
+async def test_similar_names_are_refused_near_operators_alone(node: InProcessNode) -> None:
+    """Honest people may have them; nobody may be taken for an operator, or for a reserved name."""
+    for name in ("Arno", "Amo", "Team 11", "Team II", "Alice", "A1ice", "Iş\u0131l", "Isil"):
+        assert (await register(node, name))[0] == 201, name
+    for name in ("adm1n", "ADMlN", "\u00e0dmin", "adrnin", "m0derator", "supp0rt"):
+        status, problem = await register(node, name)
+        assert (status, problem["code"]) == (409, "username_taken"), name
+    _, tokens = await register(node, "Momo Turner")
+    await node.services.user_editor.set_role(tokens["user"]["id"], "moderator", SYSTEM)
+    for name in ("Morno Turner", "Momo Tumer", "M0mo Turner"):
+        status, problem = await register(node, name)
+        assert (status, problem["code"]) == (409, "username_taken"), name
 
 
 async def test_names_of_every_script_are_shown_as_they_were_typed(node: InProcessNode) -> None:

@@ -15,6 +15,10 @@ from .. import operations
 from .app import JsonFlag, examples, keys_app, run, settings, user_app
 from .output import out, print_json, say, say_of
 
+AllowSimilar = Annotated[
+    bool, Parameter(negative=(), help="Also when an operator's name, or a reserved one, is similar within its script.")
+]
+
 
 @user_app.command(
     name="create",
@@ -23,11 +27,16 @@ from .output import out, print_json, say, say_of
     ),
 )
 def user_create(
-    username: str, *, role: operations.Role = "player", email: str | None = None, json: JsonFlag = False
+    username: str,
+    *,
+    role: operations.Role = "player",
+    email: str | None = None,
+    allow_similar: AllowSimilar = False,
+    json: JsonFlag = False,
 ) -> None:
     """Create an account; its generated password is printed once."""
     password = secrets.token_urlsafe(12)
-    account = run(operations.create_user(settings(), username, email, password, role))
+    account = run(operations.create_user(settings(), username, email, password, role, allow_similar=allow_similar))
     if json:
         print_json({"username": account.username, "role": account.role, "password": password})
     else:
@@ -107,9 +116,11 @@ def user_unban(username: str, *, reason: Reason = None, json: JsonFlag = False) 
 
 
 @user_app.command(name="role", help_epilogue=examples("laurels user role ada moderator"))
-def user_role(username: str, role: operations.Role, *, json: JsonFlag = False) -> None:
+def user_role(
+    username: str, role: operations.Role, *, allow_similar: AllowSimilar = False, json: JsonFlag = False
+) -> None:
     """Make someone player, moderator or admin."""
-    run(operations.set_role(settings(), username, role))
+    run(operations.set_role(settings(), username, role, allow_similar=allow_similar))
     say_of(username, f"is {role} now.", json, role=role)
 
 

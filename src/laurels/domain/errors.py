@@ -43,6 +43,7 @@ class Code(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     USERNAME_INVALID = "username_invalid"
     USERNAME_TAKEN = "username_taken"
+    NAME_SIMILAR = "name_similar"
     EMAIL_TAKEN = "email_taken"
     KEY_UNKNOWN = "key_unknown"
     LAST_ADMIN = "last_admin"

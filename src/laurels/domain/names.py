@@ -1,36 +1,44 @@
-"""Which usernames are allowed, and which of them look alike.
+"""Which usernames are allowed, and which of them are taken for the same.
 
-A name is kept as the user typed it (NFKC-normalised) beside two keys, each unique in the ledger:
-the *fold* (case-insensitive) and the *skeleton* of Unicode Technical Standard 39, under which
-"paypal" spelt in Latin and in Cyrillic letters is the same string. The confusables table is that of the Unicode
-consortium as shipped by `confusable_homoglyphs`.
+A name is kept as the user typed it (NFKC-normalised) beside three keys, none of which sees what draws nothing:
+
+fold      case-insensitive; unique
+skeleton  the same for names that look alike across scripts; unique
+similar   the same for names that look alike at a glance; compared with privileged names alone (`ledger/name_guard.py`)
 """
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 
+from .confusables import similar_key, strict_key
 from .errors import Code, LaurelsError
+from .invisible import BLANK, IGNORABLE, is_mark, is_misplaced, strip_ignorable
 
 MIN_LENGTH = 3
 MAX_LENGTH = 32
-MAX_MARKS_IN_A_ROW = 2
+MAX_MARKS_IN_A_ROW = 4
+"""Enough for Hindi, Thai, Burmese and Hebrew with its points."""
+MAX_STACKED_MARKS = 2
+"""Of those that stand above or below whatever letter comes (Vietnamese needs two), and of enclosing ones."""
+_STACKING = 200
+"""The least combining class of marks that stack without end."""
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs surrogate, Co private, Cn unassigned, Zl/Zp separators.
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A valid username with its two uniqueness keys."""
+    """A valid username with its keys."""
 
     display: str
     fold: str
     skeleton: str
+    similar: str
 
 
 def parse_name(raw: str) -> Name:
@@ -42,12 +50,25 @@ def parse_name(raw: str) -> Name:
     complaint = _complaint(display)
     if complaint:
         raise LaurelsError(Code.USERNAME_INVALID, complaint, path="$.username")
-    return Name(display, fold_name(display), skeleton(display))
+    return name_of(display)
+
+
+def name_of(display: str) -> Name:
+    """Return a name with its keys, as it stands: names of earlier versions may break a rule of today."""
+    return Name(display, fold_name(display), strict_key(display), similar_key(display))
 
 
 def fold_name(name: str) -> str:
-    """The key under which a name is unique, whatever its case and however it was typed; of invalid names, too."""
-    return unicodedata.normalize("NFKC", name).casefold()
+    """Return the key under which a name is unique, however it was typed; of invalid names, too."""
+    if name.isascii():
+        return name.lower()
+    visible = strip_ignorable(unicodedata.normalize("NFKC", name))
+    return unicodedata.normalize("NFKC", visible.casefold())
+
+
+def similar_keys(names: Iterable[str]) -> frozenset[str]:
+    """Return what a name must not be similar to, for names of a setting."""
+    return frozenset(similar_key(unicodedata.normalize("NFKC", name)) for name in names)
 
 
 def outside_names(wanted: str | None, identity: str) -> list[Name]:
@@ -69,73 +90,51 @@ def outside_names(wanted: str | None, identity: str) -> list[Name]:
     return names
 
 
-def skeleton(name: str) -> str:
-    """The look-alike key of a normalised name: equal skeletons are confusable at a glance."""
-    prototypes = _prototypes()
-    decomposed = unicodedata.normalize("NFD", name)
-    mapped = "".join(prototypes.get(char, char) for char in decomposed)
-    return unicodedata.normalize("NFD", mapped).casefold()
-
-
 def _complaint(name: str) -> str | None:
-    if not MIN_LENGTH <= len(name) <= MAX_LENGTH:
-        return f"A username has {MIN_LENGTH} to {MAX_LENGTH} characters."
-    if name != name.strip() or "  " in name:
-        return "A username neither starts nor ends with a space, nor has two in a row."
-    if any(_is_forbidden(char) for char in name):
-        return "A username has no control, invisible, private or unassigned characters."
-    if _longest_mark_run(name) > MAX_MARKS_IN_A_ROW:
-        return f"A username has at most {MAX_MARKS_IN_A_ROW} combining marks in a row."
-    if not any(unicodedata.category(char)[0] in "LNS" for char in name):
-        return "A username has at least one letter, digit or symbol."
-    return None
+    return next((words for breaks, words in _RULES if breaks(name)), None)
 
 
-def _is_forbidden(char: str) -> bool:
-    return (
-        unicodedata.category(char) in _FORBIDDEN_CATEGORIES
-        or char in _BLANK_LETTERS
-        or (unicodedata.category(char) == "Zs" and char != " ")
-    )
+def _is_forbidden(name: str, at: int) -> bool:
+    char = name[at]
+    if IGNORABLE.match(char):
+        return is_misplaced(name, at)
+    category = unicodedata.category(char)
+    return category in _FORBIDDEN_CATEGORIES or char in BLANK or (category == "Zs" and char != " ")
 
 
-def _longest_mark_run(name: str) -> int:
-    longest = run = 0
-    for char in unicodedata.normalize("NFD", name):
-        run = run + 1 if unicodedata.combining(char) else 0
-        longest = max(longest, run)
-    return longest
+def _has_too_many_marks(name: str) -> bool:
+    marks = stacked = 0
+    for char in unicodedata.normalize("NFD", strip_ignorable(name)):
+        if not is_mark(char):
+            marks = stacked = 0
+            continue
+        marks += 1
+        stacked += unicodedata.combining(char) >= _STACKING or unicodedata.category(char) == "Me"
+        if marks > MAX_MARKS_IN_A_ROW or stacked > MAX_STACKED_MARKS:
+            return True
+    return False
 
 
-@cache
-def _prototypes() -> dict[str, str]:
-    """Character -> representative of its confusable class (union-find over the shipped table).
-
-    Built at first use: about 9,600 entries, some tens of milliseconds.
-    """
-    from confusable_homoglyphs.confusables import confusables_data
-
-    parent: dict[str, str] = {}
-
-    def find(item: str) -> str:
-        while (above := parent.setdefault(item, item)) != item:
-            item = above
-        return item
-
-    for char, twins in confusables_data.items():
-        for twin in twins:
-            a, b = find(_bare(char)), find(_bare(twin["c"]))
-            if a != b:
-                keep, drop = sorted((a, b), key=_representative_order)
-                parent[drop] = keep
-    return {char: find(char) for char in parent if len(char) == 1}
-
-
-def _bare(text: str) -> str:
-    # The table wraps right-to-left twins in direction marks.
-    return text.replace("\u200e", "")
-
-
-def _representative_order(text: str) -> tuple[int, int, str]:
-    """ASCII first; of those the longest, because only single characters are mapped: m becomes rn."""
-    return (not text.isascii(), -len(text), text)
+_RULES: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (
+        lambda name: len(name) > MAX_LENGTH or len(strip_ignorable(name)) < MIN_LENGTH,
+        f"A username has {MIN_LENGTH} to {MAX_LENGTH} characters.",
+    ),
+    (
+        lambda name: name != name.strip() or "  " in name,
+        "A username neither starts nor ends with a space, nor has two in a row.",
+    ),
+    (
+        lambda name: any(_is_forbidden(name, at) for at in range(len(name))),
+        "A username has no control, invisible, private or unassigned characters.",
+    ),
+    (lambda name: is_mark(name[0]), "A username does not start with a combining mark."),
+    (
+        _has_too_many_marks,
+        f"A username has at most {MAX_MARKS_IN_A_ROW} marks in a row, {MAX_STACKED_MARKS} of them stacked.",
+    ),
+    (
+        lambda name: not any(unicodedata.category(char)[0] in "LNS" for char in name),
+        "A username has at least one letter, digit or symbol.",
+    ),
+)

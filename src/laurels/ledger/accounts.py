@@ -14,15 +14,16 @@ from ..domain.names import Name
 from . import audit
 from .audit import Actor
 from .journal import announce
+from .name_guard import NameGuard, check_promotion, exclude_new_names
 from .pool import Pool, acquire, prompt
 
 _INSERT_USER = """
-INSERT INTO users (username, username_fold, username_skeleton, email, password_hash, role)
-VALUES ($1, $2, $3, $4, $5, $6) RETURNING id"""
+INSERT INTO users (username, username_fold, username_skeleton, username_similar, email, password_hash, role)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id"""
 _OUTSIDER = "SELECT id, username, role, status FROM users WHERE external_issuer = $1 AND external_subject = $2"
 _INSERT_OUTSIDER = """
-INSERT INTO users (username, username_fold, username_skeleton, external_issuer, external_subject)
-VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id"""
+INSERT INTO users (username, username_fold, username_skeleton, username_similar, external_issuer, external_subject)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id"""
 _LOGIN = "SELECT id, username, password_hash, role, status FROM users WHERE username_fold = $1"
 _CREDENTIALS = "SELECT username, password_hash FROM users WHERE id = $1"
 _BY_ID = "SELECT id, username, role, status FROM users WHERE id = $1"
@@ -66,21 +67,37 @@ class SigningKey:
 class Accounts:
     """Reads and writes of accounts; every method is one short transaction."""
 
-    def __init__(self, pool: Pool, node: UUID) -> None:
+    def __init__(self, pool: Pool, node: UUID, guard: NameGuard = NameGuard()) -> None:  # noqa: B008  it is frozen
         self._pool = pool
         self._node = node
+        self._guard = guard
 
     async def create(
-        self, name: Name, email: str | None, password_hash: str, role: str = "player", by: Actor | None = None
+        self,
+        name: Name,
+        email: str | None,
+        password_hash: str,
+        role: str = "player",
+        by: Actor | None = None,
+        *,
+        allow_similar: bool = False,
     ) -> Account:
-        """`by` an operator, it is audited. Raises LaurelsError USERNAME_TAKEN (also by a look-alike) or EMAIL_TAKEN."""
+        """Make an account; `by` an operator, it is audited. `allow_similar`: also next to a privileged name.
+
+        Raises LaurelsError USERNAME_TAKEN (also by a look-alike), EMAIL_TAKEN, or NAME_SIMILAR for an operator whom
+        others could be taken for.
+        """
         async with prompt(self._pool) as connection, connection.transaction():
+            if role == "player" and not allow_similar and not await self._guard.is_free_for_player(connection, name):
+                raise _taken(None)
+            if role != "player" and not allow_similar:
+                await exclude_new_names(connection)
             try:
-                user_id = await connection.fetchval(
-                    _INSERT_USER, name.display, name.fold, name.skeleton, email, password_hash, role
-                )
+                user_id = await connection.fetchval(_INSERT_USER, *_keys(name), email, password_hash, role)
             except asyncpg.UniqueViolationError as error:
                 raise _taken(error.constraint_name) from error
+            if role != "player" and not allow_similar:
+                await check_promotion(connection, user_id)
             if by is not None:
                 await audit.record(connection, by, "user.create", f"user:{user_id}", after={"role": role})
         return Account(user_id, name.display, role, "active")
@@ -94,7 +111,9 @@ class Accounts:
         async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_OUTSIDER, issuer, subject)
             for name in () if row else names:
-                await connection.execute(_INSERT_OUTSIDER, name.display, name.fold, name.skeleton, issuer, subject)
+                async with connection.transaction():
+                    if await self._guard.is_free_for_player(connection, name):
+                        await connection.execute(_INSERT_OUTSIDER, *_keys(name), issuer, subject)
                 # Ours, or that of a node which was faster; none of both: it was the name that was taken.
                 row = await connection.fetchrow(_OUTSIDER, issuer, subject)
                 if row is not None:
@@ -180,6 +199,10 @@ class Accounts:
                 "INSERT INTO signing_keys (kid, private_jwk) VALUES ($1, $2::jsonb)", kid, private_jwk
             )
             await announce(connection, self._node, "catalogue", [])
+
+
+def _keys(name: Name) -> tuple[str, str, str, str]:
+    return name.display, name.fold, name.skeleton, name.similar
 
 
 def _account(row: asyncpg.Record) -> Account:

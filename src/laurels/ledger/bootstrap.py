@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import action_ids
+from . import action_ids, name_keys
 from .pool import Connection, Pool, acquire
 
 _BOARDS = """
@@ -30,7 +30,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(5498121)"
 
 
 async def prepare(pool: Pool, *, samples: bool, signing_key: tuple[str, str]) -> None:
-    """Default boards, a signing key, and sample action types if wanted; leaves what is there alone.
+    """Default boards, a signing key, sample action types if wanted, keys of names; leaves what is there alone.
 
     Raises DatabaseUnusable for a ledger that would number actions twice.
     """
@@ -38,6 +38,7 @@ async def prepare(pool: Pool, *, samples: bool, signing_key: tuple[str, str]) ->
         await action_ids.check(connection)
         await connection.execute(_LOCK)
         await _prepare(connection, samples, signing_key)
+    await name_keys.refresh(pool)
 
 
 async def _prepare(connection: Connection, samples: bool, signing_key: tuple[str, str]) -> None:

@@ -24,9 +24,9 @@ from .sanctions import hide
 from .snapshots import NO_FREEZING
 
 _ERASE_USER = """
-UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, email = NULL, password_hash = NULL,
-       external_issuer = NULL, external_subject = NULL, role = 'player', status = 'erased', rank = NULL,
-       updated_at = clock_timestamp()
+UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, username_similar = $5, email = NULL,
+       password_hash = NULL, external_issuer = NULL, external_subject = NULL, role = 'player', status = 'erased',
+       rank = NULL, updated_at = clock_timestamp()
 WHERE id = $1"""
 AT_ONCE = 5_000
 _ERASE_METADATA = """
@@ -131,7 +131,7 @@ async def _erase(connection: Connection, actor: Actor, account: Account, reason:
         return False
     await keep_an_admin(connection, account)
     user_id, pseudonym = account.id, parse_name(f"gone-{secrets.token_hex(8)}")
-    names = pseudonym.display, pseudonym.fold, pseudonym.skeleton
+    names = pseudonym.display, pseudonym.fold, pseudonym.skeleton, pseudonym.similar
     await connection.execute(_ERASE_USER, user_id, *names)
     await _erase_metadata(connection, user_id)
     await connection.execute(_ERASE_SESSIONS, user_id)

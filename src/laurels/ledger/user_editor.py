@@ -17,6 +17,7 @@ from . import audit
 from .audit import Actor
 from .authorization import authorize, keep_an_admin
 from .journal import announce
+from .name_guard import check_promotion
 from .paging import Page, keys_of, no_cursor, page
 from .pool import Connection, Pool, prompt
 
@@ -113,14 +114,18 @@ class UserEditor:
         async with prompt(self._pool) as connection:
             return await _user(connection, user_id)
 
-    async def set_role(self, user_id: int, role: str, actor: Actor, reason: str | None = None) -> User:
-        """Raises LaurelsError USER_UNKNOWN, FORBIDDEN or LAST_ADMIN."""
+    async def set_role(
+        self, user_id: int, role: str, actor: Actor, reason: str | None = None, *, allow_similar: bool = False
+    ) -> User:
+        """Raises LaurelsError USER_UNKNOWN, FORBIDDEN, LAST_ADMIN, or NAME_SIMILAR unless `allow_similar`."""
         async with prompt(self._pool) as connection, connection.transaction():
             target = await authorize(connection, actor, Act.SET_ROLE, user_id)
             before = await _user(connection, user_id)
             if before.role == role:
                 return before
             await keep_an_admin(connection, target)
+            if before.role == "player" and not allow_similar:
+                await check_promotion(connection, user_id)
             await connection.execute(_SET_ROLE, user_id, role)
             await audit.record(
                 connection,

@@ -6,12 +6,13 @@ from typing import Literal
 from uuid import uuid4
 
 from ..config import Settings
-from ..domain.names import parse_name
+from ..domain.names import parse_name, similar_keys
 from ..domain.standings import INT64_MAX, INT64_MIN
 from ..ledger import sanctions
 from ..ledger.accounts import Account, Accounts
 from ..ledger.catalogue import Catalogue
 from ..ledger.directory import Directory
+from ..ledger.name_guard import NameGuard
 from ..ledger.paging import MAX_PAGE, Page
 from ..ledger.pool import Pool
 from ..ledger.replicas import Reads
@@ -27,11 +28,15 @@ Status = Literal["active", "shadowed", "banned", "erased"]
 Sort = Literal["newest", "name", "score"]
 
 
-async def create_user(settings: Settings, username: str, email: str | None, password: str, role: Role) -> Account:
-    passwords = Passwords(1)
+async def create_user(
+    settings: Settings, username: str, email: str | None, password: str, role: Role, *, allow_similar: bool = False
+) -> Account:
+    """`allow_similar`: also next to an operator's or a reserved name."""
+    passwords, name = Passwords(1), parse_name(username)
     async with database(settings) as pool:
         hashed = await passwords.hash(password)
-        return await Accounts(pool, uuid4()).create(parse_name(username), email, hashed, role, operator())
+        accounts = Accounts(pool, uuid4(), NameGuard(similar_keys(settings.reserved)))
+        return await accounts.create(name, email, hashed, role, operator(), allow_similar=allow_similar)
 
 
 async def list_users(settings: Settings, wanted: Wanted, sort: Sort, limit: int) -> list[User]:
@@ -62,9 +67,10 @@ async def sanction(settings: Settings, username: str, status: Sanction, reason: 
         return await act(pool, operator(), await _any_user(pool, username), reason)
 
 
-async def set_role(settings: Settings, username: str, role: Role) -> None:
+async def set_role(settings: Settings, username: str, role: Role, *, allow_similar: bool = False) -> None:
     async with database(settings) as pool:
-        await UserEditor(pool, uuid4()).set_role(await _any_user(pool, username), role, operator())
+        editor, user_id = UserEditor(pool, uuid4()), await _any_user(pool, username)
+        await editor.set_role(user_id, role, operator(), allow_similar=allow_similar)
 
 
 async def set_password(settings: Settings, username: str, password: str) -> None:

@@ -39,6 +39,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.OUTCOME_UNKNOWN: (503, "Outcome unknown"),
     Code.USERNAME_INVALID: (422, "Username not allowed"),
     Code.USERNAME_TAKEN: (409, "Username taken"),
+    Code.NAME_SIMILAR: (409, "Another name is similar"),
     Code.EMAIL_TAKEN: (409, "E-mail address taken"),
     Code.KEY_UNKNOWN: (404, "Unknown API key"),
     Code.LAST_ADMIN: (409, "The last admin stays"),

@@ -19,14 +19,14 @@ from .comparing import difference, repeats_differently
 from .records import BadRow, Line, Tally, UserRecord, out_of_range
 
 _INSERT = """
-INSERT INTO users (username, username_fold, username_skeleton, email, role, status, password_hash,
+INSERT INTO users (username, username_fold, username_skeleton, username_similar, email, role, status, password_hash,
                    external_issuer, external_subject, created_at)
-SELECT n.username, n.fold, n.skeleton, n.email, n.role, n.status, n.password_hash, n.issuer, n.subject,
+SELECT n.username, n.fold, n.skeleton, n.alike, n.email, n.role, n.status, n.password_hash, n.issuer, n.subject,
        coalesce(n.created_at, now())
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::timestamptz[])
-     WITH ORDINALITY AS n (username, fold, skeleton, email, role, status, password_hash, issuer, subject, created_at,
-                           position)
+            $9::text[], $10::text[], $11::timestamptz[])
+     WITH ORDINALITY AS n (username, fold, skeleton, alike, email, role, status, password_hash, issuer, subject,
+                           created_at, position)
 ORDER BY n.position
 ON CONFLICT DO NOTHING
 RETURNING id, username_fold"""
@@ -49,7 +49,10 @@ class _Item:
 
 
 async def import_users(pool: Pool, lines: Sequence[Line[UserRecord]], actor: Actor) -> Tally:
-    """One transaction. A name that looks like another's, or an address that has an account, is a bad row."""
+    """Add users in one transaction. A name that looks like another's, or an address that has an account, is a bad row.
+
+    Names that are merely similar to an operator's are taken: the operator who imports answers for the file.
+    """
     tally, now = Tally(), datetime.now(UTC) + timedelta(days=1)  # clocks differ
     named = [item for line in lines if (item := _named(line, now, tally)) is not None]
     async with acquire(pool) as connection, connection.transaction():
@@ -114,7 +117,7 @@ async def _insert(connection: Connection, fresh: Sequence[_Item], actor: Actor) 
     """Return the folded names of those that went in."""
     if not fresh:
         return set()
-    rows = await connection.fetch(_INSERT, *columns([_values(item.line.record, item.name) for item in fresh], 10))
+    rows = await connection.fetch(_INSERT, *columns([_values(item.line.record, item.name) for item in fresh], 11))
     if rows:
         after = {"added": len(rows), "lines": [fresh[0].line.number, fresh[-1].line.number]}
         await audit.record(connection, actor, "import.users", "users", after=after)
@@ -139,5 +142,5 @@ async def _explain(connection: Connection, taken: Sequence[_Item], tally: Tally)
 
 
 def _values(r: UserRecord, name: Name) -> tuple[object, ...]:
-    who = (name.display, name.fold, name.skeleton, r.email, r.role, r.status)
+    who = (name.display, name.fold, name.skeleton, name.similar, r.email, r.role, r.status)
     return (*who, r.password_hash, r.external_issuer, r.external_subject, r.created_at)

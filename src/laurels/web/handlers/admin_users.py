@@ -39,7 +39,9 @@ async def get_user(call: Call) -> UserDetails:
 
 async def set_user_role(call: Call) -> AdminUser:
     services, body = call.services, call.body
-    user = await services.user_editor.set_role(call.params.user_id, body.role, call.actor, body.reason)
+    user = await services.user_editor.set_role(
+        call.params.user_id, body.role, call.actor, body.reason, allow_similar=body.allow_similar
+    )
     return _told(user, shows_email=True)
 
 

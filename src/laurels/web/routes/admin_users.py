@@ -56,7 +56,7 @@ ADMIN_USERS: tuple[Route, ...] = (
         params=UserQuery,
         body=SetRole,
         replies={200: AdminUser},
-        problems=(Code.USER_UNKNOWN, Code.LAST_ADMIN, *LEDGER_AWAY),
+        problems=(Code.USER_UNKNOWN, Code.LAST_ADMIN, Code.NAME_SIMILAR, *LEDGER_AWAY),
     ),
     Route(
         method="POST",

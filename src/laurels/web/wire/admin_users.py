@@ -44,8 +44,11 @@ class UserDetails(msgspec.Struct, frozen=True):
 
 
 class SetRole(Request, frozen=True):
+    """`allow_similar`: also when somebody else's name could be taken for that of the new operator."""
+
     role: Role
     reason: Reason | None = None
+    allow_similar: bool = False
 
 
 class ResetPassword(Request, frozen=True):
