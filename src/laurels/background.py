@@ -17,7 +17,8 @@ import structlog
 
 from . import telemetry
 from .config import Settings
-from .ledger import signed, snapshots, usual
+from .domain.errors import LaurelsError
+from .ledger import propagation, signed, snapshots, usual
 from .ledger.journal import Entry
 from .ledger.pool import QUERY_FAILURES
 from .ledger.retries import Retries
@@ -26,6 +27,7 @@ from .ranking.shared_projection import KEEP_SECONDS, SharedProjection
 from .ranking.timeline import Timeline
 from .ranking.verify import sample
 from .shared import RedisAway
+from .web.login_audit import FLUSH_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +64,8 @@ class Background:
         chores: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
             ("journal", JOURNAL_GAP, self._follow_journal_soon),
             ("pace", PACE_SECONDS, self._beat),
+            ("login-audit", FLUSH_SECONDS, self._services.login_audit.flush),
+            ("presence", propagation.PRESENCE_SECONDS, self._report_presence),
             ("timeline", TIMELINE_SECONDS, self._timeline.look),
             ("board-filler", FILL_SECONDS, self._fill_boards),
             ("catalogue", CATALOGUE_SECONDS, self._services.catalogue.refresh),
@@ -139,8 +143,15 @@ class Background:
             if entry.is_nobodys:  # a correction, a ban, an import: it may reach into the past
                 services.archive.corrected()
             return
+        if entry.kind == "barrier":
+            await self._acknowledge(entry)
+            return
+        if entry.kind == "sessions":
+            await self._end_tokens(entry.ids)
+            return
         if entry.kind == "users":
             await services.directory.changed(entry.ids)
+            await self._end_tokens(entry.ids)
         elif entry.kind == "snapshot":
             await services.scoreboards.remember_snapshot()
         else:
@@ -151,6 +162,19 @@ class Background:
             services.ticket_office.use(signing_keys)
             await services.keyring.refresh()
         self._refresh_screens()
+
+    async def _end_tokens(self, user_ids: list[int]) -> None:
+        await self._services.revocations.changed(user_ids)
+        self._services.hub.end_sessions(user_ids)
+
+    async def _acknowledge(self, barrier: Entry) -> None:
+        try:
+            await propagation.acknowledge(self._services.pool, barrier.id, self._node.journal.node)
+        except LaurelsError as error:  # a full disk, say: the journal is followed all the same
+            log.warning("barrier not acknowledged", reason=error.detail)
+
+    async def _report_presence(self) -> None:
+        await propagation.report_presence(self._services.pool, self._node.journal.node)
 
     async def _beat(self) -> None:
         self._services.pace.beat()
@@ -184,7 +208,9 @@ class Background:
 
     async def _tidy_up(self) -> None:
         await self._node.journal.trim()
-        await self._services.accounts.trim_refresh()
+        await self._services.sessions.trim()
+        self._services.revocations.forget_expired()
+        await propagation.trim(self._services.pool)
         await self._services.keyring.note_uses()
         await signed.trim(self._services.pool)
         await self._services.projection.drop_ended(datetime.now(UTC))

@@ -13,6 +13,7 @@ import structlog
 from .config import Settings
 from .domain.actions import Placement
 from .domain.detectors import Thresholds
+from .domain.errors import LaurelsError
 from .domain.names import similar_keys
 from .ledger.accounts import Accounts
 from .ledger.api_keys import ApiKeys
@@ -25,9 +26,12 @@ from .ledger.live_settings import LiveSettings, SettingsStore
 from .ledger.name_guard import NameGuard
 from .ledger.people import People
 from .ledger.pool import Pool, refused_when_it_fails
+from .ledger.propagation import report_presence, wait_for_nodes
 from .ledger.readers import Readers
 from .ledger.receipts import Receipts
 from .ledger.replicas import Reads, replica
+from .ledger.revocations import Revocations
+from .ledger.sessions import Sessions
 from .ledger.type_editor import TypeEditor
 from .ledger.user_editor import UserEditor
 from .ledger.writer import Project, Writer
@@ -50,6 +54,7 @@ from .web.guesses import Guesses
 from .web.issuers import parse_issuers
 from .web.keyring import Keyring
 from .web.limits import RateLimit
+from .web.login_audit import LoginAudit
 from .web.origins import Origins
 from .web.outsiders import Outsiders
 from .web.passwords import Passwords
@@ -147,6 +152,7 @@ class _Ledger:
     reads: Reads
     catalogue: Catalogue
     directory: Directory
+    revocations: Revocations
     receipts: Receipts
     accounts: Accounts
     api_keys: ApiKeys
@@ -187,7 +193,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         ranks.projection.listeners.append(bus.moved)
     shared_limits = _shared_limits(store, door.limits, door.guesses)
     condition = _condition(ledger, ranks, bus, shared_limits)
-    services = _services(settings, ledger, ranks, door, writer, live_settings, condition, _settle(bell, bus))
+    services = _services(settings, ledger, ranks, door, writer, live_settings, condition, _settle(ledger, bell, bus))
     return Node(services, ledger.journal, condition, store, bus, bell, shared_limits)
 
 
@@ -195,13 +201,27 @@ async def _ledger(settings: Settings, pool: Pool) -> _Ledger:
     node_id = uuid4()
     journal = Journal(pool, node_id)
     last_batch = await journal.start()
+    await report_presence(pool, node_id)  # before anything is loaded: commands wait for this node from now on
     reads = Reads(pool, [await replica(url, size=settings.pool_size) for url in settings.replicas])
     catalogue, directory = Catalogue(pool), Directory(reads)
     await catalogue.refresh()
     await directory.refresh_blocked()
     guard = NameGuard(similar_keys(settings.reserved))
-    accounts, api_keys = Accounts(pool, node_id, guard), ApiKeys(pool, node_id)
-    return _Ledger(pool, node_id, journal, last_batch, reads, catalogue, directory, Receipts(pool), accounts, api_keys)
+    revocations = Revocations(pool)
+    await revocations.refresh()
+    return _Ledger(
+        pool,
+        node_id,
+        journal,
+        last_batch,
+        reads,
+        catalogue,
+        directory,
+        revocations,
+        Receipts(pool),
+        Accounts(pool, node_id, guard),
+        ApiKeys(pool, node_id),
+    )
 
 
 def _ranks(settings: Settings, ledger: _Ledger, store: Store | None) -> _Ranks:
@@ -264,13 +284,19 @@ def _services(
     settle: Callable[[], Awaitable[None]],
 ) -> Services:
     pool, catalogue, node_id = ledger.pool, ledger.catalogue, ledger.node_id
+    outsiders = Outsiders(
+        parse_issuers(settings.issuers), ledger.accounts, lambda: live_settings.current.registration_open
+    )
+    _follow_revocations(ledger.revocations, door.tokens, outsiders)
     return Services(
         pool=pool,
         accounts=ledger.accounts,
+        sessions=Sessions(pool),
+        revocations=ledger.revocations,
         api_keys=ledger.api_keys,
         keyring=door.keyring,
         ticket_office=door.ticket_office,
-        outsiders=Outsiders(parse_issuers(settings.issuers), ledger.accounts),
+        outsiders=outsiders,
         catalogue=catalogue,
         ready_types=ReadThrough("action_types", seconds=CATALOGUE_SECONDS, limit=1),
         type_editor=TypeEditor(pool, catalogue, node_id),
@@ -292,6 +318,7 @@ def _services(
         tokens=door.tokens,
         passwords=Passwords(settings.password_workers),
         guesses=door.guesses,
+        login_audit=LoginAudit(pool),
         limits=door.limits,
         options=EdgeOptions(
             settings.refresh_days,
@@ -340,7 +367,17 @@ def _bus(store: Store | None, node_id: UUID, hub: Hub, catalogue: Catalogue, bel
     return Bus(store, node_id.hex, Listener(top=hub.refresh, news=bell.ring, again=again))
 
 
-def _settle(bell: Bell, bus: Bus | None) -> Callable[[], Awaitable[None]]:
+def _follow_revocations(revocations: Revocations, tokens: Tokens, outsiders: Outsiders) -> None:
+    """What more revocations than can be remembered mean for tokens that were verified before."""
+
+    def risen() -> None:
+        tokens.expire_older(revocations.floor)
+        outsiders.forget()
+
+    revocations.listeners.append(risen)
+
+
+def _settle(ledger: _Ledger, bell: Bell, bus: Bus | None) -> Callable[[], Awaitable[None]]:
     async def settle() -> None:
         here = asyncio.Event()
         bell.ring(here.set)
@@ -348,8 +385,12 @@ def _settle(bell: Bell, bus: Bus | None) -> Callable[[], Awaitable[None]]:
             async with asyncio.timeout(SETTLE_SECONDS):
                 if bus is not None:
                     await bus.settle()
+                else:
+                    lacking = await wait_for_nodes(ledger.pool, SETTLE_SECONDS, but=ledger.node_id)
+                    if lacking:
+                        raise TimeoutError
                 await here.wait()
-        except TimeoutError:
+        except (TimeoutError, LaurelsError):
             log.warning("a change is journalled, and not yet taken by every node")
 
     return settle

@@ -25,6 +25,7 @@ from .config import Settings
 from .domain.errors import LaurelsError
 from .domain.names import parse_name
 from .event_loop import stopped_by_signals
+from .ledger import propagation
 from .ledger.pool import Pool
 from .node import Node, assemble
 from .opening import database
@@ -215,6 +216,9 @@ async def _drain(
     await receipts
     await hub
     services.passwords.close()
+    with contextlib.suppress(LaurelsError):  # the ledger is away: the note of this node grows old by itself
+        await services.login_audit.flush()
+        await propagation.leave(services.pool, node.journal.node)
     log.info("stopped")
 
 

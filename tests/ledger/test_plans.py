@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
@@ -26,7 +26,9 @@ from laurels.ledger import (
     receipts,
     refolding,
     review,
+    revocations,
     sanctions,
+    sessions,
     signed,
     standings,
     user_editor,
@@ -89,13 +91,21 @@ STATEMENTS = [
     (signed._TRIM_TICKETS, [100], {"ticket_uses_age"}),
     (directory._OFF_BOARD, [], {"users_not_active"}),
     (accounts._LOGIN, ["user-5"], {"users_username_fold"}),
-    (accounts._LOCK_REFRESH, [b"5"], {"refresh_tokens_token_hash_key"}),
-    (accounts._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
     (authorization.ANOTHER_ADMIN, [5], {"users_operators"}),
     (name_guard.NEAR_OPERATOR, ["user-5"], {"users_operators"}),
     (name_guard.SIMILAR, [5], {"users_username_similar", "users_pkey"}),
     (name_keys.STALE, [1_000], {"users_username_similar"}),
     (authorization._LOCK_USERS, [[5, 6]], {"users_pkey"}),
+    (sessions._READ, [b"5", sessions.GRACE], {"refresh_tokens_token_hash_key", "users_pkey"}),
+    (sessions._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
+    (sessions._REVOKE_USER, [5], {"refresh_tokens_user"}),
+    (sessions._COUNT_ENDED, [5], {"users_pkey"}),
+    (sessions._FORGET_SUCCESSORS, [sessions.GRACE], {"refresh_tokens_successor"}),
+    (revocations.ALL_USERS, [revocations.LIFE], {"users_tokens_ended"}),
+    (revocations.USERS_AMONG, [revocations.LIFE, [5, 6]], {"users_pkey"}),
+    (revocations.ALL_SESSIONS, [], {"refresh_tokens_ended", "users_pkey"}),
+    (revocations.SESSIONS_AMONG, [[5, 6]], {"users_pkey"}),
+    (accounts._IS_ERASED, [b"5", 5], {"erased_subjects_pkey"}),
     (sanctions.HIDE, [5, True], {"standings_pkey"}),
     (refolding.ROWS_OF_USER, [5, 0, 0, 100], {"actions_recent", "actions_reverses"}),
     (refolding._STANDINGS, [5, [1, 2]], {"standings_pkey"}),
@@ -149,6 +159,9 @@ INSERT INTO journal (xid, node, kind, ids)
 SELECT n::text::xid8, '{NODE}', 'standings', ARRAY[n] FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO refresh_tokens (user_id, family, token_hash, expires_at)
 SELECT n, lpad(to_hex(n), 32, '0')::uuid, n::text::bytea, now() FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO erased_subjects SELECT n::text::bytea, now() FROM generate_series(1, {PEOPLE}) n;
+UPDATE users SET tokens_not_before = now() WHERE id % 500 = 1;
+UPDATE refresh_tokens SET revoked_at = now(), access_until = now() + interval '1 hour' WHERE user_id % 500 = 1;
 INSERT INTO scoreboard_snapshots (window_id, top_scores, snapshot_time, total_users)
 SELECT 1, '[]', now() - n * interval '1 minute', 5 FROM generate_series(1, {PEOPLE}) n;
 UPDATE users SET external_issuer = 'i', external_subject = id WHERE id % 2 = 0;
@@ -220,6 +233,8 @@ def _literal(value: object) -> str:
         return f"'\\x{value.hex()}'::bytea"
     if isinstance(value, UUID):
         return f"'{value}'::uuid"
+    if isinstance(value, timedelta):
+        return f"interval '{value.total_seconds()} seconds'"
     return f"'{value}'" if isinstance(value, str | date) else str(value)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.support.node import PASSWORD, InProcessNode
+from tests.support.node import PASSWORD, InProcessNode, running_node
+from tests.support.polling import eventually
 
+from laurels.config import Settings
 from laurels.ledger import sanctions
 from laurels.ledger.audit import SYSTEM
 
@@ -54,22 +56,68 @@ async def test_a_refresh_token_is_good_for_one_use(node: InProcessNode) -> None:
 
 
 async def test_a_stolen_refresh_token_ends_the_login_for_both(node: InProcessNode) -> None:
-    """Presented twice, every token of its log-in ends; other log-ins of the user go on."""
+    """Presented again after the grace, every token of its log-in ends; other log-ins of the user go on."""
     first = await node.register("ada")
     _, elsewhere = await login(node, "ada")
     _, second = await refresh(node, first)
+    await later(node)
     status, problem = await refresh(node, first)
     assert (status, problem["code"]) == (401, "refresh_invalid")
     status, problem = await refresh(node, second)
     assert (status, problem["code"]) == (401, "refresh_invalid")
+    await eventually(lambda: node.get("/api/me", second["access_token"]), lambda seen: seen[0] == 401)
     assert (await refresh(node, elsewhere))[0] == 200
 
 
-async def test_of_two_refreshes_at_once_one_wins(node: InProcessNode) -> None:
-    """Twenty at once with the same token: at most one new pair, never two."""
+async def test_a_lost_reply_may_be_asked_for_again(node: InProcessNode) -> None:
+    """Within the grace the same refresh token gets the same successor; the log-in goes on."""
+    first = await node.register()
+    _, second = await refresh(node, first)
+    status, again = await refresh(node, first)
+    assert (status, again["refresh_token"]) == (200, second["refresh_token"])
+    assert (await node.get("/api/me", again["access_token"]))[0] == 200
+    status, third = await refresh(node, again)
+    assert status == 200
+    assert third["refresh_token"] != second["refresh_token"]
+
+
+async def test_a_refresh_token_whose_successor_was_used_ends_the_login(node: InProcessNode) -> None:
+    """Also within the grace: whoever used the successor had the reply."""
+    first = await node.register()
+    _, second = await refresh(node, first)
+    _, third = await refresh(node, second)
+    assert (await refresh(node, first))[1]["code"] == "refresh_invalid"
+    assert (await refresh(node, third))[1]["code"] == "refresh_invalid"
+
+
+async def test_refreshes_at_once_on_two_nodes_get_one_successor(node: InProcessNode, settings: Settings) -> None:
+    """Twenty at once with the same token: one successor for all of them, whichever node was asked."""
     tokens = await node.register()
-    answers = await asyncio.gather(*(refresh(node, tokens) for _ in range(20)))
-    assert sorted(status for status, _ in answers) == [200] + [401] * 19
+    async with running_node(settings) as other:
+        answers = await asyncio.gather(*(refresh((node, other)[n % 2], tokens) for n in range(20)))
+    assert {status for status, _ in answers} == {200}
+    assert len({answer["refresh_token"] for _, answer in answers}) == 1
+    rows = await node.services.pool.fetchval("SELECT count(*) FROM refresh_tokens")
+    assert rows == 2
+
+
+async def test_the_ledger_alone_does_not_tell_a_successor(node: InProcessNode) -> None:
+    """It is masked with the token that it follows, of which only a hash is kept; and forgotten after the grace."""
+    first = await node.register()
+    _, second = await refresh(node, first)
+    pool = node.services.pool
+    kept = await pool.fetch("SELECT token_hash, successor FROM refresh_tokens ORDER BY id")
+    assert kept[0]["successor"] is not None
+    secret = second["refresh_token"].encode()
+    assert all(secret not in value for row in kept for value in row.values() if value)
+    await later(node)
+    await node.services.sessions.trim()
+    assert await pool.fetchval("SELECT count(*) FROM refresh_tokens WHERE successor IS NOT NULL") == 0
+
+
+async def later(node: InProcessNode) -> None:
+    """As if the grace of what was used so far were over."""
+    await node.services.pool.execute("UPDATE refresh_tokens SET used_at = used_at - interval '10 minutes'")
 
 
 async def test_refresh_tokens_that_were_never_issued_are_refused(node: InProcessNode) -> None:

@@ -29,7 +29,7 @@ Examples:
 * `laurels demo`
 * `DATABASE_URL=postgresql://laurels:secret@db/laurels laurels verify`""",
 )
-user_app = App(name="user", help="Accounts: create, list, show, ban, shadow, unban, role, password.")
+user_app = App(name="user", help="Accounts: create, list, show, ban, shadow, unban, role, password, logout.")
 keys_app = App(name="keys", help="The keys that sign access tokens.")
 review_app = App(name="review", help="Held actions: list, approve, reject.")
 action_app = App(name="action", help="Rows of the ledger: reverse.")

@@ -96,7 +96,7 @@ Reason = Annotated[str | None, Parameter(name="--reason", help="Why, for the aud
 
 @user_app.command(name="ban", help_epilogue=examples('laurels user ban mallory --reason "three forged runs"'))
 def user_ban(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
-    """Off every board and locked out, within seconds on every node. The ledger keeps its rows."""
+    """Off every board and locked out, on every node. The ledger keeps its rows."""
     run(operations.sanction(settings(), username, "banned", reason))
     say_of(username, "is banned. `laurels user unban` restores the exact standing.", json, status="banned")
 
@@ -130,6 +130,13 @@ def user_password(username: str, *, json: JsonFlag = False) -> None:
     password = secrets.token_urlsafe(12)
     run(operations.set_password(settings(), username, password))
     say_of(username, f"has a new password, shown this once: [bold]{password}[/]", json, password=password)
+
+
+@user_app.command(name="logout", help_epilogue=examples('laurels user logout ada --reason "lost laptop"'))
+def user_logout(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
+    """End every log-in, token and live socket of the user, also those of an outside issuer."""
+    run(operations.end_sessions(settings(), username, reason))
+    say_of(username, "is logged out everywhere.", json, sessions="ended")
 
 
 @keys_app.command(name="rotate", help_epilogue=examples("laurels keys rotate"))

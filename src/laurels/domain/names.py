@@ -9,7 +9,6 @@ similar   the same for names that look alike at a glance; compared with privileg
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -71,12 +70,12 @@ def similar_keys(names: Iterable[str]) -> frozenset[str]:
     return frozenset(similar_key(unicodedata.normalize("NFKC", name)) for name in names)
 
 
-def outside_names(wanted: str | None, identity: str) -> list[Name]:
-    """Names to try for somebody who logs in elsewhere, best first; they never take what is taken.
+def outside_names(wanted: str | None, mark: str) -> list[Name]:
+    """Return names to try for a user of an outside issuer, best first.
 
-    As wanted; with a mark of 4 or 8 characters that belongs to `identity` alone; `player-` and a long mark.
+    As wanted; with 4 or 8 characters of `mark`; `player-` and more of it. `mark` is 24 random characters or more, so
+    that nobody can register these names first.
     """
-    mark = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
     stem = " ".join(unicodedata.normalize("NFKC", wanted or "").split())
     tries = [stem[:MAX_LENGTH].rstrip(), *(f"{stem[: MAX_LENGTH - n - 1].rstrip()}-{mark[:n]}" for n in (4, 8))]
     if not stem:

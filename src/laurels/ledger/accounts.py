@@ -1,11 +1,13 @@
-"""Users, refresh tokens and signing keys, as rows. Hashing and signing happen above."""
+"""Users and signing keys, as rows. Hashing and signing happen above."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from datetime import datetime
+from uuid import UUID
 
 import asyncpg
 
@@ -15,32 +17,27 @@ from . import audit
 from .audit import Actor
 from .journal import announce
 from .name_guard import NameGuard, check_promotion, exclude_new_names
-from .pool import Pool, acquire, prompt
+from .pool import Pool, prompt
 
 _INSERT_USER = """
 INSERT INTO users (username, username_fold, username_skeleton, username_similar, email, password_hash, role)
 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id"""
-_OUTSIDER = "SELECT id, username, role, status FROM users WHERE external_issuer = $1 AND external_subject = $2"
+_COLUMNS = "id, username, role, status, token_generation"
+_OUTSIDER = f"""
+SELECT {_COLUMNS}, extract(epoch FROM tokens_not_before)::float8 AS not_before FROM users
+WHERE external_issuer = $1 AND external_subject = $2"""
 _INSERT_OUTSIDER = """
 INSERT INTO users (username, username_fold, username_skeleton, username_similar, external_issuer, external_subject)
-VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id"""
-_LOGIN = "SELECT id, username, password_hash, role, status FROM users WHERE username_fold = $1"
-_CREDENTIALS = "SELECT username, password_hash FROM users WHERE id = $1"
-_BY_ID = "SELECT id, username, role, status FROM users WHERE id = $1"
-_FIRST_ADMIN = (
-    "SELECT id, username, role, status FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id LIMIT 1"
-)
-_INSERT_REFRESH = """
-INSERT INTO refresh_tokens (user_id, family, token_hash, expires_at)
-VALUES ($1, $2, $3, clock_timestamp() + $4)"""
-_LOCK_REFRESH = """
-SELECT r.id, r.user_id, r.family, r.used_at, r.revoked_at, r.expires_at <= clock_timestamp() AS expired,
-       u.username, u.role, u.status
-FROM refresh_tokens r JOIN users u ON u.id = r.user_id
-WHERE r.token_hash = $1 FOR UPDATE OF r"""
-_REVOKE_FAMILY = """
-UPDATE refresh_tokens SET revoked_at = clock_timestamp() WHERE family = $1 AND revoked_at IS NULL"""
-_TRIM_REFRESH = "DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day'"
+SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (
+    SELECT FROM erased_subjects WHERE digest = $7 AND floor(extract(epoch FROM tokens_not_before)) >= $8)
+ON CONFLICT DO NOTHING"""
+_IS_ERASED = """
+SELECT EXISTS (SELECT FROM erased_subjects
+               WHERE digest = $1 AND floor(extract(epoch FROM tokens_not_before)) >= $2)"""
+_LOGIN = f"SELECT {_COLUMNS}, password_hash FROM users WHERE username_fold = $1"
+_CREDENTIALS = f"SELECT {_COLUMNS}, password_hash FROM users WHERE id = $1"
+_BY_ID = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
+_FIRST_ADMIN = f"SELECT {_COLUMNS} FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id LIMIT 1"
 _KEYS = "SELECT kid, private_jwk, created_at, retired_at FROM signing_keys ORDER BY created_at"
 
 
@@ -52,6 +49,20 @@ class Account:
     username: str
     role: str
     status: str
+    generation: int = 0
+    """Of the account's tokens: it grows when all of them are ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideAccount:
+    """The account of an outside issuer's subject. `not_before`: tokens issued in this second or earlier have ended."""
+
+    account: Account
+    not_before: float | None
+
+    def ends(self, issued_at: int) -> bool:
+        """Whether a token issued in this second (-1: it does not say when) has ended."""
+        return self.not_before is not None and issued_at <= math.floor(self.not_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +113,33 @@ class Accounts:
                 await audit.record(connection, by, "user.create", f"user:{user_id}", after={"role": role})
         return Account(user_id, name.display, role, "active")
 
-    async def outsider(self, issuer: str, subject: str, names: Sequence[Name]) -> Account:
-        """The account of an outside issuer's subject; at first sight a new one, under the first free name.
-
-        An account that is there already is never handed over, whatever it is called.
-        Raises LaurelsError(USERNAME_TAKEN) when all names are taken.
-        """
+    async def outsider(self, issuer: str, subject: str) -> OutsideAccount | None:
+        """Return the account of an outside issuer's subject; None: it has none."""
         async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_OUTSIDER, issuer, subject)
-            for name in () if row else names:
+        return None if row is None else OutsideAccount(_account(row), row["not_before"])
+
+    async def open_outsider(
+        self, issuer: str, subject: str, issued_at: int, names: Sequence[Name]
+    ) -> OutsideAccount | None:
+        """Open an account for an outside issuer's subject, under the first free name, and return it.
+
+        An existing account is never handed over, whatever it is called. None: the subject was erased after its
+        token was issued. Raises LaurelsError(USERNAME_TAKEN) when all names are taken.
+        """
+        digest = subject_digest(issuer, subject)
+        async with prompt(self._pool) as connection:
+            for name in names:
                 async with connection.transaction():
                     if await self._guard.is_free_for_player(connection, name):
-                        await connection.execute(_INSERT_OUTSIDER, *_keys(name), issuer, subject)
-                # Ours, or that of a node which was faster; none of both: it was the name that was taken.
+                        await connection.execute(_INSERT_OUTSIDER, *_keys(name), issuer, subject, digest, issued_at)
+                # Ours, or that of a node which was faster. Neither: the name is taken, or the subject was erased.
                 row = await connection.fetchrow(_OUTSIDER, issuer, subject)
                 if row is not None:
-                    break
-        if row is None:
-            raise _taken(None)
-        return _account(row)
+                    return OutsideAccount(_account(row), row["not_before"])
+            if await connection.fetchval(_IS_ERASED, digest, issued_at):
+                return None
+        raise _taken(None)
 
     async def for_login(self, fold: str) -> tuple[Account, str | None] | None:
         """The account and its password hash."""
@@ -128,11 +147,11 @@ class Accounts:
             row = await connection.fetchrow(_LOGIN, fold)
         return None if row is None else (_account(row), row["password_hash"])
 
-    async def credentials(self, user_id: int) -> tuple[str, str | None] | None:
-        """The name and the password hash, for what its owner must confirm."""
+    async def credentials(self, user_id: int) -> tuple[Account, str | None] | None:
+        """The account and its password hash, for what its owner must confirm."""
         async with prompt(self._pool) as connection:
             row = await connection.fetchrow(_CREDENTIALS, user_id)
-        return None if row is None else (row["username"], row["password_hash"])
+        return None if row is None else (_account(row), row["password_hash"])
 
     async def by_id(self, user_id: int) -> Account:
         """Raises LaurelsError(USER_UNKNOWN)."""
@@ -151,38 +170,6 @@ class Accounts:
     async def any_admin(self) -> bool:
         async with prompt(self._pool) as connection:
             return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"))
-
-    async def add_refresh(self, user_id: int, token_hash: bytes, lifetime: timedelta) -> None:
-        """Start a new family of refresh tokens."""
-        async with prompt(self._pool) as connection:
-            await connection.execute(_INSERT_REFRESH, user_id, uuid4(), token_hash, lifetime)
-
-    async def rotate_refresh(self, old_hash: bytes, new_hash: bytes, lifetime: timedelta) -> Account | None:
-        """Trade an unused refresh token for a new one of its family; None when it is not good.
-
-        A token that is presented twice was stolen on one of the two occasions: its family is revoked.
-        """
-        async with prompt(self._pool) as connection, connection.transaction():
-            row = await connection.fetchrow(_LOCK_REFRESH, old_hash)
-            if row is None or row["revoked_at"] is not None or row["expired"]:
-                return None
-            if row["used_at"] is not None or row["status"] in ("banned", "erased"):
-                await connection.execute(_REVOKE_FAMILY, row["family"])
-                return None
-            await connection.execute("UPDATE refresh_tokens SET used_at = clock_timestamp() WHERE id = $1", row["id"])
-            await connection.execute(_INSERT_REFRESH, row["user_id"], row["family"], new_hash, lifetime)
-        return Account(row["user_id"], row["username"], row["role"], row["status"])
-
-    async def revoke_refresh(self, token_hash: bytes) -> None:
-        """Log out: the whole family ends. Unknown tokens are no error."""
-        async with prompt(self._pool) as connection:
-            family = await connection.fetchval("SELECT family FROM refresh_tokens WHERE token_hash = $1", token_hash)
-            if family is not None:
-                await connection.execute(_REVOKE_FAMILY, family)
-
-    async def trim_refresh(self) -> None:
-        async with acquire(self._pool) as connection:
-            await connection.execute(_TRIM_REFRESH)
 
     async def signing_keys(self) -> Sequence[SigningKey]:
         """Oldest first, retired ones included."""
@@ -205,8 +192,13 @@ def _keys(name: Name) -> tuple[str, str, str, str]:
     return name.display, name.fold, name.skeleton, name.similar
 
 
+def subject_digest(issuer: str, subject: str) -> bytes:
+    """Return what is kept of an outside identity after its erasure."""
+    return hashlib.sha256(f"{issuer}\0{subject}".encode()).digest()
+
+
 def _account(row: asyncpg.Record) -> Account:
-    return Account(row["id"], row["username"], row["role"], row["status"])
+    return Account(row["id"], row["username"], row["role"], row["status"], row["token_generation"])
 
 
 def _taken(constraint: str | None) -> LaurelsError:

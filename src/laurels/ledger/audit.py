@@ -1,7 +1,7 @@
 """The audit trail: who changed what by hand, and why.
 
 `record` runs inside the transaction of the change, so that there is never one without the other.
-What is written holds ids, never names, addresses or secrets: the trail outlives an erased user.
+What is written holds ids, and the addresses of log-ins, never names or secrets: the trail outlives an erased user.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ ORDER BY id DESC LIMIT $7"""
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: `user:ID`, `key:ID`, `operator:LOGIN` (the command line), or `system`; and in which request."""
+    """Who acts: `user:ID`, `key:ID`, `operator:LOGIN` (the command line), `system`, or `anonymous` (a log-in that
+    failed); and in which request.
+    """
 
     name: str
     request_id: str | None = None
@@ -67,6 +69,14 @@ async def record(
 ) -> None:
     """Write one act, such as `user.ban` on `user:12`. `before` and `after` are what msgspec can encode."""
     await connection.execute(_WRITE, actor.name, act, subject, _json(before), _json(after), reason, actor.request_id)
+
+
+async def append(
+    pool: Pool, actor: Actor, act: str, subject: str, *, after: object = None, reason: str | None = None
+) -> None:
+    """Write one act that changes nothing else."""
+    async with prompt(pool) as connection:
+        await record(connection, actor, act, subject, after=after, reason=reason)
 
 
 def _json(value: object) -> str | None:

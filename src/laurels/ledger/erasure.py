@@ -16,13 +16,19 @@ from ..domain.authorization import Account, Act
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import parse_name
 from . import audit
+from .accounts import subject_digest
 from .audit import Actor
 from .authorization import authorize, keep_an_admin, lock_account
 from .pool import Connection, Pool, patient
 from .replicas import Reads
 from .sanctions import hide
+from .sessions import end_all
 from .snapshots import NO_FREEZING
 
+_EXTERNAL = "SELECT external_issuer, external_subject FROM users WHERE id = $1"
+_REFUSE_OLDER = """
+INSERT INTO erased_subjects (digest, tokens_not_before) VALUES ($1, clock_timestamp())
+ON CONFLICT (digest) DO UPDATE SET tokens_not_before = EXCLUDED.tokens_not_before"""
 _ERASE_USER = """
 UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, username_similar = $5, email = NULL,
        password_hash = NULL, external_issuer = NULL, external_subject = NULL, role = 'player', status = 'erased',
@@ -131,6 +137,7 @@ async def _erase(connection: Connection, actor: Actor, account: Account, reason:
         return False
     await keep_an_admin(connection, account)
     user_id, pseudonym = account.id, parse_name(f"gone-{secrets.token_hex(8)}")
+    issuer, subject = await connection.fetchrow(_EXTERNAL, user_id)
     names = pseudonym.display, pseudonym.fold, pseudonym.skeleton, pseudonym.similar
     await connection.execute(_ERASE_USER, user_id, *names)
     await _erase_metadata(connection, user_id)
@@ -138,8 +145,16 @@ async def _erase(connection: Connection, actor: Actor, account: Account, reason:
     while await connection.execute(ERASE_FROZEN, user_id, pseudonym.display) != "UPDATE 0":
         pass
     await hide(connection, user_id, hidden=True)
+    await _end_tokens(connection, user_id, issuer, subject)
     await audit.record(connection, actor, "user.erase", f"user:{user_id}", before=account.status, reason=reason)
     return True
+
+
+async def _end_tokens(connection: Connection, user_id: int, issuer: str | None, subject: str | None) -> None:
+    """An older token of an outside issuer would open a new account: its subject is remembered as a digest."""
+    await end_all(connection, user_id)
+    if issuer is not None and subject is not None:
+        await connection.execute(_REFUSE_OLDER, subject_digest(issuer, subject))
 
 
 async def _erase_metadata(connection: Connection, user_id: int) -> None:

@@ -20,6 +20,7 @@ from .journal import announce
 from .name_guard import check_promotion
 from .paging import Page, keys_of, no_cursor, page
 from .pool import Connection, Pool, prompt
+from .sessions import end_all
 
 _COLUMNS = "u.id, u.username, u.email, u.role, u.status, u.current_score, u.created_at, u.updated_at"
 _FITS = """
@@ -41,8 +42,7 @@ ORDER BY s.sort_score, s.reached_at, s.user_id LIMIT $6"""
 _USER = f"SELECT {_COLUMNS} FROM users u WHERE u.id = $1"
 _SET_ROLE = "UPDATE users SET role = $2, updated_at = clock_timestamp() WHERE id = $1"
 _SET_PASSWORD = "UPDATE users SET password_hash = $2, updated_at = clock_timestamp() WHERE id = $1"  # noqa: S105
-_END_SESSIONS = """
-UPDATE refresh_tokens SET revoked_at = clock_timestamp() WHERE user_id = $1 AND revoked_at IS NULL"""
+_REPLACE_PASSWORD = f"{_SET_PASSWORD} AND password_hash = $3"
 _LAST = "\U0010ffff"
 
 
@@ -140,13 +140,24 @@ class UserEditor:
             return await _user(connection, user_id)
 
     async def set_password(self, user_id: int, password_hash: str, actor: Actor, reason: str | None = None) -> None:
-        """Also ends every session of the user. Raises LaurelsError USER_UNKNOWN or FORBIDDEN."""
+        """Set it, and refuse every older token of the user. Raises LaurelsError USER_UNKNOWN or FORBIDDEN."""
         async with prompt(self._pool) as connection, connection.transaction():
             await authorize(connection, actor, Act.RESET_PASSWORD, user_id)
             await _user(connection, user_id)
             await connection.execute(_SET_PASSWORD, user_id, password_hash)
-            await connection.execute(_END_SESSIONS, user_id)
+            await end_all(connection, user_id)
             await audit.record(connection, actor, "user.password", f"user:{user_id}", reason=reason)
+
+    async def change_password(self, user_id: int, old_hash: str, password_hash: str, actor: Actor) -> int | None:
+        """Set it if `old_hash` is still in force, and refuse every older token of the user.
+
+        Returns the generation of tokens from now on; None: the password was changed meanwhile.
+        """
+        async with prompt(self._pool) as connection, connection.transaction():
+            if await connection.execute(_REPLACE_PASSWORD, user_id, password_hash, old_hash) == "UPDATE 0":
+                return None
+            await audit.record(connection, actor, "user.password", f"user:{user_id}")
+            return await end_all(connection, user_id)
 
 
 async def _user(connection: Connection, user_id: int) -> User:

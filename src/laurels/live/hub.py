@@ -297,6 +297,17 @@ class Hub:
                 else:
                     self._look_with_right_eyes(one)
 
+    def end_sessions(self, user_ids: Iterable[int]) -> None:
+        """Close the sockets of these users that may no longer speak for them: banned, or their token was ended."""
+        ids, blocked = {user_id for user_id in user_ids if self.seats.holds(user_id)}, self._sources.blocked()
+        if not ids:
+            return
+        for one in [one for one in self._viewers if one.user_id in ids]:
+            if one.user_id in blocked:
+                one.dismiss(Close.NOT_ALLOWED)
+            elif one.token_ended():
+                one.dismiss(Close.TOKEN_ENDED)
+
     def _look_with_right_eyes(self, viewer: Viewer) -> None:
         view = self._view_of(viewer)
         for channel, key in list(viewer.following.items()):

@@ -46,6 +46,10 @@ class Seats:
             raise _too_many(f"One user may hold {self._per_user} sockets. Close one first.")
         self._users[user_id] += 1
 
+    def holds(self, user_id: int) -> bool:
+        """Whether a user has a socket on this node."""
+        return user_id in self._users
+
     def release_user(self, user_id: int) -> None:
         _less(self._users, user_id)
 

@@ -42,7 +42,8 @@ class Viewer(asyncio.Protocol):
     """`owed`: channel -> version it had when frames began to be skipped (empty where it had none).
 
     `closed_with`: the code of the goodbye it was sent, after which it is sent nothing. `heard`: whether
-    something came since it was last pinged. `slot`: its place on the wheel.
+    something came since it was last pinged. `slot`: its place on the wheel. `token_ended`: whether the token that it
+    speaks with was ended before its time.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Viewer(asyncio.Protocol):
         "owed",
         "ready",
         "slot",
+        "token_ended",
         "transport",
         "user_id",
         "username",
@@ -75,6 +77,7 @@ class Viewer(asyncio.Protocol):
         self.slot = 0
         self.user_id: int | None = None
         self.username = ""
+        self.token_ended: Callable[[], bool] = _not_ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by whoever takes the transport over, after the handshake."""
@@ -151,6 +154,10 @@ class Viewer(asyncio.Protocol):
     def dropped(self, channel: str, error: LaurelsError, id_: int | None) -> None:
         """The hub follows `channel` no longer for this viewer: it is not there."""
         raise NotImplementedError
+
+
+def _not_ended() -> bool:
+    return False
 
 
 def write_each(viewers: Iterable[Viewer], frame: bytes, channel: str, version: str) -> None:

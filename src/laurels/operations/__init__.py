@@ -10,6 +10,7 @@ catalogue action types and boards
 service   the audit trail, settings that change while nodes run
 fairness  reviews, reversals, adjustments, erasure
 operator  who types the commands
+changes   the ledger, for what every running node must apply before the command ends
 transfer  import and export; files are the lines of both
 """
 
@@ -53,6 +54,7 @@ from .users import (
     Sort,
     Status,
     create_user,
+    end_sessions,
     get_user,
     list_users,
     rotate_keys,
@@ -96,6 +98,7 @@ __all__ = [
     "create_user",
     "edit_board",
     "edit_type",
+    "end_sessions",
     "erase",
     "export_rows",
     "format_of",

@@ -13,6 +13,7 @@ from ..ledger.paging import MAX_PAGE
 from ..opening import database
 from ..web.keyring import FreshSecret
 from ..web.seal import Seal
+from .changes import changing
 from .operator import operator
 
 NewApiKey = tuple[KeyDescription, str, str]
@@ -33,14 +34,14 @@ async def list_api_keys(settings: Settings) -> list[KeyDescription]:
 
 async def create_api_key(settings: Settings, name: str, scopes: Sequence[Scope]) -> NewApiKey:
     fresh = FreshSecret.generate()
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(Seal(settings.seal_key)), operator())
     return key, fresh.key(key.id), fresh.signing
 
 
 async def rotate_api_key(settings: Settings, key_id: int, overlap: timedelta, reason: str | None) -> NewApiKey:
     fresh = FreshSecret.generate()
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         key = await ApiKeys(pool, uuid4()).rotate(
             key_id, fresh.stored(Seal(settings.seal_key)), overlap, operator(), reason
         )
@@ -48,5 +49,5 @@ async def rotate_api_key(settings: Settings, key_id: int, overlap: timedelta, re
 
 
 async def revoke_api_key(settings: Settings, key_id: int, reason: str | None) -> KeyDescription:
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         return await ApiKeys(pool, uuid4()).revoke(key_id, operator(), reason)

@@ -23,6 +23,7 @@ from ..ledger.trial import Trial, trial_identifier, try_action
 from ..ledger.type_editor import EditedType, TypeDraft, TypeEditor
 from ..opening import database
 from ..web.wire.admin_catalogue import CreateActionType, CreateBoard, EditActionType, EditBoard, check_time_zone
+from .changes import changing
 from .errors import NotDone
 from .operator import operator
 
@@ -66,14 +67,14 @@ async def get_type(settings: Settings, name: str) -> EditedType:
 async def create_type(settings: Settings, draft: TypeDraft, reason: str | None) -> EditedType:
     """Raises NotDone for what the API would not take either."""
     _check(CreateActionType, _renamed(asdict(draft)), reason)
-    async with _opened(settings) as ledger:
+    async with _opened(settings, changes=True) as ledger:
         return await ledger.types.create(draft, operator(), reason)
 
 
 async def edit_type(settings: Settings, name: str, changes: Mapping[str, Any], reason: str | None) -> EditedType:
     """On the version of this moment: who types a command means what is there now."""
     _check(EditActionType, {"version": 1, **_renamed(changes)}, reason)
-    async with _opened(settings) as ledger:
+    async with _opened(settings, changes=True) as ledger:
         present = await ledger.types.get(name)
         return await ledger.types.edit(name, present.version, changes, operator(), reason)
 
@@ -108,13 +109,13 @@ async def create_board(settings: Settings, draft: BoardDraft, reason: str | None
     assert cap is None, "only the default board has one"
     _check(CreateBoard, members, reason)
     check_time_zone(draft.time_zone)
-    async with _opened(settings) as ledger:
+    async with _opened(settings, changes=True) as ledger:
         return await ledger.boards.create(draft, operator(), reason)
 
 
 async def edit_board(settings: Settings, slug: str, changes: Mapping[str, Any], reason: str | None) -> EditedBoard:
     _check(EditBoard, {"version": 1, **changes}, reason)
-    async with _opened(settings) as ledger:
+    async with _opened(settings, changes=True) as ledger:
         present = await ledger.boards.get(slug)
         return await ledger.boards.edit(slug, present.version, changes, operator(), reason)
 
@@ -132,8 +133,8 @@ def _renamed(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[_Opened]:
-    async with database(settings) as pool:
+async def _opened(settings: Settings, *, changes: bool = False) -> AsyncIterator[_Opened]:
+    async with (changing if changes else database)(settings) as pool:
         catalogue = Catalogue(pool)
         await catalogue.refresh()
         node = uuid4()

@@ -16,6 +16,7 @@ from ..ledger.replicas import Reads
 from ..ledger.review import Decided, Held
 from ..ledger.statement import LedgerEntry
 from ..opening import database
+from .changes import changing
 from .operator import operator
 
 
@@ -34,22 +35,22 @@ async def list_held(settings: Settings, limit: int) -> list[Held]:
 
 
 async def approve(settings: Settings, action_id: int, reason: str) -> Decided:
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         return await review.approve(pool, operator(), action_id, reason)
 
 
 async def reject(settings: Settings, action_id: int, reason: str) -> Decided:
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         return await review.reject(pool, operator(), action_id, reason)
 
 
 async def reverse(settings: Settings, action_id: int, reason: str) -> Correction:
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         return await corrections.reverse(pool, operator(), action_id, reason)
 
 
 async def adjust(settings: Settings, username: str, points: int, reason: str, identifier: str) -> Correction:
-    async with _user(settings, username) as (pool, user_id):
+    async with _user(settings, username, changes=True) as (pool, user_id):
         catalogue = Catalogue(pool)
         await catalogue.refresh()
         return await corrections.adjust(pool, catalogue, operator(), user_id, points, reason, identifier)
@@ -70,11 +71,11 @@ async def read_ledger(settings: Settings, username: str, limit: int) -> tuple[in
 
 async def erase(settings: Settings, username: str, reason: str | None) -> bool:
     """False: was erased already."""
-    async with _user(settings, username) as (pool, user_id):
+    async with _user(settings, username, changes=True) as (pool, user_id):
         return await erasure.erase(pool, operator(), user_id, reason)
 
 
 @contextlib.asynccontextmanager
-async def _user(settings: Settings, username: str) -> AsyncIterator[tuple[Pool, int]]:
-    async with database(settings) as pool:
+async def _user(settings: Settings, username: str, *, changes: bool = False) -> AsyncIterator[tuple[Pool, int]]:
+    async with (changing if changes else database)(settings) as pool:
         yield pool, await Directory(Reads(pool)).find_any(username)

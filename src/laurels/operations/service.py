@@ -11,6 +11,7 @@ from ..ledger import audit
 from ..ledger.live_settings import LiveSettings, SettingsStore
 from ..ledger.paging import MAX_PAGE
 from ..opening import database
+from .changes import changing
 from .errors import NotDone
 from .operator import operator
 
@@ -39,7 +40,7 @@ async def live_settings(settings: Settings) -> SettingsStore:
 
 async def set_live_setting(settings: Settings, name: str, value: str | None, reason: str | None) -> SettingsStore:
     """`value` as text; None takes the override back. Raises NotDone for a setting or a value that can't be."""
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         store = SettingsStore(pool, LiveSettings.of(settings), uuid4())
         await store.change({name: _parsed(name, value)}, operator(), reason)
         return store

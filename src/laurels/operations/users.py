@@ -17,10 +17,12 @@ from ..ledger.paging import MAX_PAGE, Page
 from ..ledger.pool import Pool
 from ..ledger.replicas import Reads
 from ..ledger.sanctions import Sanction
+from ..ledger.sessions import Sessions
 from ..ledger.user_editor import User, UserEditor, Wanted
 from ..opening import database
 from ..web.passwords import Passwords
 from ..web.tokens import new_signing_key
+from .changes import changing
 from .operator import operator
 
 Role = Literal["player", "moderator", "admin"]
@@ -63,25 +65,31 @@ async def get_user(settings: Settings, username: str) -> User:
 async def sanction(settings: Settings, username: str, status: Sanction, reason: str | None) -> bool:
     """False: was so already."""
     act = {"active": sanctions.lift, "shadowed": sanctions.shadow, "banned": sanctions.ban}[status]
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         return await act(pool, operator(), await _any_user(pool, username), reason)
 
 
 async def set_role(settings: Settings, username: str, role: Role, *, allow_similar: bool = False) -> None:
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         editor, user_id = UserEditor(pool, uuid4()), await _any_user(pool, username)
         await editor.set_role(user_id, role, operator(), allow_similar=allow_similar)
 
 
 async def set_password(settings: Settings, username: str, password: str) -> None:
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         hashed = await Passwords(1).hash(password)
         await UserEditor(pool, uuid4()).set_password(await _any_user(pool, username), hashed, operator())
 
 
+async def end_sessions(settings: Settings, username: str, reason: str | None) -> None:
+    """Log a user out everywhere."""
+    async with changing(settings) as pool:
+        await Sessions(pool).end_all(await _any_user(pool, username), operator(), reason)
+
+
 async def rotate_keys(settings: Settings) -> str:
     kid, jwk = new_signing_key()
-    async with database(settings) as pool:
+    async with changing(settings) as pool:
         await Accounts(pool, uuid4()).rotate_signing_key(kid, jwk)
     return kid
 

@@ -38,7 +38,8 @@ def identify(services: Services, request: web.Request, route: Route) -> Principa
     authorization = request.headers.get(hdrs.AUTHORIZATION, "")
     principal = services.tokens.recall(authorization)  # most requests end here: nothing is taken apart before it
     if principal is not None:
-        if principal.user_id in services.directory.blocked or route.access == "server":
+        user_id = principal.user_id
+        if user_id in services.directory.blocked or user_id in services.revocations.users or route.access == "server":
             return _in_good_standing(services, principal, route)
         return principal
     return _look_closely(services, authorization, request, route)
@@ -66,15 +67,15 @@ def _look_closely(
 async def introduce(services: Services, request: web.Request, route: Route) -> Principal:
     """Who holds a token of an outside issuer that was not seen lately.
 
-    Raises LaurelsError TOKEN_INVALID, TOKEN_EXPIRED, ISSUER_UNAVAILABLE, DATABASE_UNAVAILABLE, BANNED or FORBIDDEN.
+    Raises LaurelsError TOKEN_INVALID, TOKEN_EXPIRED, ISSUER_UNAVAILABLE, REGISTRATION_CLOSED, DATABASE_UNAVAILABLE,
+    BANNED or FORBIDDEN.
     """
     token = request.headers[hdrs.AUTHORIZATION].partition(" ")[2]
     return _in_good_standing(services, await services.outsiders.verify(token), route)
 
 
 def _in_good_standing(services: Services, principal: Principal, route: Route) -> Principal:
-    if principal.user_id in services.directory.blocked:
-        raise LaurelsError(Code.BANNED, "This account is banned.")
+    check_current(services, principal)
     if route.access == "server":
         raise LaurelsError(Code.FORBIDDEN, "This path is for servers: it takes an API key.")
     return principal
@@ -90,12 +91,12 @@ def known_user(services: Services, token: str) -> Principal | None:
         if services.outsiders.claim(token):
             return None
         principal = services.tokens.verify(token, f"Bearer {token}")
-    return _not_blocked(services, principal)
+    return check_current(services, principal)
 
 
 async def introduced_user(services: Services, token: str) -> Principal:
     """Who holds a token of an outside issuer. Raises as `introduce` does."""
-    return _not_blocked(services, await services.outsiders.verify(token))
+    return check_current(services, await services.outsiders.verify(token))
 
 
 def known_caller(services: Services, token: str) -> Principal | ApiKey | None:
@@ -111,9 +112,12 @@ def known_server(services: Services, key: str) -> ApiKey:
     return _with_scope(services.keyring.verify(key), "actions:write")
 
 
-def _not_blocked(services: Services, principal: Principal) -> Principal:
+def check_current(services: Services, principal: Principal) -> Principal:
+    """Check that a token which was good has not been ended since. Raises LaurelsError BANNED or TOKEN_INVALID."""
     if principal.user_id in services.directory.blocked:
         raise LaurelsError(Code.BANNED, "This account is banned.")
+    if services.revocations.ends(principal):
+        raise LaurelsError(Code.TOKEN_INVALID, "This access token was ended. Log in again.")
     return principal
 
 
@@ -126,8 +130,11 @@ def shows_token(request: web.Request) -> bool:
 async def admit(services: Services, caller: Principal | ApiKey, route: Route) -> None:
     """What only the ledger can say: whether a signature is used for the first time, and who has a role.
 
-    The role in a token may be minutes old. Raises LaurelsError SIGNATURE_REPLAYED or FORBIDDEN.
+    The role in a token may be minutes old; and the token may have been ended while the body arrived.
+    Raises LaurelsError SIGNATURE_REPLAYED, FORBIDDEN, BANNED or TOKEN_INVALID.
     """
+    if isinstance(caller, Principal) and caller.user_id in services.revocations.users:
+        check_current(services, caller)
     if isinstance(caller, Signatory) and not await use_nonce(services.pool, caller.id, caller.nonce):
         raise LaurelsError(Code.SIGNATURE_REPLAYED, "This signature was used before. Sign anew, with a new nonce.")
     roles = _ROLES.get(route.access)

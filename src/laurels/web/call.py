@@ -12,6 +12,7 @@ from aiohttp import web
 from ..domain.authorization import Scope
 from ..domain.errors import Code
 from ..ledger.audit import Actor
+from . import request_ids
 from .keyring import ApiKey
 from .services import Services
 from .tokens import Principal
@@ -44,8 +45,17 @@ class Call:
     caller: Principal | ApiKey | None
     address: str
     request_id: str = ""
+    _own_request_id: str = ""
     params: Any = None
     body: Any = None
+
+    @property
+    def own_request_id(self) -> str:
+        """The id that this node gave the request; `request_id` may be one that the caller chose."""
+        if not self._own_request_id:
+            chosen = self.request_id == self.header(request_ids.HEADER)
+            self._own_request_id = request_ids.new_request_id() if chosen else self.request_id
+        return self._own_request_id
 
     @property
     def actor(self) -> Actor:
@@ -81,9 +91,9 @@ Handler = Callable[[Call], Awaitable[Answer]]
 class Route:
     """One endpoint: everything the edge enforces and the OpenAPI document says.
 
-    `replies` maps statuses to the struct they carry (None: no JSON). `problems` names the codes beyond
-    those that follow from access, body and limit. `weight`: what one request takes from the allowance of probes. `scope`
-    is what an API key needs where access is for operators and the method is not GET; without one the route takes no key.
+    `replies` maps statuses to the struct they carry (None: no JSON). `problems` names the codes beyond those that
+    follow from access, body and limit. `weight`: what one request takes from the allowance of probes. `scope`: what
+    an API key needs where access is for operators and the method is not GET; without one the route takes no key.
     """
 
     method: str

@@ -10,9 +10,7 @@ traceback and answered as `internal` without it.
 
 from __future__ import annotations
 
-import itertools
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -23,6 +21,7 @@ from prometheus_client import Counter
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
+from . import request_ids
 from .auth import admit, identify, introduce, shows_token
 from .bodies import read_body
 from .call import Answer, Call, Reply, Route, encode
@@ -38,10 +37,6 @@ from .signatures import Signatory
 from .tokens import Principal
 
 log = structlog.get_logger(__name__)
-
-_PROCESS = secrets.token_hex(4)
-_requests = itertools.count(1)
-"""Request ids are unique, not secret: a random start for the process, then a counter."""
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -265,10 +260,8 @@ def _client_address(services: Services, request: web.Request) -> str:
 
 def _request_id(request: web.Request) -> str:
     """The caller's id if it is a plain short one, for traces across services; else a new one."""
-    given = request.headers.get("X-Request-ID", "")
-    if 8 <= len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
-        return given
-    return f"{_PROCESS}{next(_requests):08x}"
+    given = request.headers.get(request_ids.HEADER)
+    return (given and request_ids.chosen_by_caller(given)) or request_ids.new_request_id()
 
 
 def _log_request(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from functools import partial
 
 from aiohttp import hdrs, web
 
@@ -21,7 +22,7 @@ from ..live.viewer import Viewer
 from .call import Call, Reply
 from .handshake import Handed, take_transport
 from .sending import SECURITY_HEADERS
-from .tokens import LEEWAY, Principal
+from .tokens import Principal
 
 MEDIA_TYPE = "text/event-stream"
 
@@ -42,6 +43,8 @@ async def events(call: Call) -> Reply | web.StreamResponse:
         return Reply(b"", 200, headers)
     transport, _ = take_transport(call)
     stream = Stream(call.services.hub, call.address)
+    if principal is not None:
+        stream.token_ended = partial(call.services.revocations.ends, principal)
     transport.set_protocol(stream)
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     stream.open(transport, f"HTTP/1.1 200 OK\r\n{lines}Connection: close\r\n\r\n".encode(), wish, principal)
@@ -80,7 +83,7 @@ class Stream(Viewer):
             self._refuse(full, Close.TOO_MANY_SOCKETS)
             return False
         self.user_id, self.username = principal.user_id, principal.username
-        left = principal.expires_at + LEEWAY - time.time()
+        left = principal.ends_at - time.time()
         self._timer = asyncio.get_running_loop().call_later(left, self.dismiss, Close.TOKEN_ENDED)
         return True
 
@@ -96,8 +99,10 @@ class Stream(Viewer):
         """Nobody answers an event: the kernel finds those who are gone."""
         return event("heartbeat", "", protocol.HEARTBEAT) if with_heartbeat else b""
 
-    def goodbye(self, code: int) -> bytes:  # noqa: ARG002  a stream has no codes
-        return b""
+    def goodbye(self, code: int) -> bytes:
+        """A stream has no codes: what its reader must know is an `error` event."""
+        refusal = _LAST_WORDS.get(code)
+        return b"" if refusal is None else event("error", "", protocol.encode(protocol.error_frame(refusal)))
 
     def dismiss(self, code: int) -> None:
         super().dismiss(code)
@@ -112,6 +117,12 @@ class Stream(Viewer):
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
+
+
+_LAST_WORDS: dict[int, LaurelsError] = {
+    Close.TOKEN_ENDED: LaurelsError(Code.TOKEN_INVALID, "This access token has ended. Come back with a fresh one."),
+    Close.NOT_ALLOWED: LaurelsError(Code.BANNED, "This account is banned."),
+}
 
 
 def _retry(milliseconds: int) -> bytes:

@@ -26,7 +26,10 @@ class OutsideIssuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     jwks_url, jwks_file   where its keys are; one of the two
     algorithms  what it may sign with
     types       the `typ` that its tokens may have, whatever the case
+    require_typ whether a token without `typ` is refused. ID tokens of some OpenID providers have none
+    leeway      seconds by which the issuer's clock may differ from ours
     name_claim  where the name of a new user comes from; subject_claim: what tells its users apart
+    registers_when_closed   whether new subjects get an account also while registration is closed
     """
 
     issuer: Text
@@ -35,8 +38,11 @@ class OutsideIssuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     jwks_file: Text | None = None
     algorithms: Annotated[list[Algorithm], Meta(min_length=1)]
     types: Texts = msgspec.field(default_factory=lambda: ["JWT", "at+jwt"])
+    require_typ: bool = True
+    leeway: Annotated[int, Meta(ge=0, le=600)] = 60
     name_claim: Text = "name"
     subject_claim: Text = "sub"
+    registers_when_closed: bool = False
 
     @property
     def audiences(self) -> frozenset[str]:

@@ -110,7 +110,7 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
         codes += [Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED]
     elif route.access != "public":
         codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID]
-        codes += [Code.BANNED, Code.FORBIDDEN, Code.ISSUER_UNAVAILABLE]
+        codes += [Code.BANNED, Code.FORBIDDEN, Code.ISSUER_UNAVAILABLE, Code.REGISTRATION_CLOSED]
     if route.access == "server":
         codes += [Code.SIGNATURE_INVALID, Code.SIGNATURE_EXPIRED, Code.SIGNATURE_REPLAYED, Code.DATABASE_UNAVAILABLE]
     if route.params is not None or route.body is not None:

@@ -16,6 +16,8 @@ from ..ledger.pool import Pool
 from ..ledger.readers import Readers
 from ..ledger.receipts import Receipts
 from ..ledger.replicas import Reads
+from ..ledger.revocations import Revocations
+from ..ledger.sessions import Sessions
 from ..ledger.type_editor import TypeEditor
 from ..ledger.user_editor import UserEditor
 from ..ledger.writer import Writer
@@ -31,6 +33,7 @@ from .forwarded import ForwardedHeader
 from .guesses import Guesses
 from .keyring import Keyring
 from .limits import RateLimit
+from .login_audit import LoginAudit
 from .origins import Origins
 from .outsiders import Outsiders
 from .passwords import Passwords
@@ -72,6 +75,8 @@ class Services:
 
     pool: Pool
     accounts: Accounts
+    sessions: Sessions
+    revocations: Revocations
     api_keys: ApiKeys
     keyring: Keyring
     ticket_office: TicketOffice
@@ -97,6 +102,7 @@ class Services:
     tokens: Tokens
     passwords: Passwords
     guesses: Guesses
+    login_audit: LoginAudit
     limits: Limits
     options: EdgeOptions
     missing: Callable[[], list[str]]

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ from .handshake import (
 from .keyring import ApiKey
 from .services import Services
 from .speakers import ServerSpeaker, Speaker, UserSpeaker
-from .tokens import LEEWAY, Principal
+from .tokens import Principal
 from .wire.actions import CompleteAction
 from .wire.live import ClientFrame
 
@@ -233,12 +234,14 @@ class Connection(Viewer):
         else:
             if self._speaker is None and not self._takes_user_seat(caller, id_):
                 return
-            ends_in = caller.expires_at + LEEWAY - time.time()
+            ends_in = caller.ends_at - time.time()
             identity = Identity(caller.user_id, caller.username, caller.expires_at, _now() + ends_in)
             speaker = UserSpeaker(self._services, caller.user_id, self.address)
         self._do(self._session.verified(identity, id_, _now()))
         if self._session.identity == identity:
             self._speaker = speaker
+            if isinstance(caller, Principal):
+                self.token_ended = partial(self._services.revocations.ends, caller)
         self._set_timer()
 
     def _takes_user_seat(self, caller: Principal, id_: int | None) -> bool:

@@ -2,60 +2,103 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
+from dataclasses import replace
 from datetime import timedelta
+from typing import NoReturn
 
 from ...domain.errors import Code, LaurelsError
 from ...domain.names import fold_name, parse_name
 from ...ledger import accounts
+from ...ledger.audit import Actor
+from ...ledger.sessions import Lifetimes, Session
 from ..call import Call, Reply, json_reply
+from ..login_audit import Attempt
 from ..wire.accounts import Account, Jwks, Me, RecentAction, Tokens
 from .boards import place_on
 
 
 async def register(call: Call) -> Reply:
-    """201 with tokens: whoever has just registered is logged in."""
+    """201 with tokens: a new user is logged in."""
     body = call.body
     if not call.services.live_settings.current.registration_open:
         raise LaurelsError(Code.REGISTRATION_CLOSED, "No accounts are made here at present.")
     name = parse_name(body.username)
     hashed = await call.services.passwords.hash(body.password)
     account = await call.services.accounts.create(name, body.email, hashed)
-    return json_reply(await _fresh_tokens(call, account), 201)
+    session = await call.services.sessions.start(account, _lifetimes(call))
+    _attempt(call, account).log("registered")
+    return json_reply(_tokens(call, session or _wrong()), 201)
 
 
 async def login(call: Call) -> Tokens:
-    """The same answer in the same time for a name nobody has and for a wrong password."""
+    """Answer the same in the same time for a name nobody has and for a wrong password."""
     name = fold_name(call.body.username)
     guess = call.services.guesses.begin(name, call.address)
     with guess.decided():
         found = None if "\0" in name else await call.services.accounts.for_login(name)
         account, stored = found if found is not None else (None, None)
         matches = await call.services.passwords.matches(stored, call.body.password)
+    attempt = _attempt(call, account, name)
     if account is None or not matches or account.status == "erased":
-        raise LaurelsError(Code.CREDENTIALS_WRONG, "Username or password is wrong.")
+        await call.services.login_audit.failed(attempt, "wrong name or password")
+        _wrong()
     guess.succeeded()
     if account.status == "banned":
+        await call.services.login_audit.failed(attempt, "banned")
         raise LaurelsError(Code.BANNED, "This account is banned.")
-    return await _fresh_tokens(call, account)
+    session = await _start(call, account)
+    attempt.log("login succeeded")
+    return _tokens(call, session)
 
 
 async def refresh(call: Call) -> Tokens:
-    """Trades a refresh token for new tokens. Presented twice, all tokens of its log-in end."""
-    token = secrets.token_urlsafe(32)
-    account = await call.services.accounts.rotate_refresh(
-        _digest(call.body.refresh_token), _digest(token), _refresh_life(call)
-    )
-    if account is None:
+    """Trade a refresh token for new tokens. Presented again, once its successor may be in use, its log-in ends."""
+    session = await call.services.sessions.rotate(call.body.refresh_token, _lifetimes(call))
+    if session is None:
         raise LaurelsError(Code.REFRESH_INVALID, "This refresh token is used, expired or revoked. Log in again.")
-    return _tokens(call, account, token)
+    return _tokens(call, session)
 
 
 async def logout(call: Call) -> Reply:
-    """Ends all tokens of this log-in; the access token lives out its minutes."""
-    await call.services.accounts.revoke_refresh(_digest(call.body.refresh_token))
+    """End all tokens of this log-in, on every node."""
+    if await call.services.sessions.end(call.body.refresh_token):
+        await call.services.settle()
     return Reply(b"", 204, {})
+
+
+async def logout_everywhere(call: Call) -> Reply:
+    """End every token of the user that was issued so far, on every node."""
+    await call.services.sessions.end_all(call.user.user_id, call.actor)
+    await call.services.settle()
+    return Reply(b"", 204, {})
+
+
+async def change_password(call: Call) -> Tokens:
+    """Set a new password, end every older token of the user on every node, and answer with tokens of a new log-in."""
+    services, body = call.services, call.body
+    account, stored = await services.accounts.credentials(call.user.user_id) or _wrong()
+    if stored is None:
+        raise LaurelsError(Code.FORBIDDEN, "This account has no password: it logs in elsewhere.")
+    if not await knows_password(call, account, stored, body.password):
+        _wrong()
+    hashed = await services.passwords.hash(body.new_password)
+    generation = await services.user_editor.change_password(account.id, stored, hashed, call.actor)
+    if generation is None:
+        _wrong()
+    await services.settle()
+    return _tokens(call, await _start(call, replace(account, generation=generation)))
+
+
+async def knows_password(call: Call, account: accounts.Account, stored: str, password: str) -> bool:
+    """Whether the sender knows the password; with nothing but a token one may guess as often as at the log-in."""
+    guess = call.services.guesses.begin(fold_name(account.username), call.address)
+    with guess.decided():
+        knows = await call.services.passwords.matches(stored, password)
+    if knows:
+        guess.succeeded()
+    else:
+        await call.services.login_audit.failed(_attempt(call, account), "wrong password with a token")
+    return knows
 
 
 async def get_me(call: Call) -> Me:
@@ -88,26 +131,31 @@ async def jwks(call: Call) -> Jwks:
     return Jwks(call.services.tokens.jwks)
 
 
-async def _fresh_tokens(call: Call, account: accounts.Account) -> Tokens:
-    token = secrets.token_urlsafe(32)
-    await call.services.accounts.add_refresh(account.id, _digest(token), _refresh_life(call))
-    return _tokens(call, account, token)
+async def _start(call: Call, account: accounts.Account) -> Session:
+    by = Actor(f"user:{account.id}", call.own_request_id)
+    return await call.services.sessions.start(account, _lifetimes(call), by, call.address) or _wrong()
 
 
-def _tokens(call: Call, account: accounts.Account, refresh_token: str) -> Tokens:
-    tokens = call.services.tokens
+def _tokens(call: Call, session: Session) -> Tokens:
+    tokens, account = call.services.tokens, session.account
     return Tokens(
-        access_token=tokens.issue(account),
+        access_token=tokens.issue(account, session=session.id.hex),
         expires_in=tokens.lifetime,
-        refresh_token=refresh_token,
+        refresh_token=session.refresh_token,
         user=Account(account.id, account.username, account.role),
     )
 
 
-def _refresh_life(call: Call) -> timedelta:
-    return timedelta(days=call.services.options.refresh_days)
+def _lifetimes(call: Call) -> Lifetimes:
+    services = call.services
+    return Lifetimes(timedelta(days=services.options.refresh_days), timedelta(seconds=services.tokens.lifetime))
 
 
-def _digest(token: str) -> bytes:
-    """Refresh tokens are 256 random bits: a plain hash suffices, there is nothing to guess."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def _attempt(call: Call, account: accounts.Account | None, name: str = "") -> Attempt:
+    who = f"user:{account.id}" if account is not None else f"name:{call.services.tokens.digest(name)}"
+    chosen = call.request_id if call.own_request_id != call.request_id else None
+    return Attempt(who, call.address, call.own_request_id, chosen)
+
+
+def _wrong() -> NoReturn:
+    raise LaurelsError(Code.CREDENTIALS_WRONG, "Username or password is wrong.")

@@ -8,12 +8,12 @@ import msgspec
 from aiohttp import hdrs, web
 
 from ...domain.errors import Code, LaurelsError
-from ...domain.names import fold_name
 from ...ledger import erasure, statement
 from ...ledger.statement import LedgerEntry
 from ..call import JSON, Call, Reply, encode
 from ..sending import SECURITY_HEADERS
 from ..wire.mine import LedgerRow, MyLedger
+from .accounts import knows_password
 from .boards import place_on
 
 EXPORT_PAGE = 1_000
@@ -54,23 +54,15 @@ async def erase_me(call: Call) -> Reply:
     found = await services.accounts.credentials(user.user_id)
     if found is None:
         raise LaurelsError(Code.USER_UNKNOWN, "This account no longer exists.")
-    username, stored = found
-    confirmed = username == body.username and (stored is None or await _knows(call, username, stored))
+    account, stored = found
+    confirmed = account.username == body.username and (
+        stored is None or await knows_password(call, account, stored, body.password or "")
+    )
     if not confirmed:
         raise LaurelsError(Code.CREDENTIALS_WRONG, "Send your username as it is written, and your password.")
     await erasure.erase_own(services.pool, call.actor, user.user_id, "asked for by the user")
     await services.settle()
     return Reply(b"", 204, {})
-
-
-async def _knows(call: Call, username: str, stored: str) -> bool:
-    """Whether the sender knows the password; whoever has but a token may guess as often as at the log-in."""
-    guess = call.services.guesses.begin(fold_name(username), call.address)
-    with guess.decided():
-        knows = await call.services.passwords.matches(stored, call.body.password or "")
-    if knows:
-        guess.succeeded()
-    return knows
 
 
 async def _head(call: Call) -> bytes:

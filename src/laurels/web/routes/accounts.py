@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...domain.errors import Code
 from ..call import Route
 from ..handlers import accounts
-from ..wire.accounts import Jwks, Login, Me, MeQuery, Refresh, Register, Tokens
+from ..wire.accounts import ChangePassword, Jwks, Login, Me, MeQuery, Refresh, Register, Tokens
 from .codes import LEDGER_AWAY, RANKS_AWAY
 
 ACCOUNTS: tuple[Route, ...] = (
@@ -45,7 +45,10 @@ ACCOUNTS: tuple[Route, ...] = (
         handler=accounts.refresh,
         tag="Accounts",
         summary="Trade a refresh token for new tokens",
-        description="A refresh token is good for one use. Presented twice, every token of its log-in ends.",
+        description=(
+            "A refresh token is good for one use. Sent again within 20 seconds, because the reply was lost, it gets "
+            "the same successor; later, or once that successor was used, every token of its log-in ends."
+        ),
         body=Refresh,
         replies={200: Tokens},
         problems=(Code.REFRESH_INVALID, *LEDGER_AWAY),
@@ -56,9 +59,35 @@ ACCOUNTS: tuple[Route, ...] = (
         handler=accounts.logout,
         tag="Accounts",
         summary="End this log-in",
+        description="Its access token, its refresh token and its sockets end, on every node.",
         body=Refresh,
         replies={204: None},
         problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="POST",
+        path="/api/auth/logout-everywhere",
+        handler=accounts.logout_everywhere,
+        tag="Accounts",
+        summary="End all my log-ins",
+        description="Every token of mine that was issued so far, also by an outside issuer, and every socket ends.",
+        access="user",
+        limit="user",
+        replies={204: None},
+        problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="POST",
+        path="/api/me/password",
+        handler=accounts.change_password,
+        tag="Accounts",
+        summary="Change my password",
+        description="Ends all my log-ins, and answers with the tokens of a new one.",
+        access="user",
+        limit="login",
+        body=ChangePassword,
+        replies={200: Tokens},
+        problems=(Code.CREDENTIALS_WRONG, Code.OVERLOADED, *LEDGER_AWAY),
     ),
     Route(
         method="GET",

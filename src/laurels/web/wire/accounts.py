@@ -27,6 +27,13 @@ class Refresh(Request, frozen=True):
     refresh_token: RefreshToken
 
 
+class ChangePassword(Request, frozen=True):
+    """`password`: the one in force."""
+
+    password: Annotated[str, Meta(min_length=1, max_length=256, examples=["correct horse battery"])]
+    new_password: Password
+
+
 class Account(msgspec.Struct, frozen=True):
     id: int
     username: str
@@ -34,7 +41,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """`expires_in` is in seconds. A refresh token is good for one use."""
+    """`expires_in` is in seconds. A refresh token is good for one use; a lost reply may be asked for again."""
 
     access_token: str
     expires_in: int

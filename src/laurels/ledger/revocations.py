@@ -1,0 +1,129 @@
+"""Access tokens that no longer count although their time is not over; asked on every request, from memory.
+
+A user has an entry while a token could live that it ends. The journal (kinds `users` and `sessions`) brings changes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from .pool import Connection, Pool, acquire, prompt
+
+LIFE = timedelta(days=1, minutes=10)
+"""No access token of ours lives longer (LAURELS_TOKEN_SECONDS); those of outside issuers are looked up again sooner."""
+LIMIT = 100_000
+"""Users with an entry. Of more, the oldest are forgotten, and every token as old as theirs must be refreshed."""
+
+_USERS = """
+SELECT id, token_generation, extract(epoch FROM tokens_not_before)::float8 AS not_before FROM users
+WHERE tokens_not_before > now() - $1::interval {} ORDER BY tokens_not_before"""
+_SESSIONS = """
+SELECT r.user_id, u.token_generation, r.family, extract(epoch FROM max(r.access_until))::float8 AS until
+FROM refresh_tokens r JOIN users u ON u.id = r.user_id AND u.token_generation = r.generation
+WHERE r.revoked_at IS NOT NULL AND r.access_until > now() {}
+GROUP BY r.user_id, u.token_generation, r.family ORDER BY r.user_id"""
+ALL_USERS, ALL_SESSIONS = _USERS.format(""), _SESSIONS.format("")
+USERS_AMONG = _USERS.format("AND id = ANY ($2::bigint[])")
+SESSIONS_AMONG = _SESSIONS.format("AND r.user_id = ANY ($1::bigint[])")
+
+
+class Token(Protocol):
+    """What a token says of its origin. `generation` None: of an outside issuer. `issued_at` -1: it does not say."""
+
+    @property
+    def user_id(self) -> int: ...
+    @property
+    def issued_at(self) -> int: ...
+    @property
+    def generation(self) -> int | None: ...
+    @property
+    def session(self) -> str: ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    """`not_before` in whole seconds. `until`: when the last token that this ends has expired by itself."""
+
+    generation: int = 0
+    not_before: float = -math.inf
+    sessions: set[str] = field(default_factory=set)
+    until: float = 0.0
+
+    def ends(self, token: Token) -> bool:
+        if token.generation is None:
+            return token.issued_at <= self.not_before
+        return token.generation < self.generation or token.session in self.sessions
+
+
+class Revocations:
+    """Call `refresh` before the first use. `listeners` are called when `floor` has risen."""
+
+    def __init__(self, pool: Pool, *, limit: int = LIMIT) -> None:
+        self._pool = pool
+        self._limit = limit
+        self.users: OrderedDict[int, _Entry] = OrderedDict()
+        """Users some of whose tokens have ended: for a first look, by id, that costs nearly nothing."""
+        self.floor = -math.inf
+        """Tokens issued by then may have been ended by an entry that was forgotten."""
+        self.listeners: list[Callable[[], None]] = []
+
+    def ends(self, token: Token) -> bool:
+        """Whether this token was ended before its time."""
+        entry = self.users.get(token.user_id)
+        return entry is not None and entry.ends(token)
+
+    async def refresh(self) -> None:
+        """Read all that could matter."""
+        async with acquire(self._pool) as connection:
+            self.users = OrderedDict(await _read(connection, None))
+        self._forget_oldest()
+
+    async def changed(self, user_ids: Iterable[int]) -> None:
+        """Read again what ended for these users."""
+        ids = list(user_ids)
+        async with prompt(self._pool) as connection:
+            fresh = await _read(connection, ids)
+        for user_id in ids:
+            self.users.pop(user_id, None)
+        self.users.update(fresh)
+        self._forget_oldest()
+
+    def forget_expired(self) -> None:
+        """Drop the entries whose tokens have all expired by themselves."""
+        now = time.time()
+        for user_id in [user_id for user_id, entry in self.users.items() if entry.until < now]:
+            del self.users[user_id]
+
+    def _forget_oldest(self) -> None:
+        if len(self.users) <= self._limit:
+            return
+        self.forget_expired()
+        if len(self.users) > self._limit:
+            while len(self.users) > self._limit * 0.9:
+                self.users.popitem(last=False)
+            self.floor = time.time()
+            for listener in self.listeners:
+                listener()
+
+
+async def _read(connection: Connection, user_ids: list[int] | None) -> dict[int, _Entry]:
+    found: dict[int, _Entry] = {}
+    if user_ids is None:
+        users, sessions = await connection.fetch(ALL_USERS, LIFE), await connection.fetch(ALL_SESSIONS)
+    else:
+        users = await connection.fetch(USERS_AMONG, LIFE, user_ids)
+        sessions = await connection.fetch(SESSIONS_AMONG, user_ids)
+    for row in users:
+        until = row["not_before"] + LIFE.total_seconds()
+        found[row["id"]] = _Entry(row["token_generation"], math.floor(row["not_before"]), until=until)
+    for row in sessions:
+        entry = found.setdefault(row["user_id"], _Entry(row["token_generation"]))
+        entry.sessions.add(row["family"].hex)
+        entry.until = max(entry.until, row["until"])
+    return found
