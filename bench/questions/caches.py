@@ -68,10 +68,11 @@ class _Node:
         """Ready bytes that all nodes share: asked for with the position that says whether they are still right."""
         life = self.lives.readable(self.window)
         assert life is not None
+        keys = RedisWindows(self.store).keys(life.window.id, life.epoch)
 
         async def work(client: object) -> object:
             pipe = client.pipeline(transaction=False)  # type: ignore[attr-defined]
-            pipe.evalsha(POSITION.sha, len(life.keys), *life.keys)
+            pipe.evalsha(POSITION.sha, len(keys), *keys)
             pipe.get("bench:board")
             return await pipe.execute()
 
@@ -159,7 +160,7 @@ async def _node(scene: Scene, members: int) -> AsyncIterator[_Node]:
     scene.tick(f"caches: writing {members:,} standings")
     pool = await ledger_pool.connect(await scene.stage.database(players=members, standings=members), size=6)
     async with scene.stage.redis() as url:
-        store = Store(parse_address(url))
+        store = Store(parse_address(url), "test")
         catalogue, reads = Catalogue(pool), Reads(pool)
         await catalogue.refresh()
         directory, lives, windows = Directory(reads), Lives(pool), RedisWindows(store)

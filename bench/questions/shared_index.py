@@ -35,7 +35,7 @@ BUILD = Aim("figure", "≤", 15.0)
 async def measure(scene: Scene) -> list[Row]:
     members = scene.sizes.many
     async with scene.stage.redis() as url:
-        store = Store(parse_address(url))
+        store = Store(parse_address(url), "test")
         try:
             return [*await _applied(scene, store, members), *await _built(scene, store, members)]
         finally:

@@ -22,6 +22,7 @@ from .ledger.board_editor import BoardEditor
 from .ledger.catalogue import Catalogue
 from .ledger.directory import Directory
 from .ledger.journal import Bell, Journal
+from .ledger.ledger_id import read_ledger_id
 from .ledger.live_settings import LiveSettings, SettingsStore
 from .ledger.name_guard import NameGuard
 from .ledger.people import People
@@ -182,7 +183,7 @@ class _Door:
 async def assemble(settings: Settings, pool: Pool) -> Node:
     """Build every part of a node on a migrated ledger."""
     ledger = await _ledger(settings, pool)
-    store = Store(parse_address(settings.redis_url)) if settings.redis_url else None
+    store = Store(parse_address(settings.redis_url), await read_ledger_id(pool)) if settings.redis_url else None
     ranks = _ranks(settings, ledger, store)
     door = await _door(settings, ledger)
     writer = _writer(settings, ledger, ranks)

@@ -47,7 +47,7 @@ class Heard:
 @contextlib.asynccontextmanager
 async def listening(server: RedisServer, node: str) -> AsyncIterator[tuple[Bus, Heard]]:
     heard = Heard()
-    store = Store(parse_address(server.url))
+    store = Store(parse_address(server.url), "test")
     bus = Bus(store, node, heard.listener())
     running = asyncio.create_task(bus.run())
     try:

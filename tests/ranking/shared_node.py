@@ -77,7 +77,7 @@ class SharedNode:
 
 @contextlib.asynccontextmanager
 async def shared_node(pool: Pool, server: RedisServer) -> AsyncIterator[SharedNode]:
-    store = Store(parse_address(server.url))
+    store = Store(parse_address(server.url), "test")
     catalogue = Catalogue(pool)
     await catalogue.refresh()
     windows, lives, receipts = RedisWindows(store), Lives(pool), Receipts(pool)

@@ -22,7 +22,7 @@ PEOPLE = range(1, 201)
 
 @pytest.fixture
 async def windows(own_redis: RedisServer) -> AsyncIterator[RedisWindows]:
-    store = Store(parse_address(own_redis.url))
+    store = Store(parse_address(own_redis.url), "test")
     windows = RedisWindows(store)
     await windows.open(LIFE, 0)
     await windows.pour(LIFE, {user: Standing(user, user, 1) for user in PEOPLE})

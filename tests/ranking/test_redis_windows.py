@@ -108,7 +108,7 @@ def test_redis_answers_as_a_sorted_list_would(redis_server: RedisServer) -> None
 
 
 async def _store(server: RedisServer) -> Store:
-    return Store(parse_address(server.url))
+    return Store(parse_address(server.url), "test")
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def test_a_restarted_redis_is_not_trusted(windows: RedisWindows, own_redis
     own_redis.kill()
     own_redis.start()
     async with own_redis.client() as client:
-        assert await client.exists(life.keys[0])
+        assert await client.exists(windows.keys(life.window.id, life.epoch)[0])
     with pytest.raises(IndexGone):
         await windows.top(life, 10)
 
@@ -143,7 +143,7 @@ async def test_a_redis_that_lost_a_key_is_not_trusted(windows: RedisWindows, own
     """Neither for reading nor for writing: half an index would rank wrongly."""
     life = await _built(windows, ties="dense")
     async with own_redis.client() as client:
-        await client.delete(next(key for key in life.keys if key.endswith(lost)))
+        await client.delete(next(key for key in windows.keys(life.window.id, life.epoch) if key.endswith(lost)))
     with pytest.raises(IndexGone):
         await windows.position(life)
     (shift,) = await windows.take([Changes(life, {1: Standing(1, 1, 9)})], 3)
@@ -233,6 +233,6 @@ async def test_a_copy_in_another_layout_is_not_read(windows: RedisWindows, own_r
     """A node of another release wrote it."""
     life = await _built(windows)
     async with own_redis.client() as client:
-        await client.hdel(life.keys[5], "layout")
+        await client.hdel(windows.keys(life.window.id, life.epoch)[5], "layout")
     with pytest.raises(IndexGone):
         await windows.top(life, 10)

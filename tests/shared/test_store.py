@@ -16,7 +16,7 @@ from laurels.shared import RedisAway, RedisUnusable, Store, parse_address
 
 @pytest.fixture
 async def store(own_redis: RedisServer) -> AsyncIterator[Store]:
-    store = Store(parse_address(own_redis.url))
+    store = Store(parse_address(own_redis.url), "test")
     yield store
     await store.close()
 
@@ -71,7 +71,7 @@ async def test_a_full_redis_is_away_for_writes(store: Store, own_redis: RedisSer
 
 async def test_more_calls_than_connections_wait_their_turn(own_redis: RedisServer) -> None:
     async with SlowDoor(own_redis, 0.01) as door:
-        store = Store(parse_address(door.url))
+        store = Store(parse_address(door.url), "test")
         answers = await asyncio.gather(*(store.call(lambda redis: redis.incr("n")) for _ in range(100)))
         await store.close()
     assert sorted(answers) == list(range(1, 101))
@@ -80,7 +80,7 @@ async def test_more_calls_than_connections_wait_their_turn(own_redis: RedisServe
 async def test_a_wrong_password_is_said_without_showing_it(tmp_path: Path) -> None:
     server = RedisServer(tmp_path, requirepass="right")
     server.start()
-    store = Store(parse_address(f"unix://:mistaken@{server.socket}"))
+    store = Store(parse_address(f"unix://:mistaken@{server.socket}"), "test")
     try:
         with pytest.raises(RedisUnusable, match="password") as refusal:
             await store.check()

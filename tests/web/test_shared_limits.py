@@ -23,7 +23,7 @@ LIMIT = 10
 
 @pytest.fixture
 async def store(redis_server: RedisServer) -> AsyncIterator[Store]:
-    store = Store(parse_address(redis_server.url))
+    store = Store(parse_address(redis_server.url), "test")
     yield store
     await store.close()
 

@@ -11,6 +11,7 @@ action_ids    drawn a thousand at a time
 facts         what judging a batch needs, read at one instant
 batch         one batch: read, judge, write in one statement that checks
 receipts      the ranks that were told, kept so that a replay answers the same
+ledger_id     the name of this ledger where several share a server
 journal       what other processes committed
 readers       the questions that need no index
 people        what the public may ask about people: search, profile, history

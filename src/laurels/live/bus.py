@@ -119,8 +119,8 @@ class Bus:
 
     @property
     def channel(self) -> str:
-        """Pub/sub knows no databases; services that share a server are told apart by theirs."""
-        return f"laurels:{self.store.address.db}:bus"
+        """Pub/sub ignores Redis' numbered databases: only the ledger's id keeps deployments apart."""
+        return self.store.key("bus")
 
     @property
     def is_up(self) -> bool:

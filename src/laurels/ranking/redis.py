@@ -9,7 +9,8 @@ the ledger knows (`ledger/index_lives`), not Redis.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from ..domain.boards import Window
@@ -22,6 +23,8 @@ from .scripts import IndexGone, Run, Script, run_all
 CHUNK = 500
 """Changes, or users asked about, in one script: some 8 ms of Redis' time (2 ms without ranks); others wait."""
 PAGE = 5_000
+KEYS_REMEMBERED = 256
+"""Copies of windows whose key names are kept: the open ones, with room for those that replace them."""
 TAKE_SECONDS = 0.3
 """So long an acknowledgement waits for its ranks, six times what a batch of a thousand takes."""
 FILL = 4 * CHUNK
@@ -37,19 +40,10 @@ APPLY, OPEN, MEMBERS = Script("apply", writes=True), Script("open", writes=True,
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A window under the epoch it was built in: the name of its keys."""
+    """A window under the epoch it was built in."""
 
     window: Window
     epoch: str
-    keys: tuple[str, ...] = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", _keys(self.window.id, self.epoch))
-
-
-def _keys(window_id: int, epoch: str) -> tuple[str, ...]:
-    tag = f"laurels:{{{window_id}.{epoch}}}"
-    return tuple(f"{tag}:{name}" for name in ("order", "users", "scores", "counts", "marks", "state"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +65,14 @@ class RedisWindows:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._questions = Questions(store)
+        self.keys = lru_cache(KEYS_REMEMBERED)(self._make_keys)
         self.address = store.address
 
     async def open(self, life: Life, first_seq: int) -> str:
         """Begin an empty window; the server's run id."""
         board = life.window.board
         server: bytes = await self._store.call(
-            lambda redis: OPEN.run(redis, life.keys, board.ties, first_seq), idempotent=True
+            lambda redis: OPEN.run(redis, self.keys(life.window.id, life.epoch), board.ties, first_seq), idempotent=True
         )
         return server.decode()
 
@@ -87,14 +82,14 @@ class RedisWindows:
 
     async def drop(self, window_id: int, epoch: str) -> None:
         """Free what a life held; nothing there is no error."""
-        await self._store.call(lambda redis: redis.unlink(*_keys(window_id, epoch)), idempotent=True)
+        await self._store.call(lambda redis: redis.unlink(*self.keys(window_id, epoch)), idempotent=True)
 
     async def take(self, parts: Sequence[Changes], batch_id: int) -> list[Shift | IndexGone]:
         """One round trip for all windows: apply, mark the batch as taken, tell the ranks before and after.
 
         Idempotent by version, but not asked twice: a second answer would tell other ranks before.
         """
-        runs = [_apply(part, [batch_id]) for part in parts]
+        runs = [self._applying(part, [batch_id]) for part in parts]
         replies = await self._store.call(lambda redis: run_all(redis, runs), seconds=TAKE_SECONDS)
         return [
             reply if isinstance(reply, IndexGone) else _shift(part, reply)
@@ -107,14 +102,14 @@ class RedisWindows:
         news = top = False
         for chunk in chunks:
             marks = batch_ids if chunk is chunks[-1] else ()
-            script, _, arguments = _apply(Changes(life, chunk, ranked=False), marks)
-            reply = await self._ask_alone(script, life, *arguments)
+            reply = await self._ask_alone(APPLY, life, *_applied(Changes(life, chunk, ranked=False), marks))
             news, top = news or bool(reply[2]), top or bool(reply[3])
         return Shift(reply[0], reply[1], news, top, {})
 
     async def fill(self, life: Life, packed: bytes) -> None:
         """Pour what `standings.packed` gave, at most FILL members, in one round trip."""
-        runs = [(APPLY, life.keys, (some, b"", b"", MAX_TOP)) for some in _split(packed, CHUNK * _ENTRY)]
+        keys = self.keys(life.window.id, life.epoch)
+        runs = [(APPLY, keys, (some, b"", b"", MAX_TOP)) for some in _split(packed, CHUNK * _ENTRY)]
         for reply in await self._store.call(lambda redis: run_all(redis, runs), idempotent=True):
             if isinstance(reply, IndexGone):
                 raise reply
@@ -179,13 +174,23 @@ class RedisWindows:
 
     async def _ask(self, script: Script, life: Life, *arguments: bytes | str | int) -> Any:
         """A question of somebody who waits, together with those of others."""
-        return await self._questions.ask((script, life.keys, arguments))
+        return await self._questions.ask((script, self.keys(life.window.id, life.epoch), arguments))
 
     async def _ask_alone(self, script: Script, life: Life, *arguments: bytes | str | int) -> Any:
-        return await self._store.call(lambda redis: script.run(redis, life.keys, *arguments), idempotent=True)
+        keys = self.keys(life.window.id, life.epoch)
+        return await self._store.call(lambda redis: script.run(redis, keys, *arguments), idempotent=True)
+
+    def _applying(self, part: Changes, batch_ids: Sequence[int]) -> Run:
+        return APPLY, self.keys(part.life.window.id, part.life.epoch), _applied(part, batch_ids)
+
+    def _make_keys(self, window_id: int, epoch: str) -> tuple[str, ...]:
+        return tuple(
+            self._store.key(f"{window_id}.{epoch}", name)
+            for name in ("order", "users", "scores", "counts", "marks", "state")
+        )
 
 
-def _apply(part: Changes, batch_ids: Sequence[int]) -> Run:
+def _applied(part: Changes, batch_ids: Sequence[int]) -> tuple[bytes | str | int, ...]:
     order = part.life.window.board.order
     puts, removes = [], []
     for user_id, standing in part.standings.items():
@@ -195,7 +200,7 @@ def _apply(part: Changes, batch_ids: Sequence[int]) -> Run:
         else:
             puts.append(version + order_key(sort_score(standing.score, order), standing.reached_at, user_id))
     blobs = b"".join(puts), b"".join(removes), _ids(_only_asked(part))
-    return APPLY, part.life.keys, (*blobs, _RANKS if part.ranked else MAX_TOP, *batch_ids)
+    return (*blobs, _RANKS if part.ranked else MAX_TOP, *batch_ids)
 
 
 def _only_asked(part: Changes) -> list[int]:

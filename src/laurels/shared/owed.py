@@ -23,7 +23,7 @@ async def owe(store: Store, policy: str, taken: Mapping[Key, float]) -> dict[Key
     keys = list(taken)
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
-        names = [f"laurels:{{limits}}:{policy}:{key.hex() if isinstance(key, bytes) else key}" for key in some]
+        names = [store.key("limits", policy, key.hex() if isinstance(key, bytes) else key) for key in some]
         amounts = [round(taken[key] * 1_000_000) for key in some]
 
         async def work(client: Client, names: list[str] = names, amounts: list[int] = amounts) -> list[int]:

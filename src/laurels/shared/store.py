@@ -46,13 +46,24 @@ class RedisAway(Exception):
 
 
 class Store:
-    """One Redis. `client` is for what keeps a connection of its own (pub/sub); all else goes through `call`."""
+    """One Redis. `client` is for what keeps a connection of its own (pub/sub); all else goes through `call`.
 
-    def __init__(self, address: Address, *, breaker: Breaker | None = None) -> None:
+    `ledger` names whose data this is: several deployments may use one server.
+    """
+
+    def __init__(self, address: Address, ledger: str, *, breaker: Breaker | None = None) -> None:
         self.address = address
+        self._ledger = ledger
         self.client = _client(address)
         self.breaker = breaker or Breaker("redis")
         self._turns = asyncio.Semaphore(CONNECTIONS)
+
+    def key(self, group: str, *parts: str | int) -> str:
+        """Return the name of a key or channel. All names are made here, so none lacks the ledger's id.
+
+        Keys of one group lie in one slot of a Redis Cluster, so that one script may use them together.
+        """
+        return ":".join((f"laurels:{{{self._ledger}.{group}}}", *map(str, parts)))
 
     async def call(
         self, work: Callable[[Client], Awaitable[T]], *, seconds: float = CALL_SECONDS, idempotent: bool = False
