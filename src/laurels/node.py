@@ -260,6 +260,8 @@ def _writer(settings: Settings, ledger: _Ledger, ranks: _Ranks) -> Writer:
         ledger.node_id,
         lanes=settings.lanes if settings.role in WRITING else 0,
         queue_limit=settings.queue_limit,
+        confirm=ranks.projection.confirm,
+        in_doubt=ledger.journal.expect,
     )
 
 

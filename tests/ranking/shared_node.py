@@ -15,7 +15,7 @@ from tests.support.redis import RedisServer
 from laurels.domain.actions import Submission
 from laurels.domain.boards import Window
 from laurels.domain.detectors import Watch
-from laurels.ledger.batch import commit_batch
+from laurels.ledger.batch import CommittedBatch, commit_batch
 from laurels.ledger.catalogue import Catalogue
 from laurels.ledger.pool import Pool
 from laurels.ledger.receipts import Receipts
@@ -46,9 +46,13 @@ class SharedNode:
 
     async def die_after_commit(self, user: int, identifier: str) -> None:
         """Exactly what a node does that is killed between COMMIT and projection."""
-        submissions = [Submission(user, "lesson", identifier, None)]
+        await self.commit(user, identifier)
+
+    async def commit(self, user: int, identifier: str, *others: int) -> CommittedBatch:
+        """One batch of these users, which no index is told of."""
+        submissions = [Submission(one, "lesson", identifier, None) for one in (user, *others)]
         async with self.pool.acquire() as connection:
-            await commit_batch(connection, self.catalogue, uuid4(), submissions, Watch())
+            return await commit_batch(connection, self.catalogue, uuid4(), submissions, Watch())
 
     async def look_after(self) -> None:
         await self.projection.keep()

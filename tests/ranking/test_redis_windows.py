@@ -59,13 +59,19 @@ class RedisMachine(IndexBehaviour):
         self.index = OneLife(self.windows, self.life)
 
     def take(self, batch: Batch) -> None:
-        """The ranks before and after that a batch reports are those of the model before and after; seq grows by 1."""
-        before = {user: self.model.rank(user) for user in PEOPLE}
+        """The ranks before and after that a batch reports are those of the model before and after; seq grows by 1.
+
+        Of a change that is there already no rank before is told.
+        """
+        held = self.model.standings
+        repeated = {user for user, one in batch.items() if user in held and held[user].version == one.version}
+        before = {user: None if user in repeated else self.model.rank(user) for user in PEOPLE}
         (shift,) = self.wait(self.windows.take([Changes(self.life, batch, PEOPLE)], 5))
         self.model.apply(list(batch.items()))
         self.seq += shift.news
         assert shift.seq == self.seq
         assert shift.total == len(self.model.rows())
+        assert shift.repeated == repeated
         assert shift.ranks == {user: (before[user], self.model.rank(user)) for user in PEOPLE}
 
     def wait(self, work: Coroutine[Any, Any, Any]) -> Any:

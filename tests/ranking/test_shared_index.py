@@ -16,6 +16,7 @@ from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 
 from laurels import telemetry
+from laurels.domain.actions import Placement
 from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.standings import Standing
 from laurels.ledger import index_lives
@@ -86,6 +87,38 @@ async def test_a_commit_whose_node_died_is_brought_by_another(nodes: tuple[Share
     await eventually(board, lambda seen: seen == expected, within=HEALED_WITHIN)
     assert (await two.top()).rank_state == "exact"
     assert await two.drift() == 0
+
+
+async def test_a_batch_that_another_node_brought_first_tells_no_previous_rank(
+    nodes: tuple[SharedNode, SharedNode],
+) -> None:
+    """Its own node is late: where the user was before can't be told any more, and is not guessed."""
+    one, two = nodes
+    await one.complete(1, "a")
+    await one.complete(2, "a")
+    batch = await one.commit(2, "b")
+    (action,) = batch.new_actions
+    assert await two.projection.confirm([action]) == 0
+    placements = await one.projection.project(batch)
+    assert placements == {2: Placement(1, None, None, "rebuilding")}
+    assert rows(await two.top()) == await truth(two)
+
+
+async def test_confirming_a_users_action_leaves_the_others_of_its_batch_to_be_found(
+    nodes: tuple[SharedNode, SharedNode],
+) -> None:
+    """The batch is not marked as taken: only one of its users was brought."""
+    one, two = nodes
+    batch = await one.commit(1, "a", 2)
+    await two.projection.confirm(batch.new_actions[:1])
+    assert [user for _, user, _ in rows(await two.top())] == [1]
+    expected = await truth(two)
+
+    async def board() -> list[tuple[int, int, int]]:
+        await two.projection.keep()
+        return rows(await two.top())
+
+    await eventually(board, lambda seen: seen == expected, within=HEALED_WITHIN)
 
 
 async def test_a_commit_that_comes_late_is_brought_too(nodes: tuple[SharedNode, SharedNode]) -> None:

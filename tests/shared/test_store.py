@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from redis.exceptions import ConnectionError as ConnectionBroken
+from tests.support.fault_proxy import FaultProxy
 from tests.support.polling import eventually
 from tests.support.redis import RedisServer, SlowDoor
 
-from laurels.shared import RedisAway, RedisUnusable, Store, parse_address
+from laurels.shared import Breaker, RedisAway, RedisUnusable, Store, parse_address
+from laurels.shared.store import Client
 
 
 @pytest.fixture
@@ -75,6 +78,24 @@ async def test_more_calls_than_connections_wait_their_turn(own_redis: RedisServe
         answers = await asyncio.gather(*(store.call(lambda redis: redis.incr("n")) for _ in range(100)))
         await store.close()
     assert sorted(answers) == list(range(1, 101))
+
+
+async def test_a_connection_that_was_reset_is_a_redis_that_is_away(own_redis: RedisServer) -> None:
+    """Over TCP, whenever it is noticed: uvloop has an error of its own for a transport that it has closed."""
+    async with FaultProxy(own_redis.socket).running() as wire:
+        store = Store(parse_address(f"redis://127.0.0.1:{wire.port}"), "test", breaker=Breaker("test", failures=1_000))
+
+        async def increment(client: Client) -> list[int]:
+            pipe = client.pipeline(transaction=False)
+            return list(await pipe.incr("n").execute())
+
+        for turns in range(60):
+            with contextlib.suppress(RedisAway):
+                await store.call(increment)
+            wire.cut()
+            for _ in range(turns % 12):
+                await asyncio.sleep(0)
+        await store.close()
 
 
 async def test_a_wrong_password_is_said_without_showing_it(tmp_path: Path) -> None:

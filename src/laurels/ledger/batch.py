@@ -36,7 +36,9 @@ _DOUBTFUL = ("08", "57P", "58", "XX")
 
 
 class CommitUnknown(Exception):
-    """The connection broke during what commits: the batch may be written, or not."""
+    """The connection broke during what commits: the batch may be written, or not. `batch_id`: None if it is not."""
+
+    batch_id: int | None = None
 
 
 class UserMoved(Exception):
@@ -99,7 +101,7 @@ async def commit_batch(
         if not all(window.span.covers(facts.now) for window in windows):
             raise WindowMoved(facts.now)
         judgement = judge(submissions, facts, catalogue.types, windows, sighting)
-        await _write(connection, _statements(catalogue, node, facts, judgement, submissions, windows))
+        await _write(connection, _statements(catalogue, node, facts, judgement, submissions, windows), facts.batch_id)
     except BaseException:
         await _roll_back(connection)
         raise
@@ -112,8 +114,16 @@ async def _begin_locked(connection: Connection, submissions: Sequence[Submission
     await connection.execute(LOCK_USERS, sorted({submission.user_id for submission in submissions}))
 
 
-async def _write(connection: Connection, statements: Sequence[Statement]) -> None:
+async def _write(connection: Connection, statements: Sequence[Statement], batch_id: int) -> None:
     """One statement is a transaction by itself; several, or what was locked, need theirs."""
+    try:
+        await _write_all(connection, statements)
+    except CommitUnknown as unknown:
+        unknown.batch_id = batch_id
+        raise
+
+
+async def _write_all(connection: Connection, statements: Sequence[Statement]) -> None:
     begun = connection.is_in_transaction()
     if len(statements) == 1 and not begun:
         _check_unmoved(statements[0], await _decide(connection, *statements[0]))

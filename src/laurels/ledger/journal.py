@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+import time
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+import asyncpg
 
 from .pool import Connection, Pool, acquire, prompt
 
@@ -23,6 +26,9 @@ SELECT h.xmin, j.id, j.kind, j.ids, j.node, extract(epoch FROM clock_timestamp()
 FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xmin) h
 LEFT JOIN journal j ON j.xid >= $1::text::xid8 AND j.node <> $2
 ORDER BY j.id"""
+_BY_ID = """
+SELECT id, kind, ids, node, extract(epoch FROM clock_timestamp() - created_at)::float8 AS age
+FROM journal WHERE id = ANY ($1::bigint[]) ORDER BY id"""
 _WRITE = "INSERT INTO journal (node, kind, ids) VALUES ($1, $2, $3) RETURNING id"
 _TRIM = """
 DELETE FROM journal WHERE id IN (
@@ -32,6 +38,9 @@ _TIMELINE = "SELECT left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 _LAST = "SELECT last_value FROM journal_id_seq"
 
 
+DOUBT_SECONDS = 600.0
+"""How long an own entry in doubt is looked for: longer than a failover takes to show what the old primary wrote."""
+DOUBTFUL = 1_000
 NOBODY = UUID(int=0)
 """Announces what every node must take, also the one that wrote it."""
 RINGS = 1_000
@@ -60,6 +69,16 @@ class Journal:
         self.node = node
         self._horizon: str | None = None
         self._seen: set[int] = set()
+        self._doubtful: OrderedDict[int, float] = OrderedDict()
+
+    def expect(self, entry_id: int) -> None:
+        """Hand out this entry too although it is the node's own: the reply to its COMMIT was lost.
+
+        It is looked for by its id: it may have been committed before the last look, or not yet.
+        """
+        self._doubtful[entry_id] = time.monotonic() + DOUBT_SECONDS
+        if len(self._doubtful) > DOUBTFUL:
+            self._doubtful.popitem(last=False)
 
     @property
     def horizon(self) -> str | None:
@@ -79,18 +98,30 @@ class Journal:
         """What others committed since the last look."""
         async with prompt(self._pool) as connection:
             rows = await connection.fetch(_READ, self._horizon, self.node)
-        entries = [
-            Entry(r["id"], r["kind"], r["ids"], r["age"], r["node"] == NOBODY) for r in rows if r["id"] is not None
-        ]
+            own = await connection.fetch(_BY_ID, list(self._doubtful)) if self._doubtful else []
+        entries = [_entry(row) for row in rows if row["id"] is not None]
         news = [entry for entry in entries if entry.id not in self._seen]
         self._seen = {entry.id for entry in entries}
         self._horizon = rows[0]["xmin"]
-        return news
+        return [*news, *self._found(own)]
+
+    def _found(self, rows: Sequence[asyncpg.Record]) -> list[Entry]:
+        """Own entries that were in doubt and are there; forget those that never came."""
+        for row in rows:
+            del self._doubtful[row["id"]]
+        now = time.monotonic()
+        while self._doubtful and next(iter(self._doubtful.values())) < now:
+            self._doubtful.popitem(last=False)
+        return [_entry(row) for row in rows]
 
     async def trim(self, limit: int = 10_000) -> None:
         """Delete up to `limit` entries that are older than a day."""
         async with acquire(self._pool) as connection:
             await connection.execute(_TRIM, limit)
+
+
+def _entry(row: asyncpg.Record) -> Entry:
+    return Entry(row["id"], row["kind"], row["ids"], row["age"], row["node"] == NOBODY)
 
 
 class Bell:
@@ -128,6 +159,12 @@ async def announce(connection: Connection, node: UUID, kind: str, ids: Sequence[
     `node` does not read it: whoever names itself has to take its own change. What NOBODY announces, all read.
     """
     return int(await connection.fetchval(_WRITE, node, kind, list(ids)))
+
+
+async def announce_standings(pool: Pool, user_ids: Sequence[int]) -> None:
+    """Have every node bring what the ledger says of these users to the index."""
+    async with prompt(pool) as connection:
+        await announce(connection, NOBODY, "standings", user_ids)
 
 
 async def timeline(pool: Pool) -> int:

@@ -25,7 +25,7 @@ import asyncpg
 import structlog
 
 from .. import telemetry
-from ..domain.actions import Placement, Submission
+from ..domain.actions import Placement, Recorded, Submission
 from ..domain.detectors import Watch
 from ..domain.errors import Code, LaurelsError
 from ..domain.judgement import Accepted, Outcome
@@ -76,6 +76,8 @@ MOST_UNEXPECTED = 24
 _PASSING = ("08", "25", "40", "53", "55", "57", "58", "XX")
 """Classes of SQLSTATE that tell of the state of the database, not of what is written."""
 
+Confirm = Callable[[Sequence[Recorded]], Awaitable[float]]
+"""Makes the index hold the batches of replayed actions; answers the seconds to wait before they are acknowledged."""
 Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
 """Applies a committed batch to the index; answers user id -> placement in the default board."""
 
@@ -84,7 +86,8 @@ class Writer:
     """Start with `run()` in a task; stop with `close()`, which drains the queue.
 
     Without `lanes` it holds no connection and refuses everything. `queue_limit` and `batch_limit` count actions.
-    `deadline` bounds one batch, in seconds. `cost` is where the estimate begins.
+    `deadline` bounds one batch, in seconds. `cost` is where the estimate begins. `confirm` runs before replays are
+    acknowledged; `in_doubt` takes the id of a batch that may be written and was not projected.
     """
 
     def __init__(
@@ -101,10 +104,14 @@ class Writer:
         deadline: float = 10.0,
         watch: Watch | None = None,
         cost: CommitCost | None = None,
+        confirm: Confirm | None = None,
+        in_doubt: Callable[[int], None] = lambda batch_id: None,
     ) -> None:
         self._pool = pool
         self._receipts = receipts
         self._project = project
+        self._confirm = confirm
+        self._in_doubt = in_doubt
         self._lanes = lanes
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
@@ -302,6 +309,8 @@ class Writer:
             committed = await self._committer.commit(connection, submissions)
         except CommitUnknown as error:
             drop(connection)
+            if error.batch_id is not None:
+                self._in_doubt(error.batch_id)
             log.warning("outcome of a batch unknown", reason=str(error), actions=len(submissions))
             refusal = outcome_unknown()
         except UNAVAILABLE as error:
@@ -319,10 +328,10 @@ class Writer:
         else:
             self._unexpected, self._committed_at = 0, time.perf_counter()
             self._observe(batch, len(submissions), started)
-            _settle(batch, await self._answers(committed))
+            self._settle(batch, *await self._answers(committed))
             return
         self._observe(batch, len(submissions), started)
-        _settle(batch, [refusal] * len(submissions))
+        self._settle(batch, [refusal] * len(submissions))
 
     def _split(self, batch: Batch, error: Exception) -> None:
         """Halve a batch that can't be stored; a single action is refused, and its user's requests are kept apart."""
@@ -337,7 +346,7 @@ class Writer:
         log.error("the ledger refused a batch", reason=str(error), sqlstate=sqlstate, actions=actions, blamed=blamed)
         if blamed:
             self._queue.suspect(batch[0].submissions()[0].user_id, time.perf_counter())
-        _settle(batch, [_unwritable() if blamed else unavailable()] * actions)
+        self._settle(batch, [_unwritable() if blamed else unavailable()] * actions)
 
     def _is_to_blame(self, part: Slice, error: Exception) -> bool:
         """Return whether a single action can't be stored for what it holds, whatever the database's state.
@@ -349,16 +358,32 @@ class Writer:
         sqlstate = getattr(error, "sqlstate", None) or "XX"
         return self._committed_at >= part.request.enqueued_at and not sqlstate.startswith(_PASSING)
 
-    async def _answers(self, batch: CommittedBatch) -> list[Result]:
+    async def _answers(self, batch: CommittedBatch) -> tuple[list[Result], float]:
+        """The results, and the seconds to wait before those of replays are told."""
         placements = await self._project(batch)
         self._receipts.remember(batch, placements)
         replayed = [o.action for o in batch.outcomes if isinstance(o, Accepted) and o.replayed]
         told: Mapping[int, Placement] | LaurelsError = {}
+        wait = 0.0
         try:
-            told = await self._receipts.find(replayed) if replayed else {}
+            if replayed:
+                wait = await self._confirm(replayed) if self._confirm else 0.0
+                told = await self._receipts.find(replayed)
         except LaurelsError as away:  # the new actions of the batch stay acknowledged
             told = away
-        return [_result(outcome, placements, told) for outcome in batch.outcomes]
+        return [_result(outcome, placements, told) for outcome in batch.outcomes], wait
+
+    def _settle(self, batch: Batch, results: list[Result], replays_after: float = 0.0) -> None:
+        """Answer the requests of a batch; those with a replay after so many seconds."""
+        start = 0
+        for part in batch:
+            end = start + len(part)
+            mine = results if len(batch) == 1 else results[start:end]
+            if replays_after and any(isinstance(result, Answer) and result.accepted.replayed for result in mine):
+                self._loop.call_later(replays_after, part.request.fill, part.start, mine)
+            else:
+                part.request.fill(part.start, mine)
+            start = end
 
     def _observe(self, batch: Batch, actions: int, started: float) -> None:
         telemetry.BATCH_ACTIONS.observe(actions)
@@ -378,17 +403,6 @@ def _result(
     if not outcome.replayed:
         return Answer(outcome, placements[action.user_id])
     return told if isinstance(told, LaurelsError) else Answer(outcome, told[action.action_id])
-
-
-def _settle(batch: Batch, results: list[Result]) -> None:
-    if len(batch) == 1:
-        batch[0].request.fill(batch[0].start, results)
-        return
-    start = 0
-    for part in batch:
-        end = start + len(part)
-        part.request.fill(part.start, results[start:end])
-        start = end
 
 
 def _unwritable() -> LaurelsError:

@@ -29,7 +29,7 @@ from redis.exceptions import RedisError
 from .. import telemetry
 from ..ranking.projection import Moved
 from ..shared import RedisAway, Store
-from ..shared.store import CALL_SECONDS, Client
+from ..shared.store import CALL_SECONDS, Client, closed_transport_is_reset
 
 log = structlog.get_logger(__name__)
 
@@ -206,7 +206,8 @@ class Bus:
     async def _listen(self) -> None:
         while True:
             try:
-                await self._hear()
+                with closed_transport_is_reset():
+                    await self._hear()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("bus lost", reason=str(error) or type(error).__name__)
             await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311  jitter

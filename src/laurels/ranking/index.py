@@ -60,7 +60,8 @@ class Shift:
     """What one applied batch did to one window: user id -> (rank before, rank after), both at `seq`.
 
     Users whose change was older than what the index holds are where they were. `news`: anything changed.
-    `top`: one of the first MAX_TOP places, or how many there are, may have.
+    `top`: one of the first MAX_TOP places, or how many there are, may have. `repeated`: users whose change another node
+    had brought before; their rank before is not known.
     """
 
     seq: int
@@ -68,6 +69,7 @@ class Shift:
     news: bool
     top: bool
     ranks: Moves
+    repeated: frozenset[int] = frozenset()
 
 
 class Index(Protocol):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from .. import telemetry
-from ..domain.actions import Placement
+from ..domain.actions import Placement, Recorded
 from ..domain.boards import Window
 from ..domain.standings import Standing
 from ..ledger import standings
@@ -21,6 +21,7 @@ from ..ledger.batch import CommittedBatch, StandingChange
 from ..ledger.catalogue import Catalogue
 from ..ledger.journal import Entry
 from ..ledger.pool import Pool
+from .confirmed import ConfirmedBatches
 from .entries import attribute_entries
 from .index import Shift
 from .memory import MemoryIndex
@@ -57,11 +58,13 @@ class Projection:
     catalogue: Catalogue
     pool: Pool
     listeners: list[Callable[[Moved], None]] = field(default_factory=list)
+    _confirmed: ConfirmedBatches = field(default_factory=ConfirmedBatches)
     _one_rebuild: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def project(self, batch: CommittedBatch) -> Mapping[int, Placement]:
         """Apply a batch of this process; user id -> placement in the default board."""
         shifts = self._apply(batch.changes)
+        self._confirmed.add([batch.batch_id])
         users = {action.user_id for action in batch.new_actions}
         if not users:
             return {}
@@ -69,6 +72,17 @@ class Projection:
         placements = self._placements(window, users, shifts.get(window.id))
         placements |= await shadow_placements(self.index, window, batch)
         return await attribute_entries(self.index, window, batch, placements)
+
+    async def confirm(self, actions: Sequence[Recorded]) -> float:
+        """Make the index hold the batches of replayed actions; return the seconds to wait before acknowledging them.
+
+        Raises LaurelsError.
+        """
+        batches = self._confirmed.missing(actions)
+        if batches:
+            await self.heal(sorted(set().union(*batches.values())))
+            self._confirmed.add(batches)
+        return 0.0
 
     async def heal(self, user_ids: Sequence[int]) -> None:
         """Apply what the ledger says of these users: someone else changed them."""

@@ -214,9 +214,10 @@ def _shift(part: Changes, reply: list[int]) -> Shift:
     shown = [user_id for user_id, standing in part.standings.items() if not standing.hidden]
     if len(shown) < len(part.standings):
         shown += [user_id for user_id, standing in part.standings.items() if standing.hidden]
-    ranks = [rank or None for rank in told]
-    moves = dict(zip(shown + _only_asked(part), zip(ranks[::2], ranks[1::2], strict=True), strict=True))
-    return Shift(seq, total, bool(news), reaches_top(moves), moves)
+    users, ranks = shown + _only_asked(part), [rank if rank > 0 else None for rank in told]
+    moves = dict(zip(users, zip(ranks[::2], ranks[1::2], strict=True), strict=True))
+    repeated = frozenset(user for user, before in zip(users, told[::2], strict=True) if before < 0)
+    return Shift(seq, total, bool(news), reaches_top(moves), moves, repeated)
 
 
 def _stretch(life: Life, reply: list[Any]) -> Ranking:

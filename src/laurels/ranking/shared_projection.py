@@ -23,7 +23,7 @@ from uuid import uuid4
 import structlog
 
 from .. import telemetry
-from ..domain.actions import Placement
+from ..domain.actions import Placement, Recorded
 from ..domain.boards import Window
 from ..domain.errors import LaurelsError
 from ..domain.standings import Standing
@@ -39,6 +39,7 @@ from .index import Shift
 from .pouring import pour
 from .projection import KEEP_ENDED, Moved, Progress
 from .redis import Changes, Life, RedisWindows
+from .replays import ReplayConfirmation
 from .scripts import IndexGone
 from .shadows import shadow_placements
 from .shared import Lives, SharedIndex
@@ -83,9 +84,13 @@ class SharedProjection:
     _answers: bool = False
     _noted_at: float = 0.0
     _contest: Contest = field(default_factory=Contest)
+    _replays: ReplayConfirmation = field(init=False)
 
     def __post_init__(self) -> None:
         self._journal = Journal(self.pool, uuid4())  # reads what this node committed too
+        self._replays = ReplayConfirmation(
+            self.windows, self.lives, self.catalogue, self.pool, self._writable, self._heal
+        )
 
     async def project(self, batch: CommittedBatch) -> Mapping[int, Placement]:
         """Bring a batch of this process; user id -> placement in the default board."""
@@ -97,9 +102,17 @@ class SharedProjection:
         shift = shifts.get(default.id) if default is not None else None
         if default is None or shift is None or self.lives.readable(default) is None:
             return await self._counted(default, batch, users)
-        placed = {user: Placement(shift.ranks[user][1], shift.ranks[user][0], shift.seq, "exact") for user in users}
+        placed = {user: _placement(shift, user) for user in users}
         placed |= await self._shadowed(default, batch)
         return await attribute_entries(self.index, default, batch, placed)
+
+    async def confirm(self, actions: Sequence[Recorded]) -> float:
+        """Make the index hold the batches of replayed actions; return the seconds to wait before acknowledging them.
+
+        Without Redis this node has the other nodes bring them: they are given the time to read the journal.
+        Raises LaurelsError.
+        """
+        return await self._replays.confirm(actions)
 
     async def follow(self, entry: Entry) -> None:
         """Another process changed standings, and brings them; `keep` sees to it that it did.
@@ -203,6 +216,8 @@ class SharedProjection:
             parts = [_part(life, rows.get(life.window.id, {}), users) for life in lives]
             if not parts or not await self._take(parts, batch.batch_id, shifts):
                 break
+        if len(shifts) == len(windows):
+            self._replays.confirmed.add([batch.batch_id])
         for window in windows:
             self._tell(window, shifts.get(window.id))
         return shifts
@@ -372,6 +387,13 @@ class SharedProjection:
         """Bring what was committed meanwhile by nodes that could not bring it themselves."""
         batches = {entry.id: entry.ids for entry in await journal.read() if entry.kind == "standings"}
         await self._bring_unmarked(life, batches)
+
+
+def _placement(shift: Shift, user_id: int) -> Placement:
+    before, after = shift.ranks[user_id]
+    if user_id in shift.repeated:
+        return Placement(after, None, None, "rebuilding")
+    return Placement(after, before, shift.seq, "exact")
 
 
 def _part(life: Life, rows: Mapping[int, Standing], users: Collection[int]) -> Changes:

@@ -8,7 +8,8 @@ RESP2, because nothing here needs what RESP3 adds, and a connection needs no gre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeAlias, TypeVar
 
 import structlog
@@ -43,6 +44,20 @@ class RedisAway(Exception):
 
     What was asked may have been done all the same.
     """
+
+
+@contextlib.contextmanager
+def closed_transport_is_reset() -> Iterator[None]:
+    """Raise ConnectionResetError when redis-py writes to a connection that was reset.
+
+    uvloop raises a plain RuntimeError then, which redis-py lets through.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "handler is closed" not in str(error):
+            raise
+        raise ConnectionResetError(str(error)) from error
 
 
 class Store:
@@ -83,10 +98,12 @@ class Store:
 
     async def _made(self, work: Callable[[Client], Awaitable[T]], *, idempotent: bool) -> T:
         try:
-            return await work(self.client)
-        except (ConnectionBroken, NoReply):
+            with closed_transport_is_reset():
+                return await work(self.client)
+        except (ConnectionBroken, NoReply, ConnectionResetError):
             if not idempotent:
                 raise
+        with closed_transport_is_reset():
             return await work(self.client)
 
     async def check(self) -> None:

@@ -7,7 +7,8 @@
 --       5 …        ids of the batches that these changes are, remembered in MARKS
 -- Returns seq, members, '1' when anything changed, '1' when somebody came, left, or was or is among the first places;
 --         then, where ranks are answered, those before and after for each put, remove and asked; 0 stands for no rank.
---         Old changes move nobody: before and after are equal.
+--         Old changes move nobody: before and after are equal. For a put or remove that the window holds already, of the
+--         same version, before is -1: another node brought it, and where its user was before is no longer known.
 -- No user occurs twice. O(k log n) for k changes.
 local KEPT_MARKS = 20000
 local puts, removes, asked, first, ranked = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[4] == ''
@@ -55,6 +56,7 @@ for n = 1, count do
     if not ranked and reply[4] == 0 and watched(before, key) then reply[4] = 1 end
   else
     after[n] = before
+    if ranked and n <= changed and unpacked('>I8', blob, at) == unpacked('>I8', value) then reply[2 * n + 3] = -1 end
   end
 end
 

@@ -1,0 +1,44 @@
+"""Which committed batches are known to be in the index.
+
+A replay may acknowledge a batch that its own node never brought to the index: its COMMIT was not answered, or the node
+died. So a replayed action is acknowledged only when its batch is confirmed (ADR 33).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+
+from ..domain.actions import Recorded
+
+REMEMBERED = 20_000
+
+
+class ConfirmedBatches:
+    """Batch ids, each with the time from which every node shows it. The oldest are forgotten first."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._shown_at: OrderedDict[int, float] = OrderedDict()
+
+    def add(self, batch_ids: Iterable[int], *, after: float = 0.0) -> None:
+        """Note that these are shown by every node, in `after` seconds at the latest."""
+        shown_at = self._clock() + after
+        for batch_id in batch_ids:
+            self._shown_at.setdefault(batch_id, shown_at)
+        while len(self._shown_at) > REMEMBERED:
+            self._shown_at.popitem(last=False)
+
+    def missing(self, actions: Sequence[Recorded]) -> dict[int, set[int]]:
+        """Batch id -> users of those actions whose batch is not confirmed."""
+        batches: dict[int, set[int]] = {}
+        for action in actions:
+            if action.batch_id not in self._shown_at:
+                batches.setdefault(action.batch_id, set()).add(action.user_id)
+        return batches
+
+    def wait(self, actions: Sequence[Recorded]) -> float:
+        """Return the seconds until all of these actions' batches are shown; all must be confirmed."""
+        latest = max((self._shown_at.get(action.batch_id, 0.0) for action in actions), default=0.0)
+        return max(0.0, latest - self._clock())
