@@ -100,7 +100,7 @@ class Keyring:
 
 def digest(secret: str) -> bytes:
     """A key's secret half is 256 random bits: a plain hash suffices, there is nothing to guess."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _is_id(text: str) -> bool:
