@@ -20,13 +20,14 @@ from .boards import Window, span_at
 from .detectors import Sighting, Suspicion
 from .errors import Code, LaurelsError, Refusal
 from .rules import Attempt, Progress, explain, first_refusal, score
-from .standings import Standing, checked_int64, fold, micros
+from .standings import INT64_MAX, INT64_MIN, Standing, fold, micros, overflow
 from .tickets import Grant
 
 CLAIM_LENGTH = 64
 """Characters of a claimed value that is kept as it is; migration 0014 knows it too."""
 _DIGEST = "sha256:"
 _MINUTE = timedelta(minutes=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -121,12 +122,15 @@ class _Bench:
         self._sighting = sighting
         self._board = next((window.board for window in windows if window.board.is_default), None)
         self._now = facts.now
-        self._at = self._first = micros(facts.now)
+        self._at = self._last = micros(facts.now)
         self._day = facts.day
 
     def decide(self, index: int, submission: Submission) -> Accepted:
-        if index:
-            self._advance_clock(index)
+        if index == 1:
+            self.result.room = room_after(self._facts.now, self._windows)
+            self._last = self._at + self.result.room
+        if index and self._at < self._last:
+            self._at, self._now = self._at + 1, self._now + _MICROSECOND
         user = self._user(submission.user_id)
         known = self._facts.known.get((user.id, submission.identifier))
         if known is not None:
@@ -142,12 +146,6 @@ class _Bench:
         accepted = self._enter(index, submission, kind, attempt, earned, suspicion)
         self.result.points[user.id] = points
         return accepted
-
-    def _advance_clock(self, index: int) -> None:
-        if not self.result.room:
-            self.result.room = room_after(self._facts.now, self._windows)
-        later = min(index, self.result.room)
-        self._at, self._now = self._first + later, self._facts.now + timedelta(microseconds=later)
 
     def _user(self, user_id: int) -> UserFacts:
         user = self._facts.users.get(user_id)
@@ -201,7 +199,9 @@ class _Bench:
     def _points_after(self, user: UserFacts, earned: int) -> int:
         """Return the points of the day with this action's, held or not. Raises Refusal."""
         before = self.result.points.get(user.id)
-        points = checked_int64((user.points_on(self._day) if before is None else before) + earned)
+        points = (user.points_on(self._day) if before is None else before) + earned
+        if not INT64_MIN <= points <= INT64_MAX:
+            raise overflow()
         cap = None if self._board is None else self._board.daily_points_cap
         if cap is None or points <= cap:
             return points

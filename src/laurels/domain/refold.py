@@ -15,7 +15,7 @@ import msgspec
 from .actions import Status
 from .boards import Board, Window, local_day, span_at
 from .rules import Progress
-from .standings import Standing, checked_int64, fold, micros
+from .standings import INT64_MAX, INT64_MIN, Standing, fold, micros, overflow
 
 Kind = Literal["completion", "reversal", "adjustment"]
 
@@ -88,7 +88,7 @@ class Refold:
         if row.action_type_id == self._counted:
             self.progress = (self.progress or Progress()).advanced(row.at, day)
         if day == self._day:
-            self.points = checked_int64(self.points + row.score_earned)
+            self.points = _added(self.points, row)
 
 
 def fold_rows(rows: Iterable[Row], window: Window) -> Standing | None:
@@ -140,4 +140,12 @@ class Replay:
         before = self.progress.get(row.action_type_id) or Progress()
         self.progress[row.action_type_id] = before.advanced(row.at, day)
         if day == self._day:
-            self.points = checked_int64(self.points + row.score_earned)
+            self.points = _added(self.points, row)
+
+
+def _added(points: int, row: Row) -> int:
+    """Return the points of a day with a row's. Raises Refusal(SCORE_OVERFLOW)."""
+    total = points + row.score_earned
+    if not INT64_MIN <= total <= INT64_MAX:
+        raise overflow()
+    return total

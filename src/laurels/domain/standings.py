@@ -61,11 +61,9 @@ def sort_score(score: int, order: Order) -> int:
     return ~score if order == "desc" else score
 
 
-def checked_int64(points: int) -> int:
-    """Return `points`. Raises Refusal(SCORE_OVERFLOW) where the ledger could not hold them."""
-    if not INT64_MIN <= points <= INT64_MAX:
-        raise Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
-    return points
+def overflow() -> Refusal:
+    """Return what refuses an action after which the ledger could not hold a score or sum of points."""
+    return Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
 
 
 def order_key(sort_value: int, reached_at: int, user_id: int) -> bytes:
@@ -100,4 +98,7 @@ def _combine(score: int, earned: int, aggregate: Aggregate, order: Order) -> int
         return earned
     if aggregate == "best":
         return max(score, earned) if order == "desc" else min(score, earned)
-    return checked_int64(score + earned)
+    total = score + earned
+    if not INT64_MIN <= total <= INT64_MAX:
+        raise overflow()
+    return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Context, Decimal
 
-from ..standings import checked_int64
+from ..standings import INT64_MAX, INT64_MIN, overflow
 from .attempt import Attempt
 from .document import Multiplier
 
@@ -23,7 +23,9 @@ def score(attempt: Attempt) -> int:
     worth = _multiplied(attempt)
     for bonus, _ in BONUSES:
         worth += bonus(attempt)
-    return checked_int64(worth)
+    if not INT64_MIN <= worth <= INT64_MAX:
+        raise overflow()
+    return worth
 
 
 def explain(attempt: Attempt) -> str | None:
