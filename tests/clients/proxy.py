@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator
 from typing import Self
 from urllib.parse import urlsplit
 
 
 class LossyProxy:
-    """Forwards bytes to a server. `lose` counts the replies still to be lost, `refuse` the connections to be cut."""
+    """Forwards bytes to a server.
+
+    `lose` counts the replies still to be lost, `refuse` the connections to be cut, `after` the bytes of replies that
+    pass before every connection is cut.
+    """
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
         self._host, self._port = parts.hostname, parts.port
         self.lose = 0
         self.refuse = 0
+        self.after = math.inf
         self.url = ""
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -56,6 +62,9 @@ class LossyProxy:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for chunk in _chunks(reader):
+            self.after -= len(chunk)
+            if self.after <= 0:
+                raise ConnectionResetError
             if self.lose:
                 self.lose -= 1
                 raise ConnectionResetError

@@ -20,6 +20,8 @@ from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.programs import PATIENCE, output
 
+from laurels.client import Action
+
 CLIENTS = Path(__file__).parents[2] / "clients"
 ADDRESS = "https://laurels.example.org"
 JS_BEFORE = """
@@ -55,7 +57,7 @@ async def run(source: str, url: str, names: dict[str, Any]) -> dict[str, Any]:
 async def test_the_python_readme_runs(arena: InProcessNode, api_key: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every block, in order: what it completes is on the board once, and the live part shows it."""
     token = await arena.token("ada")
-    whole, for_others, with_ticket, blocking = blocks(CLIENTS / "python" / "README.md", "python")
+    whole, for_others, with_ticket, blocking, in_parts = blocks(CLIENTS / "python" / "README.md", "python")
     names: dict[str, Any] = {"get_token": lambda: token, "enqueue_again": pytest.fail}
     watching = asyncio.create_task(run(whole, arena.url, names))
 
@@ -71,7 +73,7 @@ async def test_the_python_readme_runs(arena: InProcessNode, api_key: str, capsys
         await run(with_ticket, arena.url, {"laurels": own, "play": played})
     await eventually(printed, lambda out: "(1, 'ada', 10090)" in out, within=20)
     watching.cancel()
-    assert (await asyncio.to_thread(run_blocking, blocking, arena.url, token)) == 10_100
+    assert (await asyncio.to_thread(run_blocking, blocking + in_parts, arena.url, token)) == 10_130
 
 
 async def played(challenge: str) -> SimpleNamespace:
@@ -80,7 +82,8 @@ async def played(challenge: str) -> SimpleNamespace:
 
 def run_blocking(source: str, url: str, token: str) -> int:
     """The score when the block has run."""
-    names: dict[str, Any] = {"get_token": lambda: token}
+    actions = [Action("lesson", f"of-a-batch-{n}") for n in range(3)]
+    names: dict[str, Any] = {"get_token": lambda: token, "actions": actions, "enqueue_again": pytest.fail}
     exec(compiled(source, url), names)  # noqa: S102  our own README
     with names["laurels"] as laurels:
         return int(laurels.top().rows[0].score)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -14,7 +16,8 @@ from tests.clients.proxy import LossyProxy
 from tests.support.node import PASSWORD, InProcessNode
 from tests.support.polling import eventually
 
-from laurels.client import Action, BlockingLaurels, Laurels, Refused, Unsettled, User
+from laurels.client import Action, BlockingLaurels, Laurels, Refused, Result, Unsettled, User
+from laurels.client.batch import Batch
 from laurels.client.outcome import FIRST_WAIT, LAST_WAIT, Patience
 
 
@@ -53,6 +56,82 @@ async def test_a_batch_of_any_size_is_answered_in_order(node: InProcessNode) -> 
     assert [result.action_identifier for result in results] == [action.action_identifier for action in actions]
     assert {r.code for r in results[::100]} == {"action_type_unknown"}
     assert all(r.receipt is not None for n, r in enumerate(results) if n % 100)
+
+
+async def test_what_a_batch_had_settled_is_in_its_refusal(node: InProcessNode) -> None:
+    """The second commit is refused as a whole: the results of the first are there, and what has none is named."""
+    actions = [Action("lesson", f"a{n}") for n in range(2_400)]
+    actions[1_500] = Action("lesson", "x" * 1_000)  # longer than an identifier may be
+    token = await node.token("ada")
+    async with Laurels(node.url, token) as laurels:
+        with pytest.raises(Refused) as refused:
+            await laurels.batch(actions)
+    check_refused(refused.value, actions)
+    with await asyncio.to_thread(BlockingLaurels, node.url, token) as blocking:
+        with pytest.raises(Refused) as refused:
+            await asyncio.to_thread(blocking.batch, actions)
+        check_refused(refused.value, actions)
+        await asyncio.to_thread(blocking.close)
+
+
+def check_refused(refused: Refused, actions: list[Action]) -> None:
+    assert refused.status == 422
+    assert [result.action_identifier for result in refused.settled] == [f"a{n}" for n in range(1_000)]
+    assert refused.remaining == actions[1_000:]
+
+
+async def test_a_batch_that_is_cut_off_is_finished_later(node: InProcessNode) -> None:
+    """The network fails between two commits: nothing is lost, and what remains counts once when it is sent again."""
+    actions = [Action("lesson", f"a{n}") for n in range(3_000)]
+    async with LossyProxy(node.url) as way, Laurels(way.url, await node.token("ada")) as laurels:
+        way.after = 700_000
+        with pytest.raises(Unsettled) as unsettled:
+            await laurels.batch(actions, deadline=10)
+        settled, remaining = list(unsettled.value.settled), list(unsettled.value.remaining)
+        assert len(settled) in (1_000, 2_000)
+        assert unsettled.value.identifiers == [action.action_identifier for action in remaining[:1_000]]
+        way.after = math.inf
+        settled += await laurels.batch(remaining, deadline=60)
+    assert [result.action_identifier for result in settled] == [action.action_identifier for action in actions]
+    assert (await node.get("/api/boards/points/rank/ada"))[1]["score"] == 30_000
+
+
+async def test_an_action_that_cannot_be_encoded_is_found_before_any_is_sent(node: InProcessNode) -> None:
+    actions = [*(Action("lesson", f"a{n}") for n in range(1_000)), Action("lesson", metadata={"x": object()})]
+    async with Laurels(node.url, await node.token("ada")) as laurels:
+        with pytest.raises(TypeError):
+            await laurels.batch(actions)
+    assert (await node.get("/api/boards/points/rank/ada"))[1]["score"] is None
+
+
+async def test_a_batch_of_large_actions_is_cut_by_its_size(node: InProcessNode) -> None:
+    """1,000 actions with all the metadata that they may have are more than one request may be."""
+    actions = [Action("lesson", f"a{n}", metadata={"text": "é" * 1_500}) for n in range(700)]
+    async with Laurels(node.url, await node.token("ada")) as laurels:
+        results = await laurels.batch(actions, deadline=60)
+    assert {result.status for result in results} == {"awarded"}
+    assert len(results) == 700
+
+
+async def test_a_function_of_tokens_that_fails_loses_no_result(node: InProcessNode) -> None:
+    """It is asked for a new token in the middle of a batch, and can't give one."""
+    given_out = [await node.token("ada")]
+
+    async def provide() -> str:
+        return given_out.pop()
+
+    class Results(list[Result]):
+        def __iadd__(self, more: Iterable[Result]) -> Self:
+            laurels._token = None  # as if the server had said that it has expired
+            self.extend(more)
+            return self
+
+    results = Results()
+    async with Laurels(node.url, provide) as laurels:
+        with pytest.raises(Unsettled, match="IndexError") as unsettled:
+            await laurels.send_batch(Batch(Action("lesson", f"a{n}") for n in range(2_500)), results, None)
+    assert unsettled.value.settled == results
+    assert (len(results), len(unsettled.value.remaining)) == (1_000, 1_500)
 
 
 async def test_a_server_speaks_for_its_users(node: InProcessNode, api_key: str) -> None:

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from .batch import Batch, path_for
 from .live import Follower, follow
 from .messages import (
-    MAX_BATCH,
     Action,
     BatchReply,
     Board,
@@ -26,12 +26,13 @@ from .messages import (
     User,
     new_identifier,
 )
-from .outcome import Patience, Refused, Unsettled, may_settle
+from .outcome import LaurelsFailure, Patience, Refused, Unsettled, may_settle
 
 Token = str | Callable[[], str | Awaitable[str]]
 
-_AWAY = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError, OSError)
-_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+_AWAY = (aiohttp.ClientError, TimeoutError, OSError)
+"""No reply, or half of one, or none of HTTP: the same action is sent again."""
+TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 _T = TypeVar("_T")
 
 
@@ -61,7 +62,7 @@ class Laurels:
 
     async def __aenter__(self) -> Self:
         if self._owns_session:
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+            self._session = aiohttp.ClientSession(timeout=TIMEOUT)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -90,24 +91,34 @@ class Laurels:
         `identifier` makes it idempotent: the same one gets the same receipt, also in another process.
         """
         action = Action(action_type, identifier or new_identifier(), metadata, completed_at, user, ticket)
-        raw = await self._send("POST", f"{_room(action)}/complete", action, [action.action_identifier], deadline)
+        raw = await self._send("POST", f"{path_for(action)}/complete", action, [action.action_identifier], deadline)
         return _decode(raw, Receipt)
 
     async def batch(self, actions: Iterable[Action], *, deadline: float | None = None) -> list[Result]:
         """Complete many actions, up to 1,000 in one request; one result each, in order.
 
-        What the rules refuse is a result, not an exception. Raises Unsettled with the identifiers of the
-        commit that was under way; those before it are settled, and sending all again is safe.
+        What the rules refuse is a result, not an exception. `deadline` is for all commits together. Raises Refused, or
+        Unsettled with the identifiers of the commit that was under way. Either has `settled`, the results of the
+        commits before, and `remaining`, the actions without a result: sending those again is safe.
         """
-        every, results = list(actions), []
-        if len({_room(action) for action in every}) > 1:
-            raise ValueError("actions on behalf of users and actions of the token's own user go in two batches")
-        for start in range(0, len(every), MAX_BATCH):
-            part = every[start : start + MAX_BATCH]
-            names = [action.action_identifier for action in part]
-            raw = await self._send("POST", f"{_room(part[0])}/batch", {"actions": part}, names, deadline)
-            results += _decode(raw, BatchReply).results
+        results: list[Result] = []
+        await self.send_batch(Batch(actions), results, deadline)
         return results
+
+    async def send_batch(self, batch: Batch, results: list[Result], deadline: float | None) -> None:
+        """`batch` for who wants the results of each commit as soon as it is settled: they are appended to `results`."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + (self._deadline if deadline is None else deadline)
+        for part in batch.parts:
+            try:
+                raw = await self._send("POST", batch.path, part.payload, part.names, give_up_at - loop.time())
+                results += _decode(raw, BatchReply).results
+            except LaurelsFailure as failure:
+                failure.of_batch(results, batch.actions[part.start :])
+                raise
+            except Exception as error:  # of the function that gives tokens; what is settled must not be lost with it
+                unknown = Unsettled(part.names, repr(error))
+                raise unknown.of_batch(results, batch.actions[part.start :]) from error
 
     async def receipt(self, identifier: str) -> Receipt:
         """The receipt of an action of the token's user. Raises Refused (receipt_unknown: it was never accepted)."""
@@ -154,10 +165,10 @@ class Laurels:
         """The body of a 2xx. Tries until something final comes or the deadline has passed."""
         loop = asyncio.get_running_loop()
         patience = Patience(loop.time() + (self._deadline if deadline is None else deadline))
-        payload = None if body is None else msgspec.json.encode(body)
+        payload = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         renewed = False
         while True:
-            token = await self._current_token()
+            token = await self._token_by(patience.give_up_at, identifiers or [])
             status, raw, told = await self._once(method, path, payload, token, patience.give_up_at - loop.time())
             if 200 <= status < 300:
                 return raw
@@ -189,8 +200,20 @@ class Laurels:
                 session.request(method, self._url + path, data=payload, headers=headers) as reply,
             ):
                 return reply.status, await reply.read(), _seconds(reply.headers.get("Retry-After"))
+        except aiohttp.InvalidURL:
+            raise
         except _AWAY:
             return 0, b"", None
+
+    async def _token_by(self, give_up_at: float, identifiers: list[str]) -> str | None:
+        """The token to send. Raises Unsettled when the function that gives tokens takes longer than that."""
+        try:
+            async with asyncio.timeout_at(give_up_at) as limit:
+                return await self._current_token()
+        except TimeoutError:
+            if limit.expired():
+                raise Unsettled(identifiers, "no token in time") from None
+            raise
 
     async def _current_token(self) -> str | None:
         """Tasks that need a new one at once share it."""
@@ -200,11 +223,6 @@ class Laurels:
                     answer = self._provider()
                     self._token = await answer if inspect.isawaitable(answer) else answer
         return self._token
-
-
-def _room(action: Action) -> str:
-    """Where an action goes: an API key speaks for others, a user's token for its own."""
-    return "/api/actions" if action.user is None else "/api/server/actions"
 
 
 def _decode(raw: bytes, kind: type[_T]) -> _T:

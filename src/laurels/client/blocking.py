@@ -1,32 +1,50 @@
-"""The same client for code without an event loop: Flask, Django, scripts, threads.
+"""The same client for code without an event loop: Flask, Django, Celery, scripts, threads.
 
 The asynchronous client lives on an event loop in one thread of its own; callers of any thread wait for it there,
-so that they share its connections.
+so that they share its connections. Threads do not survive fork(): each process makes a thread when it first needs
+one, so that a client made before gunicorn, uWSGI or Celery forked serves in every worker.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
+import os
 import threading
-from collections.abc import Coroutine, Iterable
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
-from .asynchronous import Laurels, Token
-from .messages import Action, Board, Place, Receipt, Result, Ticket, User
+import aiohttp
+
+from .asynchronous import TIMEOUT, Laurels, Token
+from .batch import Batch
+from .messages import Action, Board, Place, Receipt, Result, Ticket, User, new_identifier
+from .outcome import Unsettled
+
+SLACK_SECONDS = 1.0
+"""A call's own deadline comes first; this much later the caller stops waiting for a thread that says nothing."""
+CLOSE_SECONDS = 5.0
 
 _T = TypeVar("_T")
 
 
 class BlockingLaurels:
-    """Open it with `with`, or call `close()` at the end. Safe for many threads at once; see Laurels for the rest."""
+    """Open it with `with`, or call `close()` at the end. Safe for many threads at once and across fork().
+
+    See Laurels for the rest.
+    """
 
     def __init__(self, url: str, token: Token | None = None, *, deadline: float = 30.0) -> None:
-        self._laurels = Laurels(url, token, deadline=deadline)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="laurels-client", daemon=True)
-        self._thread.start()
-        self._wait(self._laurels.__aenter__())
+        self._url = url
+        self._provider = token
+        self._deadline = deadline
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread: _LoopThread | None = None
+        _clients.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -35,16 +53,15 @@ class BlockingLaurels:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread. Twice is no error."""
-        if self._loop.is_closed():
-            return
-        self._wait(self._laurels.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        """Close the connections and end the thread. Twice is no error; another process's thread is left alone."""
+        with self._lock:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stop()
 
     def start(self, action_type: str, *, deadline: float | None = None) -> Ticket:
-        return self._wait(self._laurels.start(action_type, deadline=deadline))
+        return self._wait(lambda laurels: laurels.start(action_type, deadline=deadline), deadline)
 
     def complete(
         self,
@@ -57,8 +74,9 @@ class BlockingLaurels:
         ticket: str | None = None,
         deadline: float | None = None,
     ) -> Receipt:
+        identifier = identifier or new_identifier()
         return self._wait(
-            self._laurels.complete(
+            lambda laurels: laurels.complete(
                 action_type,
                 identifier,
                 metadata=metadata,
@@ -66,23 +84,135 @@ class BlockingLaurels:
                 user=user,
                 ticket=ticket,
                 deadline=deadline,
-            )
+            ),
+            deadline,
+            identifier,
         )
 
     def batch(self, actions: Iterable[Action], *, deadline: float | None = None) -> list[Result]:
-        return self._wait(self._laurels.batch(actions, deadline=deadline))
+        batch = Batch(actions)
+        results: list[Result] = []
+        try:
+            self._wait(lambda laurels: laurels.send_batch(batch, results, deadline), deadline)
+        except Unsettled as failure:
+            if not failure.identifiers:  # the thread said nothing: what it had settled is here
+                done = list(results)
+                failure.identifiers = [action.action_identifier for action in batch.actions[len(done) :]]
+                failure.of_batch(done, batch.actions[len(done) :])
+            raise
+        return results
 
     def receipt(self, identifier: str) -> Receipt:
-        return self._wait(self._laurels.receipt(identifier))
+        return self._wait(lambda laurels: laurels.receipt(identifier))
 
     def top(self, board: str | None = None, limit: int = 10) -> Board:
-        return self._wait(self._laurels.top(board, limit))
+        return self._wait(lambda laurels: laurels.top(board, limit))
 
     def around(self, board: str, username: str, radius: int = 5) -> Board:
-        return self._wait(self._laurels.around(board, username, radius))
+        return self._wait(lambda laurels: laurels.around(board, username, radius))
 
     def rank(self, board: str, username: str) -> Place:
-        return self._wait(self._laurels.rank(board, username))
+        return self._wait(lambda laurels: laurels.rank(board, username))
 
-    def _wait(self, call: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+    def _wait(self, call: Callable[[Laurels], Awaitable[_T]], deadline: float | None = None, *identifiers: str) -> _T:
+        """Make a call on this process's thread. Raises Unsettled when nothing comes of it in time."""
+        seconds = self._deadline if deadline is None else deadline
+        future = self._running().submit(call)
+        try:
+            return future.result(seconds + SLACK_SECONDS)
+        except concurrent.futures.TimeoutError:
+            if future.done():  # the call's own failure
+                raise
+            future.cancel()
+            raise Unsettled(list(identifiers), "the client's thread does not answer") from None
+
+    def _running(self) -> _LoopThread:
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("this client is closed")
+            if self._thread is None or self._thread.pid != os.getpid():
+                self._leave_inherited()
+                self._thread = _LoopThread(self._url, self._provider, self._deadline)
+                weakref.finalize(self, self._thread.stop)  # also at exit, and for clients that nobody closed
+            return self._thread
+
+    def _leave_inherited(self) -> None:
+        """Keep what the process that forked us holds, and never touch it: its selector is shared with ours."""
+        if self._thread is not None:
+            self._thread.loop.set_exception_handler(lambda *_: None)
+            _inherited.append(self._thread)
+            self._thread = None
+
+    def _after_fork(self) -> None:
+        """In the child: a lock that another thread held at that moment would never be given back."""
+        self._lock = threading.Lock()
+        self._leave_inherited()
+
+
+class _LoopThread:
+    """An event loop in a thread, with an open client on it. It belongs to the process `pid`."""
+
+    def __init__(self, url: str, token: Token | None, deadline: float) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.SelectorEventLoop()  # not the policy's: uvloop's does not outlive a fork, not even unused
+        self._url = url
+        self._token = token
+        self._deadline = deadline
+        self._session: aiohttp.ClientSession | None = None
+        self._laurels: Laurels | None = None
+        self._thread = threading.Thread(target=self.loop.run_forever, name="laurels-client", daemon=True)
+        self._thread.start()
+
+    def submit(self, call: Callable[[Laurels], Awaitable[_T]]) -> concurrent.futures.Future[_T]:
+        return asyncio.run_coroutine_threadsafe(self._call(call), self.loop)
+
+    def stop(self) -> None:
+        """Close connections, end the thread; both within CLOSE_SECONDS. Not in a process that inherited it."""
+        if self.pid != os.getpid() or self.loop.is_closed():
+            return
+        if threading.current_thread() is self._thread:  # the last reference to a client was dropped there
+            self.loop.stop()
+            return
+        closing = asyncio.run_coroutine_threadsafe(self._close(), self.loop)
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            closing.result(CLOSE_SECONDS)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self.loop.close()
+
+    async def _call(self, call: Callable[[Laurels], Awaitable[_T]]) -> _T:
+        if self._laurels is None:
+            self._session = aiohttp.ClientSession(timeout=TIMEOUT, connector=_Connector())
+            self._laurels = Laurels(self._url, self._token, deadline=self._deadline, session=self._session)
+        return await call(self._laurels)
+
+    async def _close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections that are closed by the process that made them alone, also when they are collected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pid = os.getpid()
+
+    def __del__(self, *_: Any) -> None:
+        if self._pid == os.getpid():
+            super().__del__()
+
+
+_clients: weakref.WeakSet[BlockingLaurels] = weakref.WeakSet()
+_inherited: list[_LoopThread] = []
+"""Never collected: what runs when a loop or a connection is collected would reach into the other process."""
+
+
+def _after_fork_in_child() -> None:
+    for client in list(_clients):
+        client._after_fork()  # noqa: SLF001  of this module
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork either
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -9,6 +9,8 @@ from uuid import uuid4
 import msgspec
 
 MAX_BATCH = 1_000
+MAX_BATCH_BYTES = 1 << 20
+"""What the server takes in one body."""
 
 
 def new_identifier() -> str:

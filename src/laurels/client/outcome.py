@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
+
+from .messages import Action, Result
 
 FIRST_WAIT, LAST_WAIT = 0.2, 5.0
 """Seconds: the ceiling of the first wait between two tries, doubled with each, and of every later one."""
@@ -13,7 +16,20 @@ _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class LaurelsFailure(Exception):
-    """No answer that could be used."""
+    """No answer that could be used.
+
+    Of a batch of more than one commit: `settled` are the results that had come before, in order, and `remaining` the
+    actions without one. Send those again, with the identifiers that they have.
+    """
+
+    settled: Sequence[Result] = ()
+    remaining: Sequence[Action] = ()
+
+    def of_batch(self, settled: Sequence[Result], remaining: Sequence[Action]) -> Self:
+        """Attach what a batch had reached."""
+        self.settled = list(settled)
+        self.remaining = list(remaining)
+        return self
 
 
 class Refused(LaurelsFailure):
