@@ -21,6 +21,7 @@ from .web.issuers import parse_issuers
 SPARE_CONNECTIONS = 3
 """Left to reads, receipts and the journal when every lane is busy."""
 MIN_SEAL_KEY = 32
+PASSWORD_LENGTH = range(10, 257)
 EMBEDDED_POOL = 40
 """The embedded PostgreSQL takes 60 connections; commands beside the node need some."""
 
@@ -153,6 +154,12 @@ class Settings:
         "admin,administrator,moderator,staff,support,system,laurels",
         "names that no player takes, nor similar ones; separated by commas",
     )
+    admin_password: str = _setting(
+        "LAURELS_ADMIN_PASSWORD",
+        "",
+        "password of the first admin of an empty ledger; empty: a generated one, on the terminal or in LAURELS_DATA",
+        secret=True,
+    )
     samples: bool = _setting("LAURELS_SAMPLES", True, "add sample action types to an empty ledger")
 
     @property
@@ -249,6 +256,8 @@ def _agreed(settings: Settings) -> Settings:
         raise ConfigError(
             f"LAURELS_SEAL_KEY has at least {MIN_SEAL_KEY} characters: `openssl rand -base64 32` makes one"
         )
+    if settings.admin_password and len(settings.admin_password) not in PASSWORD_LENGTH:
+        raise ConfigError("LAURELS_ADMIN_PASSWORD has 10 to 256 characters")
     if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
         raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
     if settings.metrics_private and not settings.metrics_port and settings.workers == 1:

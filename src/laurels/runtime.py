@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ from . import telemetry
 from .background import Background
 from .config import Settings
 from .domain.errors import LaurelsError
-from .domain.names import parse_name
 from .event_loop import stopped_by_signals
+from .first_admin import FirstAdmin, make_first_admin
 from .ledger import propagation
 from .ledger.pool import Pool
 from .node import Node, assemble
@@ -49,8 +48,8 @@ END_SECONDS = 2.0
 """How long a chore may take to end before it is told once more."""
 
 
-OnReady = Callable[[str, tuple[str, str] | None], None]
-"""Told the address, and name and password of the first admin if one was made."""
+OnReady = Callable[[str, FirstAdmin | None], None]
+"""Called with the address, and the first admin if one was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,11 @@ async def serve(
     on_load: Progress = lambda done, total: None,
     stop: asyncio.Event | None = None,
     lifeline: int | None = None,
+    shows_password: bool = True,
 ) -> None:
     """Run a node until SIGINT, SIGTERM, `stop`, or the end of the pipe `lifeline` to whoever started it.
 
+    `shows_password`: `on_ready` shows the first admin's password to a person; else a file keeps it.
     Raises StartError or DatabaseUnusable when it can't start.
     """
     stopping = stop or asyncio.Event()
@@ -79,7 +80,7 @@ async def serve(
             _stop_at_the_end_of(lifeline, stopping)
         # The ports first: a second start must not touch the data of the first.
         with _bound(settings) as ports:
-            await _serve(settings, ports, stopping, on_ready, on_node, on_load)
+            await _serve(settings, ports, stopping, on_ready, on_node, on_load, shows_password=shows_password)
 
 
 async def _serve(
@@ -89,6 +90,8 @@ async def _serve(
     on_ready: OnReady,
     on_node: Callable[[str, Node], None],
     on_load: Progress,
+    *,
+    shows_password: bool,
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with _given_up_on(stopping):
@@ -98,7 +101,7 @@ async def _serve(
             await node.services.scoreboards.remember_snapshot()
         if not stopping.is_set():
             node.condition.loaded = True
-            await _run(settings, node, ports, stopping, on_ready, on_node)
+            await _run(settings, node, ports, stopping, on_ready, on_node, shows_password=shows_password)
 
 
 async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExitStack) -> Node:
@@ -144,6 +147,8 @@ async def _run(
     stopping: asyncio.Event,
     on_ready: OnReady,
     on_node: Callable[[str, Node], None],
+    *,
+    shows_password: bool,
 ) -> None:
     services = node.services
     background = Background(settings, node)
@@ -156,7 +161,7 @@ async def _run(
         health = None if ports.health is None else await _serve_routes(health_only(ROUTES), services, ports.health)
         _settle_garbage_collector()
         telemetry.READY.set(1)
-        on_ready(_address(ports.public), await _first_admin(services))
+        on_ready(_address(ports.public), await make_first_admin(services, settings, shown=shows_password))
         on_node(_address(ports.public), node)
         await _until(stopping, lanes)
         await _drain(node, runner, lanes, receipts, hub, chores)
@@ -169,20 +174,6 @@ def _settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
-
-
-async def _first_admin(services: Services) -> tuple[str, str] | None:
-    """(name, password) of the admin that an empty ledger gets; None when there is one."""
-    if await services.accounts.any_admin():
-        return None
-    password = secrets.token_urlsafe(12)
-    hashed = await services.passwords.hash(password)
-    try:
-        account = await services.accounts.create(parse_name("admin"), None, hashed, "admin", allow_similar=True)
-    except LaurelsError as error:
-        log.warning("no first admin created", reason=error.detail)
-        return None
-    return account.username, password
 
 
 async def _until(stopping: asyncio.Event, lanes: asyncio.Task[None]) -> None:

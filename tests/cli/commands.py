@@ -66,7 +66,7 @@ def server_of(data: Path) -> int | None:
 
 
 class Served:
-    """A `laurels serve` that is ready. `log` is its standard error, `said` its standard output."""
+    """A `laurels serve` off a terminal. `log` is its standard error, `said` its standard output."""
 
     def __init__(self, data: Path, **settings: object) -> None:
         self._out, self._err = data.with_suffix(".out"), data.with_suffix(".err")
@@ -93,7 +93,7 @@ class Served:
 
         def found() -> re.Match[str] | None:
             assert self.process.poll() is None, self.log
-            return re.search(r"live at (http://\S+?)/ ", self.said)
+            return re.search(r'"message":"live".*"url":"(http://[^"]+?)/"', self.log)
 
         return until(found, "the node says where it is")[1]
 

@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import pty
 import re
 import signal
+import stat
+import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -18,7 +21,19 @@ from tests.support.wire import connected, exchange, request
 
 from laurels.ledger.embedded import EmbeddedPostgres
 
-from .commands import PATIENCE, Served, answer, laurels, server_of, serving, sweep, until
+from .commands import (
+    LAURELS,
+    PATIENCE,
+    QUIET,
+    Served,
+    answer,
+    environment,
+    laurels,
+    server_of,
+    serving,
+    sweep,
+    until,
+)
 
 PASSWORD = "correct horse battery"
 REGISTER = json.dumps({"username": "Ada Ember", "password": PASSWORD}).encode()
@@ -30,20 +45,91 @@ def post(url: str, path: str, body: bytes) -> int:
         return int(reply.status)
 
 
-def test_a_first_start_tells_address_and_password_once(data: Path) -> None:
-    """The password is on standard output, in no log, and a second start says nothing of it."""
+def test_off_a_terminal_the_first_password_is_in_a_file_and_in_no_stream(data: Path) -> None:
+    """Readable by the node's user alone; its path is logged, and a second start says nothing of it."""
+    kept = data / "admin-password"
     with serving(data) as served:
-        found = re.search(r"First admin: admin {2}password: (\S+)", served.said)
-        assert found
-        login = json.dumps({"username": "admin", "password": found[1]}).encode()
-        assert post(served.url, "/api/auth/login", login) == 200
+        password = kept.read_text().strip()
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert log_in(served.url, password) == 200
         assert served.stop() == 0
-        assert found[1] not in served.log
-        assert "Traceback" not in served.log
-        assert "Warning" not in served.log
+        assert str(kept) in served.log
+        assert password not in served.log + served.said
+        assert [path.name for path in data.glob("admin-password*")] == ["admin-password"]
+    kept.unlink()
     with serving(data) as served:
-        assert "password" not in served.said
+        assert not kept.exists()
         assert served.stop() == 0
+        assert "admin" not in served.log
+
+
+def test_off_a_terminal_everything_is_json(data: Path) -> None:
+    """Also where the node is; standard output is empty, and nothing is drawn."""
+    with serving(data) as served:
+        (live,) = [line for line in map(json.loads, served.log.splitlines()) if line["message"] == "live"]
+        assert live["laurels"]["url"] == f"{served.url}/"
+        assert served.stop() == 0
+        assert served.said == ""
+        assert all(json.loads(line)["log.level"] in ("info", "warning") for line in served.log.splitlines())
+
+
+def test_the_first_password_can_be_given(data: Path, tmp_path: Path) -> None:
+    """As a secret that is mounted: no file is written, and it is not told."""
+    secret = tmp_path / "secret"
+    secret.write_text(PASSWORD + "\n")
+    with serving(data, LAURELS_ADMIN_PASSWORD_FILE=secret) as served:
+        assert log_in(served.url, PASSWORD) == 200
+        assert served.stop() == 0
+        assert PASSWORD not in served.log + served.said
+        assert list(data.glob("admin-password*")) == []
+
+
+def test_where_the_password_can_not_be_kept_no_admin_is_made(database_url: str, data: Path) -> None:
+    """The operator is told what to do: an admin whose password nobody knows would close the door for good."""
+    data.write_text("not a folder")
+    with serving(data, DATABASE_URL=database_url) as served:
+        assert "LAURELS_ADMIN_PASSWORD_FILE" in served.log
+        assert answer("user", "list", "--role", "admin", DATABASE_URL=database_url) == []
+        assert served.stop() == 0
+
+
+def test_on_a_terminal_address_and_password_are_shown_once(data: Path) -> None:
+    """To the person who sits there: no file is needed."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*LAURELS, "serve"],
+        env=environment(LAURELS_DATA=data, LAURELS_PORT=0, TERM="dumb", **QUIET),
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(slave)
+    try:
+        _check_shown_password(master)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert list(data.glob("admin-password*")) == []
+    finally:
+        os.close(master)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if (server := server_of(data)) is not None:
+            os.kill(server, signal.SIGQUIT)
+
+
+def _check_shown_password(terminal: int) -> None:
+    shown = ""
+    while "is live at" not in shown:
+        shown += os.read(terminal, 4_096).decode()
+    found = re.search(r"First admin: admin {2}password: (\S+)", shown)
+    url = re.search(r"live at (http://\S+?)/ ", shown)
+    assert found
+    assert url
+    assert log_in(url[1], found[1]) == 200
+
+
+def log_in(url: str, password: str) -> int:
+    return post(url, "/api/auth/login", json.dumps({"username": "admin", "password": password}).encode())
 
 
 @pytest.mark.parametrize("group", [False, True], ids=["SIGTERM", "Ctrl-C"])

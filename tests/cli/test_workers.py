@@ -32,7 +32,7 @@ class Supervised:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*LAURELS, "serve", "--workers", "2"],
-                env=environment(LAURELS_PORT=self.port, LAURELS_SNAPSHOT_SECONDS=0, **settings),
+                env=environment(LAURELS_PORT=self.port, LAURELS_SNAPSHOT_SECONDS=0, LAURELS_DATA=folder, **settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import structlog
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.markup import escape
@@ -16,6 +17,11 @@ from .. import __version__, config, telemetry
 from ..config import Settings
 from .app import JsonFlag, app, examples, run, warn_of_unused
 from .output import bar, out, print_json, say
+
+if TYPE_CHECKING:
+    from ..first_admin import FirstAdmin
+
+log = structlog.get_logger(__name__)
 
 
 @app.command(
@@ -56,16 +62,9 @@ def _serve(settings: Settings, *, worker: bool) -> None:
     from ..workers import supervise
 
     if settings.workers > 1 and not worker:
-        say(f"\nLaurels {__version__}: {settings.workers} workers on {settings.url}/ (metrics: see the log)\n")
-        sys.stdout.flush()
+        _announce_workers(settings)
         run(supervise(settings))
         return
-
-    def ready(address: str, admin: tuple[str, str] | None) -> None:
-        if admin:
-            say(f"\nFirst admin: [bold]{admin[0]}[/]  password: [bold]{admin[1]}[/]  (shown this once)")
-        say(f"\nLaurels {__version__} is live at [bold]{address}/[/]  (API docs: {address}/api/docs)\n")
-        sys.stdout.flush()
 
     with bar() as progress:
         task = progress.add_task("Loading standings", total=None, visible=False)
@@ -73,13 +72,40 @@ def _serve(settings: Settings, *, worker: bool) -> None:
         def loading(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total, visible=True)
 
-        def started(address: str, admin: tuple[str, str] | None) -> None:
+        def started(address: str, admin: FirstAdmin | None) -> None:
             progress.stop()
-            ready(address, admin)
+            _announce(address, admin)
             if worker:
                 _announce_ready(sys.stdin.fileno())
 
-        run(runtime.serve(settings, on_ready=started, on_load=loading, lifeline=sys.stdin.fileno() if worker else None))
+        run(
+            runtime.serve(
+                settings,
+                on_ready=started,
+                on_load=loading,
+                lifeline=sys.stdin.fileno() if worker else None,
+                shows_password=sys.stdout.isatty(),
+            )
+        )
+
+
+def _announce(address: str, admin: FirstAdmin | None) -> None:
+    """Say where the node is: to a person, or to the log like everything else."""
+    if not sys.stdout.isatty():
+        log.info("live", version=__version__, url=f"{address}/", docs=f"{address}/api/docs")
+        return
+    if admin is not None and admin.password is not None:
+        say(f"\nFirst admin: [bold]{admin.username}[/]  password: [bold]{admin.password}[/]  (shown this once)")
+    say(f"\nLaurels {__version__} is live at [bold]{address}/[/]  (API docs: {address}/api/docs)\n")
+    sys.stdout.flush()
+
+
+def _announce_workers(settings: Settings) -> None:
+    if not sys.stdout.isatty():
+        log.info("starting workers", version=__version__, url=f"{settings.url}/", workers=settings.workers)
+        return
+    say(f"\nLaurels {__version__}: {settings.workers} workers on {settings.url}/ (metrics: see the log)\n")
+    sys.stdout.flush()
 
 
 def _announce_ready(parent: int) -> None:

@@ -1,0 +1,90 @@
+"""The admin that an empty ledger gets, and how their password reaches the operator without passing through a log.
+
+In this order: the operator gave it (LAURELS_ADMIN_PASSWORD_FILE); it is shown on the terminal that started the node;
+it is in a file of the data folder that only the node's user may read.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from .config import Settings
+from .domain.errors import LaurelsError
+from .domain.names import parse_name
+from .web.services import Services
+
+log = structlog.get_logger(__name__)
+
+FILE = "admin-password"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """A first admin that was just made. `password`: to be shown once; None when it is known or in a file."""
+
+    username: str
+    password: str | None
+
+
+async def make_first_admin(services: Services, settings: Settings, *, shown: bool) -> FirstAdmin | None:
+    """Make an admin if there is none. `shown`: whoever calls shows the password to a person, so no file is written."""
+    if await services.accounts.any_admin():
+        return None
+    if settings.admin_password:
+        return await _made(services, settings.admin_password, source="LAURELS_ADMIN_PASSWORD")
+    password = secrets.token_urlsafe(12)
+    if shown:
+        made = await _made(services, password)
+        return None if made is None else FirstAdmin(made.username, password)
+    try:
+        return await _made_with_file(services, settings.data, password)
+    except OSError as error:
+        log.warning(
+            "no first admin made: the password can't be kept. Set LAURELS_ADMIN_PASSWORD_FILE or LAURELS_DATA, or "
+            "run `laurels user create NAME --role admin`",
+            folder=str(settings.data),
+            reason=error.strerror,
+        )
+        return None
+
+
+async def _made_with_file(services: Services, folder: Path, password: str) -> FirstAdmin | None:
+    """Write the password before the account is made, and give the file its name afterwards.
+
+    Of several nodes that start at once one makes the account: the others leave no file.
+    """
+    part = _written(folder, password)
+    made = await _made(services, password, password_file=str(folder / FILE))
+    if made is None:
+        part.unlink()
+    else:
+        part.replace(folder / FILE)
+    return made
+
+
+async def _made(services: Services, password: str, **told: str) -> FirstAdmin | None:
+    hashed = await services.passwords.hash(password)
+    try:
+        account = await services.accounts.create(parse_name("admin"), None, hashed, "admin", allow_similar=True)
+    except LaurelsError as error:
+        log.warning("no first admin made", reason=error.detail)
+        return None
+    log.info("first admin made", username=account.username, **told)
+    return FirstAdmin(account.username, None)
+
+
+def _written(folder: Path, password: str) -> Path:
+    """A file that only its owner may read, durable."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f"{FILE}.", dir=folder)  # mode 0600
+    with open(descriptor, "w", encoding="ascii") as stream:  # noqa: PTH123  a descriptor
+        stream.write(password + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    return Path(name)
