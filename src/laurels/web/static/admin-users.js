@@ -82,7 +82,7 @@ async function changeRole(user, reload) {
   const saved = await ask({
     title: `Role of ${user.username}`,
     consequences: ["A moderator reviews actions and bans users. An admin may do everything that is in this console.", "It counts from the next request on."],
-    fields: [{ name: "role", label: "Role", value: user.role, options: ["player", "moderator", "admin"].map((role) => [role, role]) }, { name: "reason", label: "Reason (for the audit trail)" }],
+    fields: [{ name: "role", label: "Role", value: user.role, options: ["player", "moderator", "admin"].map((role) => [role, role]) }, { name: "allow_similar", label: "Also if another name could be taken for this one", kind: "checkbox" }, { name: "reason", label: "Reason (for the audit trail)" }],
     confirm: "Change role",
     send: (values) => call("PUT", `${PATH}/${user.id}/role`, values),
   });
