@@ -16,6 +16,7 @@ from tests.live.test_events import listening
 from tests.live.test_speaking import speaking
 from tests.support.issuer import Issuer, published
 from tests.support.node import PASSWORD, InProcessNode, running_node
+from tests.support.redis import RedisServer
 from tests.web.admin import call, of_role
 
 from laurels.config import Settings
@@ -27,10 +28,11 @@ NEW = "a new battery horse"
 Pair = tuple[InProcessNode, InProcessNode]
 
 
-@pytest.fixture
-async def pair(settings: Settings) -> AsyncIterator[Pair]:
-    """Two nodes on one ledger, without Redis."""
-    async with running_node(settings) as one, running_node(settings) as other:
+@pytest.fixture(params=["ledger alone", "Redis too"])
+async def pair(request: pytest.FixtureRequest, settings: Settings, redis_server: RedisServer) -> AsyncIterator[Pair]:
+    """Two nodes that share a ledger, and perhaps Redis."""
+    shared = replace(settings, redis_url=redis_server.url) if request.param == "Redis too" else settings
+    async with running_node(shared) as one, running_node(shared) as other:
         yield one, other
 
 

@@ -108,6 +108,7 @@ def possible_codes(route: Route) -> tuple[Code, ...]:
         codes.append(Code.RATE_LIMITED)
     if route.access == "viewer":
         codes += [Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED]
+        codes += [Code.ISSUER_UNAVAILABLE, Code.REGISTRATION_CLOSED]
     elif route.access != "public":
         codes += [Code.TOKEN_MISSING, Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.API_KEY_INVALID]
         codes += [Code.BANNED, Code.FORBIDDEN, Code.ISSUER_UNAVAILABLE, Code.REGISTRATION_CLOSED]
