@@ -8,7 +8,13 @@ from ..events import MEDIA_TYPE, events
 from ..socket import live
 from ..wire.live import EventsQuery, LiveQuery
 
-_TOKEN = (Code.TOKEN_INVALID, Code.TOKEN_EXPIRED, Code.BANNED)
+_TOKEN = (
+    Code.TOKEN_INVALID,
+    Code.TOKEN_EXPIRED,
+    Code.BANNED,
+    Code.ISSUER_UNAVAILABLE,
+    Code.REGISTRATION_CLOSED,
+)
 
 _KEY = (Code.API_KEY_INVALID, Code.FORBIDDEN)
 
