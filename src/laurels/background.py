@@ -17,7 +17,7 @@ import structlog
 
 from . import telemetry
 from .config import Settings
-from .domain.errors import LaurelsError
+from .domain.errors import Code, LaurelsError
 from .ledger import propagation, signed, snapshots, usual
 from .ledger.journal import Entry
 from .ledger.pool import QUERY_FAILURES
@@ -112,8 +112,9 @@ class Background:
         lost = self._node.condition.lost
         try:
             entries = await self._node.journal.read()
-        except QUERY_FAILURES:
-            if LOST_LEDGER not in lost:
+        except QUERY_FAILURES as error:
+            slow = isinstance(error, LaurelsError) and error.code is not Code.DATABASE_UNAVAILABLE
+            if not slow and LOST_LEDGER not in lost:
                 lost.append(LOST_LEDGER)
             raise
         if LOST_LEDGER in lost:

@@ -21,6 +21,9 @@ from .. import telemetry
 from ..domain.errors import Code, LaurelsError
 from .hosts import Hosts
 from .pooling import TRANSACTION_MODE, missing_settings, shares_sessions, warn_of_ignored
+from .silence import ANSWER_SECONDS, Watch, forget, liveness, overloaded, unavailable, within
+
+__all__ = ["ANSWER_SECONDS", "overloaded", "unavailable"]
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +44,6 @@ _PLAN_BY_INDEX = "; ".join(
 )
 MINIMUM_VERSION = 15
 CONNECT_TIMEOUT = 5.0
-ACQUIRE_TIMEOUT = 1.5
-ANSWER_SECONDS = 1.8
-"""How long somebody waits for a server that says nothing, before being told so."""
-CHORE_SECONDS = 5.0
-"""The same for what nobody waits for, but everything after it does."""
 CLOSE_SECONDS = 5.0
 RELEASE_SECONDS = 1.0
 """Tidying a connection up asks the server; one that does not answer is closed."""
@@ -71,6 +69,14 @@ UNAVAILABLE = (
     asyncpg.SerializationError,
 )
 """What asyncpg raises when the database, not the request, is at fault."""
+BUSY = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.TooManyConnectionsError,
+)
+"""Those of them that a server raises which is there, and has too much to do."""
 ServerError: TypeAlias = asyncpg.PostgresError
 """Anything that PostgreSQL refuses, for the operator's commands: a missing privilege, a standby, a full disk."""
 
@@ -141,12 +147,10 @@ async def lazy_pool(url: str, *, size: int, statement_timeout: float = 10.0) -> 
 
 @contextlib.asynccontextmanager
 async def acquire(pool: Pool) -> AsyncIterator[Connection]:
-    """A pooled connection, or LaurelsError(DATABASE_UNAVAILABLE) when the database is away."""
+    """A pooled connection. Raises LaurelsError DATABASE_UNAVAILABLE (the server is away) or OVERLOADED (it is busy)."""
     with translated():
-        try:
-            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT)
-        except TimeoutError as error:
-            raise unavailable() from error
+        async with within(pool):
+            connection = await pool.acquire()
         try:
             with cut_off_is_told(connection):
                 yield connection
@@ -170,15 +174,49 @@ def cut_off_is_told(connection: Connection) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def prompt(pool: Pool, seconds: float = ANSWER_SECONDS) -> AsyncIterator[Connection]:
-    """`acquire` for what somebody waits for: a connection that is still busy after `seconds` is closed.
+async def prompt(pool: Pool) -> AsyncIterator[Connection]:
+    """`acquire` for what somebody waits for: a connection is closed when its server falls silent, or at the deadline.
 
-    Closed, never cancelled: what was under way may have happened. Raises LaurelsError(DATABASE_UNAVAILABLE) then.
+    Closed, never cancelled: what was under way may have happened. Raises LaurelsError DATABASE_UNAVAILABLE or
+    OVERLOADED then.
     """
-    until = asyncio.get_running_loop().time() + seconds
-    async with acquire(pool) as connection:
-        with closed_at(until, connection):
+    cut = _Cutoff(pool)
+    with cut.explained():
+        async with acquire(pool) as connection:
+            cut.connection = connection
             yield connection
+
+
+class _Cutoff:
+    """Closes a connection whose server falls silent, or that is busy for too long."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.connection: Connection | None = None
+        self._watch = Watch(pool, self._cut)
+
+    def again(self) -> None:
+        """A new statement begins: it has all of its time."""
+        if self._watch.ended:
+            return
+        self._watch.stop()
+        self._watch = Watch(self._pool, self._cut)
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Raise OVERLOADED where the server was only slow."""
+        try:
+            yield
+        except LaurelsError as error:
+            if error.code is Code.DATABASE_UNAVAILABLE and self._watch.overdue:
+                raise overloaded() from error
+            raise
+        finally:
+            self._watch.stop()
+
+    def _cut(self) -> None:
+        if self.connection is not None:
+            drop(self.connection)
 
 
 @dataclass(slots=True)
@@ -204,32 +242,26 @@ def closed_at(until: float, connection: Connection) -> Iterator[Cut]:
 
 
 class _Watched:
-    """A connection that is closed when one statement takes longer than ANSWER_SECONDS."""
+    """A connection of which each statement has its own time."""
 
-    def __init__(self, connection: Connection, until: float) -> None:
+    def __init__(self, connection: Connection, cut: _Cutoff) -> None:
         self._connection = connection
-        self._cut = asyncio.get_running_loop().call_at(until, drop, connection)
+        self._cut = cut
 
     def __getattr__(self, name: str) -> Any:
         """Each statement begins with a look at one of the connection's methods: its time begins there."""
-        self.stop()
-        self._cut = asyncio.get_running_loop().call_later(ANSWER_SECONDS, drop, self._connection)
+        self._cut.again()
         return getattr(self._connection, name)
-
-    def stop(self) -> None:
-        self._cut.cancel()
 
 
 @contextlib.asynccontextmanager
 async def patient(pool: Pool) -> AsyncIterator[Connection]:
-    """`prompt` for what may take long because it has much to do: ANSWER_SECONDS for each statement, not for all."""
-    until = asyncio.get_running_loop().time() + ANSWER_SECONDS
-    async with acquire(pool) as connection:
-        watched = _Watched(connection, until)
-        try:
-            yield watched
-        finally:
-            watched.stop()
+    """`prompt` for what may take long because it has much to do: its time is that of each statement, not of all."""
+    cut = _Cutoff(pool)
+    with cut.explained():
+        async with acquire(pool) as connection:
+            cut.connection = connection
+            yield _Watched(connection, cut)
 
 
 async def plan_by_index(connection: Connection) -> None:
@@ -243,12 +275,16 @@ async def plan_by_index(connection: Connection) -> None:
 
 async def release(pool: Pool, connection: Connection) -> None:
     """Give a connection back. One that died meanwhile can't be reset: the pool has dropped it."""
+    lives = not is_closed(connection)
     with contextlib.suppress(*UNAVAILABLE):
         await pool.release(connection, timeout=RELEASE_SECONDS)
+        if lives:  # resetting it asked the server
+            liveness(pool).heard()
 
 
 async def close(pool: Pool) -> None:
     """In good order, unless that takes longer than CLOSE_SECONDS."""
+    forget(pool)
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await pool.close()
@@ -272,9 +308,11 @@ def is_closed(connection: Connection) -> bool:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn a database that is away into LaurelsError(DATABASE_UNAVAILABLE)."""
+    """Turn what asyncpg raises into LaurelsError: OVERLOADED for a busy server, else DATABASE_UNAVAILABLE."""
     try:
         yield
+    except BUSY as error:
+        raise overloaded() from error
     except UNAVAILABLE as error:
         raise unavailable() from error
 
@@ -292,10 +330,6 @@ def refused_when_it_fails(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaita
             raise unavailable() from error
 
     return wrapped
-
-
-def unavailable() -> LaurelsError:
-    return LaurelsError(Code.DATABASE_UNAVAILABLE, "The ledger can't be reached at present.", retry_after=1)
 
 
 def _server_settings(statement_timeout: float) -> dict[str, str]:

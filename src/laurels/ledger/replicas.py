@@ -23,7 +23,8 @@ import asyncpg
 import structlog
 
 from .. import telemetry
-from .pool import QUERY_FAILURES, UNAVAILABLE, Connection, Pool, close, drop, is_closed, lazy_pool, release, unavailable
+from .pool import QUERY_FAILURES, UNAVAILABLE, Connection, Pool, close, drop, is_closed, lazy_pool, release, translated
+from .silence import ANSWER_SECONDS, liveness, overloaded, unavailable, within
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +39,11 @@ ROUND_SECONDS = 0.4
 READ_SECONDS = 0.5
 """How long a replica may take to answer, before the primary is asked instead."""
 PRIMARY_SECONDS = 1.0
-"""How long the primary may take then: all waits of one read together stay under two seconds."""
+"""How long the primary may say nothing then: all waits for silent servers together stay under two seconds."""
 HEAVY_SECONDS = 1.4
-"""How long whoever is asked may take for what counts a whole window."""
+"""How long a replica may take for what counts a whole window."""
+READS_WAITING = 1_000
+"""Reads of the primary under way and waiting; more are refused at once."""
 LOOK_SECONDS = 0.5
 
 _AWAY = (
@@ -145,33 +148,44 @@ class Reads:
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows as of no earlier than this call. Only for statements that write nothing: they may run twice.
 
-        Raises LaurelsError(DATABASE_UNAVAILABLE) within two seconds.
+        Raises LaurelsError: DATABASE_UNAVAILABLE within two seconds when no server answers, else OVERLOADED.
         """
         chosen = await self._caught_up() if self.replicas else None
         if chosen is not None:
             try:
-                return await _counted("replica", chosen.pool, READ_SECONDS, statement, arguments)
+                return await _from_replica(chosen.pool, READ_SECONDS, statement, arguments)
             except _AWAY as error:
                 chosen.leave_alone(_words(error))
-        return await self._from_primary(PRIMARY_SECONDS, statement, arguments)
+        return await self._from_primary(statement, arguments)
 
     async def fetch_heavy(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         """`fetch` for what may take long: who is too slow for it is not left alone, and nobody else is asked then."""
         chosen = await self._caught_up() if self.replicas else None
         if chosen is not None:
             try:
-                return await _counted("replica", chosen.pool, HEAVY_SECONDS, statement, arguments)
+                return await _from_replica(chosen.pool, HEAVY_SECONDS, statement, arguments)
             except TimeoutError as error:
-                raise unavailable() from error
+                raise overloaded() from error
             except _AWAY as error:
                 chosen.leave_alone(_words(error))
-        return await self._from_primary(HEAVY_SECONDS, statement, arguments)
+        return await self._from_primary(statement, arguments)
 
-    async def _from_primary(self, seconds: float, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+    async def _from_primary(self, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """Wait in the queue of reads, then for the answer, as long as the primary answers anybody."""
+        server, silent = liveness(self.primary), PRIMARY_SECONDS if self.replicas else ANSWER_SECONDS
+        if server.waiting >= READS_WAITING:
+            raise overloaded()
+        server.waiting += 1
         try:
-            return await _counted("primary", self.primary, seconds, statement, arguments)
-        except _AWAY as error:
+            with translated():
+                async with within(self.primary, silent=silent), server.reads:
+                    rows = await _fetch(self.primary, statement, arguments)
+        except asyncpg.ObjectNotInPrerequisiteStateError as error:
             raise unavailable() from error
+        finally:
+            server.waiting -= 1
+        telemetry.READS.labels("primary").inc()
+        return rows
 
     async def fetchrow(self, statement: str, *arguments: Any) -> asyncpg.Record | None:
         rows = await self.fetch(statement, *arguments)
@@ -264,21 +278,20 @@ async def _reach(one: Replica, floor: int) -> bool:
     return True
 
 
-async def _counted(
-    source: str, pool: Pool, seconds: float, statement: str, arguments: Sequence[Any]
-) -> list[asyncpg.Record]:
-    rows = await _fetch(pool, seconds, statement, arguments)
-    telemetry.READS.labels(source).inc()
+async def _from_replica(pool: Pool, seconds: float, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+    """Raises one of _AWAY."""
+    async with asyncio.timeout(seconds):
+        rows = await _fetch(pool, statement, arguments)
+    telemetry.READS.labels("replica").inc()
     return rows
 
 
-async def _fetch(pool: Pool, seconds: float, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-    """Raises one of _AWAY. A connection that does not answer is closed, not waited for."""
+async def _fetch(pool: Pool, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+    """A connection that is not waited for any longer is closed."""
     connection: Connection | None = None
     try:
-        async with asyncio.timeout(seconds):
-            connection = await pool.acquire()
-            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+        connection = await pool.acquire()
+        rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
     except BaseException:
         if connection is not None:
             drop(connection)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from ..domain.boards import Window
 from ..domain.standings import Standing, micros
 from .batch import StandingChange
-from .pool import CHORE_SECONDS, Connection, Pool, acquire, prompt
+from .pool import Connection, Pool, acquire, prompt
 
 PAGE = 50_000
 
@@ -83,7 +83,7 @@ async def packed(pool: Pool, window: Window, page: int) -> AsyncIterator[bytes]:
 async def of_users(pool: Pool, windows: Iterable[Window], user_ids: Sequence[int]) -> list[StandingChange]:
     """The present standings of these users in these windows, hidden ones too."""
     by_id = {window.id: window for window in windows}
-    async with prompt(pool, CHORE_SECONDS) as connection:  # who follows the journal stands still meanwhile
+    async with prompt(pool) as connection:
         rows = await connection.fetch(_OF_USERS, list(by_id), list(user_ids))
     return [
         StandingChange(

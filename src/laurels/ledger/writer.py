@@ -46,6 +46,7 @@ from .pool import (
     unavailable,
 )
 from .receipts import Receipts
+from .silence import liveness
 
 __all__ = ["Answer", "Result", "Writer"]
 
@@ -307,6 +308,7 @@ class Writer:
         started = time.perf_counter()
         try:
             committed = await self._committer.commit(connection, submissions)
+            liveness(self._pool).heard()
         except CommitUnknown as error:
             drop(connection)
             if error.batch_id is not None:

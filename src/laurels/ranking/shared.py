@@ -21,6 +21,7 @@ from ..domain.standings import Standing
 from ..ledger import index_lives
 from ..ledger.index_lives import LifeRow
 from ..ledger.pool import Pool
+from ..ledger.silence import ROUTE_SECONDS, within
 from ..shared import RedisAway
 from ..shared.rounds import Rounds
 from .index import Place, Position, Ranking
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 LEDGER_AT_ONCE = 4
 LEDGER_WAITING = 64
 LEDGER_SECONDS = 0.9
-"""With the deadline of a call to Redis before it: less than 2 s for any answer."""
+"""How long the ledger may say nothing: with the deadline of a call to Redis before it, less than 2 s."""
 T = TypeVar("T")
 
 
@@ -154,9 +155,9 @@ class SharedIndex:
             lambda: self._ledger.place_of(window, user_id, standing),
         )
 
-    async def counted(self, window: Window, user_ids: Collection[int]) -> Ranking:
-        """`places`, counted in the ledger without asking Redis. Raises LaurelsError."""
-        return await self._in_turn(lambda: self._ranked(self._ledger.places(window, user_ids)))
+    async def counted(self, window: Window, user_ids: Collection[int], *, most: float = ROUTE_SECONDS) -> Ranking:
+        """`places`, counted in the ledger without asking Redis, in `most` seconds. Raises LaurelsError."""
+        return await self._in_turn(lambda: self._ranked(self._ledger.places(window, user_ids)), most)
 
     async def held(self, window: Window, user_ids: Sequence[int]) -> dict[int, Standing]:
         return await self._copy(window, lambda life: self._windows.held(life, user_ids))
@@ -190,16 +191,14 @@ class SharedIndex:
                 log.debug("Redis did not answer a read", reason=str(away))
         return await self._in_turn(count)
 
-    async def _in_turn(self, count: Callable[[], Awaitable[T]]) -> T:
+    async def _in_turn(self, count: Callable[[], Awaitable[T]], most: float = ROUTE_SECONDS) -> T:
         if self._waiting >= LEDGER_WAITING:
             raise _too_many()
         self._waiting += 1
         try:
-            async with asyncio.timeout(LEDGER_SECONDS), self._turns:
+            async with within(self._ledger.pool, silent=LEDGER_SECONDS, most=most), self._turns:
                 telemetry.RANKS_COUNTED.inc()
                 return await count()
-        except TimeoutError as error:
-            raise _too_many() from error
         finally:
             self._waiting -= 1
 

@@ -42,7 +42,7 @@ from .redis import Changes, Life, RedisWindows
 from .replays import ReplayConfirmation
 from .scripts import IndexGone
 from .shadows import shadow_placements
-from .shared import Lives, SharedIndex
+from .shared import LEDGER_SECONDS, Lives, SharedIndex
 
 log = structlog.get_logger(__name__)
 
@@ -251,7 +251,7 @@ class SharedProjection:
         ranks: dict[int, int | None] = {}
         if default is not None:
             try:
-                ranking = await self.index.counted(default, users)
+                ranking = await self.index.counted(default, users, most=LEDGER_SECONDS)
                 ranks.update({place.user_id: place.rank for place in ranking.places})
             except LaurelsError as error:
                 log.debug("ranks not counted", reason=error.detail)

@@ -106,7 +106,7 @@ class SqlIndex:
     """An Index without a copy: reads the standings themselves, with `reads` where those go."""
 
     def __init__(self, pool: Pool, *, reads: Reads | None = None) -> None:
-        self._pool = pool
+        self.pool = pool
         self._reads = reads
 
     async def top(self, window: Window, size: int) -> Ranking:
@@ -120,7 +120,7 @@ class SqlIndex:
 
     async def place_of(self, window: Window, user_id: int, standing: Standing) -> Place:
         value, reached_at = sort_score(standing.score, window.board.order), from_micros(standing.reached_at)
-        async with acquire(self._pool) as connection:
+        async with acquire(self.pool) as connection:
             row = await connection.fetchrow(
                 query(_PLACE_OF, window.board), window.id, user_id, standing.score, value, reached_at
             )
@@ -133,14 +133,14 @@ class SqlIndex:
     async def position(self, window: Window) -> Position:
         """The same for every window."""
         del window
-        async with acquire(self._pool) as connection:
+        async with acquire(self.pool) as connection:
             return Position(LEDGER, await connection.fetchval(_POSITION))
 
     async def _ranking(self, statement: str, *arguments: object) -> Ranking:
         if self._reads is not None:
             rows = await self._reads.fetch_heavy(statement, *arguments)
         else:
-            async with acquire(self._pool) as connection:
+            async with acquire(self.pool) as connection:
                 rows = await connection.fetch(statement, *arguments)
         places = tuple(_place(row) for row in rows if row["user_id"] is not None)
         return Ranking(LEDGER, rows[0]["seq"], rows[0]["total"], places)

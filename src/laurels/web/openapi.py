@@ -187,7 +187,7 @@ def _responses(route: Route) -> dict[str, Any]:
         elif route.media != "application/json" and status == 200:
             responses[str(status)]["content"] = {route.media: {"schema": {"type": "string"}}}
     by_status: dict[int, list[Code]] = {}
-    for code in possible_codes(route):
+    for code in dict.fromkeys(possible_codes(route)):
         by_status.setdefault(problems.status_of(code), []).append(code)
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = _problem_response(codes)

@@ -24,7 +24,6 @@ ACCOUNTS: tuple[Route, ...] = (
             Code.USERNAME_INVALID,
             Code.USERNAME_TAKEN,
             Code.EMAIL_TAKEN,
-            Code.OVERLOADED,
             *LEDGER_AWAY,
         ),
     ),
@@ -37,7 +36,7 @@ ACCOUNTS: tuple[Route, ...] = (
         limit="login",
         body=Login,
         replies={200: Tokens},
-        problems=(Code.CREDENTIALS_WRONG, Code.BANNED, Code.OVERLOADED, *LEDGER_AWAY),
+        problems=(Code.CREDENTIALS_WRONG, Code.BANNED, *LEDGER_AWAY),
     ),
     Route(
         method="POST",

@@ -71,6 +71,6 @@ ADMIN_USERS: tuple[Route, ...] = (
         params=UserQuery,
         body=ResetPassword,
         replies={200: FreshPassword},
-        problems=(Code.USER_UNKNOWN, Code.OVERLOADED, *LEDGER_AWAY),
+        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
     ),
 )

@@ -71,7 +71,7 @@ BOARDS: tuple[Route, ...] = (
         description="From the ledger and at most a minute old; movement is null, for nobody moves in what is over.",
         params=WindowQuery,
         replies={200: Scoreboard},
-        problems=(Code.BOARD_UNKNOWN, Code.WINDOW_UNKNOWN, Code.OVERLOADED, *LEDGER_AWAY),
+        problems=(Code.BOARD_UNKNOWN, Code.WINDOW_UNKNOWN, *LEDGER_AWAY),
     ),
     Route(
         method="GET",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ...domain.errors import Code
 
-LEDGER_AWAY = (Code.DATABASE_UNAVAILABLE,)
-RANKS_AWAY = (Code.OVERLOADED, *LEDGER_AWAY)
+LEDGER_AWAY = (Code.OVERLOADED, Code.DATABASE_UNAVAILABLE)
+"""Too busy to answer in time, or silent."""
+RANKS_AWAY = LEDGER_AWAY
 """Also when the shared index is away, and too many ranks are counted in the ledger."""
 WRITE = (Code.OVERLOADED, Code.DATABASE_UNAVAILABLE, Code.OUTCOME_UNKNOWN)
 VERDICTS = (

@@ -50,6 +50,6 @@ MINE: tuple[Route, ...] = (
         limit="login",
         body=EraseMe,
         replies={204: None},
-        problems=(Code.CREDENTIALS_WRONG, Code.USER_UNKNOWN, Code.LAST_ADMIN, Code.OVERLOADED, *LEDGER_AWAY),
+        problems=(Code.CREDENTIALS_WRONG, Code.USER_UNKNOWN, Code.LAST_ADMIN, *LEDGER_AWAY),
     ),
 )
