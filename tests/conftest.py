@@ -141,6 +141,7 @@ def settings(database_url: str) -> Settings:
         probe_rate=10_000_000,
         login_rate=10_000_000,
         account_rate=10_000_000,
+        network_rate=10_000_000,
         failure_rate=10_000_000,
         hold_user_rate=1_000_000_000,
         hold_address_rate=1_000_000_000,

@@ -128,8 +128,19 @@ class Settings:
     account_rate: int = _setting(
         "LAURELS_ACCOUNT_RATE", 10, "failed log-ins per minute and account", low=1, high=10_000_000
     )
+    network_rate: int = _setting(
+        "LAURELS_NETWORK_RATE",
+        120,
+        "failed log-ins per minute and network (/24, /48), from addresses new to the account",
+        low=1,
+        high=10_000_000,
+    )
     failure_rate: int = _setting(
-        "LAURELS_FAILURE_RATE", 600, "failed log-ins per minute and node, from new addresses", low=1, high=10_000_000
+        "LAURELS_FAILURE_RATE",
+        600,
+        "failed log-ins per minute in all beyond which failures at one account cost it more",
+        low=1,
+        high=10_000_000,
     )
     snapshot_seconds: int = _setting(
         "LAURELS_SNAPSHOT_SECONDS", 300, "between two snapshots; 0: never", low=0, high=86_400

@@ -185,7 +185,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     ledger = await _ledger(settings, pool)
     store = Store(parse_address(settings.redis_url), await read_ledger_id(pool)) if settings.redis_url else None
     ranks = _ranks(settings, ledger, store)
-    door = await _door(settings, ledger)
+    door = await _door(settings, ledger, store)
     writer = _writer(settings, ledger, ranks)
     live_settings = await _live_settings(settings, ledger, door.limits, ranks.hub, writer)
     bell = Bell()
@@ -233,7 +233,7 @@ def _ranks(settings: Settings, ledger: _Ledger, store: Store | None) -> _Ranks:
     return _Ranks(index, projection, scoreboards, hub)
 
 
-async def _door(settings: Settings, ledger: _Ledger) -> _Door:
+async def _door(settings: Settings, ledger: _Ledger, store: Store | None) -> _Door:
     keyring = Keyring(ledger.api_keys, Seal(settings.seal_key))
     await keyring.refresh()
     tokens, ticket_office = Tokens(settings.token_seconds), TicketOffice()
@@ -247,7 +247,7 @@ async def _door(settings: Settings, ledger: _Ledger) -> _Door:
         RateLimit("login", settings.login_rate),
         RateLimit("probe", settings.probe_rate),
     )
-    guesses = Guesses(settings.account_rate, settings.failure_rate)
+    guesses = Guesses(settings.account_rate, settings.network_rate, settings.failure_rate, store)
     return _Door(tokens, ticket_office, keyring, guesses, limits)
 
 
@@ -340,7 +340,9 @@ def _shared_limits(store: Store | None, limits: Limits, guesses: Guesses) -> Sha
     return (
         None
         if store is None
-        else SharedLimits(store, [limits.user, limits.key, limits.address, limits.login, *guesses.limits])
+        else SharedLimits(
+            store, [limits.user, limits.key, limits.address, limits.login, *guesses.limits], guesses.known
+        )
     )
 
 

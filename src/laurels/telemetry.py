@@ -29,7 +29,7 @@ REQUEST_SECONDS = Histogram(
 )
 GUESSES_REFUSED = Counter(
     "laurels_guesses_refused",
-    "Log-ins refused for too many failures before: of the account, or in all (failures).",
+    "Log-ins refused for too many failures before: of the account, or of the network.",
     ["policy"],
     registry=REGISTRY,
 )

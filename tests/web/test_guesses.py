@@ -8,17 +8,20 @@ from dataclasses import replace
 
 import pytest
 from tests.support.node import PASSWORD, InProcessNode, running_node
+from tests.support.redis import RedisServer
 
 from laurels import telemetry
 from laurels.config import Settings
+from laurels.web.guesses import network_of
 
 from .admin import call
 
 
 @pytest.fixture
 async def guarded(settings: Settings) -> AsyncIterator[InProcessNode]:
-    """Three failures a minute and account, eight in all; addresses by X-Forwarded-For."""
-    async with running_node(replace(settings, account_rate=3, failure_rate=8, trusted_proxies=1)) as node:
+    """Three failures a minute and account, thirteen a network, 20 in all; addresses by X-Forwarded-For."""
+    limited = replace(settings, account_rate=3, network_rate=13, failure_rate=20, trusted_proxies=1)
+    async with running_node(limited) as node:
         yield node
 
 
@@ -68,15 +71,88 @@ async def test_strangers_lock_nobody_out_of_where_they_are_at_home(guarded: InPr
     assert [await login(guarded, "ada", "wrong", "198.51.100.7") for _ in range(4)] == [WRONG] * 3 + [LIMITED]
 
 
-async def test_a_spray_over_accounts_and_addresses_is_slowed_down(guarded: InProcessNode) -> None:
-    """One guess per account and address: the limit in all ends it and is counted; those at home still get in."""
+async def test_a_spray_from_one_network_is_ended_there_and_nowhere_else(guarded: InProcessNode) -> None:
+    """One guess per account and address: the network's limit ends it and is counted; those at home there get in."""
     await guarded.register("ada")
+    assert (await login(guarded, "ada", PASSWORD, "192.0.2.200"))[0] == 200
+    before = _refused("network")
+    answers = [await login(guarded, f"victim-{n}", "Summer2026!", f"192.0.2.{n}") for n in range(15)]
+    assert answers == [WRONG] * 13 + [LIMITED] * 2
+    assert _refused("network") - before == 2
+    assert (await login(guarded, "ada", PASSWORD, "192.0.2.200"))[0] == 200
     assert (await login(guarded, "ada", PASSWORD, "198.51.100.7"))[0] == 200
-    before = _refused("failures")
-    answers = [await login(guarded, f"victim-{n}", "Summer2026!", f"192.0.2.{n}") for n in range(12)]
-    assert answers == [WRONG] * 8 + [LIMITED] * 4
-    assert _refused("failures") - before == 4
+
+
+async def test_twenty_addresses_do_not_close_the_door(guarded: InProcessNode) -> None:
+    """However much they fail, from all over the world: who comes from a new address to an account in peace gets in."""
+    await guarded.register("ada")
+    await guarded.register("eve")
+    for round_ in range(3):
+        for n in range(20):
+            await login(guarded, f"victim-{n}-{round_}", "Summer2026!", f"10.0.{n}.1")
     assert (await login(guarded, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+    assert await login(guarded, "eve", "a typo", "198.51.100.8") == WRONG
+    assert (await login(guarded, "eve", PASSWORD, "198.51.100.9"))[0] == 200
+
+
+async def test_the_brake_slows_guesses_at_an_account_under_attack(settings: Settings) -> None:
+    """While log-ins fail in great numbers an account takes fewer guesses from new addresses; at home all of them."""
+    braked = replace(settings, account_rate=4, failure_rate=2, trusted_proxies=1)
+    async with running_node(braked) as node:
+        await node.register("ada")
+        assert (await login(node, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+        for n in range(4):
+            assert await login(node, f"victim-{n}", "Summer2026!", f"10.0.{n}.1") == WRONG
+        assert [await login(node, "ada", "wrong", f"10.1.{n}.1") for n in range(3)] == [WRONG, WRONG, LIMITED]
+        assert [await login(node, "ada", "wrong", "198.51.100.7") for _ in range(5)] == [WRONG] * 4 + [LIMITED]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("198.51.100.7", "198.51.100.0/24"),
+        ("2001:db8:1:2::/64", "2001:db8:1::/48"),
+        ("2001:db8:1:2::9", "2001:db8:1::/48"),
+        ("unknown", None),
+    ],
+)
+def test_addresses_belong_to_networks(address: str, network: str | None) -> None:
+    assert network_of(address) == network
+
+
+async def test_failures_count_over_all_nodes_and_so_do_addresses_known(
+    settings: Settings, redis_server: RedisServer
+) -> None:
+    """What is spent at one node is spent at the other; who logged in at one is at home at the other."""
+    shared = replace(
+        settings, redis_url=redis_server.url, account_rate=3, network_rate=13, failure_rate=20, trusted_proxies=1
+    )
+    async with running_node(shared) as here, running_node(shared) as there:
+        await here.register("ada")
+        assert (await login(here, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+        assert [await login(here, "ada", "wrong", f"10.0.{n}.1") for n in range(4)] == [WRONG] * 3 + [LIMITED]
+        await _shared(here)
+        await login(there, "ada", "wrong", "10.1.0.1")  # granted unseen: then it learns
+        await _shared(there)
+        assert await login(there, "ada", "wrong", "10.1.1.1") == LIMITED
+        assert await login(there, "ada", PASSWORD, "10.1.2.1") == LIMITED
+        assert (await login(there, "ada", PASSWORD, "198.51.100.7"))[0] == 200
+
+
+async def test_without_redis_log_ins_go_on(settings: Settings, own_redis: RedisServer) -> None:
+    """Counted by each process, and known to it alone."""
+    limited = replace(settings, redis_url=own_redis.url, account_rate=3, trusted_proxies=1)
+    async with running_node(limited) as node:
+        await node.register("ada")
+        await asyncio.to_thread(own_redis.kill)
+        assert [await login(node, "ada", "wrong", f"10.0.{n}.1") for n in range(4)] == [WRONG] * 3 + [LIMITED]
+        await node.register("eve")
+        assert (await login(node, "eve", PASSWORD, "198.51.100.7"))[0] == 200
+
+
+async def _shared(node: InProcessNode) -> None:
+    assert node.parts.shared_limits is not None
+    await node.parts.shared_limits.share()
 
 
 async def test_what_could_not_be_decided_is_no_guess(guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ edge       from a route to an aiohttp handler: the order in which a request is c
 connection beneath the routes: when a reply leaves, what is no HTTP; server makes them, sending builds replies
 handlers/  one function per endpoint, thin: wire -> ledger or ranking -> wire
 auth       who is asking and may they: tokens, outsiders (and their issuers, jwks), keyring (and seal), signatures
-guesses    bounds on guessing passwords; ticket_office: tickets
+guesses    bounds on guessing passwords;  known_addresses  from where accounts were logged in to; ticket_office: tickets
 tokens     access tokens; passwords: argon2; limits: request rates; problems: refusals as RFC 9457
 origins    pages of other sites that may call the API
 openapi    the OpenAPI document, made from the routes

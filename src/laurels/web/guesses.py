@@ -1,28 +1,41 @@
-"""Guessing passwords is bounded per account, and in all, beside the limit per address that the edge keeps.
+"""Bounds on guessing passwords: per account, per network, and a brake while log-ins fail in great numbers.
 
-Whoever sprays one password over many accounts from many addresses stays below every limit per account and address:
-that is what the limit in all is for. It can't lock anybody out of where they are at home: an address from which an
-account was logged in to before has an allowance of its own, which strangers can't spend.
+All of them count over all nodes that share a Redis, and in each process without one. None of them closes the door for
+everybody: an address from which the account was logged in to before has an allowance of its own, which strangers can't
+spend; and however many fail elsewhere, the first guesses at an account that nobody attacks are always granted. The
+brake makes each failure at one account from a new address cost half of what the account allows.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import ipaddress
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import structlog
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
-from .limits import MINUTE, RateLimit
+from ..shared import Store
+from .known_addresses import KnownAddresses
+from .limits import MINUTE, Allowance, RateLimit
 
 log = structlog.get_logger(__name__)
 
 _EVERYBODY = b""
+V4_PREFIX, V6_PREFIX = 24, 48
+"""A network: what one customer of a provider commonly holds, and more than one host can pick addresses from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    limit: RateLimit
+    key: bytes
+    cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +43,12 @@ class Guess:
     """A log-in under way. It counts as failed unless it `succeeded`, or could not be `decided` at all."""
 
     guesses: Guesses
-    key: bytes
     pair: bytes
+    hits: tuple[_Hit, ...]
 
     def succeeded(self) -> None:
-        self.guesses.take_back(self, at_home=True)
+        self._give_back()
+        self.guesses.known.add(self.pair)
 
     @contextlib.contextmanager
     def decided(self) -> Iterator[None]:
@@ -42,69 +56,90 @@ class Guess:
         try:
             yield
         except LaurelsError:
-            self.guesses.take_back(self, at_home=False)
+            self._give_back()
             raise
+
+    def _give_back(self) -> None:
+        for hit in self.hits:
+            hit.limit.give_back(hit.key, hit.cost)
 
 
 class Guesses:
-    """At most so many failed log-ins a minute: `per_account`, and `in_all` from addresses that are new to the account.
+    """Failed log-ins a minute: at most `per_account` and `per_network`; beyond `in_all` the brake is on."""
 
-    Remembers the latest `pairs` of account and address.
-    """
-
-    def __init__(self, per_account: int, in_all: int, *, pairs: int = 100_000) -> None:
+    def __init__(self, per_account: int, per_network: int, in_all: int, store: Store | None = None) -> None:
+        self.known = KnownAddresses(store)
         self._account = RateLimit("account", per_account)
+        self._network = RateLimit("network", per_network)
         self._all = RateLimit("failures", in_all)
-        self._at_home: OrderedDict[bytes, None] = OrderedDict()
-        self._pairs = pairs
+        self._braked_cost = max(1, per_account // 2)  # so that one mistake is always forgiven
         self._told_at = float("-inf")
 
     @property
-    def limits(self) -> tuple[RateLimit, RateLimit]:
-        return self._account, self._all
+    def limits(self) -> tuple[RateLimit, ...]:
+        return self._account, self._network, self._all
 
-    def begin(self, fold: str, address: str) -> Guess:
+    async def begin(self, fold: str, address: str) -> Guess:
         """Raises LaurelsError(RATE_LIMITED). The same for names that nobody has."""
-        account, pair = _digest(fold), _digest(f"{fold}\0{address}")
-        now = time.monotonic()
-        if pair in self._at_home:
-            self._take(self._account, pair, now)
-            return Guess(self, pair, pair)
-        self._take(self._account, account, now)
-        try:
-            self._take(self._all, _EVERYBODY, now)
-        except LaurelsError:
-            self._account.give_back(account)
-            self._warn(now)
-            raise
-        return Guess(self, account, pair)
-
-    def take_back(self, guess: Guess, *, at_home: bool) -> None:
-        """It was no guess: return what it took. `at_home`: remember that the account belongs to this address."""
-        self._account.give_back(guess.key)
-        if guess.key != guess.pair:
-            self._all.give_back(_EVERYBODY)
-        if not at_home:
-            return
-        self._at_home[guess.pair] = None
-        self._at_home.move_to_end(guess.pair)
-        if len(self._at_home) > self._pairs:
-            self._at_home.popitem(last=False)
-
-    def _take(self, limit: RateLimit, key: bytes, now: float) -> None:
-        allowance = limit.hit(key, now)
+        pair, now = _digest(f"{fold}\0{address}"), time.monotonic()
+        if pair not in self.known:
+            guess = self._from_new_address(fold, address, pair, now)
+            if isinstance(guess, Guess):
+                return guess
+            if not await self.known.is_known_elsewhere(pair):
+                raise _refusal(*guess)
+        at_home = _Hit(self._account, pair)
+        allowance = self._account.hit(pair, now)
         if allowance.refused:
-            telemetry.GUESSES_REFUSED.labels(limit.policy).inc()
-            raise LaurelsError(
-                Code.RATE_LIMITED,
-                "Too many log-ins with a wrong password. Wait for Retry-After seconds.",
-                retry_after=allowance.retry_after,
-            )
+            raise _refusal(self._account, allowance)
+        return Guess(self, pair, (at_home,))
 
-    def _warn(self, now: float) -> None:
+    def _from_new_address(
+        self, fold: str, address: str, pair: bytes, now: float
+    ) -> Guess | tuple[RateLimit, Allowance]:
+        """Take from the network's and the account's allowance, or answer which of them is spent."""
+        taken: list[_Hit] = []
+        network = network_of(address)
+        if network is not None:
+            taken.append(_Hit(self._network, _digest(network)))
+        taken.append(_Hit(self._account, _digest(fold), self._cost(now)))
+        for position, hit in enumerate(taken):
+            allowance = hit.limit.hit(hit.key, now, hit.cost)
+            if allowance.refused:
+                for earlier in taken[:position]:
+                    earlier.limit.give_back(earlier.key, earlier.cost)
+                return hit.limit, allowance
+        if not self._all.hit(_EVERYBODY, now).refused:
+            taken.append(_Hit(self._all, _EVERYBODY))
+        return Guess(self, pair, tuple(taken))
+
+    def _cost(self, now: float) -> int:
+        """What a failure costs its account: more while the brake is on."""
+        if not self._all.is_spent(_EVERYBODY, now):
+            return 1
         if now - self._told_at > MINUTE:
             self._told_at = now
             log.warning("log-ins fail in great numbers: passwords are being sprayed, or the limit is too low")
+        return self._braked_cost
+
+
+@lru_cache(10_000)
+def network_of(address: str) -> str | None:
+    """The /24 or /48 of an address, or of the /64 that stands for one. None for what is no address."""
+    try:
+        first = ipaddress.ip_interface(address).ip
+    except ValueError:
+        return None
+    return str(ipaddress.ip_network((int(first), V4_PREFIX if first.version == 4 else V6_PREFIX), strict=False))
+
+
+def _refusal(limit: RateLimit, allowance: Allowance) -> LaurelsError:
+    telemetry.GUESSES_REFUSED.labels(limit.policy).inc()
+    return LaurelsError(
+        Code.RATE_LIMITED,
+        "Too many log-ins with a wrong password. Wait for Retry-After seconds.",
+        retry_after=allowance.retry_after,
+    )
 
 
 def _digest(text: str) -> bytes:

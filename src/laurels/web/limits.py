@@ -89,12 +89,17 @@ class RateLimit:
         if len(self._full_at) > self._keys:
             self._full_at.popitem(last=False)
 
-    def give_back(self, key: Key) -> None:
-        """Undo one hit of cost 1."""
+    def is_spent(self, key: Key, now: float) -> bool:
+        """Whether a hit would be refused now."""
+        return max(self._full_at.get(key, 0.0), now) + self._step - now > MINUTE + 1e-6
+
+    def give_back(self, key: Key, cost: int = 1) -> None:
+        """Undo one hit of this cost."""
+        seconds = min(cost, self._limit) * self._step
         if key in self._full_at:
-            self._full_at[key] -= self._step
+            self._full_at[key] -= seconds
             if self._unshared is not None:
-                self._unshared[key] = self._unshared.get(key, 0.0) - self._step
+                self._unshared[key] = self._unshared.get(key, 0.0) - seconds
 
     def _left(self, full_at: float, now: float) -> int:
         return max(0, int((MINUTE - (full_at - now)) / self._step + 1e-6))

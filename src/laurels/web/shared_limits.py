@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from .. import telemetry
 from ..shared import RedisAway, Store
 from ..shared.owed import owe
+from .known_addresses import KnownAddresses
 from .limits import RateLimit
 
 SHARE_SECONDS = 0.1
@@ -24,8 +25,9 @@ SHARE_SECONDS = 0.1
 class SharedLimits:
     """Run `run()` in a task."""
 
-    def __init__(self, store: Store, limits: Sequence[RateLimit]) -> None:
+    def __init__(self, store: Store, limits: Sequence[RateLimit], known: KnownAddresses | None = None) -> None:
         self._store = store
+        self._known = known
         self._limits = limits
         self._away = False
         for limit in limits:
@@ -52,3 +54,5 @@ class SharedLimits:
             taken = limit.unshared()
             if taken:
                 limit.learn(await owe(self._store, limit.policy, taken), time.monotonic())
+        if self._known is not None:
+            await self._known.share()

@@ -33,7 +33,7 @@ async def register(call: Call) -> Reply:
 async def login(call: Call) -> Tokens:
     """Answer the same in the same time for a name nobody has and for a wrong password."""
     name = fold_name(call.body.username)
-    guess = call.services.guesses.begin(name, call.address)
+    guess = await call.services.guesses.begin(name, call.address)
     with guess.decided():
         found = None if "\0" in name else await call.services.accounts.for_login(name)
         account, stored = found if found is not None else (None, None)
@@ -91,7 +91,7 @@ async def change_password(call: Call) -> Tokens:
 
 async def knows_password(call: Call, account: accounts.Account, stored: str, password: str) -> bool:
     """Whether the sender knows the password; with nothing but a token one may guess as often as at the log-in."""
-    guess = call.services.guesses.begin(fold_name(account.username), call.address)
+    guess = await call.services.guesses.begin(fold_name(account.username), call.address)
     with guess.decided():
         knows = await call.services.passwords.matches(stored, password)
     if knows:
