@@ -86,6 +86,8 @@ class Background:
             kept.append(tasks.create_task(self._node.bus.run(), name="bus"))
         if self._node.shared_limits is not None:
             kept.append(tasks.create_task(self._node.shared_limits.run(), name="shared-limits"))
+        if self._node.user_sockets is not None:
+            kept.append(tasks.create_task(self._node.user_sockets.run(), name="user-sockets"))
         return kept + [
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
         ]

@@ -39,6 +39,7 @@ from .ledger.writer import Project, Writer
 from .live.bus import Bus, Listener
 from .live.hub import Hub, Sources
 from .live.seats import Seats
+from .live.user_sockets import SharedUserSockets
 from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
@@ -49,6 +50,7 @@ from .ranking.shared_projection import SharedProjection
 from .ranking.sql import SqlIndex
 from .shared import Store, parse_address
 from .shared.cache import ReadThrough
+from .shared.claims import Claims
 from .telemetry import Pace
 from .web.forwarded import ForwardedHeader
 from .web.guesses import Guesses
@@ -112,6 +114,7 @@ class Node:
     bell: Bell = field(default_factory=Bell)
     """Rung when the journal should be read now."""
     shared_limits: SharedLimits | None = None
+    user_sockets: SharedUserSockets | None = None
 
 
 def _hub(settings: Settings, scoreboards: Scoreboards, catalogue: Catalogue, directory: Directory) -> Hub:
@@ -193,9 +196,10 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     if bus is not None:
         ranks.projection.listeners.append(bus.moved)
     shared_limits = _shared_limits(store, door.limits, door.guesses)
+    user_sockets = _user_sockets(store, ledger.node_id, ranks.hub)
     condition = _condition(ledger, ranks, bus, shared_limits)
     services = _services(settings, ledger, ranks, door, writer, live_settings, condition, _settle(ledger, bell, bus))
-    return Node(services, ledger.journal, condition, store, bus, bell, shared_limits)
+    return Node(services, ledger.journal, condition, store, bus, bell, shared_limits, user_sockets)
 
 
 async def _ledger(settings: Settings, pool: Pool) -> _Ledger:
@@ -334,6 +338,12 @@ def _services(
         degraded=condition.degraded,
         settle=settle,
     )
+
+
+def _user_sockets(store: Store | None, node_id: UUID, hub: Hub) -> SharedUserSockets | None:
+    if store is None:
+        return None
+    return SharedUserSockets(Claims(store, "sockets", node_id.hex), hub.seats, hub.keep_oldest)
 
 
 def _shared_limits(store: Store | None, limits: Limits, guesses: Guesses) -> SharedLimits | None:

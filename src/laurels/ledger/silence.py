@@ -2,7 +2,7 @@
 
 A primary that answers nobody for ANSWER_SECONDS is away, and whoever waits for it is told so (ADR 22). While it answers
 anybody at all, it is busy: callers wait as long as their route may take, in a bounded queue, and are told `overloaded`
-after that (ADR 34). Answers are noted where connections are given back; a node asks at least twice a second, because it
+after that (ADR 22). Answers are noted where connections are given back; a node asks at least twice a second, because it
 reads the journal.
 """
 

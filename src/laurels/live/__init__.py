@@ -7,6 +7,7 @@ feed       one board at one size: versions, snapshots, deltas; pure
 audience   who watches one feed, and what they are sent
 mine       everybody's own places;  activity  what is being completed
 viewer     the outgoing half of one connection;  pulse  who is still there;  seats  how many may be
+user_sockets  how many a user may hold over all nodes
 hub        who follows what, what has moved, and the tasks that tell them
 bus        what other nodes have moved
 """

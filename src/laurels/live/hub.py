@@ -136,6 +136,12 @@ class Hub:
         telemetry.SOCKETS.dec()
         telemetry.SOCKETS_CLOSED.labels(_close_label(viewer.closed_with or outgoing.GONE)).inc()
 
+    def keep_oldest(self, user_id: int, count: int) -> None:
+        """Close the newer sockets of a user, who holds too many over all nodes."""
+        theirs = [one for one in self._viewers if one.user_id == user_id and one.closed_with is None]
+        for viewer in theirs[count:]:
+            viewer.dismiss(Close.TOO_MANY_SOCKETS)
+
     def forget(self, viewer: Viewer) -> None:
         """Send it nothing more, whatever it follows."""
         for channel in list(viewer.following):

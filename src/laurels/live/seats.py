@@ -1,6 +1,7 @@
 """How many sockets a node, an address and a user may hold, counted before the handshake.
 
-So that handshakes at the same time can't pass a limit together.
+So that handshakes at the same time can't pass a limit together. What users hold on other nodes is learned behind the
+handshake (`user_sockets.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 from ..domain.errors import Code, LaurelsError
 
 RETRY_SECONDS = 5
+ELSEWHERE = 100_000
+"""Users with sockets on other nodes who are remembered; all are forgotten when there are more, and learned again."""
 
 
 class Seats:
@@ -19,9 +22,11 @@ class Seats:
     def __init__(self, *, limit: int, per_address: int, per_user: int) -> None:
         self._limit = limit
         self._per_address = per_address
-        self._per_user = per_user
+        self.per_user = per_user
         self._addresses: Counter[str] = Counter()
         self._users: Counter[int] = Counter()
+        self._elsewhere: dict[int, int] = {}
+        self._changed: set[int] | None = None
         self.taken = 0
         self.closed = False
 
@@ -41,9 +46,10 @@ class Seats:
         _less(self._addresses, address)
 
     def take_user(self, user_id: int) -> None:
-        """One of the sockets that a user may hold, over all addresses. Raises LaurelsError(TOO_MANY_SOCKETS)."""
-        if self._users[user_id] >= self._per_user:
-            raise _too_many(f"One user may hold {self._per_user} sockets. Close one first.")
+        """Take one of a user's sockets, over all addresses and nodes. Raises LaurelsError(TOO_MANY_SOCKETS)."""
+        self._note(user_id)  # also when refused: the next try then knows what other nodes hold by now
+        if self._users[user_id] + self._elsewhere.get(user_id, 0) >= self.per_user:
+            raise _too_many(f"One user may hold {self.per_user} sockets. Close one first.")
         self._users[user_id] += 1
 
     def holds(self, user_id: int) -> bool:
@@ -52,6 +58,37 @@ class Seats:
 
     def release_user(self, user_id: int) -> None:
         _less(self._users, user_id)
+        self._note(user_id)
+
+    def share(self) -> None:
+        """From now on, note whose count changes, for the other nodes."""
+        self._changed = set()
+
+    def changed(self) -> dict[int, int]:
+        """The count of each user whom something was asked for since the last call."""
+        users, self._changed = self._changed or set(), set()
+        return {user_id: self._users[user_id] for user_id in users}
+
+    def counts(self) -> dict[int, int]:
+        """The count of each user who holds sockets here, or was refused one."""
+        return dict.fromkeys(self._elsewhere, 0) | dict(self._users)
+
+    def learn(self, user_id: int, elsewhere: int) -> None:
+        """How many sockets of a user other nodes hold."""
+        if not elsewhere:
+            self._elsewhere.pop(user_id, None)
+            return
+        if len(self._elsewhere) >= ELSEWHERE:
+            self._elsewhere.clear()
+        self._elsewhere[user_id] = elsewhere
+
+    def forget_elsewhere(self) -> None:
+        """Count by this node alone."""
+        self._elsewhere.clear()
+
+    def _note(self, user_id: int) -> None:
+        if self._changed is not None:
+            self._changed.add(user_id)
 
 
 def _less(counter: Counter[Any], key: Any) -> None:
