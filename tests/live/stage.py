@@ -202,8 +202,8 @@ class Stage:
 
     def connect(self, user: int | None = None) -> Pipe:
         pipe = Pipe()
-        self.hub.seats.take("here")
         pipe.viewer = Socket(self.hub, "here")
+        self.hub.enter(pipe.viewer)
         if user is not None:
             self.hub.seats.take_user(user)
             pipe.viewer.user_id, pipe.viewer.username = user, f"user-{user}"

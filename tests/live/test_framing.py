@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from laurels.live import framing
-from laurels.live.framing import CLOSE, PING, PONG, TEXT, Decoder, FrameError
+from laurels.live.framing import CLOSE, CONTINUATION, PING, PONG, TEXT, Decoder, FrameError
 
 LIMIT = 70_000
 
@@ -56,13 +57,36 @@ def test_what_a_client_writes_is_read_however_it_is_cut(messages: list, cuts: li
     stream, expected = written(messages)
     decoder, read = Decoder(LIMIT), []
     for cut in cuts:
-        read += decoder.feed(stream[:cut])
+        decoder.feed(stream[:cut])
+        read += decoded(decoder)
         stream = stream[cut:]
-    assert read + decoder.feed(stream) == expected
+    decoder.feed(stream)
+    assert [frame for frame in read + decoded(decoder) if frame[0] != CONTINUATION] == expected
+
+
+@given(st.lists(said, max_size=6))
+def test_each_call_decodes_exactly_one_frame(messages: list) -> None:
+    """Also fragments, of which a message is not complete yet: whoever counts calls counts frames."""
+    stream, _ = written(messages)
+    server = ServerProtocol(state=OPEN)
+    server.receive_data(stream)
+    decoder = Decoder(LIMIT)
+    decoder.feed(stream)
+    assert len(decoded(decoder)) == len(server.events_received())
+
+
+def decoded(decoder: Decoder) -> list[tuple[int, bytes]]:
+    return list(iter(decoder.next, None))
 
 
 def masked(first: int, payload: bytes, *, mask: int = 0x80) -> bytes:
     return bytes([first, mask | len(payload)]) + (b"\0\0\0\0" if mask else b"") + payload
+
+
+def decode_all(data: bytes, limit: int) -> None:
+    decoder = Decoder(limit)
+    decoder.feed(data)
+    decoded(decoder)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +107,14 @@ def masked(first: int, payload: bytes, *, mask: int = 0x80) -> bytes:
 )
 def test_what_is_wrong_is_refused_before_it_is_all_there(data: bytes, code: int) -> None:
     with pytest.raises(FrameError) as refused:
-        Decoder(16 * 1024).feed(data)
+        decode_all(data, 16 * 1024)
     assert refused.value.code == code
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_fail_otherwise(data: bytes) -> None:
     with contextlib.suppress(FrameError):
-        Decoder(100).feed(data)
+        decode_all(data, 100)
 
 
 @pytest.mark.parametrize(("payload", "code"), [(b"", 1005), (b"\x03\xe8", 1000), (b"\x0f\xa0why", 4000)])

@@ -64,27 +64,37 @@ PING_FRAME = frame(PING, b"")
 
 
 class Decoder:
-    """The frames of one client, as whole messages: (TEXT, PING, PONG or CLOSE; payload)."""
+    """The frames of one client, one at a time, so that the caller decides how many it handles in a turn."""
 
-    __slots__ = ("_fragments", "_limit", "_message", "_rest")
+    __slots__ = ("_data", "_fragments", "_limit", "_message", "_start")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._rest = b""
+        self._data = b""
+        self._start = 0
         self._message = b""
         self._fragments = 0
 
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Take what arrived. Raises FrameError, after which the connection can't be read on."""
-        if self._rest:
-            data = self._rest + data
-        messages: list[tuple[int, bytes]] = []
-        start = 0
-        while (found := self._frame(data, start)) is not None:
-            first, payload, start = found
-            self._take(first, payload, messages)
-        self._rest = data[start:]
-        return messages
+    def feed(self, data: bytes) -> None:
+        """Append what arrived; `next` decodes it."""
+        self._data = self._data[self._start :] + data
+        self._start = 0
+
+    def next(self) -> tuple[int, bytes] | None:
+        """Decode exactly one frame, or return None when no whole one is there.
+
+        TEXT carries a whole message; CONTINUATION stands for a fragment that does not complete one and carries nothing;
+        PING, PONG and CLOSE carry their payload. Raises FrameError, after which the connection can't be read on.
+        """
+        found = self._frame(self._data, self._start)
+        if found is None:
+            self._data, self._start = self._data[self._start :], 0  # keep no bytes that are decoded
+            return None
+        first, payload, self._start = found
+        opcode = first & 0x0F
+        if opcode >= CLOSE:
+            return opcode, payload
+        return self._assemble(first, payload)
 
     def _frame(self, data: bytes, start: int) -> tuple[int, bytes, int] | None:
         """(first byte, payload, where the next begins), or None: it is not all there."""
@@ -120,21 +130,18 @@ class Decoder:
         if not control and size + len(self._message) > self._limit:
             raise FrameError(TOO_BIG)
 
-    def _take(self, first: int, payload: bytes, messages: list[tuple[int, bytes]]) -> None:
-        opcode = first & 0x0F
-        if opcode >= CLOSE:
-            messages.append((opcode, payload))
-            return
-        if (opcode == CONTINUATION) != (self._fragments > 0):
+    def _assemble(self, first: int, payload: bytes) -> tuple[int, bytes]:
+        if (first & 0x0F == CONTINUATION) != (self._fragments > 0):
             raise FrameError(PROTOCOL_ERROR)
         if first & _FIN:
-            messages.append((TEXT, self._message + payload))
+            message = self._message + payload
             self._message, self._fragments = b"", 0
-            return
+            return TEXT, message
         self._fragments += 1
         if self._fragments > MAX_FRAGMENTS:
             raise FrameError(TOO_BIG)
         self._message += payload
+        return CONTINUATION, b""
 
 
 _KNOWN = (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)

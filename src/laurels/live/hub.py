@@ -117,10 +117,15 @@ class Hub:
     # -- who is here
 
     def enter(self, viewer: Viewer) -> None:
-        """A connection whose seat is taken; `left` gives the seat back."""
+        """Take a seat for a connection; `left` gives it back. Raises LaurelsError(TOO_MANY_SOCKETS)."""
+        self.seats.take(viewer.address)
         self._viewers[viewer] = None
-        viewer.slot = self._pulse.add(viewer)
-        telemetry.SOCKETS.inc()
+        try:
+            telemetry.SOCKETS.set(len(self._viewers))
+            viewer.slot = self._pulse.add(viewer)
+        except BaseException:
+            self.left(viewer)
+            raise
 
     def left(self, viewer: Viewer) -> None:
         """The connection is gone. Twice is no error."""
@@ -133,7 +138,7 @@ class Hub:
         self.seats.release(viewer.address)
         if viewer.user_id is not None:
             self.seats.release_user(viewer.user_id)
-        telemetry.SOCKETS.dec()
+        telemetry.SOCKETS.set(len(self._viewers))
         telemetry.SOCKETS_CLOSED.labels(_close_label(viewer.closed_with or outgoing.GONE)).inc()
 
     def keep_oldest(self, user_id: int, count: int) -> None:

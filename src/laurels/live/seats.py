@@ -36,10 +36,11 @@ class Seats:
             raise _too_many("This node is stopping. Try again: another takes over.")
         if self.taken >= self._limit:
             raise _too_many("This node holds all the sockets it may. Try again.")
-        if self._addresses[address] >= self._per_address:
+        held = self._addresses.get(address, 0)
+        if held >= self._per_address:
             raise _too_many(f"One address may hold {self._per_address} sockets. Close one first.")
+        self._addresses[address] = held + 1
         self.taken += 1
-        self._addresses[address] += 1
 
     def release(self, address: str) -> None:
         self.taken -= 1

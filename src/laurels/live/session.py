@@ -120,8 +120,10 @@ class Session:
 
     def take(self, frame: protocol.ClientFrame, now: float) -> list[Effect]:
         """One frame of the client. Once `draining`, only what was taken before is answered."""
-        if self.closed or self.draining:
+        if self.closed:
             return []
+        if self.draining:
+            return self.spend(now)
         if isinstance(frame, protocol.Complete):
             return self._complete(frame, now)
         return self.spend(now) or self._answer(frame)
@@ -133,14 +135,14 @@ class Session:
         return self.spend(now) or [Say(protocol.error_frame(error, id_))]
 
     def spend(self, now: float) -> list[Effect]:
-        """Count a frame against what a client may send; beyond that it is closed."""
-        if self.closed:
-            return []
+        """Count a frame against the client's rate; beyond the rate, close."""
+        return [] if self.count(now) or self.closed else self._hang_up(Close.TOO_MANY_FRAMES)
+
+    def count(self, now: float) -> bool:
+        """Count a frame, also of a session that has ended; return whether it is within the client's rate."""
         step = 1 / protocol.FRAMES_PER_SECOND_IN
         self._frames_full_at = max(self._frames_full_at, now) + step
-        if self._frames_full_at - now > protocol.FRAME_BURST * step + 1e-9:
-            return self._hang_up(Close.TOO_MANY_FRAMES)
-        return []
+        return self._frames_full_at - now <= protocol.FRAME_BURST * step + 1e-9
 
     def verified(self, identity: Identity | Server, id_: int | None, now: float) -> list[Effect]:
         """The token of `Verify` is good."""

@@ -42,8 +42,8 @@ class Viewer(asyncio.Protocol):
     """`owed`: channel -> version it had when frames began to be skipped (empty where it had none).
 
     `closed_with`: the code of the goodbye it was sent, after which it is sent nothing. `heard`: whether
-    something came since it was last pinged. `slot`: its place on the wheel. `token_ended`: whether the token that it
-    speaks with was ended before its time.
+    something came since it was last pinged. `slot`: its place on the wheel. `reading`: whether the transport is not
+    paused. `token_ended`: whether the token that it speaks with was ended before its time.
     """
 
     __slots__ = (
@@ -54,6 +54,7 @@ class Viewer(asyncio.Protocol):
         "heard",
         "hub",
         "owed",
+        "reading",
         "ready",
         "slot",
         "token_ended",
@@ -69,6 +70,7 @@ class Viewer(asyncio.Protocol):
         self.hub = hub
         self.address = address
         self.ready = True
+        self.reading = True
         self.heard = True
         self.owed: dict[str, str] | None = None
         self.behind_since: float | None = None
@@ -80,12 +82,12 @@ class Viewer(asyncio.Protocol):
         self.token_ended: Callable[[], bool] = _not_ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by whoever takes the transport over, after the handshake."""
+        """Take the transport over, after `hub.enter` and the handshake."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclass
         self.write = self.transport.write
         self.transport.set_write_buffer_limits(high=0)
         _tune(self.transport)
-        self.hub.enter(self)
+        self.transport.resume_reading()  # the HTTP server pauses it when much arrives right behind the handshake
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         self.ready = False
@@ -96,17 +98,31 @@ class Viewer(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.ready = False
         if self.closed_with is None:
-            with contextlib.suppress(RuntimeError):  # it is closing
-                self.transport.pause_reading()
+            self.update_reading()
             self.hub.fell_behind(self)
 
     def resume_writing(self) -> None:
         if self.closed_with is not None:
             return
         self.ready = True
-        with contextlib.suppress(RuntimeError):
-            self.transport.resume_reading()
+        self.update_reading()
         self.hub.caught_up(self)
+
+    def accepts_input(self) -> bool:
+        """Return whether the transport may read now."""
+        return self.ready
+
+    def update_reading(self) -> None:
+        """Pause or resume the transport as `accepts_input` says."""
+        accepts = self.accepts_input()
+        if accepts == self.reading:
+            return
+        self.reading = accepts
+        with contextlib.suppress(RuntimeError):  # it is closing
+            if accepts:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
 
     def send(self, data: bytes) -> None:
         """An answer: it is written whatever waits before it. Too much waiting closes."""

@@ -20,11 +20,13 @@ from ..live.protocol import Close
 from ..live.session import Follow
 from ..live.viewer import Viewer
 from .call import Call, Reply
-from .handshake import Handed, take_transport
+from .handshake import Handed, hand_over
 from .sending import SECURITY_HEADERS
 from .tokens import Principal
 
 MEDIA_TYPE = "text/event-stream"
+STRAY_BYTES = 4_096
+"""Bytes that a listener may send after its request."""
 
 
 async def events(call: Call) -> Reply | web.StreamResponse:
@@ -41,13 +43,17 @@ async def events(call: Call) -> Reply | web.StreamResponse:
     }
     if call.request.method == hdrs.METH_HEAD:
         return Reply(b"", 200, headers)
-    transport, _ = take_transport(call)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"HTTP/1.1 200 OK\r\n{lines}Connection: close\r\n\r\n".encode()
     stream = Stream(call.services.hub, call.address)
     if principal is not None:
         stream.token_ended = partial(call.services.revocations.ends, principal)
-    transport.set_protocol(stream)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    stream.open(transport, f"HTTP/1.1 200 OK\r\n{lines}Connection: close\r\n\r\n".encode(), wish, principal)
+
+    def start(ahead: bytes) -> None:
+        stream.open(head, wish, principal)
+        stream.data_received(ahead)
+
+    hand_over(call, stream, start)
     return Handed(status=200)
 
 
@@ -59,18 +65,26 @@ def event(kind: str, version: str, message: bytes) -> bytes:
 
 
 class Stream(Viewer):
-    """One listener. It follows one channel from its first byte to its last."""
+    """One listener. It follows one channel from its first byte to its last.
 
-    __slots__ = ("_timer",)
+    What it sends is dropped, and too much of it ends it: only the end of the connection is of interest.
+    """
+
+    __slots__ = ("_received", "_timer")
 
     dress = staticmethod(event)
 
     def __init__(self, hub: Hub, address: str) -> None:
         super().__init__(hub, address)
         self._timer: asyncio.TimerHandle | None = None
+        self._received = 0
 
-    def open(self, transport: asyncio.Transport, head: bytes, wish: Follow, principal: Principal | None) -> None:
-        self.connection_made(transport)
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > STRAY_BYTES:
+            self.cut(Close.TOO_MANY_FRAMES)
+
+    def open(self, head: bytes, wish: Follow, principal: Principal | None) -> None:
         self.write(head + _retry(random.randint(*RETRY_MS)))  # noqa: S311  jitter, not a secret
         if principal is not None and not self._take_seat(principal):
             return

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -14,7 +13,9 @@ from aiohttp.web_request import BaseRequest
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
 from ..live import protocol
+from ..live.viewer import Viewer
 from .call import Call
+from .origins import is_origin
 
 
 class Handed(web.StreamResponse):
@@ -27,24 +28,29 @@ class Handed(web.StreamResponse):
         """Nothing."""
 
 
-def take_transport(call: Call) -> tuple[asyncio.Transport, bytes]:
-    """The transport, and what came ahead of what the server understood; the seat is taken.
+def hand_over(call: Call, connection: Viewer, start: Callable[[bytes], None]) -> None:
+    """Move the request's transport from HTTP to `connection`, then `start` it with the bytes that came ahead.
 
-    Raises LaurelsError(TOO_MANY_SOCKETS).
+    The only place that takes a seat. Whatever fails from here on gives it back and closes the transport, so everything
+    that depends on what the client sent is parsed before. Raises LaurelsError(TOO_MANY_SOCKETS), ConnectionResetError.
     """
-    seats = call.services.hub.seats
+    transport = call.request.transport
     try:
-        seats.take(call.address)
+        call.services.hub.enter(connection)
     except LaurelsError:
         telemetry.HANDSHAKES.labels("refused").inc()
         raise
-    telemetry.HANDSHAKES.labels("accepted").inc()
     try:
-        handed: tuple[asyncio.Transport, bytes] = call.request.protocol.hand_over()  # type: ignore[attr-defined]
-    except ConnectionResetError:
-        seats.release(call.address)
+        telemetry.HANDSHAKES.labels("accepted").inc()
+        transport, ahead = call.request.protocol.hand_over()  # type: ignore[attr-defined]
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        start(ahead)
+    except BaseException:
+        connection.connection_lost(None)
+        if transport is not None:
+            transport.abort()
         raise
-    return handed
 
 
 def websocket_key(call: Call) -> str:
@@ -76,17 +82,18 @@ def offered_protocols(call: Call) -> list[str]:
     return offered
 
 
-def check_origin(call: Call) -> None:
-    if not origin_allowed(call):
-        raise bad_origin()
-
-
 def origin_allowed(call: Call) -> bool:
-    """Whether the page may speak for a user: none (no browser), the node's own, or one the operator listed."""
-    origin = call.header(hdrs.ORIGIN)
-    if origin is None:
+    """Whether the page may speak for a user: none (no browser), the node's own, or one the operator listed.
+
+    Raises LaurelsError(MALFORMED_REQUEST) for what is not an origin at all.
+    """
+    lines = call.request.headers.getall(hdrs.ORIGIN, [])
+    if not lines:
         return True
-    return urlsplit(origin).netloc == call.header(hdrs.HOST) or call.services.options.origins.allow(origin)
+    if len(lines) > 1 or not is_origin(lines[0]):
+        raise LaurelsError(Code.MALFORMED_REQUEST, "Origin is not an origin: scheme://host, or null.")
+    host = lines[0].partition("://")[2]
+    return (host != "" and host == call.header(hdrs.HOST)) or call.services.options.origins.allow(lines[0])
 
 
 def bad_origin() -> LaurelsError:

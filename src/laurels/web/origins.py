@@ -6,6 +6,7 @@ do: the list keeps strangers from spending the visitor's address allowance, not 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 ANY = "*"
@@ -13,6 +14,16 @@ PREFLIGHT_SECONDS = 600
 
 _EXPOSED = "ETag, Retry-After, X-Request-ID"
 _ASKED_FOR = "Authorization, Content-Type, If-None-Match, X-Request-ID"
+
+
+_ORIGIN = re.compile(
+    r"null|[a-z][a-z0-9+.-]*://(?:(?:\[[0-9a-f:.]+\]|[^\x00-\x20\x7f\[\]/\\?#@:]+)(?::[0-9]{1,5})?)?", re.IGNORECASE
+)
+
+
+def is_origin(text: str) -> bool:
+    """Return whether `text` can be an Origin header: scheme://host[:port], a scheme without host (file://), or null."""
+    return _ORIGIN.fullmatch(text) is not None
 
 
 class Origins:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -31,10 +32,9 @@ from .handlers.actions import batch_item
 from .handshake import (
     Handed,
     bad_origin,
-    check_origin,
+    hand_over,
     offered_protocols,
     origin_allowed,
-    take_transport,
     websocket_key,
 )
 from .keyring import ApiKey
@@ -64,32 +64,46 @@ async def live(call: Call) -> web.StreamResponse:
     """Shake hands and leave the transport to a `Connection`."""
     key = websocket_key(call)
     offered = offered_protocols(call)
+    may_authenticate = origin_allowed(call)
     token = next((name for name in offered if name.startswith(protocol.TOKEN_SUBPROTOCOL)), None)
-    shown, caller = None, None
+    shown, caller = "", None
     if token is not None:
-        check_origin(call)
+        if not may_authenticate:
+            raise bad_origin()
         shown = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
         caller = known_caller(call.services, shown) or await introduced_user(call.services, shown)
-    transport, tail = take_transport(call)
     head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
     if protocol.SUBPROTOCOL in offered:
         head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"
-    connection = Connection(call.services, call.address, origin_allowed=origin_allowed(call))
-    transport.set_protocol(connection)
-    connection.open(transport, f"{head}\r\n".encode(), must_authenticate=call.params.authenticate and caller is None)
-    if caller is not None and shown is not None:
-        connection.speak_for(caller, shown, None)
-    if tail:
-        connection.data_received(tail)
+    connection = Connection(
+        call.services,
+        call.address,
+        origin_allowed=may_authenticate,
+        must_authenticate=call.params.authenticate and caller is None,
+    )
+
+    def start(ahead: bytes) -> None:
+        connection.open(f"{head}\r\n".encode())
+        if caller is not None:
+            connection.speak_for(caller, shown, None)
+        if ahead:
+            connection.data_received(ahead)
+
+    hand_over(call, connection, start)
     return Handed(status=101)
 
 
 class Connection(Viewer):
-    """One client: bytes to frames to the session, and what the session wants done."""
+    """One client: bytes to frames to the session, and what the session wants done.
+
+    `_introducing`: an outside issuer is being asked about a token; `_next_turn`: frames that have arrived wait for the
+    next turn of the loop. Frames are decoded in neither case, and nothing more is read.
+    """
 
     __slots__ = (
         "_decoder",
-        "_held",
+        "_introducing",
+        "_next_turn",
         "_origin_allowed",
         "_services",
         "_session",
@@ -99,14 +113,16 @@ class Connection(Viewer):
         "_timer_at",
     )
 
-    def __init__(self, services: Services, address: str, *, origin_allowed: bool) -> None:
+    def __init__(self, services: Services, address: str, *, origin_allowed: bool, must_authenticate: bool) -> None:
         super().__init__(services.hub, address)
         self._services = services
         self._origin_allowed = origin_allowed
         self._decoder: framing.Decoder | None = framing.Decoder(protocol.MAX_INCOMING)
+        self._session = Session(_now(), must_authenticate=must_authenticate)
         self._speaker: Speaker | None = None
         self._submits: list[Submit] = []
-        self._held: list[tuple[int, bytes]] | None = None
+        self._introducing = False
+        self._next_turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
@@ -114,10 +130,8 @@ class Connection(Viewer):
     def dress(kind: str, version: str, message: bytes) -> bytes:  # noqa: ARG004  a Dress
         return framing.text_frame(message)
 
-    def open(self, transport: asyncio.Transport, head: bytes, *, must_authenticate: bool) -> None:
-        """Take over: the rest of the handshake and the first frame leave in one write."""
-        self._session = Session(_now(), must_authenticate=must_authenticate)
-        self.connection_made(transport)
+    def open(self, head: bytes) -> None:
+        """Send the rest of the handshake and the first frame in one write."""
         self.write(head + _hello(self.hub.frames_per_second))
         self._set_timer()
 
@@ -127,33 +141,67 @@ class Connection(Viewer):
         self.heard = True
         if self._decoder is None:
             return
-        try:
-            self._take_all(self._decoder.feed(data))
-        except framing.FrameError as error:
-            self._decoder = None
-            self.dismiss(error.code)
+        self._decoder.feed(data)
+        if self._next_turn is None:
+            self._decode()
 
-    def _take_all(self, messages: list[tuple[int, bytes]]) -> None:
-        """Raises FrameError."""
-        for number, (opcode, payload) in enumerate(messages):
-            if self._held is not None:
-                self._held += messages[number:]
-                break
-            self._take(opcode, payload)
+    def accepts_input(self) -> bool:
+        return self._next_turn is None and self._may_decode()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._decode_soon()
+
+    def _may_decode(self) -> bool:
+        return self._decoder is not None and not self._introducing and (self.ready or self.closed_with is not None)
+
+    def _decode(self) -> None:
+        """Handle FRAMES_PER_TURN of the frames that have arrived and leave the others to the next turn of the loop."""
+        self._next_turn = None
+        try:
+            more = self._handle_frames()
+        except framing.FrameError as error:
+            self.dismiss(error.code)
+        except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
+            log.error("unforeseen failure", exc_info=failure)
+            self.dismiss(Close.FAILED)
+        else:
+            if more:
+                self._decode_soon()
+        self.update_reading()
+
+    def _decode_soon(self) -> None:
+        if self._next_turn is None and self._decoder is not None:
+            self._next_turn = asyncio.get_running_loop().call_soon(self._decode)
+
+    def _handle_frames(self) -> bool:
+        """Return whether there may be more. Raises FrameError."""
+        handled = 0
+        while handled < FRAMES_PER_TURN and (frame := self._next_frame()) is not None:
+            self._take(*frame)
+            handled += 1
         if self._submits:
             self._submit_all()
         self._set_timer()
+        return handled == FRAMES_PER_TURN
+
+    def _next_frame(self) -> tuple[int, bytes] | None:
+        """Raises FrameError."""
+        return self._decoder.next() if self._decoder is not None and self._may_decode() else None
 
     def _take(self, opcode: int, payload: bytes) -> None:
+        """Handle one frame; each counts against the client's rate, whatever its opcode. Raises FrameError."""
         if opcode == framing.CLOSE:
             self._closed_by_peer(payload)
-        elif self.closed_with is not None:
-            return
+        elif self.closed_with is not None:  # only the client's close frame matters now
+            if not self._session.count(_now()):
+                self._stop_reading()
         elif opcode == framing.TEXT:
             self._message(payload)
-        elif opcode == framing.PING:
-            self.send(framing.frame(framing.PONG, payload))
+        else:
             self._do(self._session.spend(_now()))
+            if opcode == framing.PING:
+                self.send(framing.frame(framing.PONG, payload))
 
     def _message(self, payload: bytes) -> None:
         try:
@@ -207,26 +255,37 @@ class Connection(Viewer):
         if caller is not None:
             self.speak_for(caller, wanted.token, wanted.id)
         else:
-            self._held = []
-            self.transport.pause_reading()
-            self.hub.start(self._introduce(wanted), "live-introduce")
+            self._introducing = True
+            self._start(self._introduce(wanted), "live-introduce")
 
     async def _introduce(self, wanted: Verify) -> None:
-        """An outside issuer is asked; what the client has said meanwhile waits, so that the order stays."""
+        """Ask an outside issuer; frames that arrive meanwhile are not decoded before, so that the order stays."""
         try:
             self.speak_for(await introduced_user(self._services, wanted.token), wanted.token, wanted.id)
         except LaurelsError as error:
             self._do(self._session.not_verified(error, wanted.id, _CLOSING.get(error.code)))
-        held, self._held = self._held or [], None
-        with contextlib.suppress(RuntimeError):  # it has closed meanwhile
-            self.transport.resume_reading()
+        finally:
+            self._introducing = False
+        self._decode_soon()
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` in a task; a failure closes this connection and ends nothing else."""
+        self.hub.start(self._guarded(work), name)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            self._take_all(held)
-        except framing.FrameError as error:
-            self.dismiss(error.code)
+            await work
+        except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
+            log.error("unforeseen failure", exc_info=failure)
+            self.dismiss(Close.FAILED)
 
     def speak_for(self, caller: Principal | ApiKey, token: str, id_: int | None) -> None:
-        """Whose token this is: from now on the socket speaks for them, unless it speaks for somebody else."""
+        """Let the socket speak for the token's owner from now on, unless it speaks for another.
+
+        A connection that ended while its token was looked at takes nothing: nobody would give it back.
+        """
+        if self.closed_with is not None:
+            return
         identity: Identity | Server
         if isinstance(caller, ApiKey):
             identity = Server(caller.id, caller.name)
@@ -265,6 +324,20 @@ class Connection(Viewer):
         self._session.closed = True
         return protocol.close_frame(code)
 
+    def dismiss(self, code: int) -> None:
+        super().dismiss(code)
+        if code in _VIOLATIONS:
+            self._stop_reading()
+        else:
+            self.update_reading()  # the client's close frame is awaited, also if it was behind
+
+    def _stop_reading(self) -> None:
+        """Decode nothing more, not even what has arrived. Ending our half lets the client's library finish at once."""
+        self._decoder = None
+        self.update_reading()
+        with contextlib.suppress(RuntimeError):  # it has closed
+            self.transport.write_eof()
+
     def drain(self, retry_ms: int) -> None:
         """What was asked for is answered first; what comes after is not read."""
         self.send(framing.text_frame(protocol.encode(protocol.Drain(retry_ms=retry_ms))))
@@ -275,8 +348,10 @@ class Connection(Viewer):
             self.dismiss(Close.DRAINING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._next_turn):
+            if handle is not None:
+                handle.cancel()
+        self._decoder = None
         super().connection_lost(exc)
 
     # -- time
@@ -312,7 +387,7 @@ class Connection(Viewer):
             except LaurelsError as refusal:
                 self._refuse(submit, refusal)
         if taken:
-            self.hub.start(self._complete(speaker, taken, prepared), "live-complete")
+            self._start(self._complete(speaker, taken, prepared), "live-complete")
 
     def _refuse(self, submit: Submit, refusal: LaurelsError) -> None:
         self._session.answered()
@@ -322,12 +397,7 @@ class Connection(Viewer):
             self.dismiss(_ENDING[refusal.code])
 
     async def _complete(self, speaker: Speaker, taken: list[Submit], prepared: list[Any]) -> None:
-        try:
-            results = await speaker.complete(prepared)
-        except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
-            log.error("unforeseen failure", exc_info=failure)
-            self.dismiss(Close.FAILED)
-            return
+        results = await speaker.complete(prepared)
         board = self._services.catalogue.default_board.slug
         self._session.answered(len(taken))
         self.send(b"".join(_answer(submit, result, board) for submit, result in zip(taken, results, strict=True)))
@@ -340,6 +410,20 @@ class Connection(Viewer):
 _now = time.monotonic
 """The clock of the loop, whose timers the session sets."""
 _HEARTBEAT_AND_PING = protocol.HEARTBEAT_FRAME + framing.PING_FRAME
+FRAMES_PER_TURN = 32
+"""Frames of one client that are handled in one turn of the loop."""
+_VIOLATIONS = frozenset(
+    {
+        Close.FAILED,
+        Close.SLOW,
+        Close.TOO_MANY_FRAMES,
+        framing.PROTOCOL_ERROR,
+        framing.NO_TEXT,
+        framing.NOT_UTF8,
+        framing.TOO_BIG,
+    }
+)
+"""Codes after which nothing is decoded or read. After the others the client's close frame is awaited."""
 _CLOSING = {Code.BANNED: Close.NOT_ALLOWED, Code.ORIGIN_NOT_ALLOWED: Close.NOT_ALLOWED}
 _ENDING = {
     Code.BANNED: Close.NOT_ALLOWED,

@@ -32,7 +32,14 @@ LIVE: tuple[Route, ...] = (
         ),
         params=LiveQuery,
         replies={101: None},
-        problems=(Code.UPGRADE_REQUIRED, Code.TOO_MANY_SOCKETS, Code.ORIGIN_NOT_ALLOWED, *_TOKEN, *_KEY),
+        problems=(
+            Code.MALFORMED_REQUEST,
+            Code.UPGRADE_REQUIRED,
+            Code.TOO_MANY_SOCKETS,
+            Code.ORIGIN_NOT_ALLOWED,
+            *_TOKEN,
+            *_KEY,
+        ),
     ),
     Route(
         method="GET",

@@ -1,0 +1,133 @@
+"""What a handshake says is understood before anything is taken, and nothing is taken for a connection that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+
+import pytest
+from tests.live.raw import frame, raw_socket, text
+from tests.live.screens import HANDSHAKE, PATIENCE
+from tests.support.issuer import Issuer, published
+from tests.support.node import InProcessNode, running_node
+from tests.support.polling import eventually
+from tests.support.wire import exchange
+
+from laurels.config import Settings
+from laurels.live.protocol import Close
+from laurels.web import socket as live_socket
+from laurels.web.tokens import Principal
+
+
+def with_origin(*origins: str) -> bytes:
+    lines = b"".join(b"Origin: %b\r\n" % origin.encode("latin-1") for origin in origins)
+    return HANDSHAKE.removesuffix(b"\r\n") + lines + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        ["http://["],
+        ["http://]"],
+        ["http://[::1"],
+        ["http://a[b]c"],
+        ["https://stranger.example/path"],
+        ["https://user@stranger.example"],
+        ["https://a.example:port"],
+        ["https://a b"],
+        ["://a"],
+        ["stranger.example"],
+        [""],
+        ["http://\xff\xfe["],
+        ["https://one.example", "https://two.example"],
+    ],
+)
+async def test_what_is_no_origin_is_refused_and_holds_nothing(settings: Settings, origins: list[str]) -> None:
+    async with running_node(dataclasses.replace(settings, sockets_per_address=2)) as node:
+        for _ in range(5):
+            reply = await exchange(node.url, with_origin(*origins))
+            assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+        assert node.services.hub.seats.taken == 0
+        async with raw_socket(node) as raw:
+            await raw.said("hello")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "file://",
+        "https://stranger.example",
+        "https://stranger.example:8443",
+        "http://[2001:db8::1]:8000",
+        "chrome-extension://abcdefghijklmnop",
+        "capacitor://localhost",
+        "https://münchen.example",
+    ],
+)
+async def test_pages_of_any_origin_may_watch(node: InProcessNode, origin: str) -> None:
+    token = await node.token("ada")
+    async with raw_socket(node, head=with_origin(origin)) as raw:
+        await raw.flood(text(type="subscribe", channel="board:points"))
+        await raw.said("board")
+        await raw.flood(text(type="authenticate", token=token))
+        assert (await raw.said("error"))["code"] == "origin_not_allowed"
+
+
+async def test_a_client_that_leaves_while_its_issuer_is_asked_holds_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    introduce = live_socket.introduced_user
+
+    async def slowly(*arguments: object) -> Principal:
+        asked.set()
+        await answer.wait()
+        return await introduce(*arguments)  # type: ignore[arg-type]
+
+    async with published(Issuer()) as issuer:
+        known = dataclasses.replace(settings, issuers=json.dumps([issuer.settings()]), sockets_per_user=1)
+        async with running_node(known) as node:
+            monkeypatch.setattr(live_socket, "introduced_user", slowly)
+            async with raw_socket(node, text(type="authenticate", token=issuer.token())):
+                await asyncio.wait_for(asked.wait(), PATIENCE)
+            (connection,) = node.services.hub._viewers
+            connection.cut(Close.SILENT)  # as it is when the next ping is not answered
+            await eventually(lambda: _sockets(node), (0).__eq__)
+            answer.set()
+            # The same user again: the one socket that a user may have here is free.
+            async with raw_socket(node, text(type="authenticate", token=issuer.token())) as raw:
+                await raw.said("authenticated")
+                await raw.flood(frame(0x88))
+                await raw.ended()
+            await eventually(lambda: _sockets(node), (0).__eq__)
+            assert not node.services.hub.seats._users
+
+
+async def _sockets(node: InProcessNode) -> int:
+    return len(node.services.hub)
+
+
+async def test_frames_wait_in_order_while_an_issuer_is_asked(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+    introduce = live_socket.introduced_user
+
+    async def slowly(*arguments: object) -> Principal:
+        asked.set()
+        await answer.wait()
+        return await introduce(*arguments)  # type: ignore[arg-type]
+
+    async with published(Issuer()) as issuer:
+        known = dataclasses.replace(settings, issuers=json.dumps([issuer.settings()]))
+        async with running_node(known) as node:
+            monkeypatch.setattr(live_socket, "introduced_user", slowly)
+            pings = [text(type="ping", id=n) for n in range(20)]
+            async with raw_socket(node, text(type="authenticate", token=issuer.token()) + pings[0]) as raw:
+                await asyncio.wait_for(asked.wait(), PATIENCE)
+                await raw.flood(b"".join(pings[1:]))
+                answer.set()
+                await raw.said("authenticated")
+                assert [(await raw.said("pong"))["id"] for _ in pings] == list(range(20))
