@@ -34,8 +34,8 @@ export function applyDelta(board, delta) {
   if (!board || board.version !== delta.base) return null;
   const rows = board.rows.slice(0, delta.length);
   for (const [place, row] of delta.rows) rows[place] = row;
-  const { version, seq, as_of, rank_state, total_users } = delta;
-  return { ...board, version, seq, as_of, rank_state, total_users, rows };
+  const { size, version, seq, as_of, rank_state, total_users } = delta;
+  return { ...board, size, version, seq, as_of, rank_state, total_users, rows };
 }
 
 /** What the server refused: `code` is one of its stable codes. `unsettled`: unknown whether it counted, ask again. */
@@ -49,7 +49,7 @@ export class LaurelsError extends Error {
 
 /** What is subscribed and what is held of it: frames in, frames and news out. No socket, no clock. */
 export class Session {
-  #channels = new Map(); // name → { size, board, resyncing }
+  #channels = new Map(); // name → { size, board, resyncing }; the server may send more rows than `size`: its frames say how many.
 
   channels = () => [...this.#channels.keys()];
 
@@ -61,7 +61,10 @@ export class Session {
   /** Hold a channel, at the larger of the sizes asked for; the frame to send, or null when it is held so already. */
   subscribe(channel, size) {
     const held = this.#channels.get(channel);
-    if (held && (size ?? 0) <= (held.size ?? 0)) return null;
+    if (held && (size ?? 0) <= Math.max(held.size ?? 0, held.board?.size ?? 0)) {
+      if (size > held.size) held.size = size;
+      return null;
+    }
     this.#channels.set(channel, { size, board: null });
     return this.#ask(channel);
   }
@@ -92,7 +95,7 @@ export class Session {
   }
 
   #delta(held, frame) {
-    if (held.size !== frame.size || held.resyncing) return NOTHING;
+    if (!held.board || frame.size < held.size || held.resyncing) return NOTHING;
     const board = applyDelta(held.board, frame);
     if (board) return this.#settle(frame.channel, { ...held, board }, frame.entered_top ?? []);
     this.#channels.set(frame.channel, { ...held, resyncing: true });
@@ -100,7 +103,7 @@ export class Session {
   }
 
   #settle(channel, held, entered) {
-    if (held.size !== held.board.size) return NOTHING; // Of the size that was asked for before.
+    if (held.board.size < held.size) return NOTHING; // Of the size that was asked for before.
     this.#channels.set(channel, { ...held, resyncing: false });
     return news(channel, "board", { board: held.board, entered });
   }

@@ -240,12 +240,12 @@ async def test_a_resync_gives_the_whole(node: InProcessNode) -> None:
 
 
 async def test_another_size_replaces_the_first(node: InProcessNode) -> None:
-    for name in ("ada", "grace", "linus"):
-        await node.complete(await node.token(name), "a-1")
-    async with watching(node, size=2) as screen:
-        assert len((await screen.next_board())["rows"]) == 2
-        await screen.subscribe("board:points", size=3)
-        assert len((await screen.next_board())["rows"]) == 3
+    for n in range(12):
+        await node.complete(await node.token(f"player-{n}"), "a-1")
+    async with watching(node, size=10) as screen:
+        assert len((await screen.next_board())["rows"]) == 10
+        await screen.subscribe("board:points", size=25)
+        assert len((await screen.next_board())["rows"]) == 12
         await screen.ask("unsubscribe", channel="board:points")
         await node.complete(await node.token("mary"), "a-1")
         await screen.ask("ping")

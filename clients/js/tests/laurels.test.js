@@ -79,6 +79,18 @@ test("a larger size replaces the smaller one; its late frames are not taken", ()
   assert.equal(session.receive(board("v3", [["ada", 4]], 25)).news.length, 1);
 });
 
+test("a server may send more rows than were asked for, and is not asked again for what it sends", () => {
+  const session = new Session();
+  session.subscribe(CHANNEL, 7);
+  const scores = ["a", "b", "c", "d", "e", "f", "g", "h"].map((name, i) => [name, 9 - i]);
+  assert.equal(session.receive(board("v1", scores)).news[0][2].board.rows.length, 8);
+  assert.equal(session.subscribe(CHANNEL, 9), null);
+  assert.equal(session.receive(delta("v1", "v2", [], 8)).news.length, 1);
+  assert.deepEqual(session.greet(null), [{ type: "subscribe", channel: CHANNEL, size: 9, since: "v2" }]);
+  assert.deepEqual(session.subscribe(CHANNEL, 11), { type: "subscribe", channel: CHANNEL, size: 11 });
+  assert.deepEqual(session.receive(delta("v2", "v3", [], 8)), { send: [], news: [] });
+});
+
 test("what a newer server says is ignored", () => {
   const session = following();
   assert.deepEqual(session.receive({ type: "confetti", channel: CHANNEL }), { send: [], news: [] });

@@ -73,8 +73,9 @@ class Follower:
         return self._settle(made), None
 
     def _settle(self, board: Board) -> Board:
+        """Hold the whole of what the server sends, for the next delta; the caller gets the rows it asked for."""
         self._board, self._resyncing = board, False
-        return board
+        return structs.replace(board, rows=board.rows[: self._size])
 
 
 def come_back(code: int | None) -> bool:

@@ -170,7 +170,7 @@ class Hub:
         elif wish.channel.startswith(protocol.ACTIVITY):
             self._activity.join(viewer, slug, wish.id)
         else:
-            key = (slug, wish.size or protocol.DEFAULT_SIZE, self._view_of(viewer))
+            key = (slug, protocol.sent_size(wish.size), self._view_of(viewer))
             viewer.following[wish.channel] = key
             audience = self._audiences.get(key)
             if audience is None:  # an empty one counts: it has the history

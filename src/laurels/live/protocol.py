@@ -32,6 +32,8 @@ MAX_INCOMING = 16 * 1024
 MAX_SUBSCRIPTIONS = 16
 MAX_UNANSWERED = 512
 DEFAULT_SIZE = 10
+SIZES = (10, 25, 50, MAX_TOP)
+"""Sizes at which boards are sent. Each costs a read and an encoding per change, so clients can't choose freely."""
 FRAME_BURST = 100
 FRAMES_PER_SECOND_IN = 10.0
 """What a client may send, beside `complete` within its user's rate."""
@@ -81,7 +83,8 @@ Channel = Annotated[
         description="board:{slug}, activity:{slug} or me",
     ),
 ]
-Size = Annotated[int, Meta(ge=1, le=MAX_TOP, description="Places shown")]
+Size = Annotated[int, Meta(ge=1, le=MAX_TOP, description="Places wanted; sent is the next of 10, 25, 50, 100")]
+SentSize = Annotated[int, Meta(ge=1, le=MAX_TOP, description="Places sent at most; a client that wants fewer cuts")]
 Version = Annotated[str, Meta(min_length=1, max_length=64, examples=["w3Jk0bNq1xYz"])]
 
 
@@ -134,6 +137,7 @@ class ServerFrame(msgspec.Struct, tag_field="type", frozen=True, kw_only=True):
 class HelloLimits(msgspec.Struct, frozen=True):
     subscriptions: int = MAX_SUBSCRIPTIONS
     size: int = MAX_TOP
+    sizes: tuple[int, ...] = SIZES
     frame_bytes: int = MAX_INCOMING
     unanswered: int = MAX_UNANSWERED
 
@@ -164,7 +168,7 @@ class Subscribed(ServerFrame, tag="subscribed", frozen=True, kw_only=True):
 
     id: Id | UnsetType = UNSET
     channel: Channel
-    size: Size | UnsetType = UNSET
+    size: SentSize | UnsetType = UNSET
     resumed: Literal["snapshot", "delta", "current"]
 
 
@@ -177,7 +181,7 @@ class BoardFrame(ServerFrame, Scoreboard, tag="board", tag_field="type", frozen=
     """A snapshot: the members of GET /api/boards/{slug}, and which subscription they belong to."""
 
     channel: Channel
-    size: Size
+    size: SentSize
     version: Version
 
 
@@ -185,7 +189,7 @@ class Delta(ServerFrame, tag="delta", frozen=True, kw_only=True):
     """From the version `base` to `version`. `rows` are [0-based position, row]; `length`: rows in all."""
 
     channel: Channel
-    size: Size
+    size: SentSize
     base: Version
     version: Version
     base_seq: int
@@ -256,6 +260,11 @@ class Pong(ServerFrame, tag="pong", frozen=True, kw_only=True):
 encode = msgspec.json.Encoder().encode
 HEARTBEAT = encode(Heartbeat())
 HEARTBEAT_FRAME = framing.text_frame(HEARTBEAT)
+
+
+def sent_size(wanted: int | None) -> int:
+    """Return the size at which a board is sent to a client that wants so many places."""
+    return next(size for size in SIZES if size >= (wanted or DEFAULT_SIZE))
 
 
 def given(value: Any) -> Any:
