@@ -38,6 +38,7 @@ _LOGIN = f"SELECT {_COLUMNS}, password_hash FROM users WHERE username_fold = $1"
 _CREDENTIALS = f"SELECT {_COLUMNS}, password_hash FROM users WHERE id = $1"
 _BY_ID = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
 _FIRST_ADMIN = f"SELECT {_COLUMNS} FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id LIMIT 1"
+ANY_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"
 _KEYS = "SELECT kid, private_jwk, created_at, retired_at FROM signing_keys ORDER BY created_at"
 
 
@@ -169,7 +170,7 @@ class Accounts:
 
     async def any_admin(self) -> bool:
         async with prompt(self._pool) as connection:
-            return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"))
+            return bool(await connection.fetchval(ANY_ADMIN))
 
     async def signing_keys(self) -> Sequence[SigningKey]:
         """Oldest first, retired ones included."""

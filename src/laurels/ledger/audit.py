@@ -17,12 +17,29 @@ from .pool import Connection, Pool, prompt
 _WRITE = """
 INSERT INTO audit (actor, act, subject, before, after, reason, request_id)
 VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6, $7)"""
-LIST = """
+_LIST = """
 SELECT id, at, actor, act, subject, before::text, after::text, reason, request_id FROM audit
-WHERE ($1::bigint IS NULL OR id < $1)
-  AND ($2::text IS NULL OR actor = $2) AND ($3::text IS NULL OR subject = $3) AND ($4::text IS NULL OR act = $4)
+WHERE id < coalesce($1::bigint, 9223372036854775807) AND {filters}
   AND ($5::timestamptz IS NULL OR at >= $5) AND ($6::timestamptz IS NULL OR at < $6)
-ORDER BY id DESC LIMIT $7"""
+ORDER BY {order} id DESC LIMIT $7"""
+_SOUGHT = {"subject": 3, "actor": 2, "act": 4}
+"""What may be sought, by what narrows most, and its parameter; each has an index."""
+
+
+def _list_by(leading: str | None) -> str:
+    """Newest first among what has the leading member.
+
+    BETWEEN lets the order by it stand, else a planner may walk the primary key through what everybody else did. The
+    same member must not stand beside it with `=`.
+    """
+    filters = " AND ".join(
+        f"{name} BETWEEN ${n}::text AND ${n}" if name == leading else f"(${n}::text IS NULL OR {name} = ${n})"
+        for name, n in _SOUGHT.items()
+    )
+    return _LIST.format(filters=filters, order="" if leading is None else f"{leading} DESC,")
+
+
+LISTS = {leading: _list_by(leading) for leading in (None, *_SOUGHT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +129,9 @@ class Sought:
 async def entries(pool: Pool, sought: Sought, cursor: str | None, limit: int) -> Page[Entry]:
     """Newest first."""
     (before,) = keys_of(cursor, int)
+    leading = next((name for name in _SOUGHT if getattr(sought, name) is not None), None)
     async with prompt(pool) as connection:
         rows = await connection.fetch(
-            LIST, before, sought.actor, sought.subject, sought.act, sought.since, sought.until, limit + 1
+            LISTS[leading], before, sought.actor, sought.subject, sought.act, sought.since, sought.until, limit + 1
         )
     return page([Entry(*row.values()) for row in rows], limit, lambda entry: (entry.id,))

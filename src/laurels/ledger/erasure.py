@@ -36,7 +36,8 @@ UPDATE users SET username = $2, username_fold = $3, username_skeleton = $4, user
 WHERE id = $1"""
 AT_ONCE = 5_000
 _ERASE_METADATA = """
-WITH page AS (SELECT id FROM actions WHERE user_id = $1 AND id > $2 ORDER BY user_id, id LIMIT $3), erased AS (
+WITH page AS (
+    SELECT id FROM actions WHERE user_id BETWEEN $1 AND $1 AND id > $2 ORDER BY user_id DESC, id LIMIT $3), erased AS (
     UPDATE actions a SET metadata = NULL FROM page WHERE a.id = page.id AND a.metadata IS NOT NULL)
 SELECT max(id) FROM page"""
 _ERASE_SESSIONS = "DELETE FROM refresh_tokens WHERE user_id = $1"
@@ -58,7 +59,8 @@ _COUNTERS = """
 SELECT t.name AS action_type, p.total_count, p.day::text AS day, p.day_count, p.last_at, p.streak
 FROM progress p JOIN action_types t ON t.id = p.action_type_id WHERE p.user_id = $1 ORDER BY t.id"""
 _SESSIONS = """
-SELECT issued_at, expires_at, used_at, revoked_at FROM refresh_tokens WHERE user_id = $1 ORDER BY id DESC LIMIT 1000"""
+SELECT issued_at, expires_at, used_at, revoked_at FROM refresh_tokens
+WHERE user_id BETWEEN $1 AND $1 ORDER BY user_id, id DESC LIMIT 1000"""
 
 
 class PersonalData(msgspec.Struct, frozen=True):

@@ -30,10 +30,11 @@ _BY_ID = """
 SELECT id, kind, ids, node, extract(epoch FROM clock_timestamp() - created_at)::float8 AS age
 FROM journal WHERE id = ANY ($1::bigint[]) ORDER BY id"""
 _WRITE = "INSERT INTO journal (node, kind, ids) VALUES ($1, $2, $3) RETURNING id"
-_TRIM = """
-DELETE FROM journal WHERE id IN (
-    SELECT id FROM journal WHERE created_at < now() - interval '1 day'
-    AND id < (SELECT max(id) FROM journal) ORDER BY id LIMIT $1)"""
+# The oldest first and then by age: looking for old entries among all would read the whole day that is kept.
+TRIM = """
+DELETE FROM journal WHERE id = ANY (ARRAY(
+    SELECT id FROM (SELECT id, created_at FROM journal ORDER BY id LIMIT $1) oldest
+    WHERE created_at < now() - interval '1 day' AND id < (SELECT max(id) FROM journal)))"""
 _TIMELINE = "SELECT left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
 _LAST = "SELECT last_value FROM journal_id_seq"
 
@@ -117,7 +118,7 @@ class Journal:
     async def trim(self, limit: int = 10_000) -> None:
         """Delete up to `limit` entries that are older than a day."""
         async with acquire(self._pool) as connection:
-            await connection.execute(_TRIM, limit)
+            await connection.execute(TRIM, limit)
 
 
 def _entry(row: asyncpg.Record) -> Entry:

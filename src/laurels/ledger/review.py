@@ -20,12 +20,13 @@ from .paging import Page, keys_of, page
 from .pool import Connection, Pool, patient, prompt
 from .refolding import LockedUser, refold_all, refold_standings, windows_covering
 
+# LATERAL with a LIMIT: a merge join would read the ledger from its beginning to the newest held action.
 PENDING = """
 SELECT r.action_id, a.user_id, u.username, t.name AS action_type, a.action_identifier, a.score_earned, r.code, r.detail,
        a.metadata::text AS metadata, a.created_at
 FROM reviews r
-JOIN actions a ON a.id = r.action_id
-JOIN users u ON u.id = a.user_id
+CROSS JOIN LATERAL (SELECT * FROM actions WHERE id = r.action_id LIMIT 1) a
+CROSS JOIN LATERAL (SELECT username FROM users WHERE id = a.user_id LIMIT 1) u
 JOIN action_types t ON t.id = a.action_type_id
 WHERE r.decided_at IS NULL AND ($1::bigint IS NULL OR r.action_id > $1)
   AND ($2::bigint IS NULL OR a.user_id = $2) AND ($3::text IS NULL OR r.code = $3)

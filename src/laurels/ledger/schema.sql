@@ -620,6 +620,8 @@ CREATE INDEX claims_action ON public.claims USING btree (action_id);
 
 CREATE INDEX journal_xid ON public.journal USING btree (xid);
 
+CREATE INDEX refresh_tokens_age ON public.refresh_tokens USING btree (expires_at);
+
 CREATE INDEX refresh_tokens_ended ON public.refresh_tokens USING btree (access_until) WHERE (revoked_at IS NOT NULL);
 
 CREATE INDEX refresh_tokens_family ON public.refresh_tokens USING btree (family);

@@ -6,11 +6,11 @@ from .pool import Pool, prompt
 
 _USE = "INSERT INTO signature_nonces (key_id, nonce) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _TRIM_NONCES = """
-DELETE FROM signature_nonces WHERE (key_id, nonce) IN (
-    SELECT key_id, nonce FROM signature_nonces WHERE used_at < now() - interval '15 minutes' LIMIT $1)"""
+DELETE FROM signature_nonces WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM signature_nonces WHERE used_at < now() - interval '15 minutes' ORDER BY used_at LIMIT $1))"""
 _TRIM_TICKETS = """
-DELETE FROM ticket_uses WHERE nonce IN (
-    SELECT nonce FROM ticket_uses WHERE expires_at < now() - interval '5 minutes' LIMIT $1)"""
+DELETE FROM ticket_uses WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM ticket_uses WHERE expires_at < now() - interval '5 minutes' ORDER BY expires_at LIMIT $1))"""
 
 
 async def use_nonce(pool: Pool, key_id: int, nonce: str) -> bool:

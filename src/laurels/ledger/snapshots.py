@@ -61,9 +61,9 @@ _FREEZING = "SELECT pg_advisory_xact_lock(5498123)"
 NO_FREEZING = "SELECT pg_advisory_xact_lock_shared(5498123)"
 """Until the end of the transaction nobody writes names that are about to change into a frozen list."""
 _DUE = """
-SELECT w FROM unnest($1::bigint[]) AS w WHERE NOT EXISTS (
-    SELECT FROM scoreboard_snapshots s
-    WHERE s.window_id = w AND s.snapshot_time > clock_timestamp() - make_interval(secs => $2))"""
+SELECT w FROM unnest($1::bigint[]) AS w
+WHERE coalesce((SELECT max(s.snapshot_time) FROM scoreboard_snapshots s WHERE s.window_id = w), '-infinity')
+      <= clock_timestamp() - make_interval(secs => $2)"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ FROM actions a
 LEFT JOIN action_types t ON t.id = a.action_type_id
 LEFT JOIN actions r ON r.reverses = a.id
 LEFT JOIN reviews v ON v.action_id = a.id
-WHERE a.user_id = $1 AND ($2::bigint IS NULL OR a.id < $2)
-ORDER BY a.id DESC LIMIT $3"""
+WHERE a.user_id BETWEEN $1 AND $1 AND a.id < coalesce($2::bigint, 9223372036854775807)
+ORDER BY a.user_id, a.id DESC LIMIT $3"""
 TOTALS = """
 SELECT u.current_score AS score,
-       (SELECT coalesce(sum(score_earned), 0) FROM actions WHERE user_id = $1 AND status = 'awarded') AS total
+       (SELECT coalesce(sum(score_earned), 0) FROM actions
+        WHERE user_id BETWEEN $1 AND $1 AND status = 'awarded') AS total
 FROM users u WHERE u.id = $1"""
 
 

@@ -131,6 +131,8 @@ async def import_rows(
                     break
             if what == "ledger":
                 result.folded = await _fold(pool, progress)
+            if result.added or result.folded:
+                await transfer.analyse(pool)
     result.seconds = time.monotonic() - started
     return result
 

@@ -13,7 +13,7 @@ History is written first and folded after: `unfolded` names whom. A row counts i
 from __future__ import annotations
 
 from .exporting import count, export_ledger, export_types, export_users
-from .folding import fold_imported, left_to_fold
+from .folding import analyse, fold_imported, left_to_fold
 from .history import import_history
 from .records import BadRow, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
 from .types import import_types
@@ -27,6 +27,7 @@ __all__ = [
     "Tally",
     "TypeRecord",
     "UserRecord",
+    "analyse",
     "count",
     "export_ledger",
     "export_types",

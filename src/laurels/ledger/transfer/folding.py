@@ -55,6 +55,13 @@ _Windows = dict[Board, dict[datetime | None, Window]]
 _Folded = list[tuple[LockedUser, Replay]]
 
 
+async def analyse(pool: Pool) -> None:
+    """Tell the planner what was loaded: until the next autovacuum it would go by the rows that were there before."""
+    async with acquire(pool) as connection:
+        await connection.execute("SET statement_timeout = 0")
+        await connection.execute("ANALYZE users, actions, standings, progress")
+
+
 async def left_to_fold(pool: Pool) -> int:
     """How many users have imported rows that are not folded."""
     async with acquire(pool) as connection:
