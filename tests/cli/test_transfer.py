@@ -237,6 +237,108 @@ def test_an_import_takes_honest_names_that_are_similar(database_url: str, tmp_pa
     assert (report["added"], report["bad"]) == (7, [])
 
 
+def imported(url: str, what: str, path: Path, *flags: str) -> tuple[int, dict[str, Any]]:
+    done = laurels("import", what, str(path), "--on-error", "skip", "--json", *flags, DATABASE_URL=url)
+    return done.returncode, json.loads(done.stdout)
+
+
+def bad_lines(report: dict[str, Any]) -> dict[int, str]:
+    return {row["line"]: row["why"] for row in report["bad"]}
+
+
+def test_a_user_who_is_there_with_other_values_is_not_called_present(database_url: str, tmp_path: Path) -> None:
+    """Neither in the ledger nor further up in the file; columns that the file does not give may differ."""
+    people, rejects = tmp_path / "users.csv", tmp_path / "rejects.csv"
+    people.write_text("username;email;role\nada;ada@example.org;admin\nbob;;\n", encoding="utf-8-sig")
+    assert imported(database_url, "users", people)[0] == 0
+    people.write_text(
+        "Username,EMAIL,role,\r\nada,ada@example.org,,\r\nbob,bob@example.org,,\r\nAda,,,\r\n"
+        "cid,cid@example.org,,\r\ncid,cid@example.org,,\r\ncid,,,\r\n\u0441id,,,\r\ndan,CID@example.org,,\r\n"
+        "dan,CID@example.org,,\r\n",
+        newline="",
+    )
+    code, report = imported(database_url, "users", people, "--rejects", str(rejects))
+    assert (code, report["added"], report["present"], report["bad_rows"]) == (1, 1, 2, 6)
+    why = bad_lines(report)
+    assert why[3].endswith("differs: email")
+    assert why[4].endswith("differs: username")
+    assert why[7].endswith("repeats line 5, but differs: email")
+    assert why[8].endswith("the name looks like another one")
+    assert why[9].endswith("the address has an account")
+    assert why[10].endswith("repeats line 9, which is bad")
+    assert rejects.stat().st_mode & 0o777 == 0o600
+    assert [line.split(",")[0] for line in rejects.read_text().splitlines()] == ["line", *map(str, sorted(why))]
+
+
+def test_a_row_that_is_there_with_other_values_is_not_called_present(database_url: str, tmp_path: Path) -> None:
+    """Completions, adjustments and reversals, in the ledger and in the same file."""
+    answer("user", "create", "ada", DATABASE_URL=database_url)
+    history = tmp_path / "ledger.csv"
+    head = "username\tkind\tscore_earned\taction_type\taction_identifier\tundoes\treason\n"
+    rows = [
+        "ada\tcompletion\t5\tlesson\ta\t\t",
+        "ada\tcompletion\t7\tlesson\tb\t\t",
+        "ada\tadjustment\t3\t\ta\t\tlost",
+        "ada\treversal\t-5\t\t\ta\tforged",
+    ]
+    history.write_text(head + "\n".join(rows))
+    assert imported(database_url, "ledger", history)[1]["added"] == 4
+    again = [rows[0].replace("5", "6"), rows[1], rows[2].replace("lost", "found"), rows[3].replace("forged", "")]
+    new = ["ada\tcompletion\t1\tlesson\tc\t\t", "ada\tcompletion\t2\tlesson\tc\t\t"]
+    history.write_text(head + "\n".join([*again, *new, new[0]]))
+    code, report = imported(database_url, "ledger", history)
+    assert (code, report["added"], report["present"], report["bad_rows"]) == (1, 1, 3, 3)
+    assert bad_lines(report) == {
+        2: "is there already and differs: score_earned",
+        4: "is there already and differs: reason",
+        7: "names the row of line 6, but differs: score_earned",
+    }
+
+
+def test_an_action_type_that_differs_is_not_called_present(database_url: str, tmp_path: Path) -> None:
+    types = tmp_path / "types.jsonl"
+    types.write_text('{"name": "lesson", "base_score": 123456}\n{"name": "brand-new", "base_score": 1}\n')
+    code, report = imported(database_url, "action-types", types)
+    assert (code, report["added"]) == (1, 1)
+    assert bad_lines(report) == {1: "'lesson': is there already and differs: base_score"}
+
+
+def test_a_file_that_ends_badly_is_told_of_up_to_there(database_url: str, tmp_path: Path) -> None:
+    """What stands above went in and is counted; the reason is one line, and the exit code 2."""
+    people = tmp_path / "users.csv"
+    people.write_bytes(b"username\nann\nbob\nj\xf6rg\ncid\n")
+    done = laurels("import", "users", str(people), "--json", DATABASE_URL=database_url)
+    assert (done.returncode, json.loads(done.stdout)["added"]) == (2, 2)
+    assert len(done.stderr.splitlines()) == 1
+    assert "line 4, byte 2 of the line: 0xf6" in done.stderr
+
+
+async def test_many_new_users_into_a_ledger_of_few(pool: Pool, database_url: str, tmp_path: Path) -> None:
+    """Statistics that say that every user has many rows must not make each new one read them all."""
+    await pool.execute(
+        "INSERT INTO users (id, username, username_fold, username_skeleton) "
+        "SELECT n, 'user-' || n, 'user-' || n, 'user-' || n FROM generate_series(1, 5003) n"
+    )
+    await pool.execute(
+        "INSERT INTO actions (user_id, action_type_id, action_identifier, score_earned, new_score, fingerprint, "
+        "batch_id, completed_at, created_at) SELECT 1 + n % 3, 1, 'i' || n, 10, 10, n, n, now(), now() "
+        "FROM generate_series(1, 4000) n"
+    )
+    await pool.execute("ANALYZE")
+    history = tmp_path / "ledger.csv"
+    rows = (f"user-{n},1,lesson,new-{n}\n" for n in range(4, 5004))
+    history.write_text("username,score_earned,action_type,action_identifier\n" + "".join(rows))
+    before = await _read_through(pool)
+    report = await asyncio.to_thread(answer, "import", "ledger", str(history), DATABASE_URL=database_url)
+    assert (report["added"], report["bad_rows"]) == (5_000, 0)
+    # Each user walks past all rows in the wrong plan: 20 million entries of the index.
+    assert await _read_through(pool) - before < 100_000
+
+
+async def _read_through(pool: Pool) -> int:
+    return await pool.fetchval("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'actions_pkey'")
+
+
 def test_a_file_that_is_none_is_one_line(database_url: str, tmp_path: Path) -> None:
     strange = tmp_path / "strange.csv"
     strange.write_text("name,points\nada,3\n")
@@ -260,6 +362,19 @@ async def test_password_hashes_go_out_only_when_asked_for(database_url: str, els
     connection = await asyncpg.connect(elsewhere)
     assert (await connection.fetchval("SELECT password_hash FROM users")).startswith("$argon2id$")
     await connection.close()
+
+
+def test_an_export_for_spreadsheets_runs_nothing(database_url: str, tmp_path: Path) -> None:
+    """Cells that begin like a formula have an apostrophe; importing takes it off."""
+    path = tmp_path / "users.csv"
+    path.write_text("username\n=1+1\n@sum\n-2-3\n'=xy\n")
+    assert imported(database_url, "users", path)[1]["added"] == 4
+    answer("export", "users", "--out", str(path), "--spreadsheet-safe", DATABASE_URL=database_url)
+    cells = {line.split(",")[0] for line in path.read_text(encoding="utf-8-sig").splitlines()}
+    assert cells == {"username", "'=1+1", "'@sum", "'-2-3", "'=xy"}
+    assert imported(database_url, "users", path)[1]["present"] == 4
+    refused = laurels("export", "users", "--spreadsheet-safe", DATABASE_URL=database_url)
+    assert (refused.returncode, refused.stdout) == (2, "")
 
 
 def test_rows_go_through_a_pipe(database_url: str) -> None:

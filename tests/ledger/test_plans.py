@@ -326,7 +326,7 @@ async def test_nothing_is_read_from_end_to_end(pool: Pool, shape: str) -> None:
         read = {}
         for case in CASES:
             for kept in (False, True):
-                if (kept and case.filtered) or (case.lane and not kept):
+                if (kept and case.filtered) or (case.lane and not kept) or (case.rare and not SHAPES[shape].analysed):
                     continue
                 if whole := _read_whole(await _planned(connection, case, kept=kept)) - case.walks:
                     read[case.statement, kept] = whole

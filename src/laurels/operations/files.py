@@ -34,6 +34,16 @@ def format_of(path: Path, wanted: Format | None) -> Format:
     return "csv" if suffix == "csv" else "jsonl"
 
 
+class _Lines:
+    """Ends each row of a csv.writer with LF. With that as its own end of line it would not quote a CR."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> None:
+        self._stream.write(row.removesuffix("\r\n") + "\n")
+
+
 class Writer:
     """Writes records of one kind.
 
@@ -45,7 +55,7 @@ class Writer:
         self._stream = stream
         self._names = [field.name for field in msgspec.structs.fields(kind)]
         self._safe = spreadsheet_safe
-        self._csv = csv.writer(stream, lineterminator="\n") if form == "csv" else None
+        self._csv = csv.writer(_Lines(stream), lineterminator="\r\n") if form == "csv" else None
         if self._csv is not None:
             if spreadsheet_safe:
                 stream.write("\ufeff")  # else Excel takes UTF-8 for an older encoding

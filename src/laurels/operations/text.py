@@ -56,10 +56,11 @@ def _from_utf16(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder("utf-16")()
     position, chunk = 0, head
     while True:
+        begins = position - len(decoder.getstate()[0])  # of what is decoded now: half a character may be left
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            raise NotDone(f"byte {position + error.start + 1} of the file is not UTF-16") from error
+            raise NotDone(f"byte {begins + error.start + 1} of the file is not UTF-16") from error
         yield text.encode()
         if not chunk:
             return
