@@ -21,7 +21,8 @@ app = App(
 
 Settings come from the environment: see `laurels config`.
 
-Exit codes: 0 done; 1 done, and something is wrong (verify, rebuild, demo); 2 could not be done.
+Exit codes: 0 done; 1 done, and something is wrong (verify, rebuild, demo, import); 2 could not be done; 141 the reader
+of the output is gone.
 
 Examples:
 

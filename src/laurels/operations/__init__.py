@@ -11,7 +11,7 @@ service   the audit trail, settings that change while nodes run
 fairness  reviews, reversals, adjustments, erasure
 operator  who types the commands
 changes   the ledger, for what every running node must apply before the command ends
-transfer  import and export; files are the lines of both
+transfer  import and export: files writes records, reading reads them, text has the lines of a file
 """
 
 from ..domain.authorization import Scope
