@@ -6,12 +6,15 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.wire import connected, request
 
+from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger import sanctions
 from laurels.ledger.audit import SYSTEM
+from laurels.web.handlers.actions import raise_if_undecided
 
 BATCH = "/api/actions/batch"
 
@@ -187,3 +190,45 @@ async def test_a_ledger_that_is_away_refuses_the_whole_batch(node: InProcessNode
         assert reply.headers["Retry-After"] == "1"
     await pool.execute("ALTER TABLE actions_away RENAME TO actions")
     assert statuses((await send(node, token, lesson("a-1"), lesson("a-2")))[1]) == ["awarded", "awarded"]
+
+
+async def test_a_batch_that_takes_too_long_gets_there_by_being_sent_again(node: InProcessNode) -> None:
+    """503 until all of it is decided; nothing counts twice, and what was decided is a replay."""
+    token = await node.token()
+    await node.services.pool.execute(
+        """
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.008); RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON actions FOR EACH ROW EXECUTE FUNCTION slow()"""
+    )
+    items = [lesson(f"a-{n}") for n in range(300)]
+    told = set()
+    async with asyncio.timeout(120):
+        while (sent := await send(node, token, *items))[0] != 200:
+            assert sent[0] == 503
+            told.add(sent[1]["code"])
+    assert told <= {"overloaded", "outcome_unknown"}
+    assert told
+    reply = sent[1]
+    assert reply["awarded"] + reply["replayed"] == 300
+    assert await node.services.pool.fetchval("SELECT count(*) FROM actions") == 300
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ([Code.COOLDOWN_ACTIVE, Code.ACTION_UNWRITABLE], None),
+        ([Code.COOLDOWN_ACTIVE, Code.OVERLOADED], Code.OVERLOADED),
+        ([Code.OVERLOADED, Code.OUTCOME_UNKNOWN, Code.DATABASE_UNAVAILABLE], Code.OUTCOME_UNKNOWN),
+        ([Code.DATABASE_UNAVAILABLE, Code.OVERLOADED], Code.DATABASE_UNAVAILABLE),
+        ([Code.OUTCOME_UNKNOWN, Code.BANNED], Code.BANNED),
+    ],
+)
+def test_a_batch_is_refused_with_what_leaves_the_most_open(codes: list[Code], told: Code | None) -> None:
+    results = [LaurelsError(code, "as it is", retry_after=1) for code in codes]
+    if told is None:
+        raise_if_undecided(results, statuses=(401, 403, 503))
+        return
+    with pytest.raises(LaurelsError) as refused:
+        raise_if_undecided(results, statuses=(401, 403, 503))
+    assert refused.value.code is told
+    assert refused.value.retry_after == 1
