@@ -2,6 +2,7 @@
 
 embedded      a PostgreSQL of our own under a data folder
 pool          connections to the primary, and what their failures mean
+silence       how long callers wait: a slow database is not an absent one
 migrations    brings the schema up to date, forward only
 catalogue     action types, boards and their windows, kept in memory
 writer        the queue and its lanes: group commit

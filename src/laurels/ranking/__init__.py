@@ -7,6 +7,7 @@ redis        windows in Redis, for several nodes; lua/ holds its scripts, questi
 shared       Redis while it can be trusted, the ledger otherwise
 projection   the only writer of the index in memory: committed batches, the journal, loading
 shared_projection  the same for Redis: what was not brought is found, what is not whole is built anew (pouring)
+replays      retried actions: confirmed to be in the index (confirmed) before they are acknowledged
 shadows      boards as a shadowed user sees them
 scoreboards  top lists with names, as ready bytes
 archive      top lists of windows that are over
