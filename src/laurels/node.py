@@ -294,12 +294,13 @@ def _services(
     outsiders = Outsiders(
         parse_issuers(settings.issuers), ledger.accounts, lambda: live_settings.current.registration_open
     )
-    _follow_revocations(ledger.revocations, door.tokens, outsiders)
+    revocations = ledger.revocations
+    revocations.listeners += [lambda: door.tokens.expire_older(revocations.floor), outsiders.forget]
     return Services(
         pool=pool,
         accounts=ledger.accounts,
         sessions=Sessions(pool),
-        revocations=ledger.revocations,
+        revocations=revocations,
         api_keys=ledger.api_keys,
         keyring=door.keyring,
         ticket_office=door.ticket_office,
@@ -380,16 +381,6 @@ def _bus(store: Store | None, node_id: UUID, hub: Hub, catalogue: Catalogue, bel
             hub.refresh(slug)
 
     return Bus(store, node_id.hex, Listener(top=hub.refresh, news=bell.ring, again=again))
-
-
-def _follow_revocations(revocations: Revocations, tokens: Tokens, outsiders: Outsiders) -> None:
-    """What more revocations than can be remembered mean for tokens that were verified before."""
-
-    def risen() -> None:
-        tokens.expire_older(revocations.floor)
-        outsiders.forget()
-
-    revocations.listeners.append(risen)
 
 
 def _settle(ledger: _Ledger, bell: Bell, bus: Bus | None) -> Callable[[], Awaitable[None]]:
