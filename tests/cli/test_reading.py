@@ -91,6 +91,16 @@ def test_bad_records_are_named_by_the_line_they_begin_on() -> None:
     assert found == [2, -3, -5, -6, -7, -8, -9, -10, 11]
 
 
+def test_a_member_that_stands_twice_is_a_bad_record() -> None:
+    """A decoder would take the last one in silence."""
+    good, twice, nested = '{"username": "ann"}', '{"username": "bob", "username": "cid"}', '{"n": 1, "n": 2}'
+    found = read(f"{good}\n{twice}\n[1]\n", "jsonl")
+    assert [line.number if isinstance(line, Line) else -line.line for line in found] == [1, -2, -3]
+    (bad,) = read('username,score_earned,metadata\nann,1,"' + nested.replace('"', '""') + '"\n', kind=LedgerRecord)
+    assert isinstance(bad, BadRow)
+    assert "twice" in bad.why
+
+
 def test_a_quote_that_is_never_closed_ends_it() -> None:
     """Nothing after it can be trusted; what stands above has been read."""
     records = read_records(io.BytesIO(b'username\nann\n"bob\ncid\n'), "csv", UserRecord)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 import subprocess
@@ -18,6 +19,7 @@ from tests.ledger.conftest import running_ledger
 from tests.support.polling import eventually
 
 from laurels.domain.actions import Submission
+from laurels.domain.metadata import canonical_metadata
 from laurels.ledger import corrections, review
 from laurels.ledger import pool as ledger_pool
 from laurels.ledger.audit import SYSTEM
@@ -111,6 +113,25 @@ async def test_what_goes_out_comes_in_exactly(
     assert [done["added"] for done in again] == [0, 0, 0]
     assert [done["present"] for done in again] == [12, kinds, len(before["rows"])]
     assert await told(elsewhere) == before
+
+
+async def test_an_import_keeps_what_a_request_would_keep(pool: Pool, database_url: str, tmp_path: Path) -> None:
+    """Metadata in its canonical form, and a long claimed value as its digest: a retry is recognised."""
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"once_for_all": "code"}')
+    answer("type", "create", "redeem", "--base-score", "5", "--rules", str(rules), DATABASE_URL=database_url)
+    answer("user", "create", "ada", DATABASE_URL=database_url)
+    code = "c" * 3_000
+    history = tmp_path / "ledger.jsonl"
+    row = {"username": "ada", "action_type": "redeem", "action_identifier": "a", "score_earned": 5}
+    history.write_text(json.dumps(row | {"metadata": {"n": 5.0, "code": code}}) + "\n")
+    report = await asyncio.to_thread(answer, "import", "ledger", str(history), DATABASE_URL=database_url)
+    assert (report["added"], report["bad_rows"]) == (1, 0)
+    kept = await pool.fetchrow("SELECT fingerprint, metadata::text AS metadata FROM actions")
+    sent = Submission(1, "redeem", "a", canonical_metadata({"code": code, "n": 5}, "$"))
+    assert kept["fingerprint"] == sent.fingerprint()
+    assert json.loads(kept["metadata"]) == {"code": code, "n": 5}
+    assert await pool.fetchval("SELECT value FROM claims") == f"sha256:{hashlib.sha256(code.encode()).hexdigest()}"
 
 
 async def test_held_actions_wait_where_they_are_imported(

@@ -26,9 +26,9 @@ from tests.support.wire import Wire, connected, request
 from laurels.config import Settings
 from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.rules import TicketRule
+from laurels.domain.strict_json import strict_json
 from laurels.ledger.accounts import Account, SigningKey
 from laurels.web import auth
-from laurels.web.decode import strict_json
 from laurels.web.ticket_office import TicketOffice
 from laurels.web.tokens import new_signing_key
 

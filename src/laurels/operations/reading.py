@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from ..domain.strict_json import strict_json
 from ..ledger.transfer import BadRow, Line
 from .errors import NotDone
 from .files import ESCAPED, NESTED, Format
@@ -40,7 +41,10 @@ def _read_jsonl(lines: _Lines, kind: type) -> Read:
 
 
 def _members(text: str) -> Mapping[str, Any]:
-    return msgspec.json.decode(text, type=dict[str, Any])
+    members = strict_json(text.encode())
+    if not isinstance(members, dict):
+        raise ValueError("is not a JSON object")  # noqa: TRY004  of what was read, not of an argument
+    return members
 
 
 def _read_csv(lines: _Lines, kind: type) -> Read:
@@ -134,7 +138,7 @@ def _row(number: int, names: Sequence[str], cells: Sequence[str], kind: type) ->
 
 def _value(name: str, cell: str) -> Any:
     if name in NESTED:
-        return msgspec.json.decode(cell)
+        return strict_json(cell.encode())
     return cell[1:] if ESCAPED.match(cell) else cell
 
 
@@ -142,7 +146,5 @@ def _record(number: int, members: Callable[[], Mapping[str, Any]], kind: type, *
     try:
         found = {name: value for name, value in members().items() if value is not None}
         return Line(number, msgspec.convert(found, kind, strict=strict), frozenset(found))
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except ValueError as error:  # also msgspec's, and text that is not UTF-8
         return BadRow(number, str(error))
-    except RecursionError:
-        return BadRow(number, "is nested too deeply")

@@ -21,6 +21,7 @@ from msgspec import Meta
 from ..domain.actions import Submission
 from ..domain.errors import Code, LaurelsError
 from ..domain.metadata import canonical_metadata
+from ..domain.strict_json import DuplicateMember, check_strictly
 from ..domain.tickets import Ticket
 from .wire.actions import Completion
 from .wire.fields import NO_CONTROLS
@@ -31,27 +32,10 @@ REMEMBERED_LENGTH = 64
 _remembered: dict[tuple[type, str], Any] = {}
 
 
-class _DuplicateMember(ValueError):
-    pass
-
-
 class _Members(list[tuple[str, Any]]):
     """An object as it was sent: its members in order, duplicates and all."""
 
 
-def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _DuplicateMember
-    return members
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-# Integers stay text: they are not looked at here, and a long one is work for nothing.
-_strict = json.JSONDecoder(object_pairs_hook=_unique_members, parse_int=str, parse_constant=_no_constant).decode
 _as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
 _Instant = Annotated[datetime, Meta(tz=True)]
 _NO_CONTROLS = re.compile(NO_CONTROLS)
@@ -66,25 +50,16 @@ def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
 def decode_body(body: bytes, kind: type) -> Any:
     """Raises LaurelsError INVALID_JSON, or INVALID_REQUEST with the path of the member that is wrong."""
     try:
-        _strict(body.decode())
+        check_strictly(body.decode())
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
-    except _DuplicateMember as error:
+    except DuplicateMember as error:
         raise _bad("This member appears twice in its object.", _duplicate_path(body)) from error
     except RecursionError as error:
         raise LaurelsError(Code.INVALID_JSON, "The body is nested too deeply.") from error
     except ValueError as error:  # msgspec.DecodeError, invalid UTF-8
         raise LaurelsError(Code.INVALID_JSON, f"The body is not valid JSON: {error}") from error
-
-
-def strict_json(text: bytes) -> Any:
-    """Any JSON without duplicate members. Raises ValueError."""
-    try:
-        _strict(text.decode())
-        return msgspec.json.decode(text)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def params_of(request: web.Request, in_path: Mapping[str, str], kind: type) -> Any:

@@ -21,8 +21,8 @@ from joserfc.jws import JWSRegistry
 
 from ..domain.errors import Code, LaurelsError
 from ..domain.names import outside_names
+from ..domain.strict_json import strict_json
 from ..ledger.accounts import Account, Accounts
-from .decode import strict_json
 from .issuers import OutsideIssuer
 from .jwks import KeySource, PublicKey
 from .refusal_log import RefusalLog, shown

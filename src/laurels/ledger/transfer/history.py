@@ -11,7 +11,9 @@ import msgspec
 
 from ...domain.actions import Submission
 from ...domain.boards import Board, span_at
-from ...domain.errors import Refusal
+from ...domain.errors import LaurelsError, Refusal
+from ...domain.judgement import claimed_value
+from ...domain.metadata import canonical_metadata
 from ...domain.names import fold_name
 from ...domain.standings import Standing, fold
 from .. import action_ids, audit
@@ -66,7 +68,6 @@ INSERT INTO unfolded (user_id) SELECT DISTINCT * FROM unnest($1::bigint[]) ORDER
 _WINDOWS = """
 INSERT INTO windows (board_id, starts_at, ends_at)
 SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) ON CONFLICT DO NOTHING"""
-METADATA_BYTES = 4_096
 
 _KEY = frozenset({"username", "kind", "action_identifier", "undoes", "undoes_kind"})
 """What names a row, so that it can't differ."""
@@ -174,9 +175,10 @@ def _complaint(r: LedgerRecord, now: datetime) -> str | None:
     why = out_of_range(now, r.completed_at, r.created_at)
     if why is not None:
         return why
-    text = _metadata(r)
-    if text is not None and (len(text) > METADATA_BYTES or "\\u0000" in text):
-        return f"metadata has more than {METADATA_BYTES} bytes, or a NUL"
+    try:
+        _metadata(r)
+    except LaurelsError as refusal:
+        return f"{refusal.detail} (at {refusal.path})"
     return None
 
 
@@ -295,12 +297,10 @@ async def _note(connection: Connection, catalogue: Catalogue, items: Sequence[_I
 def _claim(catalogue: Catalogue, item: _Item) -> tuple[object, ...] | None:
     r = item.record
     kind = catalogue.types.get(r.action_type or "")
-    if kind is None or kind.rules.once_for_all is None or r.status == "rejected":
+    if kind is None or r.status == "rejected":
         return None
-    value = (r.metadata or {}).get(kind.rules.once_for_all)
-    if not isinstance(value, str | int) or isinstance(value, bool):
-        return None
-    return kind.id, str(value), item.user_id, item.id
+    value = claimed_value(kind, r.metadata)
+    return None if value is None else (kind.id, value, item.user_id, item.id)
 
 
 def _row(item: _Item) -> tuple[object, ...]:
@@ -340,4 +340,4 @@ def _fingerprint(item: _Item) -> int:
 
 
 def _metadata(r: LedgerRecord) -> str | None:
-    return None if r.metadata is None else msgspec.json.encode(r.metadata, order="sorted").decode()
+    return canonical_metadata(r.metadata, "metadata")
