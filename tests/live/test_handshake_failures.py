@@ -30,7 +30,7 @@ import laurels
 from laurels import telemetry
 from laurels.live import viewer
 from laurels.web.events import events
-from laurels.web.socket import live
+from laurels.web.upgrade import live
 
 SOURCES = str(Path(laurels.__file__).parent) + os.sep
 EVENTS = b"GET /api/live/events%b HTTP/1.1\r\nHost: laurels.test\r\n%b\r\n"

@@ -162,6 +162,14 @@ def close_code(payload: bytes) -> int:
     return code
 
 
+def is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _unmasked(mask: bytes, payload: bytes) -> bytes:
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]

@@ -257,7 +257,12 @@ class Pong(ServerFrame, tag="pong", frozen=True, kw_only=True):
     id: Id | UnsetType = UNSET
 
 
+class _WithId(msgspec.Struct):
+    id: Id
+
+
 encode = msgspec.json.Encoder().encode
+_id_of = msgspec.json.Decoder(_WithId).decode
 HEARTBEAT = encode(Heartbeat())
 HEARTBEAT_FRAME = framing.text_frame(HEARTBEAT)
 
@@ -265,6 +270,14 @@ HEARTBEAT_FRAME = framing.text_frame(HEARTBEAT)
 def sent_size(wanted: int | None) -> int:
     """Return the size at which a board is sent to a client that wants so many places."""
     return next(size for size in SIZES if size >= (wanted or DEFAULT_SIZE))
+
+
+def id_in(payload: bytes) -> int | None:
+    """Return the id of a frame that is wrong otherwise, or None."""
+    try:
+        return int(_id_of(payload).id)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def given(value: Any) -> Any:

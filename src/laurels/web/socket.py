@@ -13,9 +13,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
-from aiohttp import web
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
@@ -26,17 +24,10 @@ from ..live.protocol import Close
 from ..live.session import Effect, Follow, HangUp, Identity, Leave, Say, Server, Session, Submit, Verify
 from ..live.viewer import Viewer
 from .auth import introduced_user, known_caller
-from .call import Call, encode
+from .call import encode
 from .decode import decode_body
 from .handlers.actions import batch_item
-from .handshake import (
-    Handed,
-    bad_origin,
-    hand_over,
-    offered_protocols,
-    origin_allowed,
-    websocket_key,
-)
+from .handshake import bad_origin
 from .keyring import ApiKey
 from .services import Services
 from .speakers import ServerSpeaker, Speaker, UserSpeaker
@@ -45,52 +36,6 @@ from .wire.actions import CompleteAction
 from .wire.live import ClientFrame
 
 log = structlog.get_logger(__name__)
-
-
-class _WithId(msgspec.Struct):
-    id: protocol.Id
-
-
-_id_of = msgspec.json.Decoder(_WithId)
-
-
-_HEAD = (
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Accept: {accept}\r\nX-Request-ID: {request_id}\r\nServer: laurels\r\n"
-)
-
-
-async def live(call: Call) -> web.StreamResponse:
-    """Shake hands and leave the transport to a `Connection`."""
-    key = websocket_key(call)
-    offered = offered_protocols(call)
-    may_authenticate = origin_allowed(call)
-    token = next((name for name in offered if name.startswith(protocol.TOKEN_SUBPROTOCOL)), None)
-    shown, caller = "", None
-    if token is not None:
-        if not may_authenticate:
-            raise bad_origin()
-        shown = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
-        caller = known_caller(call.services, shown) or await introduced_user(call.services, shown)
-    head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
-    if protocol.SUBPROTOCOL in offered:
-        head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"
-    connection = Connection(
-        call.services,
-        call.address,
-        origin_allowed=may_authenticate,
-        must_authenticate=call.params.authenticate and caller is None,
-    )
-
-    def start(ahead: bytes) -> None:
-        connection.open(f"{head}\r\n".encode())
-        if caller is not None:
-            connection.speak_for(caller, shown, None)
-        if ahead:
-            connection.data_received(ahead)
-
-    hand_over(call, connection, start)
-    return Handed(status=101)
 
 
 class Connection(Viewer):
@@ -207,9 +152,9 @@ class Connection(Viewer):
         try:
             frame: protocol.ClientFrame = decode_body(payload, ClientFrame)  # type: ignore[arg-type]  # a union
         except LaurelsError as error:
-            if error.code is Code.INVALID_JSON and not _is_utf8(payload):
+            if error.code is Code.INVALID_JSON and not framing.is_utf8(payload):
                 raise framing.FrameError(framing.NOT_UTF8) from error
-            self._do(self._session.misread(error, _id_in(payload), _now()))
+            self._do(self._session.misread(error, protocol.id_in(payload), _now()))
             return
         telemetry.FRAMES_IN.labels(frame.__struct_config__.tag).inc()
         self._do(self._session.take(frame, _now()))
@@ -447,19 +392,3 @@ def _is_ban(result: Result) -> bool:
 
 def _hello(frames_per_second: int) -> bytes:
     return framing.text_frame(protocol.encode(protocol.Hello(frames_per_second=frames_per_second)))
-
-
-def _is_utf8(payload: bytes) -> bool:
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _id_in(payload: bytes) -> int | None:
-    """The id of a frame that is wrong otherwise."""
-    try:
-        return int(_id_of.decode(payload).id)
-    except (msgspec.DecodeError, RecursionError):
-        return None

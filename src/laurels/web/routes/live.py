@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...domain.errors import Code
 from ..call import Route
 from ..events import MEDIA_TYPE, events
-from ..socket import live
+from ..upgrade import live
 from ..wire.live import EventsQuery, LiveQuery
 
 _TOKEN = (
