@@ -102,8 +102,10 @@ async def connect(url: str, *, size: int, statement_timeout: float = 10.0) -> Po
     try:
         hosts = Hosts(url)
         warn_of_ignored(hosts.address)
-        async with asyncio.timeout((hosts.address.connect_timeout or CONNECT_TIMEOUT) + 1):
+        limit = (hosts.address.connect_timeout or CONNECT_TIMEOUT) + 1
+        async with asyncio.timeout(limit):
             await _check_sessions(hosts, settings)
+        async with asyncio.timeout(limit):
             pool = await asyncpg.create_pool(
                 url,
                 connect=hosts.connect,

@@ -17,7 +17,8 @@ from .dsn import ConnectionString
 
 log = structlog.get_logger(__name__)
 
-ROUNDS = 5
+ROUNDS = 20
+"""Other clients of a pooler may take a server between two of our transactions; not every time."""
 TRANSACTION_MODE = (
     "a pooler in transaction mode stands before PostgreSQL: connect to PostgreSQL itself, or set pool_mode = session"
 )
