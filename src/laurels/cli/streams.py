@@ -80,8 +80,12 @@ def _complete(stream: TextIO, on_error: Callable[[OSError], object]) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:  # captured in memory
+        return stream
     return io.TextIOWrapper(
-        io.BufferedWriter(CompleteWriter(stream.fileno(), on_error)),
+        io.BufferedWriter(CompleteWriter(descriptor, on_error)),
         encoding=stream.encoding,
         errors=stream.errors,
         newline="\n",
