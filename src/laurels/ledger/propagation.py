@@ -28,7 +28,9 @@ SELECT count(*) FROM nodes n WHERE n.id <> $2 AND n.seen_at > clock_timestamp() 
   AND NOT EXISTS (SELECT FROM journal_acknowledgements a WHERE a.journal_id = $1 AND a.node = n.id)"""
 _TRIM_NODES = "DELETE FROM nodes WHERE seen_at < now() - interval '1 day'"
 _TRIM_ACKNOWLEDGEMENTS = """
-DELETE FROM journal_acknowledgements WHERE journal_id < (SELECT min(id) FROM journal)"""
+DELETE FROM journal_acknowledgements WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM journal_acknowledgements WHERE journal_id < (SELECT min(id) FROM journal)
+    ORDER BY journal_id LIMIT $1))"""
 _ABSENT = timedelta(seconds=ABSENT_SECONDS)
 
 
@@ -66,8 +68,8 @@ async def wait_for_nodes(pool: Pool, seconds: float, *, but: UUID = NOBODY) -> i
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def trim(pool: Pool) -> None:
-    """Delete notes of nodes that are long gone, and acknowledgements of barriers that the journal no longer holds."""
+async def trim(pool: Pool, limit: int = 100_000) -> None:
+    """Delete notes of nodes that are long gone, and up to `limit` acknowledgements of barriers that were trimmed."""
     async with prompt(pool) as connection:
         await connection.execute(_TRIM_NODES)
-        await connection.execute(_TRIM_ACKNOWLEDGEMENTS)
+        await connection.execute(_TRIM_ACKNOWLEDGEMENTS, limit)

@@ -20,17 +20,31 @@ LIFE = timedelta(days=1, minutes=10)
 LIMIT = 100_000
 """Users with an entry. Of more, the oldest are forgotten, and every token as old as theirs must be refreshed."""
 
-_USERS = """
+# LATERAL with a LIMIT: one look-up per row or user. A join reads all users, or all sessions that ended, where the
+# planner believes that few users have nearly all rows, or that nothing has ended yet.
+ALL_USERS = """
 SELECT id, token_generation, extract(epoch FROM tokens_not_before)::float8 AS not_before FROM users
-WHERE tokens_not_before > now() - $1::interval {} ORDER BY tokens_not_before"""
-_SESSIONS = """
+WHERE tokens_not_before > now() - $1::interval ORDER BY tokens_not_before"""
+ALL_SESSIONS = """
 SELECT r.user_id, u.token_generation, r.family, extract(epoch FROM max(r.access_until))::float8 AS until
-FROM refresh_tokens r JOIN users u ON u.id = r.user_id AND u.token_generation = r.generation
-WHERE r.revoked_at IS NOT NULL AND r.access_until > now() {}
+FROM refresh_tokens r CROSS JOIN LATERAL (SELECT token_generation FROM users WHERE id = r.user_id LIMIT 1) u
+WHERE r.revoked_at IS NOT NULL AND r.access_until > now() AND r.generation = u.token_generation
 GROUP BY r.user_id, u.token_generation, r.family ORDER BY r.user_id"""
-ALL_USERS, ALL_SESSIONS = _USERS.format(""), _SESSIONS.format("")
-USERS_AMONG = _USERS.format("AND id = ANY ($2::bigint[])")
-SESSIONS_AMONG = _SESSIONS.format("AND r.user_id = ANY ($1::bigint[])")
+USERS_AMONG = """
+SELECT u.id, u.token_generation, extract(epoch FROM u.tokens_not_before)::float8 AS not_before
+FROM unnest($2::bigint[]) AS k (id)
+CROSS JOIN LATERAL (SELECT id, token_generation, tokens_not_before FROM users WHERE id = k.id LIMIT 1) u
+WHERE u.tokens_not_before > now() - $1::interval ORDER BY u.tokens_not_before"""
+# The time that is left as a difference, and BETWEEN: so the user's own tokens are looked up, not all that ended.
+SESSIONS_AMONG = """
+SELECT u.id AS user_id, u.token_generation, r.family, extract(epoch FROM max(r.access_until))::float8 AS until
+FROM unnest($1::bigint[]) AS k (id)
+CROSS JOIN LATERAL (SELECT id, token_generation FROM users WHERE id = k.id LIMIT 1) u
+CROSS JOIN LATERAL (
+    SELECT family, access_until FROM refresh_tokens
+    WHERE user_id BETWEEN u.id AND u.id AND revoked_at IS NOT NULL AND access_until - now() > interval '0'
+      AND generation = u.token_generation OFFSET 0) r
+GROUP BY u.id, u.token_generation, r.family ORDER BY u.id"""
 
 
 class Token(Protocol):

@@ -630,6 +630,8 @@ CREATE INDEX refresh_tokens_successor ON public.refresh_tokens USING btree (used
 
 CREATE INDEX refresh_tokens_user ON public.refresh_tokens USING btree (user_id);
 
+CREATE INDEX refresh_tokens_user_ended ON public.refresh_tokens USING btree (user_id) WHERE (revoked_at IS NOT NULL);
+
 CREATE INDEX reviews_open ON public.reviews USING btree (action_id) WHERE (decided_at IS NULL);
 
 CREATE INDEX scoreboard_snapshots_latest ON public.scoreboard_snapshots USING btree (window_id, snapshot_time DESC);
@@ -659,6 +661,8 @@ CREATE UNIQUE INDEX users_username_fold ON public.users USING btree (username_fo
 CREATE INDEX users_username_similar ON public.users USING btree (username_similar);
 
 CREATE UNIQUE INDEX users_username_skeleton ON public.users USING btree (username_skeleton);
+
+CREATE INDEX users_without_keys ON public.users USING btree (id) WHERE (username_similar IS NULL);
 
 CREATE TRIGGER actions_guard BEFORE DELETE OR UPDATE ON public.actions FOR EACH ROW EXECUTE FUNCTION public.guard_ledger();
 

@@ -45,25 +45,33 @@ SELECT r.id, r.user_id, r.family, r.successor, r.used_at IS NOT NULL AS used,
        r.used_at > clock_timestamp() - $2::interval AS again,
        r.revoked_at IS NOT NULL OR r.expires_at <= clock_timestamp() OR r.generation <> u.token_generation AS ended,
        u.username, u.role, u.status, u.token_generation
-FROM refresh_tokens r JOIN users u ON u.id = r.user_id WHERE r.token_hash = $1"""
+FROM refresh_tokens r
+CROSS JOIN LATERAL (SELECT * FROM users WHERE id = r.user_id LIMIT 1) u  -- a join may read them from the first on
+WHERE r.token_hash = $1"""
 _USE = "UPDATE refresh_tokens SET used_at = clock_timestamp(), successor = $2 WHERE id = $1"
 _IS_UNUSED = "SELECT used_at IS NULL AND revoked_at IS NULL FROM refresh_tokens WHERE token_hash = $1"
 _PROLONG = "UPDATE refresh_tokens SET access_until = clock_timestamp() + $2 WHERE id = $1"
 _REVOKE = """
 UPDATE refresh_tokens SET revoked_at = clock_timestamp(), successor = NULL
-WHERE id IN (SELECT id FROM refresh_tokens WHERE {} AND revoked_at IS NULL ORDER BY id FOR UPDATE)"""
+WHERE id = ANY (ARRAY(SELECT id FROM refresh_tokens WHERE {} AND revoked_at IS NULL ORDER BY id FOR UPDATE))"""
 _REVOKE_FAMILY = _REVOKE.format("family = $1")
-_REVOKE_USER = _REVOKE.format("user_id = $1")
+# BETWEEN: with `=` a plan for any user reads the whole table where few users have nearly all tokens.
+_REVOKE_USER = _REVOKE.format("user_id BETWEEN $1 AND $1")
+# The time that is left as a difference: so the user's own tokens are looked up, not everybody's that ended.
 _COUNT_ENDED = """
-SELECT count(DISTINCT r.family) FROM refresh_tokens r JOIN users u ON u.id = r.user_id
-WHERE r.user_id = $1 AND r.revoked_at IS NOT NULL AND r.access_until > now() AND r.generation = u.token_generation"""
+SELECT count(DISTINCT family) FROM refresh_tokens
+WHERE user_id BETWEEN $1 AND $1 AND revoked_at IS NOT NULL AND access_until - now() > interval '0'
+  AND generation = (SELECT token_generation FROM users WHERE id = $1)"""
 _NEXT_GENERATION = """
 UPDATE users SET token_generation = token_generation + 1, tokens_not_before = clock_timestamp(),
        updated_at = clock_timestamp() WHERE id = $1 RETURNING token_generation"""
-_TRIM = "DELETE FROM refresh_tokens WHERE expires_at < now() - interval '1 day'"
-_FORGET_SUCCESSORS = (
-    "UPDATE refresh_tokens SET successor = NULL WHERE successor IS NOT NULL AND used_at < now() - $1::interval"
-)
+_TRIM = """
+DELETE FROM refresh_tokens WHERE id = ANY (ARRAY(
+    SELECT id FROM refresh_tokens WHERE expires_at < now() - interval '1 day' ORDER BY expires_at LIMIT $1))"""
+_FORGET_SUCCESSORS = """
+UPDATE refresh_tokens SET successor = NULL WHERE id = ANY (ARRAY(
+    SELECT id FROM refresh_tokens WHERE successor IS NOT NULL AND used_at < now() - $1::interval
+    ORDER BY used_at LIMIT $2))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +149,11 @@ class Sessions:
             await end_all(connection, user_id)
             await audit.record(connection, actor, "user.logout", f"user:{user_id}", reason=reason)
 
-    async def trim(self) -> None:
-        """Delete refresh tokens that expired, and successors that nobody may ask for again."""
+    async def trim(self, limit: int = 100_000) -> None:
+        """Delete up to `limit` refresh tokens that expired, and as many successors that nobody may ask for again."""
         async with acquire(self._pool) as connection:
-            await connection.execute(_TRIM)
-            await connection.execute(_FORGET_SUCCESSORS, 3 * GRACE)
+            await connection.execute(_TRIM, limit)
+            await connection.execute(_FORGET_SUCCESSORS, 3 * GRACE, limit)
 
 
 async def end_all(connection: Connection, user_id: int) -> int:
