@@ -295,7 +295,8 @@ def _services(
         parse_issuers(settings.issuers), ledger.accounts, lambda: live_settings.current.registration_open
     )
     revocations = ledger.revocations
-    revocations.listeners += [lambda: door.tokens.expire_older(revocations.floor), outsiders.forget]
+    revocations.on_floor_raised(lambda: door.tokens.expire_older(revocations.floor))
+    revocations.on_floor_raised(outsiders.forget)
     return Services(
         pool=pool,
         accounts=ledger.accounts,

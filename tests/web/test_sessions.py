@@ -336,6 +336,25 @@ async def test_more_logins_that_end_than_a_node_remembers_end_all(
     assert await status_of(node, logins[4]["access_token"]) == 401
 
 
+@pytest.mark.parametrize("ends_all", [True, False])
+async def test_a_node_that_starts_with_more_ended_sessions_than_it_remembers_ends_older_tokens(
+    node: InProcessNode, settings: Settings, monkeypatch: pytest.MonkeyPatch, ends_all: bool
+) -> None:
+    """It reads the latest only, and refuses every token as old as those it left out."""
+    people = [await node.register() for _ in range(4)]
+    for tokens in people[:3]:
+        if ends_all:
+            await log_out_everywhere(node, tokens)
+        else:
+            await node.post("/api/auth/logout", {"refresh_token": tokens["refresh_token"]})
+    monkeypatch.setattr(revocations_module.Revocations.__init__, "__kwdefaults__", {"limit": 2})
+    async with running_node(settings) as started:
+        assert len(started.services.revocations.users) <= 2
+        assert started.services.revocations.floor > 0
+        issued = started.services.tokens._floor
+        assert issued == int(started.services.revocations.floor)
+
+
 async def test_what_is_forgotten_for_want_of_room_ends_tokens_rather_than_revives_them(node: InProcessNode) -> None:
     """Tokens as old as what was forgotten must be refreshed."""
     revocations = node.services.revocations

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from .pool import Connection, Pool, acquire, prompt
+import asyncpg
+
+from .pool import Pool, acquire, prompt
 
 LIFE = timedelta(days=1, minutes=10)
 """No access token of ours lives longer (LAURELS_TOKEN_SECONDS); those of outside issuers are looked up again sooner."""
@@ -22,14 +24,15 @@ LIMIT = 100_000
 
 # LATERAL with a LIMIT: one look-up per row or user. A join reads all users, or all sessions that ended, where the
 # planner believes that few users have nearly all rows, or that nothing has ended yet.
-ALL_USERS = """
+LATEST_USERS = """
 SELECT id, token_generation, extract(epoch FROM tokens_not_before)::float8 AS not_before FROM users
-WHERE tokens_not_before > now() - $1::interval ORDER BY tokens_not_before"""
-ALL_SESSIONS = """
-SELECT r.user_id, u.token_generation, r.family, extract(epoch FROM max(r.access_until))::float8 AS until
-FROM refresh_tokens r CROSS JOIN LATERAL (SELECT token_generation FROM users WHERE id = r.user_id LIMIT 1) u
-WHERE r.revoked_at IS NOT NULL AND r.access_until > now() AND r.generation = u.token_generation
-GROUP BY r.user_id, u.token_generation, r.family ORDER BY r.user_id"""
+WHERE tokens_not_before > now() - $1::interval ORDER BY tokens_not_before DESC LIMIT $2"""
+LATEST_SESSIONS = """
+SELECT r.user_id, u.token_generation, r.family, extract(epoch FROM r.access_until)::float8 AS until,
+       r.generation = u.token_generation AS is_current
+FROM (SELECT * FROM refresh_tokens WHERE revoked_at IS NOT NULL AND access_until > now()
+      ORDER BY access_until DESC LIMIT $1) r
+CROSS JOIN LATERAL (SELECT token_generation FROM users WHERE id = r.user_id LIMIT 1) u"""
 USERS_AMONG = """
 SELECT u.id, u.token_generation, extract(epoch FROM u.tokens_not_before)::float8 AS not_before
 FROM unnest($2::bigint[]) AS k (id)
@@ -37,7 +40,8 @@ CROSS JOIN LATERAL (SELECT id, token_generation, tokens_not_before FROM users WH
 WHERE u.tokens_not_before > now() - $1::interval ORDER BY u.tokens_not_before"""
 # The time that is left as a difference, and BETWEEN: so the user's own tokens are looked up, not all that ended.
 SESSIONS_AMONG = """
-SELECT u.id AS user_id, u.token_generation, r.family, extract(epoch FROM max(r.access_until))::float8 AS until
+SELECT u.id AS user_id, u.token_generation, r.family, extract(epoch FROM max(r.access_until))::float8 AS until,
+       true AS is_current
 FROM unnest($1::bigint[]) AS k (id)
 CROSS JOIN LATERAL (SELECT id, token_generation FROM users WHERE id = k.id LIMIT 1) u
 CROSS JOIN LATERAL (
@@ -76,7 +80,7 @@ class _Entry:
 
 
 class Revocations:
-    """Call `refresh` before the first use. `listeners` are called when `floor` has risen."""
+    """Call `refresh` before the first use."""
 
     def __init__(self, pool: Pool, *, limit: int = LIMIT) -> None:
         self._pool = pool
@@ -85,7 +89,13 @@ class Revocations:
         """Users some of whose tokens have ended: for a first look, by id, that costs nearly nothing."""
         self.floor = -math.inf
         """Tokens issued by then may have been ended by an entry that was forgotten."""
-        self.listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_floor_raised(self, listener: Callable[[], None]) -> None:
+        """Call this whenever `floor` has risen; now, if it has risen already."""
+        self._listeners.append(listener)
+        if self.floor > -math.inf:
+            listener()
 
     def ends(self, token: Token) -> bool:
         """Whether this token was ended before its time."""
@@ -93,16 +103,21 @@ class Revocations:
         return entry is not None and entry.ends(token)
 
     async def refresh(self) -> None:
-        """Read all that could matter."""
+        """Read the latest of all that could matter; where there is more, older tokens must be refreshed."""
         async with acquire(self._pool) as connection:
-            self.users = OrderedDict(await _read(connection, None))
+            users = await connection.fetch(LATEST_USERS, LIFE, self._limit + 1)
+            sessions = await connection.fetch(LATEST_SESSIONS, self._limit + 1)
+        self.users = OrderedDict(_entries(reversed(users), sessions))
+        if max(len(users), len(sessions)) > self._limit:
+            self._raise_floor()
         self._forget_oldest()
 
     async def changed(self, user_ids: Iterable[int]) -> None:
         """Read again what ended for these users."""
         ids = list(user_ids)
         async with prompt(self._pool) as connection:
-            fresh = await _read(connection, ids)
+            users = await connection.fetch(USERS_AMONG, LIFE, ids)
+            fresh = _entries(users, await connection.fetch(SESSIONS_AMONG, ids))
         for user_id in ids:
             self.users.pop(user_id, None)
         self.users.update(fresh)
@@ -121,22 +136,20 @@ class Revocations:
         if len(self.users) > self._limit:
             while len(self.users) > self._limit * 0.9:
                 self.users.popitem(last=False)
-            self.floor = time.time()
-            for listener in self.listeners:
-                listener()
+            self._raise_floor()
+
+    def _raise_floor(self) -> None:
+        self.floor = time.time()
+        for listener in self._listeners:
+            listener()
 
 
-async def _read(connection: Connection, user_ids: list[int] | None) -> dict[int, _Entry]:
+def _entries(users: Iterable[asyncpg.Record], sessions: Iterable[asyncpg.Record]) -> dict[int, _Entry]:
     found: dict[int, _Entry] = {}
-    if user_ids is None:
-        users, sessions = await connection.fetch(ALL_USERS, LIFE), await connection.fetch(ALL_SESSIONS)
-    else:
-        users = await connection.fetch(USERS_AMONG, LIFE, user_ids)
-        sessions = await connection.fetch(SESSIONS_AMONG, user_ids)
     for row in users:
         until = row["not_before"] + LIFE.total_seconds()
         found[row["id"]] = _Entry(row["token_generation"], math.floor(row["not_before"]), until=until)
-    for row in sessions:
+    for row in (row for row in sessions if row["is_current"]):
         entry = found.setdefault(row["user_id"], _Entry(row["token_generation"]))
         entry.sessions.add(row["family"].hex)
         entry.until = max(entry.until, row["until"])
