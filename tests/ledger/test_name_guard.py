@@ -73,7 +73,9 @@ async def test_who_comes_from_outside_gets_no_operators_look(accounts: Accounts)
     """The name as wanted is similar to an operator's: the next one is tried."""
     await made(accounts, "Amo", "admin")
     names = [parse_name("Arno"), parse_name("Arno-1f2e")]
-    assert (await accounts.outsider("issuer", "subject", names)).username == "Arno-1f2e"
+    opened = await accounts.open_outsider("issuer", "subject", 0, names)
+    assert opened is not None
+    assert opened.account.username == "Arno-1f2e"
 
 
 async def test_a_promotion_and_a_registration_do_not_overlook_each_other(

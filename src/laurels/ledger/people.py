@@ -29,7 +29,7 @@ WHERE p.user_id = $1 AND p.total_count > 0 ORDER BY p.total_count DESC, t.name L
 HISTORY = """
 WITH newest AS MATERIALIZED (
     SELECT id, new_score, (created_at AT TIME ZONE 'UTC')::date AS day FROM actions
-    WHERE user_id BETWEEN $1 AND $1 AND status = 'awarded' ORDER BY user_id, id DESC LIMIT $3
+    WHERE user_id = ANY (ARRAY[$1::bigint]) AND status = 'awarded' ORDER BY user_id, id DESC LIMIT $3
 )
 SELECT DISTINCT ON (day) day, new_score, (SELECT count(*) FROM newest) AS read FROM newest
 WHERE day >= $2 ORDER BY day, id DESC"""

@@ -10,12 +10,12 @@ from ..domain.errors import Code, LaurelsError
 from .pool import prompt
 from .replicas import Reads
 
-# BETWEEN instead of = as in all such look-ups: see "Plans" in ARCHITECTURE.md.
+# ANY instead of = as in all such look-ups: see "Plans" in ARCHITECTURE.md.
 RECENT_ACTIONS = """
 SELECT a.id, t.name AS action_type, a.action_identifier, a.score_earned, a.new_score, a.status,
        a.completed_at, a.created_at
 FROM actions a JOIN action_types t ON t.id = a.action_type_id
-WHERE a.user_id BETWEEN $1 AND $1 AND a.kind = 'completion' ORDER BY a.user_id, a.id DESC LIMIT $2"""
+WHERE a.user_id = ANY (ARRAY[$1::bigint]) AND a.kind = 'completion' ORDER BY a.user_id, a.id DESC LIMIT $2"""
 RECEIPT = """
 SELECT a.id, a.user_id, t.name AS action_type, a.action_identifier, a.fingerprint, a.score_earned,
        a.new_score, a.completed_at, a.batch_id, a.status, a.reason

@@ -22,7 +22,7 @@ PAGE = 10_000
 ROWS_OF_USER = """
 SELECT a.id, a.kind, a.status, a.action_type_id, a.score_earned, a.created_at, r.id IS NOT NULL AS undone
 FROM actions a LEFT JOIN actions r ON r.reverses = a.id
-WHERE a.user_id BETWEEN $1 AND $1 AND a.id > $2 AND a.id <> $3
+WHERE a.user_id = ANY (ARRAY[$1::bigint]) AND a.id > $2 AND a.id <> $3
 ORDER BY a.user_id DESC, a.id LIMIT $4"""
 # Writes the row instead of locking it: a batch that was judged before then finds another version of its user.
 _LOCK = """

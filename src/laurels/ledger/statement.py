@@ -22,7 +22,7 @@ FROM actions a
 LEFT JOIN action_types t ON t.id = a.action_type_id
 LEFT JOIN actions r ON r.reverses = a.id
 LEFT JOIN reviews v ON v.action_id = a.id
-WHERE a.user_id BETWEEN $1 AND $1 AND a.id < coalesce($2::bigint, 9223372036854775807)
+WHERE a.user_id = ANY (ARRAY[$1::bigint]) AND a.id < coalesce($2::bigint, 9223372036854775807)
 ORDER BY a.user_id, a.id DESC LIMIT $3"""
 TOTALS = """
 SELECT u.current_score AS score,

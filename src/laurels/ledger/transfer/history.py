@@ -47,12 +47,12 @@ SELECT a.reverses, {_STORED}
 FROM unnest($1::bigint[]) AS k (id)
 CROSS JOIN LATERAL (SELECT * FROM actions c WHERE c.reverses = k.id LIMIT 1) a
 {_BESIDE}"""
-# BETWEEN, so that the order by user_id means something: with `=` the planner drops it and walks the primary key
+# ANY, so that the order by user_id means something: with `=` the planner drops it and walks the primary key
 # backwards when it believes that every user has many rows, to its end for each user without one.
 LAST_SCORES = """
 SELECT u.id, l.new_score FROM unnest($1::bigint[]) AS u (id)
 CROSS JOIN LATERAL (
-    SELECT new_score FROM actions a WHERE a.user_id BETWEEN u.id AND u.id ORDER BY a.user_id, a.id DESC LIMIT 1) l"""
+    SELECT new_score FROM actions a WHERE a.user_id = ANY (ARRAY[u.id]) ORDER BY a.user_id, a.id DESC LIMIT 1) l"""
 _INSERT = """
 INSERT INTO actions (id, user_id, kind, action_type_id, action_identifier, reverses, status, score_earned, new_score,
                      metadata, reason, fingerprint, completed_at, created_at, batch_id)
