@@ -15,6 +15,8 @@ from tests.edge.conftest import Edge
 from tests.support.ports import free_block
 from tests.support.server import LaurelsServer
 
+from laurels.web.routes import ROUTES
+
 SECURITY = {
     "strict-transport-security",
     "content-security-policy",
@@ -112,12 +114,16 @@ def test_a_batch_of_an_integrator_may_be_as_large_as_that_of_a_player(edge: Edge
 def test_too_many_requests_from_one_address_are_told_when_to_come_back(
     open_edge: Callable[..., Edge], laurels_server: LaurelsServer
 ) -> None:
+    """Every route that the node limits as a log-in is one for the edge too; others go on."""
     edge = open_edge([f"127.0.0.1:{laurels_server.port}"], rate=40)
-    replies = [edge.post("/api/auth/login", {"username": "nobody", "password": "not this one"}) for _ in range(12)]
-    refused = [reply for reply in replies if reply.status == 429]
-    assert refused
-    assert refused[0].json()["code"] == "rate_limited"
-    assert int(refused[0].headers["retry-after"]) >= 1
+    for method, path in [(route.method, route.path) for route in ROUTES if route.limit == "login"]:
+        headers = {"Content-Type": "application/json"}
+        replies = [edge.request(method, path, headers, b"{}") for _ in range(8)]
+        refused = [reply for reply in replies if reply.status == 429]
+        assert refused, (method, path)
+        assert refused[0].json()["code"] == "rate_limited"
+        assert int(refused[0].headers["retry-after"]) >= 1
+    assert edge.request("GET", "/api/me", {}).status == 401
 
 
 def test_a_post_that_finds_its_node_gone_is_asked_of_the_next(

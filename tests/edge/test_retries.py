@@ -16,6 +16,8 @@ ONCE = [
     ("POST", "/api/auth/refresh", {}),
     ("POST", "/api/auth/register", {}),
     ("POST", "/api/auth/login", {}),
+    ("POST", "/api/auth/logout-everywhere", {}),
+    ("POST", "/api/me/password", {}),
     ("POST", "/api/actions/start", {}),
     ("POST", "/api/admin/keys", {}),
     ("POST", "/api/admin/keys/1/rotate", {}),
