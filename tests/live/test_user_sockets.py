@@ -67,6 +67,15 @@ def held(nodes: list[OneNode]) -> list[int]:
     return [node.seats._users[USER] for node in nodes]
 
 
+async def test_nothing_stays_in_redis_after_the_last_node(nodes: list[OneNode], own_redis: RedisServer) -> None:
+    """Every key expires unless a node renews it."""
+    assert await nodes[0].take(1) == 1
+    async with own_redis.client() as redis:
+        lives = {key: await redis.pttl(key) for key in await redis.keys()}
+    assert len(lives) == 2
+    assert all(life > 0 for life in lives.values()), lives
+
+
 async def test_what_one_node_holds_the_others_count(nodes: list[OneNode]) -> None:
     a, b, _ = nodes
     assert await a.take(2) == 2

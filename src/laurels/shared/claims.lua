@@ -1,7 +1,7 @@
 -- How many of something each user holds on each node, within one limit over all nodes.
 -- A node that has not called for a lease is gone, and so is what it held.
 -- KEYS  1 nodes  ZSET node -> until when it lives, in milliseconds of Redis' clock;  then one HASH node -> count per user
--- ARGV  1 node  2 lease and 3 life of a hash, in milliseconds  4 limit;  then how many the node holds, per user
+-- ARGV  1 node  2 lease and 3 life of a key that nobody renews, in milliseconds  4 limit;  then how many the node holds, per user
 -- Returns whether the node still lived when it called, then for each user how many it may keep and how many others hold.
 -- O(users * nodes). Calls run one after the other, so that all nodes together never keep more than the limit.
 local node, limit = ARGV[1], tonumber(ARGV[4])
@@ -11,6 +11,7 @@ local until_ = redis.call('ZSCORE', KEYS[1], node)
 local reply = { until_ and tonumber(until_) >= now and 1 or 0 }
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now))
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), node)
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
 for n = 2, #KEYS do
   local others, held = 0, redis.call('HGETALL', KEYS[n])
   for at = 1, #held, 2 do
