@@ -58,6 +58,19 @@ async def test_a_burst_on_all_nodes_at_once_is_paid_back(store: Store) -> None:
         assert 1.9 * MINUTE < answer.retry_after < 2.2 * MINUTE
 
 
+async def test_what_is_given_back_after_it_was_told_is_owed_no_longer(store: Store) -> None:
+    """A log-in that succeeds takes longer than the nodes need to tell each other of it."""
+    first, second = RateLimit("account", LIMIT), RateLimit("account", LIMIT)
+    nodes = [SharedLimits(store, [first]), SharedLimits(store, [second])]
+    assert granted(first, "given-back", 5) == 5
+    await nodes[0].share()
+    first.give_back("given-back", 5)
+    await nodes[0].share()
+    assert granted(second, "given-back", 1) == 1
+    await nodes[1].share()
+    assert second.hit("given-back", time.monotonic()).remaining == LIMIT - 2
+
+
 async def test_many_keys_are_told_in_short_calls(store: Store) -> None:
     limit, other = RateLimit("address", LIMIT), RateLimit("address", LIMIT)
     telling, told = SharedLimits(store, [limit]), SharedLimits(store, [other])
