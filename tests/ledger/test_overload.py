@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.ledger.conftest import add_users, codes, running_ledger
 from tests.support.polling import eventually
 
-from laurels.domain.actions import Submission
+from laurels.domain.actions import Recorded, Submission
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.commit_cost import FIRST_GUESS, TELLING_ROWS, CommitCost
 from laurels.ledger.commit_queue import (
@@ -214,3 +215,18 @@ async def test_behind_a_silent_ledger_nothing_is_overloaded(pool: Pool) -> None:
             assert codes([await stuck, behind]) == ["outcome_unknown", "database_unavailable"]
         assert codes([await ledger.complete(1, "stuck")]) == ["ok"]
         assert await pool.fetchval("SELECT count(*) FROM actions") == 1
+
+
+async def test_a_replay_that_is_told_later_is_never_said_to_be_unwritten(pool: Pool) -> None:
+    """Its batch is decided, and waits for the other nodes to show what it acknowledges: too long for its caller."""
+
+    async def confirm(_: Sequence[Recorded]) -> float:
+        return 10 * ANSWER_SECONDS
+
+    await add_users(pool, 1)
+    async with running_ledger(pool, confirm=confirm) as ledger:
+        assert codes([await ledger.complete(1, "a")]) == ["ok"]
+        sent = [Submission(1, "lesson", name) for name in ("a", "b")]
+        told = codes(await ledger.writer.submit(sent))
+        assert told == ["outcome_unknown"] * 2
+        assert await pool.fetchval("SELECT count(*) FROM actions") == 2

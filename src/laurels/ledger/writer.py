@@ -19,6 +19,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain
 from uuid import UUID
 
 import asyncpg
@@ -120,6 +121,8 @@ class Writer:
         self._committer = Committer(catalogue, node, self.watch, deadline, cost or CommitCost())
         self._queue = CommitQueue()
         self._under_way: list[Batch] = []
+        self._decided: dict[Slice, None] = {}
+        """Slices that are written, and whose callers are answered later."""
         self._isolated: Batch | None = None
         self._may_isolate = True
         self._unexpected = 0
@@ -201,10 +204,10 @@ class Writer:
                 request.give_up(under_way.get(request, ()), self._too_late(request))
 
     def _slices_under_way(self) -> dict[Request, list[Slice]]:
+        """Return what has been begun and not answered, by request."""
         found: dict[Request, list[Slice]] = {}
-        for batch in self._under_way:
-            for part in batch:
-                found.setdefault(part.request, []).append(part)
+        for part in chain(self._decided, *self._under_way):
+            found.setdefault(part.request, []).append(part)
         return found
 
     def _too_late(self, request: Request) -> LaurelsError:
@@ -382,10 +385,15 @@ class Writer:
             end = start + len(part)
             mine = results if len(batch) == 1 else results[start:end]
             if replays_after and any(isinstance(result, Answer) and result.accepted.replayed for result in mine):
-                self._loop.call_later(replays_after, part.request.fill, part.start, mine)
+                self._decided[part] = None
+                self._loop.call_later(replays_after, self._answer_decided, part, mine)
             else:
                 part.request.fill(part.start, mine)
             start = end
+
+    def _answer_decided(self, part: Slice, results: list[Result]) -> None:
+        del self._decided[part]
+        part.request.fill(part.start, results)
 
     def _observe(self, batch: Batch, actions: int, started: float) -> None:
         telemetry.BATCH_ACTIONS.observe(actions)
