@@ -5,7 +5,9 @@ pool          connections to the primary, and what their failures mean
 silence       how long callers wait: a slow database is not an absent one
 migrations    brings the schema up to date, forward only
 catalogue     action types, boards and their windows, kept in memory
+commit_queue  what waits for the group commit, and how batches are cut from it; commit_cost how large
 writer        the queue and its lanes: group commit
+isolation     an action that can't be stored is found by halving
 committer     one batch brought through: retried, within its deadline
 turns         batches that touch the same user go one after the other
 action_ids    drawn a thousand at a time

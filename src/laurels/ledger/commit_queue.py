@@ -239,7 +239,7 @@ class CommitQueue:
     def _drop_first(self) -> None:
         part = self._cut_first(self._requests[0].waiting)
         if not part.request.given_up:
-            part.request.fill(part.start, [overloaded()] * len(part))
+            part.request.fill(part.start, [not_written()] * len(part))
 
 
 @dataclass(slots=True)
@@ -280,7 +280,8 @@ def outcome_unknown() -> LaurelsError:
     )
 
 
-def overloaded() -> LaurelsError:
+def not_written() -> LaurelsError:
+    """Return what a caller hears of an action that no lane has begun: the ledger was too busy."""
     return LaurelsError(
         Code.OVERLOADED, "The ledger had no time for this: it was not written. Send it again shortly.", retry_after=1
     )

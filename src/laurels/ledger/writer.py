@@ -10,7 +10,7 @@ A request belongs to the queue, not to its caller: a caller that goes away neith
 A caller that has waited for ANSWER_SECONDS is answered: what is under way has an unknown outcome, is decided all the
 same, and the same identifier gets that answer later; what no lane has taken is not written.
 
-A batch that PostgreSQL can't store is halved until the item is found and refused; see `_isolate`.
+A batch that PostgreSQL can't store is halved until the item is found and refused (`isolation.py`).
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from ..domain.judgement import Accepted, Outcome
 from .batch import CommittedBatch, CommitUnknown, UserMoved, WindowMoved
 from .catalogue import Catalogue
 from .commit_cost import CommitCost
-from .commit_queue import Answer, Batch, CommitQueue, Request, Result, Slice, halves, outcome_unknown, overloaded
+from .commit_queue import Answer, Batch, CommitQueue, Request, Result, Slice, not_written, outcome_unknown
 from .committer import MAX_ATTEMPTS, RETRYABLE, Committer
+from .isolation import UNSTORABLE, Isolation
 from .pool import (
     ANSWER_SECONDS,
     UNAVAILABLE,
@@ -63,20 +64,6 @@ NO_ROOM_SECONDS = 5.0
 CONNECT_SECONDS = 1.0
 CALLER_PAUSE = 0.1
 """Between two looks whether somebody has waited for ANSWER_SECONDS."""
-UNSTORABLE = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-    asyncpg.CardinalityViolationError,
-    ValueError,
-    ArithmeticError,
-    RecursionError,
-)
-"""What an action's content can cause: classes 22, 23, 54 and 21 of SQLSTATE, and what judging it may raise."""
-MOST_UNEXPECTED = 24
-"""Batches in a row that failed with any other SQLSTATE: then it is the database's fault, and nothing is halved."""
-_PASSING = ("08", "25", "40", "53", "55", "57", "58", "XX")
-"""Classes of SQLSTATE that tell of the state of the database, not of what is written."""
 
 Confirm = Callable[[Sequence[Recorded]], Awaitable[float]]
 """Makes the index hold the batches of replayed actions; answers the seconds to wait before they are acknowledged."""
@@ -123,9 +110,7 @@ class Writer:
         self._under_way: list[Batch] = []
         self._decided: dict[Slice, None] = {}
         """Slices that are written, and whose callers are answered later."""
-        self._isolated: Batch | None = None
-        self._may_isolate = True
-        self._unexpected = 0
+        self._isolation = Isolation(self._queue)
         self._committed_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -212,7 +197,7 @@ class Writer:
 
     def _too_late(self, request: Request) -> LaurelsError:
         """What is said of what no lane has taken: a ledger that commits is slow, one that does not is away."""
-        return overloaded() if self._committed_at >= request.enqueued_at else unavailable()
+        return not_written() if self._committed_at >= request.enqueued_at else unavailable()
 
     async def _lane(self) -> None:
         while (connection := await self._connect()) is not None:
@@ -225,13 +210,13 @@ class Writer:
     async def _serve(self, connection: Connection) -> bool:
         """Commit batches until the queue closes (True) or the connection breaks (False)."""
         while not is_closed(connection):
-            if batch := self._isolate():
+            if batch := self._isolation.take(time.perf_counter()):
                 await self._work(connection, batch)
-                self._isolated = None
+                self._isolation.ended()
             elif batch := self._cut():
                 await self._work(connection, batch)
                 self._queue.put_back(batch)
-            elif self._closing and (self._isolated is not None or not self._queue):
+            elif self._closing and (self._isolation.is_under_way or not self._queue):
                 return True  # another lane ends what is set apart
             else:
                 await self._sleep()
@@ -258,23 +243,9 @@ class Writer:
             return []
         share = min(self._batch_limit, max(WORTH_A_LANE, -(-queue.queued // self._lanes)))
         batch = queue.cut(share, self._committer.rows(), time.perf_counter())
-        self._may_isolate = True
+        self._isolation.queue_served()
         if not queue.is_empty:
             self._wake_one_if_worth_it()
-        return batch
-
-    def _isolate(self) -> Batch:
-        """Take what is to be halved further: one lane at a time, and what waits in the queue has its turn in between.
-
-        So whoever sends what can't be stored slows down others by a share of one lane at most. What is halved is mixed
-        first, so that others are out of it after a few batches, then what single requests are to blame for; each until
-        its caller was answered.
-        """
-        if self._isolated is not None or not (self._may_isolate or self._queue.is_empty):
-            return []
-        batch = self._queue.cut_apart(time.perf_counter())
-        if batch:
-            self._isolated, self._may_isolate = batch, False
         return batch
 
     async def _connect(self) -> Connection | None:
@@ -328,40 +299,18 @@ class Writer:
             log.error("batch gave up", reason=str(error), attempts=MAX_ATTEMPTS)
             refusal = unavailable()
         except (asyncpg.PostgresError, *UNSTORABLE) as error:
-            self._split(batch, error)
+            now = time.perf_counter()
+            if (unstored := self._isolation.split(batch, error, now, self._committed_at)) is not None:
+                self._settle(batch, [unstored] * len(submissions))
             return
         else:
-            self._unexpected, self._committed_at = 0, time.perf_counter()
+            self._committed_at = time.perf_counter()
+            self._isolation.committed()
             self._observe(batch, len(submissions), started)
             self._settle(batch, *await self._answers(committed))
             return
         self._observe(batch, len(submissions), started)
         self._settle(batch, [refusal] * len(submissions))
-
-    def _split(self, batch: Batch, error: Exception) -> None:
-        """Halve a batch that can't be stored; a single action is refused, and its user's requests are kept apart."""
-        self._unexpected += not isinstance(error, UNSTORABLE)
-        single = len(batch) == 1 and len(batch[0]) == 1
-        if not single and self._unexpected <= MOST_UNEXPECTED:
-            for half in halves(batch):
-                self._queue.set_apart(half, blamed=len(batch) == 1)
-            return
-        actions, sqlstate = sum(map(len, batch)), getattr(error, "sqlstate", None)
-        blamed = single and self._is_to_blame(batch[0], error)
-        log.error("the ledger refused a batch", reason=str(error), sqlstate=sqlstate, actions=actions, blamed=blamed)
-        if blamed:
-            self._queue.suspect(batch[0].submissions()[0].user_id, time.perf_counter())
-        self._settle(batch, [_unwritable() if blamed else unavailable()] * actions)
-
-    def _is_to_blame(self, part: Slice, error: Exception) -> bool:
-        """Return whether a single action can't be stored for what it holds, whatever the database's state.
-
-        With a SQLSTATE that was not foreseen, it is if the database has written others since.
-        """
-        if isinstance(error, UNSTORABLE):
-            return True
-        sqlstate = getattr(error, "sqlstate", None) or "XX"
-        return self._committed_at >= part.request.enqueued_at and not sqlstate.startswith(_PASSING)
 
     async def _answers(self, batch: CommittedBatch) -> tuple[list[Result], float]:
         """The results, and the seconds to wait before those of replays are told."""
@@ -413,7 +362,3 @@ def _result(
     if not outcome.replayed:
         return Answer(outcome, placements[action.user_id])
     return told if isinstance(told, LaurelsError) else Answer(outcome, told[action.action_id])
-
-
-def _unwritable() -> LaurelsError:
-    return LaurelsError(Code.ACTION_UNWRITABLE, "The ledger can't store this action as it was sent.")
