@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
@@ -14,9 +14,6 @@ from .config import Settings
 from .domain.actions import Placement
 from .domain.detectors import Thresholds
 from .domain.errors import LaurelsError
-from .domain.names import similar_keys
-from .ledger.accounts import Accounts
-from .ledger.api_keys import ApiKeys
 from .ledger.batch import CommittedBatch
 from .ledger.board_editor import BoardEditor
 from .ledger.catalogue import Catalogue
@@ -24,14 +21,10 @@ from .ledger.directory import Directory
 from .ledger.journal import Bell, Journal
 from .ledger.ledger_id import read_ledger_id
 from .ledger.live_settings import LiveSettings, SettingsStore
-from .ledger.name_guard import NameGuard
 from .ledger.people import People
 from .ledger.pool import Pool, refused_when_it_fails
-from .ledger.propagation import report_presence, wait_for_nodes
+from .ledger.propagation import wait_for_nodes
 from .ledger.readers import Readers
-from .ledger.receipts import Receipts
-from .ledger.replicas import Reads, replica
-from .ledger.revocations import Revocations
 from .ledger.sessions import Sessions
 from .ledger.type_editor import TypeEditor
 from .ledger.user_editor import UserEditor
@@ -40,6 +33,7 @@ from .live.bus import Bus, Listener
 from .live.hub import Hub, Sources
 from .live.seats import Seats
 from .live.user_sockets import SharedUserSockets
+from .node_ledger import LedgerParts, lanes_of, ledger_parts
 from .ranking.archive import Archive
 from .ranking.memory import MemoryIndex
 from .ranking.projection import Projection
@@ -71,8 +65,6 @@ log = structlog.get_logger(__name__)
 
 CATALOGUE_SECONDS = 3_600.0
 """What a node holds of action types and boards is read anew then, whether or not it has heard of a change."""
-WRITING = ("all", "api")
-"""Roles that take actions."""
 SETTLE_SECONDS = 0.8
 """How long an operator waits for nodes to take a change, at most: longer than they go without reading the journal."""
 
@@ -146,23 +138,6 @@ def _projecting(projection: Projection | SharedProjection, hub: Hub) -> Project:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ledger:
-    """What speaks SQL in a node, and what it keeps in memory of the ledger."""
-
-    pool: Pool
-    node_id: UUID
-    journal: Journal
-    last_batch: int
-    reads: Reads
-    catalogue: Catalogue
-    directory: Directory
-    revocations: Revocations
-    receipts: Receipts
-    accounts: Accounts
-    api_keys: ApiKeys
-
-
-@dataclass(frozen=True, slots=True)
 class _Ranks:
     """What answers ranks, what feeds it, and who shows them."""
 
@@ -185,7 +160,7 @@ class _Door:
 
 async def assemble(settings: Settings, pool: Pool) -> Node:
     """Build every part of a node on a migrated ledger."""
-    ledger = await _ledger(settings, pool)
+    ledger = await ledger_parts(settings, pool)
     store = Store(parse_address(settings.redis_url), await read_ledger_id(pool)) if settings.redis_url else None
     ranks = _ranks(settings, ledger, store)
     door = await _door(settings, ledger, store)
@@ -202,34 +177,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     return Node(services, ledger.journal, condition, store, bus, bell, shared_limits, user_sockets)
 
 
-async def _ledger(settings: Settings, pool: Pool) -> _Ledger:
-    node_id = uuid4()
-    journal = Journal(pool, node_id)
-    last_batch = await journal.start()
-    await report_presence(pool, node_id)  # before anything is loaded: commands wait for this node from now on
-    reads = Reads(pool, [await replica(url, size=settings.pool_size) for url in settings.replicas])
-    catalogue, directory = Catalogue(pool), Directory(reads)
-    await catalogue.refresh()
-    await directory.refresh_blocked()
-    guard = NameGuard(similar_keys(settings.reserved))
-    revocations = Revocations(pool)
-    await revocations.refresh()
-    return _Ledger(
-        pool,
-        node_id,
-        journal,
-        last_batch,
-        reads,
-        catalogue,
-        directory,
-        revocations,
-        Receipts(pool),
-        Accounts(pool, node_id, guard),
-        ApiKeys(pool, node_id),
-    )
-
-
-def _ranks(settings: Settings, ledger: _Ledger, store: Store | None) -> _Ranks:
+def _ranks(settings: Settings, ledger: LedgerParts, store: Store | None) -> _Ranks:
     index, projection = _index(store, ledger.catalogue, ledger.pool, ledger.node_id, ledger.last_batch)
     scoreboards = Scoreboards(index, ledger.catalogue, ledger.directory, ledger.reads)
     hub = _hub(settings, scoreboards, ledger.catalogue, ledger.directory)
@@ -237,7 +185,7 @@ def _ranks(settings: Settings, ledger: _Ledger, store: Store | None) -> _Ranks:
     return _Ranks(index, projection, scoreboards, hub)
 
 
-async def _door(settings: Settings, ledger: _Ledger, store: Store | None) -> _Door:
+async def _door(settings: Settings, ledger: LedgerParts, store: Store | None) -> _Door:
     keyring = Keyring(ledger.api_keys, Seal(settings.seal_key))
     await keyring.refresh()
     tokens, ticket_office = Tokens(settings.token_seconds), TicketOffice()
@@ -255,21 +203,21 @@ async def _door(settings: Settings, ledger: _Ledger, store: Store | None) -> _Do
     return _Door(tokens, ticket_office, keyring, guesses, limits)
 
 
-def _writer(settings: Settings, ledger: _Ledger, ranks: _Ranks) -> Writer:
+def _writer(settings: Settings, ledger: LedgerParts, ranks: _Ranks) -> Writer:
     return Writer(
         ledger.pool,
         ledger.catalogue,
         ledger.receipts,
         _projecting(ranks.projection, ranks.hub),
         ledger.node_id,
-        lanes=settings.lanes if settings.role in WRITING else 0,
+        lanes=lanes_of(settings),
         queue_limit=settings.queue_limit,
         confirm=ranks.projection.confirm,
         in_doubt=ledger.journal.expect,
     )
 
 
-def _condition(ledger: _Ledger, ranks: _Ranks, bus: Bus | None, shared_limits: SharedLimits | None) -> Condition:
+def _condition(ledger: LedgerParts, ranks: _Ranks, bus: Bus | None, shared_limits: SharedLimits | None) -> Condition:
     condition = Condition(degradable=[ledger.reads.degraded])
     if shared_limits is not None:
         condition.degradable.append(shared_limits.lacks)
@@ -282,7 +230,7 @@ def _condition(ledger: _Ledger, ranks: _Ranks, bus: Bus | None, shared_limits: S
 
 def _services(
     settings: Settings,
-    ledger: _Ledger,
+    ledger: LedgerParts,
     ranks: _Ranks,
     door: _Door,
     writer: Writer,
@@ -384,7 +332,7 @@ def _bus(store: Store | None, node_id: UUID, hub: Hub, catalogue: Catalogue, bel
     return Bus(store, node_id.hex, Listener(top=hub.refresh, news=bell.ring, again=again))
 
 
-def _settle(ledger: _Ledger, bell: Bell, bus: Bus | None) -> Callable[[], Awaitable[None]]:
+def _settle(ledger: LedgerParts, bell: Bell, bus: Bus | None) -> Callable[[], Awaitable[None]]:
     async def settle() -> None:
         here = asyncio.Event()
         bell.ring(here.set)
@@ -404,7 +352,7 @@ def _settle(ledger: _Ledger, bell: Bell, bus: Bus | None) -> Callable[[], Awaita
 
 
 async def _live_settings(
-    settings: Settings, ledger: _Ledger, limits: Limits, hub: Hub, writer: Writer
+    settings: Settings, ledger: LedgerParts, limits: Limits, hub: Hub, writer: Writer
 ) -> SettingsStore:
     """What may change while the node runs, and who follows it."""
 

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from tests.support.fault_proxy import FaultProxy
 from tests.support.node import running_node
+from tests.support.polling import eventually
 
 from laurels.config import Settings
 from laurels.domain.errors import Code, LaurelsError
@@ -116,6 +117,25 @@ async def test_reads_that_would_wait_in_too_long_a_queue_are_refused_at_once(
         assert [answer.code for answer in answers if isinstance(answer, LaurelsError)] == [Code.OVERLOADED] * 8
         assert len([answer for answer in answers if isinstance(answer, list)]) == 12
         assert await reads.fetch("SELECT 1")  # the places in the queue were given back
+
+
+_SLEEPING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE query = 'SELECT pg_sleep(60)' AND wait_event = 'PgSleep' AND datname = current_database()"""
+
+
+async def test_slow_reads_leave_the_journal_a_connection(settings: Settings, pool: Pool) -> None:
+    """However many lanes there are: by the journal the node hears the server, and learns of bans."""
+    narrow = replace(settings, lanes=5, pool_size=8)
+    async with running_node(narrow) as node:
+        reads, journal = node.services.reads, node.parts.journal
+        slow = [asyncio.create_task(reads.fetch("SELECT pg_sleep(60)")) for _ in range(8)]
+        await eventually(lambda: pool.fetchval(_SLEEPING), lambda sleeping: sleeping >= 2, within=20)
+        await journal.read()
+        assert not any(task.done() for task in slow)
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
 
 
 async def test_what_a_server_refuses_for_being_busy_is_not_called_away(pool: Pool) -> None:

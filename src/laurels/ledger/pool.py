@@ -21,7 +21,7 @@ from .. import telemetry
 from ..domain.errors import Code, LaurelsError
 from .hosts import Hosts
 from .pooling import TRANSACTION_MODE, missing_settings, shares_sessions, warn_of_ignored
-from .silence import ANSWER_SECONDS, Watch, forget, liveness, overloaded, unavailable, within
+from .silence import ANSWER_SECONDS, LivenessTimer, forget, liveness, overloaded, unavailable, within
 
 __all__ = ["ANSWER_SECONDS", "overloaded", "unavailable"]
 
@@ -195,14 +195,14 @@ class _Cutoff:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.connection: Connection | None = None
-        self._watch = Watch(pool, self._cut)
+        self._timer = LivenessTimer(pool, self._cut)
 
     def again(self) -> None:
         """A new statement begins: it has all of its time."""
-        if self._watch.ended:
+        if self._timer.ended:
             return
-        self._watch.stop()
-        self._watch = Watch(self._pool, self._cut)
+        self._timer.stop()
+        self._timer = LivenessTimer(self._pool, self._cut)
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
@@ -210,11 +210,11 @@ class _Cutoff:
         try:
             yield
         except LaurelsError as error:
-            if error.code is Code.DATABASE_UNAVAILABLE and self._watch.overdue:
+            if error.code is Code.DATABASE_UNAVAILABLE and self._timer.overdue:
                 raise overloaded() from error
             raise
         finally:
-            self._watch.stop()
+            self._timer.stop()
 
     def _cut(self) -> None:
         if self.connection is not None:

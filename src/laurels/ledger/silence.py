@@ -1,9 +1,8 @@
-"""How long callers wait for the primary: a slow database is not an absent one.
+"""How long callers wait for the primary: a slow database is not an absent one (ADR 22).
 
-A primary that answers nobody for ANSWER_SECONDS is away, and whoever waits for it is told so (ADR 22). While it answers
-anybody at all, it is busy: callers wait as long as their route may take, in a bounded queue, and are told `overloaded`
-after that (ADR 22). Answers are noted where connections are given back; a node asks at least twice a second, because it
-reads the journal.
+A primary that sends nothing for ANSWER_SECONDS is away, and its callers get `database_unavailable`. While it answers
+any of them it is busy: they wait as long as their route may take, in a bounded queue, and get `overloaded` after that.
+Answers are noted where connections are given back; a node asks at least twice a second, because it reads the journal.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ import asyncpg
 from ..domain.errors import Code, LaurelsError
 
 ANSWER_SECONDS = 1.8
-"""How long somebody waits for a server that says nothing, before being told so."""
+"""How long a caller waits for a server that says nothing."""
 ROUTE_SECONDS = 5.0
 """How long a request may take in all while the server answers others."""
-KEPT_FREE = 4
-"""Connections of a pool that reads leave to lanes, to receipts, and to the journal, by which the server is heard."""
+KEPT_FREE = 1
+"""Connections of a pool that reads leave, beside those of lanes, to the journal, by which the server is heard."""
 
 
 class Liveness:
@@ -29,8 +28,13 @@ class Liveness:
 
     def __init__(self, size: int) -> None:
         self.heard_at = float("-inf")
-        self.reads = asyncio.Semaphore(max(2, size - KEPT_FREE))
+        self._size = size
         self.waiting = 0
+        self.leave_to_lanes(0)
+
+    def leave_to_lanes(self, lanes: int) -> None:
+        """Bound reads to what is left of the pool when every lane holds a connection. Call it before the first read."""
+        self.reads = asyncio.Semaphore(max(2, self._size - lanes - KEPT_FREE))
 
     def heard(self) -> None:
         self.heard_at = asyncio.get_running_loop().time()
@@ -51,7 +55,7 @@ def forget(pool: asyncpg.Pool) -> None:
     _OF_POOLS.pop(pool, None)
 
 
-class Watch:
+class LivenessTimer:
     """Calls `end` when the server was silent for `silent` seconds, or after `most` seconds whatever it does.
 
     Also counts from the start: a server that has not been asked for long is not silent.
@@ -98,20 +102,20 @@ async def within(
 ) -> AsyncIterator[None]:
     """Bound a wait for the server. Raises LaurelsError OVERLOADED (slow) or DATABASE_UNAVAILABLE (silent)."""
     limit = asyncio.timeout(None)
-    watch = Watch(pool, lambda: limit.reschedule(asyncio.get_running_loop().time()), silent=silent, most=most)
+    timer = LivenessTimer(pool, lambda: limit.reschedule(asyncio.get_running_loop().time()), silent=silent, most=most)
     try:
         async with limit:
             yield
     except TimeoutError as error:
         if limit.expired():
-            raise watch.refusal() from error
+            raise timer.refusal() from error
         raise
     finally:
-        watch.stop()
+        timer.stop()
 
 
 def unavailable() -> LaurelsError:
-    return LaurelsError(Code.DATABASE_UNAVAILABLE, "The ledger can't be reached at present.", retry_after=1)
+    return LaurelsError(Code.DATABASE_UNAVAILABLE, "The ledger can't be reached now.", retry_after=1)
 
 
 def overloaded() -> LaurelsError:

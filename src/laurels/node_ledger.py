@@ -1,0 +1,75 @@
+"""What a node holds of the ledger: its connections, its place in the journal, and what it keeps in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from .config import Settings
+from .domain.names import similar_keys
+from .ledger.accounts import Accounts
+from .ledger.api_keys import ApiKeys
+from .ledger.catalogue import Catalogue
+from .ledger.directory import Directory
+from .ledger.journal import Journal
+from .ledger.name_guard import NameGuard
+from .ledger.pool import Pool
+from .ledger.propagation import report_presence
+from .ledger.receipts import Receipts
+from .ledger.replicas import Reads, replica
+from .ledger.revocations import Revocations
+from .ledger.silence import liveness
+
+WRITING = ("all", "api")
+"""Roles that take actions."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerParts:
+    """What speaks SQL in a node, and what it keeps in memory of the ledger."""
+
+    pool: Pool
+    node_id: UUID
+    journal: Journal
+    last_batch: int
+    reads: Reads
+    catalogue: Catalogue
+    directory: Directory
+    revocations: Revocations
+    receipts: Receipts
+    accounts: Accounts
+    api_keys: ApiKeys
+
+
+async def ledger_parts(settings: Settings, pool: Pool) -> LedgerParts:
+    """Read what a node holds of the ledger, and begin to follow its journal."""
+    node_id = uuid4()
+    journal = Journal(pool, node_id)
+    last_batch = await journal.start()
+    await report_presence(pool, node_id)  # before anything is loaded: commands wait for this node from now on
+    liveness(pool).leave_to_lanes(lanes_of(settings))
+    reads = Reads(pool, [await replica(url, size=settings.pool_size) for url in settings.replicas])
+    catalogue, directory = Catalogue(pool), Directory(reads)
+    await catalogue.refresh()
+    await directory.refresh_blocked()
+    guard = NameGuard(similar_keys(settings.reserved))
+    revocations = Revocations(pool)
+    await revocations.refresh()
+    return LedgerParts(
+        pool,
+        node_id,
+        journal,
+        last_batch,
+        reads,
+        catalogue,
+        directory,
+        revocations,
+        Receipts(pool),
+        Accounts(pool, node_id, guard),
+        ApiKeys(pool, node_id),
+    )
+
+
+def lanes_of(settings: Settings) -> int:
+    """Return how many batches this node has in flight at once: none in the roles that take no actions."""
+    return settings.lanes if settings.role in WRITING else 0
