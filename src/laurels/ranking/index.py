@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from ..domain.actions import RankState
+from ..domain.actions import Placement, RankState
 from ..domain.boards import Board, Window
 from ..domain.standings import Standing
 
@@ -70,6 +70,13 @@ class Shift:
     top: bool
     ranks: Moves
     repeated: frozenset[int] = frozenset()
+
+    def placement(self, user_id: int) -> Placement:
+        """Return what a receipt tells of a user's ranks."""
+        before, after = self.ranks[user_id]
+        if user_id in self.repeated:
+            return Placement(after, None, None, "rebuilding")
+        return Placement(after, before, self.seq, "exact")
 
 
 class Index(Protocol):

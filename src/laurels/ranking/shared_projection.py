@@ -102,7 +102,7 @@ class SharedProjection:
         shift = shifts.get(default.id) if default is not None else None
         if default is None or shift is None or self.lives.readable(default) is None:
             return await self._counted(default, batch, users)
-        placed = {user: _placement(shift, user) for user in users}
+        placed = {user: shift.placement(user) for user in users}
         placed |= await self._shadowed(default, batch)
         return await attribute_entries(self.index, default, batch, placed)
 
@@ -387,13 +387,6 @@ class SharedProjection:
         """Bring what was committed meanwhile by nodes that could not bring it themselves."""
         batches = {entry.id: entry.ids for entry in await journal.read() if entry.kind == "standings"}
         await self._bring_unmarked(life, batches)
-
-
-def _placement(shift: Shift, user_id: int) -> Placement:
-    before, after = shift.ranks[user_id]
-    if user_id in shift.repeated:
-        return Placement(after, None, None, "rebuilding")
-    return Placement(after, before, shift.seq, "exact")
 
 
 def _part(life: Life, rows: Mapping[int, Standing], users: Collection[int]) -> Changes:
