@@ -129,8 +129,9 @@ class _Bench:
         if index == 1:
             self.result.room = room_after(self._facts.now, self._windows)
             self._last = self._at + self.result.room
-        if index and self._at < self._last:
-            self._at, self._now = self._at + 1, self._now + _MICROSECOND
+        if self._at < self._last:  # never at the first
+            self._at += 1
+            self._now += _MICROSECOND
         user = self._user(submission.user_id)
         known = self._facts.known.get((user.id, submission.identifier))
         if known is not None:
