@@ -28,6 +28,7 @@ repair        standings that differ from the ledger
 sanctions     banned, shadowed, lifted
 statement     a score, row by row
 erasure       a person's data: all of it, and none of it
+trimming      what is too old, deleted in steps
 audit         who changed what by hand, and why
 snapshots     frozen top lists and `users.rank`
 """

@@ -226,7 +226,7 @@ def _action_row(
         submission.completed_at,
         None if action.status == "awarded" else action.status,
         action.reason,
-        index if index < room else room,  # not min(): a call for every action
+        index if index < room else room,  # noqa: FURB136  a call for every action
     )
 
 

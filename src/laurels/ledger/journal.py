@@ -18,7 +18,8 @@ from uuid import UUID
 
 import asyncpg
 
-from .pool import Connection, Pool, acquire, prompt
+from .pool import Connection, Pool, prompt
+from .trimming import AT_ONCE, delete_in_steps
 
 _HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 _READ = """
@@ -115,10 +116,9 @@ class Journal:
             self._doubtful.popitem(last=False)
         return [_entry(row) for row in rows]
 
-    async def trim(self, limit: int = 10_000) -> None:
-        """Delete up to `limit` entries that are older than a day."""
-        async with acquire(self._pool) as connection:
-            await connection.execute(TRIM, limit)
+    async def trim(self, *, at_once: int = AT_ONCE) -> None:
+        """Delete the entries that are older than a day."""
+        await delete_in_steps(self._pool, TRIM, at_once=at_once)
 
 
 def _entry(row: asyncpg.Record) -> Entry:

@@ -39,7 +39,7 @@ INSERT INTO refresh_tokens (user_id, family, token_hash, generation, expires_at,
 SELECT id, $2, $3, $4, clock_timestamp() + $5, clock_timestamp() + $6 FROM users
 WHERE id = $1 AND token_generation = $4 AND status <> 'erased'"""
 _FAMILY = "SELECT user_id, family FROM refresh_tokens WHERE token_hash = $1"
-_LOCK_FAMILY = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 5498122))"
+_LOCK_FAMILY = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 5498133))"
 _READ = """
 SELECT r.id, r.user_id, r.family, r.successor, r.used_at IS NOT NULL AS used,
        r.used_at > clock_timestamp() - $2::interval AS again,

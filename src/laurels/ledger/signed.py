@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .pool import Pool, prompt
+from .trimming import AT_ONCE, delete_in_steps
 
 _USE = "INSERT INTO signature_nonces (key_id, nonce) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _TRIM_NONCES = """
@@ -19,8 +20,7 @@ async def use_nonce(pool: Pool, key_id: int, nonce: str) -> bool:
         return str(await connection.execute(_USE, key_id, nonce)) == "INSERT 0 1"
 
 
-async def trim(pool: Pool, limit: int = 100_000) -> None:
-    """Delete up to `limit` of each that are too old to be accepted."""
-    async with prompt(pool) as connection:
-        await connection.execute(_TRIM_NONCES, limit)
-        await connection.execute(_TRIM_TICKETS, limit)
+async def trim(pool: Pool, *, at_once: int = AT_ONCE) -> None:
+    """Delete those of each that are too old to be accepted."""
+    await delete_in_steps(pool, _TRIM_NONCES, at_once=at_once)
+    await delete_in_steps(pool, _TRIM_TICKETS, at_once=at_once)
