@@ -7,11 +7,14 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
+
+from laurels.config import Settings
 
 Sign = Callable[[bytes], bytes]
 AUDIENCE = "laurels-app"
@@ -90,3 +93,8 @@ async def published(issuer: Issuer) -> AsyncIterator[Issuer]:
         yield issuer
     finally:
         await runner.cleanup()
+
+
+def knowing(settings: Settings, issuer: Issuer, **changes: Any) -> Settings:
+    """Return settings with which a node accepts the issuer's tokens."""
+    return replace(settings, issuers=json.dumps([issuer.settings(**changes)]))

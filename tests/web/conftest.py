@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.node import InProcessNode
+from tests.support.issuer import Issuer, knowing, published
+from tests.support.node import InProcessNode, running_node
 from tests.web.attacker import Attacker
+
+from laurels.config import Settings
 
 
 @pytest.fixture
@@ -15,3 +18,16 @@ async def attacker(node: InProcessNode) -> AsyncIterator[Attacker]:
     yield Attacker(node, await node.token())
     assert await node.services.pool.fetchval("SELECT count(*) FROM actions") == 0
     assert await node.services.pool.fetchval("SELECT count(*) FROM standings") == 0
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with published(Issuer()) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+async def door(settings: Settings, issuer: Issuer) -> AsyncIterator[InProcessNode]:
+    """A node that accepts the issuer's tokens."""
+    async with running_node(knowing(settings, issuer)) as node:
+        yield node

@@ -165,12 +165,13 @@ async def test_what_could_not_be_decided_is_no_guess(guarded: InProcessNode, mon
 
 
 async def test_a_stolen_token_guesses_no_faster(guarded: InProcessNode) -> None:
-    """Erasing an account asks for its password, and counts wrong ones as the log-in does."""
+    """Erasing an account and changing its password ask for it, and together count wrong ones as the log-in does."""
     token = await guarded.token("ada")
+    erase = ("DELETE", "/api/me", {"username": "ada", "password": "wrong"})
+    change = ("POST", "/api/me/password", {"password": "wrong", "new_password": "another horse"})
     answers = []
-    for n in range(5):
-        body = {"username": "ada", "password": f"wrong {n}"}
-        answer = await call(guarded, "DELETE", "/api/me", token, body)
+    for method, path, body in (erase, change, erase, change, erase):
+        answer = await call(guarded, method, path, token, body)
         answers.append((answer[0], answer[1]["code"]))
     assert answers == [WRONG] * 3 + [LIMITED] * 2
 
