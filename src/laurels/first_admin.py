@@ -33,7 +33,7 @@ class FirstAdmin:
 
 
 async def make_first_admin(services: Services, settings: Settings, *, shown: bool) -> FirstAdmin | None:
-    """Make an admin if there is none. `shown`: whoever calls shows the password to a person, so no file is written."""
+    """Make an admin if there is none. `shown`: the caller shows the password to a person, so no file is written."""
     if await services.accounts.any_admin():
         return None
     if settings.admin_password:

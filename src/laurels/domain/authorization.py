@@ -1,4 +1,4 @@
-"""Who may act on whom, and what an API key may do.
+"""Authorization: the rules for operators acting on accounts, and for API keys.
 
 The only table of it. `ledger/authorization.py` applies it inside the transaction of each change, to roles and scopes
 that are locked there, so that HTTP, sockets and the command line obey the same rules at the moment of the write.
@@ -32,7 +32,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 class Act(StrEnum):
-    """What an operator does to an account, or to an action of that account."""
+    """Acts of an operator on an account, or on an action of that account."""
 
     REVIEW = "review"
     REVERSE = "reverse"
@@ -116,7 +116,7 @@ def may_change(principal: Principal, scope: Scope) -> LaurelsError | None:
 def may_manage_key(principal: Principal, scopes: Collection[str]) -> LaurelsError | None:
     """Return why `principal` may not make, rotate or revoke a key with these scopes, or None.
 
-    A key manages keys that may do no more than itself: whoever makes or rotates a key receives its secret.
+    A key manages keys that may do no more than itself: making or rotating a key reveals its secret.
     """
     refusal = may_change(principal, "keys:write")
     if refusal is not None or not isinstance(principal, KeyHolder):

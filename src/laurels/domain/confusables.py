@@ -93,7 +93,7 @@ def _other_script(char: str, members: Iterable[str]) -> str | None:
 
 
 def _kind(char: str) -> str:
-    """What decides which of `I`, `l` and `1` a character of another script looks like."""
+    """Return the kind of a character: it decides which of `I`, `l` and `1` one of another script looks like."""
     category = unicodedata.category(char[0])
     if category[0] == "L":
         return "upper" if category == "Lu" else "lower"

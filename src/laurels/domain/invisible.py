@@ -1,4 +1,4 @@
-"""What Unicode says about single characters and `unicodedata` does not tell.
+"""Properties of single characters that Unicode defines and `unicodedata` lacks.
 
 Default-ignorable code points draw nothing (Unicode 14, DerivedCoreProperties.txt). Joining types say which letters of
 cursive scripts connect (ArabicShaping.txt): only between such letters does a zero-width non-joiner change the look.

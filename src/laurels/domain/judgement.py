@@ -331,9 +331,9 @@ def grant_needed(kind: ActionType, submission: Submission) -> Grant | None:
 def room_after(now: datetime, windows: Sequence[Window]) -> int:
     """Return how many microseconds after `now` are in the same clock minute and in the same windows.
 
-    Actions of one batch are a microsecond apart, in the order in which they arrived, so that whoever reached a score
-    first wins the tie. Within the minute, so that counters of minutes, hours and days are those of `now`; where the
-    room is used up, the rest share its last microsecond.
+    Actions of one batch are a microsecond apart, in the order in which they arrived, so that the user who reached a
+    score first wins the tie. Within the minute, so that counters of minutes, hours and days are those of `now`. Where
+    the room is used up, the rest share its last microsecond.
     """
     ends = [window.span.ends_at for window in windows if window.span.ends_at is not None]
     minute = now.replace(second=0, microsecond=0) + _MINUTE

@@ -1,4 +1,4 @@
-"""Who may act, decided in the transaction of the change, on rows that stay locked until it ends.
+"""Authorize changes in their own transactions, on rows that stay locked until they end.
 
 Roles and scopes that were read earlier (at the edge, in a token) may have been taken back meanwhile. Every function
 here runs inside the caller's transaction. Order of locks: API keys, then users by id, then the lock of the admins.
@@ -67,7 +67,7 @@ async def lock_account(connection: Connection, user_id: int) -> Account:
 async def keep_an_admin(connection: Connection, account: Account) -> None:
     """Refuse to take the last active admin out of office. Call it before whatever does, with the account locked.
 
-    Everybody who removes an admin waits for one lock, so of two who remove each other the second sees the first.
+    Every removal of an admin waits for one lock, so of two admins who remove each other the second sees the first.
     Raises LaurelsError(LAST_ADMIN).
     """
     if account.role != "admin" or account.status != "active":

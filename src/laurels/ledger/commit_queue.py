@@ -1,7 +1,7 @@
-"""What waits for the group commit: requests in the order in which they came, from which lanes cut their batches.
+"""The queue of the group commit: requests in the order in which they came, from which lanes cut their batches.
 
 A request may be too large for the time that its caller waits: then it is cut into slices, one under way at a time.
-What no lane has taken when the caller must be answered is not written, and the caller is told so.
+What no lane has taken when the caller must be answered is not written, and the answer says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_SUSPECTS = 1_000
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What the ledger says to one submission: an accepted action with its placement."""
+    """The ledger's answer to one submission: an accepted action with its placement."""
 
     accepted: Accepted
     placement: Placement
@@ -70,7 +70,7 @@ class Request:
             self._settle([result for result in self._results if result is not None])
 
     def give_up(self, under_way: Sequence[Slice], refusal: LaurelsError) -> None:
-        """Answer now: `refusal` for what was not decided, but that nobody knows of what is under way."""
+        """Answer now: `refusal` for what was not begun, `outcome_unknown` for what is under way."""
         self.given_up = True
         results = list(self._results or [None] * len(self.submissions))
         for part in under_way:
@@ -126,7 +126,7 @@ class CommitQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits, but for what was set aside."""
+        """Whether no request waits, apart from those that were set aside."""
         return not self._requests
 
     def put(self, request: Request) -> None:

@@ -117,7 +117,7 @@ async def kept_of(reads: Reads, user_id: int) -> Kept:
 
 
 async def erase(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """Erase somebody's account as an operator. It can't be undone. False: it was erased already.
+    """Erase a user's account as an operator. It can't be undone. False: it was erased already.
 
     O(rows of the user). Raises LaurelsError USER_UNKNOWN, FORBIDDEN or LAST_ADMIN.
     """

@@ -1,8 +1,8 @@
 """Names near privileged ones: of operators, and of the reserved list.
 
 Names that look alike across scripts are refused by a unique index, to everybody. Those that are similar within a
-script are honest, and refused where somebody could be taken for an operator. Whoever takes a name holds a lock that is
-shared with all who do, and excludes whoever becomes an operator: neither overlooks the other.
+script are honest, and refused where their user could be taken for an operator. Taking a name holds a shared lock,
+and making an operator an exclusive one: neither overlooks the other.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class NameGuard:
 
 
 async def exclude_new_names(connection: Connection) -> None:
-    """Wait until nobody is about to take a name, and let nobody begin. Call it before a row of a name is written."""
+    """Wait for names that are being taken, and let no other begin until the transaction ends.
+
+    Call it before a row of a name is written.
+    """
     await connection.execute(_LOCK)
 
 

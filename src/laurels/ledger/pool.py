@@ -76,13 +76,13 @@ BUSY = (
     asyncpg.SerializationError,
     asyncpg.TooManyConnectionsError,
 )
-"""Those of them that a server raises which is there, and has too much to do."""
+"""Those of them that a server raises when it answers, but has too much to do."""
 ServerError: TypeAlias = asyncpg.PostgresError
 """Anything that PostgreSQL refuses, for the operator's commands: a missing privilege, a standby, a full disk."""
 
 
 QUERY_FAILURES: tuple[type[Exception], ...] = (LaurelsError, TimeoutError, *BROKEN, asyncpg.PostgresError)
-"""What a query raises when it, its connection or the server failed: background work waits and tries again."""
+"""Raised when a query, its connection or the server failed: background work waits and tries again."""
 
 BadData = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.CharacterNotInRepertoireError)
 """The statement's values, not the database, are at fault; nothing was written."""
@@ -177,7 +177,7 @@ def cut_off_is_told(connection: Connection) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def prompt(pool: Pool) -> AsyncIterator[Connection]:
-    """`acquire` for what somebody waits for: a connection is closed when its server falls silent, or at the deadline.
+    """`acquire` for what a caller waits for: a connection is closed when its server falls silent, or at the deadline.
 
     Closed, never cancelled: what was under way may have happened. Raises LaurelsError DATABASE_UNAVAILABLE or
     OVERLOADED then.

@@ -1,6 +1,6 @@
-"""Waiting until every running node has applied what is in the journal, without anything but the ledger.
+"""Wait until every running node has applied what is in the journal, with nothing but the ledger.
 
-Nodes note every PRESENCE_SECONDS that they run. Who has committed a change journals a *barrier*; each node
+Nodes note every PRESENCE_SECONDS that they run. After committing a change, a command journals a *barrier*; each node
 acknowledges it once it has applied everything before it. A node that died without a word is waited for until its
 note is older than ABSENT_SECONDS, or the caller's patience is over.
 """
@@ -41,7 +41,7 @@ async def report_presence(pool: Pool, node: UUID) -> None:
 
 
 async def leave(pool: Pool, node: UUID) -> None:
-    """Note that a node has stopped: nobody waits for it."""
+    """Note that a node has stopped, so that no command waits for it."""
     async with prompt(pool) as connection:
         await connection.execute(_LEAVE, node)
 

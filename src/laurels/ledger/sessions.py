@@ -5,7 +5,7 @@ Every node hears of it through the journal and refuses the access tokens that be
 
 A refresh token that is presented again within GRACE gets the successor it was traded for: its reply was lost, or an
 edge sent the request twice. The successor is kept masked with the old token, of which the ledger has only a hash,
-so whoever reads the ledger can't use it.
+so a reader of the ledger can't use it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Sessions:
     ) -> Session | None:
         """Open a log-in, audited if `login` says by whom.
 
-        None: the account's tokens were ended after `account` was read, so what was checked no longer holds.
+        None: the account's tokens were ended after `account` was read, so its password may no longer hold.
         """
         session, token = uuid4(), secrets.token_urlsafe(_BYTES)
         async with prompt(self._pool) as connection, connection.transaction():

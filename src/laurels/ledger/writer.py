@@ -196,7 +196,7 @@ class Writer:
         return found
 
     def _too_late(self, request: Request) -> LaurelsError:
-        """What is said of what no lane has taken: a ledger that commits is slow, one that does not is away."""
+        """Return the refusal of what no lane has taken: a ledger that commits is slow, one that does not is away."""
         return not_written() if self._committed_at >= request.enqueued_at else unavailable()
 
     async def _lane(self) -> None:

@@ -1,7 +1,8 @@
 """Replayed actions of the shared index: their batches are in it before they are acknowledged.
 
 The node that committed a batch may never bring it: it did not hear of its COMMIT, or it died. Other nodes look for what
-was not brought, but give that node a second. Who acknowledges the batch to a retry must not wait for that (ADR 33).
+was not brought, but give that node a second. The one that acknowledges the batch to a retry must not wait for that
+(ADR 33).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What users hold on several nodes, within one limit over all of them. What a node held ends with its lease."""
+"""Claims of users on several nodes, within one limit over all of them. Those of a node end with its lease."""
 
 from __future__ import annotations
 

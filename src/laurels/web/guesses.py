@@ -114,7 +114,7 @@ class Guesses:
         return Guess(self, pair, tuple(taken))
 
     def _cost(self, now: float) -> int:
-        """What a failure costs its account: more while the brake is on."""
+        """Return what a failure costs its account: more while the brake is on."""
         if not self._all.is_spent(_EVERYBODY, now):
             return 1
         if now - self._told_at > MINUTE:

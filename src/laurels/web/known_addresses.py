@@ -1,6 +1,6 @@
 """From which addresses an account was logged in to: the latest in this process, all of the last month in Redis.
 
-Redis is asked only for a log-in that would be refused otherwise, and told behind the request.
+Redis is asked only for a log-in that would be refused otherwise, and updated behind the request.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class TokenRefused(LaurelsError):
 
 
 class Outsiders:
-    """Holds at most `remember` tokens. `registration_open`: whether accounts are made at present."""
+    """Holds at most `remember` tokens. `registration_open`: whether accounts are made now."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Outsiders:
         known = await self._accounts.outsider(issuer.issuer, subject)
         if known is None:
             if not (self._registration_open() or issuer.registers_when_closed):
-                detail = "No accounts are made here at present."
+                detail = "Registration is closed."
                 raise TokenRefused("registration", "closed, and the subject is new", Code.REGISTRATION_CLOSED, detail)
             names = outside_names(wanted, secrets.token_hex(32))
             known = await self._accounts.open_outsider(issuer.issuer, subject, issued_at, names)

@@ -183,7 +183,7 @@ def _complaint(r: LedgerRecord, now: datetime) -> str | None:
 
 
 def _key(item: _Item) -> tuple[object, ...]:
-    """What names the row of a line."""
+    """Return the names by which a line refers to its row."""
     return item.user_id, item.record.kind, item.identifier, item.named_kind
 
 

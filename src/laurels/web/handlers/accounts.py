@@ -21,7 +21,7 @@ async def register(call: Call) -> Reply:
     """201 with tokens: a new user is logged in."""
     body = call.body
     if not call.services.live_settings.current.registration_open:
-        raise LaurelsError(Code.REGISTRATION_CLOSED, "No accounts are made here at present.")
+        raise LaurelsError(Code.REGISTRATION_CLOSED, "Registration is closed.")
     name = parse_name(body.username)
     hashed = await call.services.passwords.hash(body.password)
     account = await call.services.accounts.create(name, body.email, hashed)

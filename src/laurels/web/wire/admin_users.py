@@ -44,7 +44,7 @@ class UserDetails(msgspec.Struct, frozen=True):
 
 
 class SetRole(Request, frozen=True):
-    """`allow_similar`: also when somebody else's name could be taken for that of the new operator."""
+    """`allow_similar`: also when another user's name could be taken for that of the new operator."""
 
     role: Role
     reason: Reason | None = None
