@@ -10,6 +10,7 @@ import structlog
 from tests.support.node import PASSWORD, InProcessNode
 from tests.web.admin import call
 
+from laurels.domain.errors import LaurelsError
 from laurels.ledger import sanctions
 from laurels.ledger.audit import SYSTEM
 from laurels.web import login_audit
@@ -103,3 +104,20 @@ async def test_every_login_is_in_the_log(node: InProcessNode) -> None:
     me = f"user:{user['id']}"
     assert told == [("login succeeded", me, "127.0.0.1")] + [("login failed", me, "127.0.0.1")] * 3
     assert PASSWORD not in str(logged)
+
+
+async def test_what_can_not_be_written_now_is_written_with_the_next_flush(node: InProcessNode) -> None:
+    """A locked table stands for a database that is away: no failed log-in is lost."""
+    pool = node.services.pool
+    assert (await login(node, "ada", "wrong"))[0] == 401
+    assert (await login(node, "ada", "wrong"))[0] == 401
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        await other.execute("LOCK TABLE audit IN ACCESS EXCLUSIVE MODE")
+        assert (await login(node, "eve", "wrong"))[0] == 503
+        with pytest.raises(LaurelsError):
+            await node.services.login_audit.flush()
+    await node.services.login_audit.flush()
+    assert [entry["after"]["attempts"] for entry in await trail(node)] == [1, 1, 1]
+    await node.services.login_audit.flush()
+    assert len(await trail(node)) == 3

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from ..domain.errors import LaurelsError
 from ..ledger import audit
 from ..ledger.audit import Actor
 from ..ledger.pool import Pool
@@ -48,7 +49,7 @@ class LoginAudit:
         self._not_listed = 0
 
     async def failed(self, attempt: Attempt, reason: str) -> None:
-        """Log it; write it to the audit trail, or count it there."""
+        """Log it; write it to the audit trail, or count it there. Raises LaurelsError; then it is counted."""
         attempt.log("login failed", reason=reason)
         pair = (attempt.account, attempt.address)
         if pair in self._repeated:
@@ -58,17 +59,24 @@ class LoginAudit:
         else:
             self._repeated[pair] = 0
             actor = Actor(ANONYMOUS, attempt.request_id)
-            await self._write(actor, attempt.account, {"address": attempt.address, "attempts": 1}, reason)
+            try:
+                await self._write(actor, attempt.account, {"address": attempt.address, "attempts": 1}, reason)
+            except LaurelsError:
+                self._repeated[pair] = self._repeated.get(pair, 0) + 1
+                raise
 
     async def flush(self) -> None:
-        """Write what was counted since the last call."""
-        repeated, self._repeated = self._repeated, {}
-        not_listed, self._not_listed = self._not_listed, 0
-        for (account, address), count in repeated.items():
+        """Write what was counted since the last call. What can't be written now stays counted. Raises LaurelsError."""
+        for pair, count in list(self._repeated.items()):
             if count:
-                await self._write(Actor(ANONYMOUS), account, {"address": address, "attempts": count}, "repeated")
-        if not_listed:
+                after = {"address": pair[1], "attempts": count}
+                await self._write(Actor(ANONYMOUS), pair[0], after, "repeated")
+            left = self._repeated.pop(pair, count) - count
+            if left:  # they came meanwhile
+                self._repeated[pair] = left
+        if not_listed := self._not_listed:
             await self._write(Actor(ANONYMOUS), "many", {"attempts": not_listed}, "too many accounts to list")
+            self._not_listed -= not_listed
 
     async def _write(self, actor: Actor, account: str, after: dict[str, object], reason: str) -> None:
         await audit.append(self._pool, actor, "login.failed", account, after=after, reason=reason)

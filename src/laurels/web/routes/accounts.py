@@ -86,7 +86,7 @@ ACCOUNTS: tuple[Route, ...] = (
         limit="login",
         body=ChangePassword,
         replies={200: Tokens},
-        problems=(Code.CREDENTIALS_WRONG, Code.OVERLOADED, *LEDGER_AWAY),
+        problems=(Code.CREDENTIALS_WRONG, *LEDGER_AWAY),
     ),
     Route(
         method="GET",
