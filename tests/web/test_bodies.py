@@ -8,6 +8,7 @@ import json
 import zlib
 
 import pytest
+from aiohttp import StreamReader
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.node import InProcessNode
@@ -15,7 +16,7 @@ from tests.support.wire import connected, exchange, request
 from tests.web.attacker import COMPLETE, Attacker, action, assert_problem
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.web.bodies import OUT_STEP, inflate
+from laurels.web.bodies import MAX_PIECES, OUT_STEP, inflate
 from laurels.web.connection import LINGER_BYTES
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -142,6 +143,52 @@ async def test_a_body_without_an_end_is_read_so_far_and_no_further(attacker: Att
         wire.send(b"10000\r\n%s\r\n" % bytes(65_536) * (2 * LINGER_BYTES // 65_536))
         assert await wire.ended()
     assert (await attacker.get("/livez")).status == 200
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One entry for each chunk that the parser takes apart."""
+    seen: list[None] = []
+    original = StreamReader.end_http_chunk_receiving
+
+    def end_http_chunk_receiving(reader: StreamReader) -> None:
+        seen.append(None)
+        original(reader)
+
+    monkeypatch.setattr(StreamReader, "end_http_chunk_receiving", end_http_chunk_receiving)
+    return seen
+
+
+TINY_CHUNKS = b"1\r\n{\r\n" * 100_000
+AHEAD = 2 * MAX_PIECES
+"""Chunks that are parsed before they are asked for."""
+
+
+@pytest.mark.parametrize(("method", "target"), [("GET", "/livez"), ("POST", "/nothing"), ("PUT", "/api/boards")])
+async def test_tiny_chunks_where_no_body_is_expected_are_not_parsed(
+    attacker: Attacker, parsed: list[None], method: str, target: str
+) -> None:
+    async with connected(attacker.node.url) as wire:
+        wire.send(request(method, target, {"Transfer-Encoding": "chunked"}) + TINY_CHUNKS)
+        assert (await wire.reply()).headers["connection"] == "close"
+        assert await wire.ended()
+    assert len(parsed) <= AHEAD
+
+
+async def test_a_body_in_too_many_pieces_is_refused(attacker: Attacker, parsed: list[None]) -> None:
+    fields = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+    async with connected(attacker.node.url) as wire:
+        wire.send(request("POST", COMPLETE, fields | {"Authorization": f"Bearer {attacker.token}"}) + TINY_CHUNKS)
+        assert_problem(await wire.reply(), 413, "body_too_large")
+        assert await wire.ended()
+    assert len(parsed) <= 2 * AHEAD
+
+
+async def test_a_body_in_many_pieces_counts(node: InProcessNode) -> None:
+    fields = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in action()) + b"0\r\n\r\n"
+    head = request("POST", COMPLETE, fields | {"Authorization": f"Bearer {await node.token()}"})
+    assert (await exchange(node.url, head + chunks)).status == 201
 
 
 async def test_a_body_that_nobody_reads_is_not_asked_for(attacker: Attacker) -> None:

@@ -18,6 +18,11 @@ IN_STEP, OUT_STEP = 4 * 1024, 64 * 1024
 
 The first bound is for blocks that say much and hold nothing: a megabyte of them takes a tenth of a second to decode.
 """
+MAX_PIECES, PIECE_BYTES = 4 * 1024, 16
+"""Pieces (chunks, or what one read of the socket brings) of a body at most, and how many bytes of its limit each stands
+for: a piece costs microseconds however small it is, so chunks of one byte would cost a second for each megabyte sent.
+"""
+PIECES_PER_TURN = 256
 _GZIP, _ZLIB = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
 _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 """RFC 9110: `deflate` is the zlib format of RFC 1950."""
@@ -26,8 +31,8 @@ _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 async def read_body(request: web.Request, limit: int, seconds: float) -> bytes:
     """Return the whole body, inflated.
 
-    Raises LaurelsError UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, BODY_TOO_LARGE (as sent or inflated),
-    BODY_TIMEOUT, or MALFORMED_REQUEST when it is not compressed as it says.
+    Raises LaurelsError UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, BODY_TOO_LARGE (as sent or inflated,
+    or in too many pieces), BODY_TIMEOUT, or MALFORMED_REQUEST when it is not compressed as it says.
     """
     if request.content_type != "application/json":
         raise LaurelsError(Code.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json.")
@@ -72,13 +77,18 @@ async def _invite(request: web.Request) -> None:
 
 
 async def _as_it_arrives(request: web.Request, limit: int, seconds: float) -> bytes:
-    body = bytearray()
+    body, pieces, most = bytearray(), 0, min(MAX_PIECES, max(PIECES_PER_TURN, limit // PIECE_BYTES))
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.content.iter_any():
-                body += chunk
+            async for piece, _ in request.content.iter_chunks():
+                body += piece
+                pieces += 1
                 if len(body) > limit:
                     raise _too_large(limit)
+                if pieces > most:
+                    raise LaurelsError(Code.BODY_TOO_LARGE, f"The body has more than {most} pieces. Send larger ones.")
+                if pieces % PIECES_PER_TURN == 0:
+                    await asyncio.sleep(0)
     except TimeoutError as error:
         raise LaurelsError(Code.BODY_TIMEOUT, f"The body took more than {seconds:.0f} seconds to arrive.") from error
     return bytes(body)

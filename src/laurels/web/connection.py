@@ -7,6 +7,7 @@ traceback in the log for each.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import weakref
 from typing import Any
@@ -24,6 +25,7 @@ HEAD_SECONDS = 5.0
 """How long the head of a connection's first request may take; a WebSocket handshake is nothing else."""
 LINGER_SECONDS, LINGER_BYTES = 2.0, 2 * 1024 * 1024
 """How long, and how many bytes of, an unread body are read and dropped: twice the largest that any route takes."""
+_LAST_CHUNK = b"0\r\n\r\n"
 TOGETHER = 32
 """Replies that leave together at most: the first of them waits for the last."""
 
@@ -54,16 +56,34 @@ class Departures:
 class HttpConnection(RequestHandler):
     """`send` is for whole replies; what writes to the transport itself, `flush`es before."""
 
-    __slots__ = ("__weakref__", "_departures", "_unsent")
+    __slots__ = ("__weakref__", "_departures", "_drop_ends", "_undropped", "_unsent")
 
     def __init__(self, manager: web.Server, departures: Departures, **options: Any) -> None:
         super().__init__(manager, **options)
         self._departures = departures
         self._unsent = b""
+        self._drop_ends: asyncio.Future[None] | None = None
+        self._undropped = LINGER_BYTES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._loop.call_later(HEAD_SECONDS, _cut_the_silent, weakref.ref(self))
+
+    def data_received(self, data: bytes) -> None:
+        if self._drop_ends is None:
+            super().data_received(data)
+            return
+        self._undropped -= len(data)
+        if self._undropped <= 0 or data.endswith(_LAST_CHUNK):
+            self._end_drop()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._end_drop()
+
+    def _end_drop(self) -> None:
+        if self._drop_ends is not None and not self._drop_ends.done():
+            self._drop_ends.set_result(None)
 
     def send(self, reply: bytes) -> None:
         """With the replies of other connections, this turn of the loop."""
@@ -125,8 +145,22 @@ class HttpConnection(RequestHandler):
         if not _may_follow(request):
             resp.force_close()
         sent = await super().finish_response(request, resp, start_time)
-        await self._discard_body(request)
+        if _is_chunked(request):
+            await self._drop_unparsed()
+        else:
+            await self._discard_body(request)
         return sent
+
+    async def _drop_unparsed(self) -> None:
+        """Drop what arrives as `_discard_body` does, but look at none of it; the connection ends with that.
+
+        Parsing takes a microsecond or more for each chunk, however small.
+        """
+        self._drop_ends = self._loop.create_future()
+        self._resume_transport_reading()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._drop_ends
 
     async def _discard_body(self, request: web.BaseRequest) -> None:
         """Read and drop at most LINGER_BYTES of a body within LINGER_SECONDS, so that its sender reads the reply.
@@ -147,8 +181,14 @@ class HttpConnection(RequestHandler):
 
 
 def _may_follow(request: web.BaseRequest) -> bool:
-    """Whether another request may follow an unread body: it is small enough to be dropped, and is sent at all."""
+    """Whether another request may follow an unread body: its end is known and near, and it is sent at all."""
+    if _is_chunked(request):
+        return False
     return (request.content_length or 0) <= LINGER_BYTES and hdrs.EXPECT not in request.headers
+
+
+def _is_chunked(request: web.BaseRequest) -> bool:
+    return hdrs.TRANSFER_ENCODING in request.headers
 
 
 def _cut_the_silent(connection: weakref.ref[HttpConnection]) -> None:
