@@ -80,6 +80,18 @@ async def test_a_logout_ends_every_access_token_of_its_login(node: InProcessNode
         assert (await node.post("/api/auth/refresh", {"refresh_token": last["refresh_token"]}))[0] == 401
 
 
+async def test_a_replayed_refresh_token_ends_the_access_tokens_of_its_login_on_every_node(pair: Pair) -> None:
+    """Two hold copies; the newest access token may be the thief's."""
+    one, other = pair
+    tokens = [await one.register("ada")]
+    for _ in range(2):
+        tokens.append((await one.post("/api/auth/refresh", {"refresh_token": tokens[-1]["refresh_token"]}))[1])
+    for node in pair:
+        assert await status_of(node, tokens[-1]["access_token"]) == 200
+    assert (await other.post("/api/auth/refresh", {"refresh_token": tokens[0]["refresh_token"]}))[0] == 401
+    assert [await status_of(node, one["access_token"]) for one in tokens for node in pair] == [401] * 6
+
+
 async def test_a_node_that_starts_later_knows_what_has_ended(node: InProcessNode, settings: Settings) -> None:
     out, everywhere = await node.register("ada"), await node.register("bob")
     await node.post("/api/auth/logout", {"refresh_token": out["refresh_token"]})

@@ -15,6 +15,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum, auto
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -91,6 +92,13 @@ class Session:
     refresh_token: str
 
 
+class NotGood(Enum):
+    """Why a refresh token gets no successor: it was not good before, or it was stolen and has just ended its log-in."""
+
+    UNKNOWN = auto()
+    LOGIN_ENDED = auto()
+
+
 class Sessions:
     """Every method is one short transaction."""
 
@@ -113,8 +121,8 @@ class Sessions:
                 await audit.record(connection, login, "login.succeeded", subject, after={"address": address})
         return Session(session, account, token)
 
-    async def rotate(self, presented: str, life: Lifetimes) -> Session | None:
-        """Trade a refresh token for the next of its log-in; None when it is not good.
+    async def rotate(self, presented: str, life: Lifetimes) -> Session | NotGood:
+        """Trade a refresh token for the next of its log-in.
 
         A token that is presented again after GRACE, or after its successor was used, has two holders, and one of
         them stole it: the log-in ends for both.
@@ -122,17 +130,17 @@ class Sessions:
         async with prompt(self._pool) as connection, connection.transaction():
             found = await connection.fetchrow(_FAMILY, digest(presented))
             if found is None:
-                return None
+                return NotGood.UNKNOWN
             await connection.execute(_LOCK_FAMILY, found["family"])
             row = await connection.fetchrow(_READ, digest(presented), GRACE)
             if row is None or row["ended"]:
-                return None
+                return NotGood.UNKNOWN
             continued = None
             if row["status"] not in ("banned", "erased"):
                 continued = await (_repeat if row["used"] else _advance)(connection, row, presented, life)
-            if continued is None:
-                await _end(connection, row["user_id"], row["family"])
-        return continued
+            if continued is None and await _end(connection, row["user_id"], row["family"]):
+                return NotGood.LOGIN_ENDED
+        return continued or NotGood.UNKNOWN
 
     async def end(self, refresh_token: str) -> bool:
         """Log out. False: there was nothing to end."""

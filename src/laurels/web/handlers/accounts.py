@@ -10,7 +10,7 @@ from ...domain.errors import Code, LaurelsError
 from ...domain.names import fold_name, parse_name
 from ...ledger import accounts
 from ...ledger.audit import Actor
-from ...ledger.sessions import Lifetimes, Session
+from ...ledger.sessions import Lifetimes, NotGood, Session
 from ..call import Call, Reply, json_reply
 from ..login_audit import Attempt
 from ..wire.accounts import Account, Jwks, Me, RecentAction, Tokens
@@ -54,7 +54,9 @@ async def login(call: Call) -> Tokens:
 async def refresh(call: Call) -> Tokens:
     """Trade a refresh token for new tokens. Presented again, once its successor may be in use, its log-in ends."""
     session = await call.services.sessions.rotate(call.body.refresh_token, _lifetimes(call))
-    if session is None:
+    if isinstance(session, NotGood):
+        if session is NotGood.LOGIN_ENDED:
+            await call.services.settle()  # the access tokens of whoever holds the other copy end now, on every node
         raise LaurelsError(Code.REFRESH_INVALID, "This refresh token is used, expired or revoked. Log in again.")
     return _tokens(call, session)
 
