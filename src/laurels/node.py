@@ -23,7 +23,7 @@ from .ledger.ledger_id import read_ledger_id
 from .ledger.live_settings import LiveSettings, SettingsStore
 from .ledger.people import People
 from .ledger.pool import Pool, refused_when_it_fails
-from .ledger.propagation import wait_for_nodes
+from .ledger.propagation import running_nodes, wait_for_nodes
 from .ledger.readers import Readers
 from .ledger.sessions import Sessions
 from .ledger.type_editor import TypeEditor
@@ -338,17 +338,27 @@ def _settle(ledger: LedgerParts, bell: Bell, bus: Bus | None) -> Callable[[], Aw
         bell.ring(here.set)
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                if bus is not None:
-                    await bus.settle()
-                else:
-                    lacking = await wait_for_nodes(ledger.pool, SETTLE_SECONDS, but=ledger.node_id)
-                    if lacking:
-                        raise TimeoutError
+                took = await _told_by(bus)
+                if {node.hex for node in await running_nodes(ledger.pool, ledger.node_id)} - took and (
+                    await wait_for_nodes(ledger.pool, SETTLE_SECONDS, but=ledger.node_id)
+                ):
+                    raise TimeoutError
                 await here.wait()
         except (TimeoutError, LaurelsError):
             log.warning("a change is journalled, and not yet taken by every node")
 
     return settle
+
+
+async def _told_by(bus: Bus | None) -> frozenset[str]:
+    """Return the nodes that have taken what the bus told them. Those it does not reach are waited for in the ledger."""
+    if bus is None or not bus.is_up:
+        return frozenset()
+    try:
+        async with asyncio.timeout(SETTLE_SECONDS / 2):
+            return await bus.settle()
+    except TimeoutError:
+        return frozenset()
 
 
 async def _live_settings(

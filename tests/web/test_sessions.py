@@ -80,6 +80,24 @@ async def test_a_logout_ends_every_access_token_of_its_login(node: InProcessNode
         assert (await node.post("/api/auth/refresh", {"refresh_token": last["refresh_token"]}))[0] == 401
 
 
+async def test_a_logout_holds_on_every_node_while_redis_is_silent(
+    settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bus reaches nobody then, whether or not the nodes have noticed: they are waited for in the ledger."""
+    monkeypatch.setattr("laurels.node.SETTLE_SECONDS", 15.0)
+    shared = replace(settings, redis_url=redis_server.url)
+    async with running_node(shared) as one, running_node(shared) as other:
+        sessions = [await one.register("ada"), (await login(other))[1], (await login(other))[1]]
+        redis_server.pause()
+        try:
+            for tokens in sessions:
+                assert await everywhere((one, other), "/api/me", tokens) == [200, 200]
+                assert (await other.post("/api/auth/logout", {"refresh_token": tokens["refresh_token"]}))[0] == 204
+                assert await everywhere((one, other), "/api/me", tokens) == [401, 401]
+        finally:
+            redis_server.resume()
+
+
 async def test_a_replayed_refresh_token_ends_the_access_tokens_of_its_login_on_every_node(pair: Pair) -> None:
     """Two hold copies; the newest access token may be the thief's."""
     one, other = pair

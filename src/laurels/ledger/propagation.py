@@ -21,6 +21,7 @@ _POLL_SECONDS = 0.02
 _REPORT = """
 INSERT INTO nodes (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()"""
 _LEAVE = "DELETE FROM nodes WHERE id = $1"
+_RUNNING = "SELECT id FROM nodes WHERE id <> $1 AND seen_at > clock_timestamp() - $2::interval"
 _PRESENT = "SELECT count(*) FROM nodes WHERE id <> $1 AND seen_at > clock_timestamp() - $2::interval"
 _ACKNOWLEDGE = "INSERT INTO journal_acknowledgements (journal_id, node) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _LACKING = """
@@ -44,6 +45,12 @@ async def leave(pool: Pool, node: UUID) -> None:
     """Note that a node has stopped, so that no command waits for it."""
     async with prompt(pool) as connection:
         await connection.execute(_LEAVE, node)
+
+
+async def running_nodes(pool: Pool, but: UUID) -> frozenset[UUID]:
+    """Return the nodes that noted lately that they run, except `but`."""
+    async with prompt(pool) as connection:
+        return frozenset(row["id"] for row in await connection.fetch(_RUNNING, but, _ABSENT))
 
 
 async def acknowledge(pool: Pool, barrier: int, node: UUID) -> None:

@@ -142,10 +142,10 @@ class Bus:
             top = Top(self.node, moved.window.board.slug, moved.window.id, moved.epoch, moved.seq)
             self._tell(f"top {moved.window.id}", top)
 
-    async def settle(self) -> None:
+    async def settle(self) -> frozenset[str]:
         """This node has journalled something that is not about standings: wait until all that live have taken it.
 
-        Without end while one that was heard a moment ago does not answer: bound it.
+        Returns the nodes that have. Without end while one that was heard a moment ago does not answer: bound it.
         """
         self._number += 1
         number = self._number
@@ -155,6 +155,7 @@ class Bus:
         while self._lack(number):
             self._taken.clear()
             await self._taken.wait()
+        return frozenset(node for node, taken in self._took.items() if taken >= number)
 
     def _lack(self, number: int) -> bool:
         since = asyncio.get_running_loop().time() - SILENT_SECONDS
