@@ -98,6 +98,11 @@ def test_names_that_are_similar_within_a_script_share_that_key_alone(one: str, o
     assert parse_name(other).similar in similar_keys([one])
 
 
+@pytest.mark.parametrize("drawn", ["ᴀᴅᴍɪɴ", "ᴀdmin", "aᴅᴍin", "admin\u20dd", "ad\u20demin", "admin\u20e3"])
+def test_small_capitals_and_enclosing_marks_hide_nobody_behind_an_operator(drawn: str) -> None:
+    assert parse_name(drawn).similar == parse_name("admin").similar
+
+
 @pytest.mark.parametrize(("one", "other"), STRICT)
 def test_what_looks_alike_across_scripts_is_similar_too(one: str, other: str) -> None:
     """Whoever can't register such a name can't come close to an operator with it either."""

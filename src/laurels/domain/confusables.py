@@ -20,6 +20,7 @@ _ACCENTS, _POINTS = 200, range(10, 36)
 """Combining classes."""
 _AT_A_GLANCE = str.maketrans({"i": "l", "1": "l", "0": "o"})
 """What the table tells apart because of its case."""
+_SMALL_CAPITAL = "LATIN LETTER SMALL CAPITAL "
 _DOT_ABOVE = "\u0307"
 _ONE_SCRIPT = dict.fromkeys(("HAN", "HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL"), "CJK")
 """Written together: UTS 39 takes them for one."""
@@ -37,7 +38,7 @@ def strict_key(text: str) -> str:
 
 def similar_key(text: str) -> str:
     """Return the same key for texts that look alike at a glance, also within one script."""
-    prototypes = _prototypes()
+    prototypes, text = _prototypes(), text.translate(_small_capitals())
     for _ in range(2):  # capitals look like other letters than small ones: as typed, then folded
         bare = unicodedata.normalize("NFD", strip_ignorable(text))
         text = "".join(prototypes.get(char, char) for char in bare if not _is_accent(char)).casefold()
@@ -47,7 +48,16 @@ def similar_key(text: str) -> str:
 def _is_accent(char: str) -> bool:
     """A mark beside a letter that is read without it too: accents, and the points of Hebrew and Arabic."""
     place = unicodedata.combining(char)
-    return place >= _ACCENTS or place in _POINTS
+    return place >= _ACCENTS or place in _POINTS or unicodedata.category(char) == "Me"
+
+
+@cache
+def _small_capitals() -> dict[int, str]:
+    """Map the letters of phonetic notation that are drawn as small capitals."""
+    codes = (code for first, last in _PHONETIC for code in range(first, last + 1))
+    names = {code: unicodedata.name(chr(code), "") for code in codes}
+    letters = {code: name.removeprefix(_SMALL_CAPITAL) for code, name in names.items() if _SMALL_CAPITAL in name}
+    return {code: letter.lower() for code, letter in letters.items() if len(letter) == 1}
 
 
 def _without_drawn_dots(text: str) -> str:
