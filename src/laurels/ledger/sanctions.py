@@ -1,6 +1,6 @@
 """Banning, shadowing and lifting either: who is on the boards, and who may say so.
 
-    banned    off every board, and locked out
+    banned    off every board, and locked out; every token ends for good, so a lifted ban asks for a new log-in
     shadowed  off every board for everybody but the user, who notices nothing
     active    on every board, with exactly the standings that a user who was never gone would have
 
@@ -18,6 +18,7 @@ from .audit import Actor
 from .authorization import authorize, keep_an_admin
 from .journal import NOBODY, announce
 from .pool import Connection, Pool, prompt
+from .sessions import end_all
 
 Sanction = Literal["active", "shadowed", "banned"]
 
@@ -61,6 +62,8 @@ async def _set(pool: Pool, actor: Actor, user_id: int, status: Sanction, reason:
             await keep_an_admin(connection, target)
         await connection.execute(_SET, user_id, status)
         await hide(connection, user_id, hidden=status != "active")
+        if status == "banned":
+            await end_all(connection, user_id)
         await audit.record(
             connection, actor, _ACTS[status], f"user:{user_id}", before=before, after=status, reason=reason
         )
