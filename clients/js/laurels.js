@@ -153,6 +153,7 @@ export class Laurels {
   /** `url` of the server (this page's own by default). Options: token (text or function), WebSocket, fetch, onState(state). */
   constructor(url = globalThis.location?.origin, options = {}) {
     this.url = String(url).replace(/\/$/, "");
+    if (!/^https?:\/\/[^/]/.test(this.url)) throw new TypeError(`"${url}" is not the address of a server: it begins with http:// or https://`);
     this.#options = { WebSocket: globalThis.WebSocket, fetch: globalThis.fetch?.bind(globalThis), onState: () => {}, ...options };
     this.#watchPage();
   }

@@ -300,3 +300,29 @@ def test_waits_are_bounded_below_by_the_server_and_above_by_the_deadline(
         assert (told or 0) <= wait <= (told or 0) + min(LAST_WAIT, FIRST_WAIT * 2**tries)
         now += wait
         assert now < deadline
+
+
+@pytest.mark.parametrize("client", [Laurels, BlockingLaurels])
+def test_an_address_without_its_scheme_is_refused_at_once(client: type[Laurels | BlockingLaurels]) -> None:
+    for url in (
+        "127.0.0.1:8000",
+        "localhost:8000",
+        "laurels.example",
+        "ftp://laurels.example",
+        "https://",
+        "http://[",
+        "",
+    ):
+        with pytest.raises(ValueError, match="address"):
+            client(url)
+    for url in ("http://127.0.0.1:8000/", "https://laurels.example/below", "HTTP://[::1]:8000"):
+        client(url)
+
+
+async def test_a_key_without_a_user_is_told_how_to_name_one(node: InProcessNode, api_key: str) -> None:
+    """The server only knows that its path takes no key; the client knows what was left out."""
+    async with Laurels(node.url, api_key) as laurels:
+        for call in (laurels.complete("lesson"), laurels.batch([Action("lesson")])):
+            with pytest.raises(Refused, match=r"user=User\(username=") as refusal:
+                await call
+            assert refusal.value.code == "forbidden"

@@ -197,3 +197,10 @@ test("applying a delta leaves the old board as it was", () => {
   applyDelta(before, delta("v1", "v2", [], 0));
   assert.deepEqual(before, kept);
 });
+
+test("an address without its scheme is refused at once", () => {
+  for (const url of ["127.0.0.1:8000", "localhost:8000", "ftp://x.example", "https://", "/api", ""]) {
+    assert.throws(() => new Laurels(url), (error) => error instanceof TypeError && /http:\/\//.test(error.message), url);
+  }
+  assert.equal(new Laurels("http://127.0.0.1:8000/").url, "http://127.0.0.1:8000");
+});

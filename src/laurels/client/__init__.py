@@ -5,6 +5,7 @@
 
 live           following a board, over as many connections as it takes
 messages       what requests and replies look like
+address        what an address must look like
 outcome        what went wrong, and whether sending again helps
 asynchronous   one session, retries that cannot count twice;  blocking: the same for code without an event loop
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from .address import checked_url
 from .batch import Batch, path_for
 from .live import Follower, follow
 from .messages import (
@@ -32,6 +33,9 @@ Token = str | Callable[[], str | Awaitable[str]]
 
 _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 """No reply, or half of one, or none of HTTP: the same action is sent again."""
+KEY_PREFIX = "lk_"
+OF_ONESELF = ("/api/actions/complete", "/api/actions/batch")
+"""Paths of actions without a `user`: only a user's own token is taken there."""
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 _T = TypeVar("_T")
 
@@ -42,6 +46,7 @@ class Laurels:
     `token`: an access token or an API key, or a function that answers one (also asynchronously): it is called anew
     when the server says that the token has expired. `deadline`: seconds for which a call is tried before Unsettled.
     `session`: one of yours, when the clients of many users share connections; it stays open, and decides the timeouts.
+    Raises ValueError when `url` is not an http or https address.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class Laurels:
         deadline: float = 30.0,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
+        self._url = checked_url(url)
         self._provider = token
         self._token = token if isinstance(token, str) else None
         self._renewal = asyncio.Lock()
@@ -179,8 +184,7 @@ class Laurels:
                     self._token = None
                 continue
             if not may_settle(status):
-                code = problem.code or f"http_{status}"
-                raise Refused(status, code, problem.detail or "no reason was given", problem.request_id, told)
+                raise _refused(status, problem, told, path, token)
             wait = patience.wait(loop.time(), told)
             if wait is None:
                 raise Unsettled(identifiers or [], problem.code or (f"HTTP {status}" if status else "connection lost"))
@@ -223,6 +227,13 @@ class Laurels:
                     answer = self._provider()
                     self._token = await answer if inspect.isawaitable(answer) else answer
         return self._token
+
+
+def _refused(status: int, problem: Problem, told: float | None, path: str, token: str | None) -> Refused:
+    detail = problem.detail or "no reason was given"
+    if problem.code == "forbidden" and (token or "").startswith(KEY_PREFIX) and path in OF_ONESELF:
+        detail += " An API key completes actions for others: pass user=User(username=…)."
+    return Refused(status, problem.code or f"http_{status}", detail, problem.request_id, told)
 
 
 def _decode(raw: bytes, kind: type[_T]) -> _T:

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
+from .address import checked_url
 from .asynchronous import TIMEOUT, Laurels, Token
 from .batch import Batch
 from .messages import Action, Board, Place, Receipt, Result, Ticket, User, new_identifier
@@ -38,7 +39,7 @@ class BlockingLaurels:
     """
 
     def __init__(self, url: str, token: Token | None = None, *, deadline: float = 30.0) -> None:
-        self._url = url
+        self._url = checked_url(url)
         self._provider = token
         self._deadline = deadline
         self._closed = False
