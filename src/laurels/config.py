@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .domain.schema_hints import nearest
 from .environment import CLIENT_NAMES, is_service_link, without_service_links
 from .web.forwarded import HEADERS
 from .web.issuers import parse_issuers
@@ -233,7 +234,8 @@ def _refuse_unknown(source: Mapping[str, str]) -> None:
     known |= {f"{name}_FILE" for name in known} | CLIENT_NAMES
     strangers = sorted(name for name in source if name.startswith("LAURELS_") and name not in known)
     if strangers:
-        raise ConfigError(f"unknown setting {strangers[0]}; `laurels config` lists all there are")
+        name = strangers[0]
+        raise ConfigError(f"unknown setting {name}.{nearest(name, sorted(known))} `laurels config` lists all there are")
 
 
 def _raw(source: Mapping[str, str], env: str) -> str | None:

@@ -125,3 +125,11 @@ def test_every_name_in_our_docs_is_known() -> None:
             load({name: values.get(name, "")})
         except ConfigError as error:
             assert "unknown setting" not in str(error)  # noqa: PT017  refused for its value, not for its name
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match=r"LAURELS_PROT.*Did you mean LAURELS_PORT"):
+        load({"LAURELS_PROT": "9000"})
+    with pytest.raises(ConfigError, match=r"LAURELS_ZZZZ.*`laurels config` lists") as refusal:
+        load({"LAURELS_ZZZZZZZZZZZZ": "1"})
+    assert "Did you mean" not in str(refusal.value)
