@@ -160,6 +160,8 @@ async def test_an_unknown_board_is_said_to_be_unknown(node: InProcessNode) -> No
     async with open_screen(node) as screen:
         refusal = await screen.subscribe("board:nowhere")
         assert (refusal["type"], refusal["code"], refusal["channel"]) == ("error", "board_unknown", "board:nowhere")
+        assert refusal["detail"] == (await node.get("/api/boards/nowhere"))[1]["detail"]
+        assert "Boards: points" in refusal["detail"]
         assert (await screen.subscribe("board:points"))["type"] == "subscribed"
 
 

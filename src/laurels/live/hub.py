@@ -166,7 +166,7 @@ class Hub:
         if kind == protocol.ME:
             self._mine.join(viewer, wish.announced, wish.id)
         elif slug not in self._sources.boards():
-            viewer.dropped(wish.channel, _unknown(slug), wish.id)
+            viewer.dropped(wish.channel, _unknown(slug, self._sources.boards()), wish.id)
         elif wish.channel.startswith(protocol.ACTIVITY):
             self._activity.join(viewer, slug, wish.id)
         else:
@@ -282,7 +282,7 @@ class Hub:
             await asyncio.sleep(pause_after(loop.time() - began, self._interval))
             await audience.due()
         del self._audiences[key]
-        audience.dismiss(_unknown(slug))
+        audience.dismiss(_unknown(slug, self._sources.boards()))
 
     async def _read(self, slug: str, size: int, as_user: int | None) -> ReadyBoard:
         if as_user is None:
@@ -335,8 +335,8 @@ def pause_after(took: float, interval: float) -> float:
     return max(interval - took, took * BREATH)
 
 
-def _unknown(slug: str) -> LaurelsError:
-    return LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. See GET /api/boards.")
+def _unknown(slug: str, boards: Iterable[str]) -> LaurelsError:
+    return LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {', '.join(boards)}.")
 
 
 def _close_label(code: int) -> str:

@@ -81,6 +81,7 @@ Channel = Annotated[
         max_length=80,
         examples=["board:points"],
         description="board:{slug}, activity:{slug} or me",
+        extra={"expected": "a channel: board:{slug}, activity:{slug} or me"},
     ),
 ]
 Size = Annotated[int, Meta(ge=1, le=MAX_TOP, description="Places wanted; sent is the next of 10, 25, 50, 100")]

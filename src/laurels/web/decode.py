@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from msgspec import Meta
 from ..domain.actions import Submission
 from ..domain.errors import Code, LaurelsError
 from ..domain.metadata import canonical_metadata
+from ..domain.schema_hints import explain
 from ..domain.strict_json import DuplicateMember, check_strictly
 from ..domain.tickets import Ticket
 from .wire.actions import Completion
@@ -47,19 +48,46 @@ def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def decode_body(body: bytes, kind: type) -> Any:
-    """Raises LaurelsError INVALID_JSON, or INVALID_REQUEST with the path of the member that is wrong."""
+def decode_body(body: bytes, kind: type, name: str = "body") -> Any:
+    """Return what a body, or what else `name` says, holds. An empty one is an object without members where that is one.
+
+    Raises LaurelsError INVALID_JSON, or INVALID_REQUEST with the path of the member that is wrong.
+    """
+    if not body:
+        return _of_nothing(kind, name)
+    sent = None
     try:
-        check_strictly(body.decode())
+        sent = check_strictly(body.decode())
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, kind, sent) from error
     except DuplicateMember as error:
         raise _bad("This member appears twice in its object.", _duplicate_path(body)) from error
     except RecursionError as error:
-        raise LaurelsError(Code.INVALID_JSON, "The body is nested too deeply.") from error
+        raise LaurelsError(Code.INVALID_JSON, f"The {name} is nested too deeply.") from error
     except ValueError as error:  # msgspec.DecodeError, invalid UTF-8
-        raise LaurelsError(Code.INVALID_JSON, f"The body is not valid JSON: {error}") from error
+        raise LaurelsError(Code.INVALID_JSON, f"The {name} is not valid JSON: {error}") from error
+
+
+def _of_nothing(kind: type, name: str) -> Any:
+    """Return what an empty body says. Raises LaurelsError(INVALID_JSON) when members are needed."""
+    if takes_nothing(kind):
+        return _decoder(kind).decode(b"{}")
+    needed = f" with {', '.join(_required(kind))}" if _is_struct(kind) else ""
+    raise LaurelsError(Code.INVALID_JSON, f"The {name} is empty: send a JSON object{needed}.")
+
+
+def takes_nothing(kind: type) -> bool:
+    """Return whether all members may be left out, and with them the body."""
+    return _is_struct(kind) and not _required(kind)
+
+
+def _is_struct(kind: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _required(kind: type) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
 
 
 def params_of(request: web.Request, in_path: Mapping[str, str], kind: type) -> Any:
@@ -82,18 +110,18 @@ def params_of(request: web.Request, in_path: Mapping[str, str], kind: type) -> A
 def decode_params(query: Mapping[str, str], in_path: Mapping[str, str], kind: type) -> Any:
     """What arrives as text. Raises LaurelsError(INVALID_REQUEST)."""
     if not query:
-        return _converted(in_path, kind) if in_path else _defaults(kind)
+        return _converted(in_path, kind, in_path) if in_path else _defaults(kind)
     repeated = _first_repeated([*in_path, *(name for name, _ in query.items())])
     if repeated is not None:
         raise _bad("This parameter is given twice.", f"$.{repeated}")
-    return _converted({**query, **in_path}, kind)
+    return _converted({**query, **in_path}, kind, in_path)
 
 
-def _converted(params: Mapping[str, str], kind: type) -> Any:
+def _converted(params: Mapping[str, str], kind: type, in_path: Mapping[str, str]) -> Any:
     try:
         return msgspec.convert(params, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, kind, hidden=in_path) from error
 
 
 @cache
@@ -102,7 +130,7 @@ def _defaults(kind: type) -> Any:
     try:
         return msgspec.convert({}, kind)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, kind) from error
 
 
 def submission(
@@ -171,10 +199,13 @@ def _first_repeated(names: Iterable[str]) -> str | None:
     return None
 
 
-def _invalid(error: msgspec.ValidationError) -> LaurelsError:
+def _invalid(
+    error: msgspec.ValidationError, kind: type, sent: Any = None, *, hidden: Collection[str] = ()
+) -> LaurelsError:
     found = _MESSAGE.fullmatch(str(error))
     assert found is not None, "the pattern matches everything"
-    return _bad(found["detail"], found["path"] or "$")
+    path = found["path"] or "$"
+    return _bad(explain(found["detail"], path, kind, sent, hidden=hidden), path)
 
 
 def _bad(detail: str, path: str) -> LaurelsError:

@@ -150,7 +150,7 @@ class Connection(Viewer):
 
     def _message(self, payload: bytes) -> None:
         try:
-            frame: protocol.ClientFrame = decode_body(payload, ClientFrame)  # type: ignore[arg-type]  # a union
+            frame: protocol.ClientFrame = decode_body(payload, ClientFrame, "frame")  # type: ignore[arg-type]  # a union
         except LaurelsError as error:
             if error.code is Code.INVALID_JSON and not framing.is_utf8(payload):
                 raise framing.FrameError(framing.NOT_UTF8) from error

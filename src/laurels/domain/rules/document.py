@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import Code, LaurelsError
+from ..schema_hints import explain
 from ..standings import INT64_MAX, INT64_MIN
 
 MAX_MEMBERS = 32
@@ -177,7 +178,8 @@ def parse_rules(document: bytes | str) -> ScoringRules:
         rules = msgspec.json.decode(document, type=ScoringRules)
     except msgspec.DecodeError as error:
         message, _, path = str(error).partition(" - at ")
-        raise _bad(message, path.removeprefix("`key` in ").strip("`") or "$") from error
+        where = path.removeprefix("`key` in ").strip("`") or "$"
+        raise _bad(explain(message, where, ScoringRules), where) from error
     _check_consistent(rules, "$")
     return rules
 
