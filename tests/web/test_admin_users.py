@@ -188,3 +188,18 @@ async def test_live_numbers_are_what_is_measured(node: InProcessNode, admin: str
     found = await eventually(stats, lambda seen: seen["actions_per_second"] > 0, within=10)
     assert found["members"] == {"points": 1, "points-weekly": 1}
     assert (found["queue_depth"], found["index_drift"]) == (0, 0)
+
+
+async def test_a_body_whose_members_may_all_be_left_out_may_be_left_out(node: InProcessNode, admin: str) -> None:
+    """With or without a media type; where a member is needed, an empty body is refused and told which."""
+    user = (await node.register("ada"))["user"]["id"]
+    url, headers = f"{node.url}{USERS}/{user}", {"Authorization": f"Bearer {admin}"}
+    for media in ({}, {"Content-Type": "application/json"}):
+        async with node.http.post(
+            f"{url}/password", headers=headers | media, skip_auto_headers=["Content-Type"]
+        ) as reply:
+            assert (reply.status, list(await reply.json())) == (200, ["password"])
+        async with node.http.put(f"{url}/role", headers=headers | media, skip_auto_headers=["Content-Type"]) as reply:
+            problem = await reply.json(content_type=None)
+            assert (reply.status, problem["code"]) == (400, "invalid_json")
+            assert problem["detail"] == "The body is empty: send a JSON object with role."

@@ -29,11 +29,13 @@ _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 async def read_body(request: web.Request, limit: int, seconds: float) -> bytes:
-    """Return the whole body, inflated.
+    """Return the whole body, inflated; of a request without one, nothing.
 
     Raises LaurelsError UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, BODY_TOO_LARGE (as sent or inflated,
     or in too many pieces), BODY_TIMEOUT, or MALFORMED_REQUEST when it is not compressed as it says.
     """
+    if not request.body_exists and hdrs.CONTENT_TYPE not in request.headers:
+        return b""
     if request.content_type != "application/json":
         raise LaurelsError(Code.UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json.")
     window = _window(request) if hdrs.CONTENT_ENCODING in request.headers else None

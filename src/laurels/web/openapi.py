@@ -14,6 +14,7 @@ from ..domain.errors import Code
 from . import problems, signatures
 from .auth import scope_for
 from .call import Route
+from .decode import takes_nothing
 
 _DESCRIPTION = (
     "Live scoreboards nobody can cheat, and no point is ever lost.\n\n"
@@ -148,7 +149,7 @@ def _operation(route: Route) -> dict[str, Any]:
             operation["x-scope"] = scope
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not takes_nothing(route.body),
             "content": {"application/json": {"schema": _reference(route.body)}},
         }
     return {key: value for key, value in operation.items() if value not in ("", [])}
