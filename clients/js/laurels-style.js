@@ -120,11 +120,12 @@ tbody [data-rank="2"] .name, tbody [data-rank="3"] .name { font-size: 1.1875rem;
 
 @container (max-width: 30rem) {
   .col-rank { width: 2.75rem; }
-  .col-move { width: 2.5rem; }
+  .col-move { width: 3.25rem; }
   .medal { width: 2.5rem; height: 2.5rem; }
   .wreath { width: 2.6rem; height: 2.6rem; }
   .numeral { font-size: 1rem; }
   .move { padding-inline: 0; font-size: .75rem; }
+  .move[data-kind="new"] span:first-child { padding-inline: .25rem; }
   thead th { letter-spacing: .04em; }
   .leader { display: none; }
   tbody .name, .value, .col-score { font-size: 1rem; }

@@ -115,6 +115,24 @@ def test_who_enters_the_top_is_told(laurels_server: Any, chromium_page: OpenPage
     assert page.evaluate("() => window.enteredTop").count(name) == 1
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_wreath_badge_and_name_stand_apart_on_a_phone(chromium_page: OpenPage, *, dark: bool) -> None:
+    """Eight pixels lie between the badge of a new row and the name, and six between it and the wreath."""
+    fresh = frame(seq=1, scores={"Shafi Goldwasser": 1_070, "Edsger Dijkstra": 940, "ada": 800, "bert": 3})
+    for one in fresh["rows"]:
+        one["movement"] = None
+    page = chromium_page(width=390, dark=dark, before=speak(fresh)).page
+
+    for name in ("Shafi Goldwasser", "Edsger Dijkstra", "ada"):
+        shown = row(page, name)
+        expect(shown).to_be_visible()
+        wreath, badge, text = (
+            shown.locator(part).bounding_box() for part in (".wreath", ".move > span:first-child", ".name bdi")
+        )
+        assert wreath["x"] + wreath["width"] + 6 <= badge["x"]
+        assert badge["x"] + badge["width"] + 8 <= text["x"]
+
+
 def test_an_unknown_rank_is_never_shown_as_a_number(chromium_page: OpenPage) -> None:
     """A rank that is not known is said to be so, not guessed and not 0."""
     unknown = frame(seq=1, scores={"ada": 7}, rank_state="rebuilding")
