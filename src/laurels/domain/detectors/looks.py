@@ -5,6 +5,7 @@ None of them proves anything: each says what a person could hardly have done, an
 
 from __future__ import annotations
 
+from ..wording import ordinal
 from .evidence import Detector, Evidence, Suspicion
 from .recollection import MINUTE
 
@@ -31,11 +32,13 @@ def _velocity(evidence: Evidence) -> Suspicion | None:
     most = _most_of_type(evidence)
     count = evidence.attempt.progress.in_minute(evidence.attempt.now) + 1
     if most and count > most:
-        return Suspicion("velocity", f"The {count}th of this type within a minute; up to {most} look like a person.")
+        return Suspicion(
+            "velocity", f"The {ordinal(count)} of this type within a minute; up to {most} look like a person."
+        )
     of_all, count = evidence.thresholds.user_per_minute, evidence.trail.count
     if of_all and count > max(of_all, most):
         return Suspicion(
-            "velocity", f"The {count}th action within a minute; up to {max(of_all, most)} look like a person."
+            "velocity", f"The {ordinal(count)} action within a minute; up to {max(of_all, most)} look like a person."
         )
     return None
 
@@ -65,7 +68,7 @@ def _address(evidence: Evidence) -> Suspicion | None:
     limit, crowd = evidence.thresholds.address_per_minute, evidence.crowd
     if crowd is None or not limit or crowd.count <= limit:
         return None
-    return Suspicion("address_velocity", f"The {crowd.count}th action from one address within a minute.")
+    return Suspicion("address_velocity", f"The {ordinal(crowd.count)} action from one address within a minute.")
 
 
 def _identical(evidence: Evidence) -> Suspicion | None:
