@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def database(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
-    """A pool to the ledger, migrated and with what every ledger has. Raises DatabaseUnusable."""
-    async with connection(settings, own=own) as pool:
+async def database(settings: Settings, *, own: bool = False, create: bool = False) -> AsyncIterator[Pool]:
+    """Yield a pool to the ledger, migrated and with what every ledger has. Raises DatabaseUnusable."""
+    async with connection(settings, own=own, create=create) as pool:
         applied = await migrations.migrate(pool)
         if applied:
             log.info("migrated", applied=applied)
@@ -33,8 +33,11 @@ async def database(settings: Settings, *, own: bool = False) -> AsyncIterator[Po
 
 
 @contextlib.asynccontextmanager
-async def connection(settings: Settings, *, own: bool = False) -> AsyncIterator[Pool]:
-    """A pool to the database as it is: DATABASE_URL, or the embedded server (`own`: claim its folder).
+async def connection(settings: Settings, *, own: bool = False, create: bool = False) -> AsyncIterator[Pool]:
+    """Yield a pool to the database as it is: DATABASE_URL, or the embedded server.
+
+    Of the embedded server: `own` claims its folder, `create` makes it where there is none. A command that may be typed
+    in the wrong folder does not create one.
 
     Raises DatabaseUnusable.
     """
@@ -43,7 +46,7 @@ async def connection(settings: Settings, *, own: bool = False) -> AsyncIterator[
         if not url:
             embedded = EmbeddedPostgres(settings.data)
             stack.push_async_callback(asyncio.to_thread, embedded.stop)
-            url = await asyncio.to_thread(embedded.start, own=own)
+            url = await asyncio.to_thread(embedded.start, own=own, create=create)
         pool = await ledger_pool.connect(url, size=settings.pool_size)
         stack.push_async_callback(ledger_pool.close, pool)
         yield pool

@@ -95,7 +95,7 @@ async def _serve(
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with _given_up_on(stopping):
-            pool = await stack.enter_async_context(database(settings, own=True))
+            pool = await stack.enter_async_context(database(settings, own=True, create=True))
             node = await _assembled(settings, pool, stack)
             await node.services.projection.load(on_load)
             await node.services.scoreboards.remember_snapshot()

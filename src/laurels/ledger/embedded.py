@@ -86,15 +86,16 @@ class EmbeddedPostgres:
     def log_file(self) -> Path:
         return self._cluster / "log"
 
-    def start(self, *, own: bool) -> str:
+    def start(self, *, own: bool, create: bool = True) -> str:
         """Start or join the server and return its address.
 
-        `own` claims the folder for this process. Raises DatabaseUnusable when the folder is
-        claimed by another, of another PostgreSQL version, or the server does not come up.
+        `own` claims the folder for this process; `create` makes a ledger where there is none. Raises DatabaseUnusable
+        when there is none, the folder is claimed by another, of another PostgreSQL version, or the server does not
+        come up.
         """
         with self._one_at_a_time:
             try:
-                return self._start(own)
+                return self._start(own, create)
             except OSError as error:
                 raise DatabaseUnusable(f"can't use the data folder {self._folder}: {_reason(error)}") from error
             except subprocess.SubprocessError as error:
@@ -116,8 +117,8 @@ class EmbeddedPostgres:
                     self._users.release()
             self._owner.release()
 
-    def _start(self, own: bool) -> str:
-        self._check_folder()
+    def _start(self, own: bool, create: bool) -> str:
+        self._check_folder(create)
         if own and not self._owner.take():
             raise DatabaseUnusable(f"another `laurels serve` runs on {self._folder}: stop it, or set LAURELS_DATA")
         with self._through_the_gate():
@@ -126,9 +127,13 @@ class EmbeddedPostgres:
                 self._initialise()
             return _address(self._bring_up())
 
-    def _check_folder(self) -> None:
+    def _check_folder(self, create: bool) -> None:
         if self._folder.is_file():
             raise DatabaseUnusable(f"can't use the data folder {self._folder}: it is a file")
+        if not create and not self._cluster.exists():
+            raise DatabaseUnusable(
+                f"no ledger under {self._folder}: go to the node's folder, or set LAURELS_DATA or DATABASE_URL"
+            )
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder = self._folder.resolve()
         self._cluster = self._folder / "postgres"

@@ -80,7 +80,7 @@ async def snapshot(settings: Settings) -> list[Snapshot]:
 
 
 async def migrate(settings: Settings) -> list[str]:
-    async with connection(settings) as pool:
+    async with connection(settings, create=True) as pool:
         return await migrations.migrate(pool)
 
 

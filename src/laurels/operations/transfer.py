@@ -117,7 +117,7 @@ async def import_rows(
     result, started = Imported(), time.monotonic()
     with contextlib.closing(opened(path)) as stream, _rejected(rejects) as note_rejects:
         shown = functools.partial(_show_position, stream, progress)
-        async with database(settings) as pool:
+        async with database(settings, create=True) as pool:
             take = await _taker(pool, what)
             for batch, bad in _batches(_readable(read_records(stream, chosen, KINDS[what]), result)):
                 tally = await _careful(take, batch)
