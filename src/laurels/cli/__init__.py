@@ -14,6 +14,7 @@ import signal
 
 _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # imports that are interrupted need no traceback
 
+import re
 import sys
 from typing import NoReturn
 
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 
+FLAGS = {"allow_similar": "--allow-similar"}
+"""Members of requests that messages name, and what they are called here."""
 _SERVER_ERRORS: tuple[type[Exception], ...] = (ServerError,)
 
 
@@ -81,10 +84,19 @@ def _explain(error: BaseException) -> str | None:
         case ConfigError() | DatabaseUnusable() | StartError() | operations.NotDone():
             return str(error)
         case LaurelsError():
-            return f"{error.detail} (at {error.path})" if error.path else error.detail
+            return _in_flags(error)
     if isinstance(error, _SERVER_ERRORS):
         return f"PostgreSQL refused: {(str(error) or type(error).__name__).splitlines()[0]}"
     return None
+
+
+def _in_flags(error: LaurelsError) -> str:
+    """Return a refusal in the words of the command line: flags are typed here, members of requests are not."""
+    detail = error.detail
+    for member, flag in FLAGS.items():
+        detail = detail.replace(member, flag)
+    is_inside = error.path is not None and re.fullmatch(r"\$\.\w+|\$", error.path) is None
+    return f"{detail} (at {error.path})" if is_inside else detail
 
 
 def fail(words: str) -> int:

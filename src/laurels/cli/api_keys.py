@@ -12,7 +12,7 @@ from rich.table import Table
 
 from .. import operations
 from ..ledger.api_keys import KeyDescription
-from .app import JsonFlag, api_key_app, examples, run, settings
+from .app import JsonFlag, ReasonFlag, api_key_app, examples, run, settings
 from .output import out, print_json, say
 
 Name = Annotated[str, Parameter(help="What uses the key.")]
@@ -20,7 +20,6 @@ Scopes = Annotated[
     list[operations.Scope], Parameter(name="--scope", negative=(), help="What the key may do; may be repeated.")
 ]
 Overlap = Annotated[float, Parameter(validator=Number(gte=0, lte=720), help="Hours that the old secret stays good.")]
-Reason = Annotated[str | None, Parameter(help="For the audit trail.")]
 
 
 @api_key_app.command(
@@ -59,13 +58,13 @@ def api_key_list(*, json: JsonFlag = False) -> None:
     name="rotate",
     help_epilogue=examples("laurels api-key rotate 3", 'laurels api-key rotate 3 --overlap 0 --reason "leaked"'),
 )
-def api_key_rotate(key_id: int, *, overlap: Overlap = 24, reason: Reason = None, json: JsonFlag = False) -> None:
+def api_key_rotate(key_id: int, *, overlap: Overlap = 24, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
     """Give a key a new secret, printed this once; the old one stays good for `--overlap` hours."""
     _show_once(run(operations.rotate_api_key(settings(), key_id, timedelta(hours=overlap), reason)), json)
 
 
 @api_key_app.command(name="revoke", help_epilogue=examples('laurels api-key revoke 3 --reason "no longer used"'))
-def api_key_revoke(key_id: int, *, reason: Reason = None, json: JsonFlag = False) -> None:
+def api_key_revoke(key_id: int, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
     """End a key for good, within a second on every node."""
     key = run(operations.revoke_api_key(settings(), key_id, reason))
     if json:

@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from .. import __version__, config, event_loop, telemetry
 from ..config import Settings
+from ..operations.explaining import is_reason
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,18 @@ app.command(board_app)
 app.command(settings_app)
 
 JsonFlag = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
-ReasonFlag = Annotated[str | None, Parameter(name="--reason", help="For the audit trail.")]
+
+
+def _check_reason(_: object, reason: str | None) -> None:
+    """Hold a reason to what the API takes."""
+    if reason is not None and not is_reason(reason):
+        raise ValueError("a reason has 1 to 500 characters, none of them a control character.")
+
+
+WhyFlag = Annotated[str, Parameter(name="--reason", validator=_check_reason, help="Why, for the audit trail.")]
+ReasonFlag = Annotated[
+    str | None, Parameter(name="--reason", validator=_check_reason, help="Why, for the audit trail.")
+]
 Positive = Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))]
 NodeFlag = Annotated[
     str | None, Parameter(help="Address of the node to ask; by default LAURELS_HOST and LAURELS_PORT.")

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 
 from .. import operations
 from ..domain.boards import Period, Ties
+from ..domain.errors import LaurelsError
 from ..domain.metadata import canonical_metadata
 from ..domain.rules import ScoringRules, parse_rules
 from ..domain.standings import Aggregate, Order
@@ -225,23 +226,31 @@ def board_restore(slug: str, *, reason: ReasonFlag = None, json: JsonFlag = Fals
 
 
 def _rules(path: Path | None) -> ScoringRules | None:
-    """Raises LaurelsError with the path that is wrong, NotDone for a file that can't be read."""
+    """Raises NotDone for a file that can't be read, or holds no rules: with the path in it that is wrong."""
     if path is None:
         return None
     try:
         return parse_rules(sys.stdin.read() if str(path) == "-" else path.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise operations.NotDone(f"can't read {path}: {error}") from error
+    except LaurelsError as error:
+        raise operations.NotDone(f"{path}: {_located(error)}") from error
 
 
 def _object(text: str | None) -> str | None:
-    """Return metadata as an action's would be kept. Raises NotDone, or LaurelsError with the path that is wrong."""
+    """Return metadata as an action's would be kept. Raises NotDone with the path that is wrong."""
     if text is None:
         return None
     try:
-        return canonical_metadata(msgspec.json.decode(text, type=dict), "$.metadata")
+        return canonical_metadata(msgspec.json.decode(text, type=dict), "$")
     except msgspec.DecodeError as error:
-        raise operations.NotDone(f"--metadata is no JSON object: {error}") from error
+        raise operations.NotDone(f"--metadata is not a JSON object: {error}") from error
+    except LaurelsError as error:
+        raise operations.NotDone(f"--metadata: {_located(error)}") from error
+
+
+def _located(error: LaurelsError) -> str:
+    return error.detail if error.path in (None, "$") else f"{error.detail} (at {error.path})"
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -11,10 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import operations
-from .app import JsonFlag, action_app, examples, review_app, run, settings, user_app
+from .app import JsonFlag, ReasonFlag, WhyFlag, action_app, examples, review_app, run, settings, user_app
 from .output import confirm, out, print_json, say
 
-Why = Annotated[str, Parameter(name="--reason", help="Why, for the audit trail.")]
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=100_000))]
 
 
@@ -39,19 +38,19 @@ def review_list(*, limit: Limit = 50, json: JsonFlag = False) -> None:
 
 
 @review_app.command(name="approve", help_epilogue=examples('laurels review approve 17 --reason "seen the video"'))
-def review_approve(action_id: int, *, reason: Why, json: JsonFlag = False) -> None:
+def review_approve(action_id: int, *, reason: WhyFlag, json: JsonFlag = False) -> None:
     """Let a held action count, from its own time on."""
     _say_decided(run(operations.approve(settings(), action_id, reason)), "counts", json)
 
 
 @review_app.command(name="reject", help_epilogue=examples('laurels review reject 17 --reason "a script"'))
-def review_reject(action_id: int, *, reason: Why, json: JsonFlag = False) -> None:
+def review_reject(action_id: int, *, reason: WhyFlag, json: JsonFlag = False) -> None:
     """Let a held action never count; what it used up is free again."""
     _say_decided(run(operations.reject(settings(), action_id, reason)), "does not count", json)
 
 
 @action_app.command(name="reverse", help_epilogue=examples('laurels action reverse 17 --reason "forged"'))
-def action_reverse(action_id: int, *, reason: Why, json: JsonFlag = False) -> None:
+def action_reverse(action_id: int, *, reason: WhyFlag, json: JsonFlag = False) -> None:
     """Undo an action with a compensating row; once, however often it is asked."""
     _say_corrected(run(operations.reverse(settings(), action_id, reason)), json)
 
@@ -67,7 +66,7 @@ def user_adjust(
     username: str,
     points: Annotated[int, Parameter(allow_leading_hyphen=True)],
     *,
-    reason: Why,
+    reason: WhyFlag,
     identifier: str | None = None,
     json: JsonFlag = False,
 ) -> None:
@@ -104,7 +103,7 @@ def user_ledger(username: str, *, limit: Limit = 50, json: JsonFlag = False) -> 
 def user_erase(
     username: str,
     *,
-    reason: Annotated[str | None, Parameter(name="--reason", help="Why, for the audit trail.")] = None,
+    reason: ReasonFlag = None,
     yes: Annotated[bool, Parameter(negative=(), help="Don't ask.")] = False,
     json: JsonFlag = False,
 ) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import operations
-from .app import JsonFlag, examples, keys_app, run, settings, user_app
+from .app import JsonFlag, ReasonFlag, examples, keys_app, run, settings, user_app
 from .output import out, print_json, say, say_of
 
 AllowSimilar = Annotated[
@@ -91,25 +91,22 @@ def user_show(username: str, *, json: JsonFlag = False) -> None:
     out.print(table)
 
 
-Reason = Annotated[str | None, Parameter(name="--reason", help="Why, for the audit trail.")]
-
-
 @user_app.command(name="ban", help_epilogue=examples('laurels user ban mallory --reason "three forged runs"'))
-def user_ban(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
+def user_ban(username: str, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
     """Off every board and locked out, on every node. The ledger keeps its rows."""
     run(operations.sanction(settings(), username, "banned", reason))
     say_of(username, "is banned. `laurels user unban` restores the exact standing.", json, status="banned")
 
 
 @user_app.command(name="shadow", help_epilogue=examples('laurels user shadow mallory --reason "under watch"'))
-def user_shadow(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
+def user_shadow(username: str, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
     """Off every board for everybody else; the user goes on seeing themselves there."""
     run(operations.sanction(settings(), username, "shadowed", reason))
     say_of(username, "is shadowed. `laurels user unban` restores the exact standing.", json, status="shadowed")
 
 
 @user_app.command(name="unban", help_epilogue=examples("laurels user unban mallory"))
-def user_unban(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
+def user_unban(username: str, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
     """Lift a ban or a shadow: back on every board with the same standing."""
     run(operations.sanction(settings(), username, "active", reason))
     say_of(username, "is active again.", json, status="active")
@@ -133,7 +130,7 @@ def user_password(username: str, *, json: JsonFlag = False) -> None:
 
 
 @user_app.command(name="logout", help_epilogue=examples('laurels user logout ada --reason "lost laptop"'))
-def user_logout(username: str, *, reason: Reason = None, json: JsonFlag = False) -> None:
+def user_logout(username: str, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
     """End every log-in, token and live socket of the user, also those of an outside issuer."""
     run(operations.end_sessions(settings(), username, reason))
     say_of(username, "is logged out everywhere.", json, sessions="ended")

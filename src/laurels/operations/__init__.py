@@ -12,6 +12,7 @@ fairness  reviews, reversals, adjustments, erasure
 operator  who types the commands
 changes   the ledger, for what every running node must apply before the command ends
 transfer  import and export: files writes records, reading reads them, text has the lines of a file
+explaining  why a value is refused, in words for people
 """
 
 from ..domain.authorization import Scope

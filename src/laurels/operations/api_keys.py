@@ -13,7 +13,9 @@ from ..ledger.paging import MAX_PAGE
 from ..opening import database
 from ..web.keyring import FreshSecret
 from ..web.seal import Seal
+from ..web.wire.keys import CreateKey
 from .changes import changing
+from .explaining import check_request
 from .operator import operator
 
 NewApiKey = tuple[KeyDescription, str, str]
@@ -33,6 +35,8 @@ async def list_api_keys(settings: Settings) -> list[KeyDescription]:
 
 
 async def create_api_key(settings: Settings, name: str, scopes: Sequence[Scope]) -> NewApiKey:
+    """Raises NotDone for what the API would not take either."""
+    check_request(CreateKey, {"name": name, "scopes": list(scopes)})
     fresh = FreshSecret.generate()
     async with changing(settings) as pool:
         key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(Seal(settings.seal_key)), operator())

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
 from ..config import Settings
 from ..domain.actions import Submission
 from ..domain.rules import ScoringRules, check_rules
@@ -24,7 +22,7 @@ from ..ledger.type_editor import EditedType, TypeDraft, TypeEditor
 from ..opening import database
 from ..web.wire.admin_catalogue import CreateActionType, CreateBoard, EditActionType, EditBoard, check_time_zone
 from .changes import changing
-from .errors import NotDone
+from .explaining import check_request
 from .operator import operator
 
 
@@ -121,10 +119,7 @@ async def edit_board(settings: Settings, slug: str, changes: Mapping[str, Any], 
 
 
 def _check(request: type, members: Mapping[str, Any], reason: str | None) -> None:
-    try:
-        msgspec.convert(msgspec.to_builtins({**members, "reason": reason}), request)
-    except msgspec.ValidationError as error:
-        raise NotDone(str(error)) from error
+    check_request(request, {**members, "reason": reason})
 
 
 def _renamed(members: Mapping[str, Any]) -> dict[str, Any]:

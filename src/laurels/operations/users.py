@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import uuid4
 
 from ..config import Settings
+from ..domain.email import check_email
 from ..domain.names import parse_name, similar_keys
 from ..domain.standings import INT64_MAX, INT64_MIN
 from ..ledger import sanctions
@@ -35,6 +36,8 @@ async def create_user(
 ) -> Account:
     """`allow_similar`: also next to an operator's or a reserved name."""
     passwords, name = Passwords(1), parse_name(username)
+    if email is not None:
+        check_email(email)
     async with database(settings) as pool:
         hashed = await passwords.hash(password)
         accounts = Accounts(pool, uuid4(), NameGuard(similar_keys(settings.reserved)))

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 from msgspec import Meta
 
+from ...domain import email as email_rule
 from ...domain.actions import Status
 from ...domain.refold import Kind
 from ...domain.rules import ScoringRules
@@ -24,6 +25,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=1_024, pattern=r"^[^\x00]*$(
 Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
 Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
 Instant = Annotated[datetime, Meta(tz=True)]
+Email = Annotated[str, Meta(max_length=email_rule.MAX_LENGTH, pattern=email_rule.PATTERN)]
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +36,7 @@ class UserRecord(_Record, frozen=True):
     """`password_hash` is an argon2 string; without one the user has no password until one is set."""
 
     username: Name
-    email: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$(?!\n)")] | None = None
+    email: Email | None = None
     role: Literal["player", "moderator", "admin"] = "player"
     status: Literal["active", "shadowed", "banned", "erased"] = "active"
     password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$[\x21-\x7e]+$(?!\n)", max_length=512)] | None = None

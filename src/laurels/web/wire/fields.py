@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ...domain import email
 from ...domain.standings import INT64_MAX
 from ...ledger.paging import MAX_PAGE
 
@@ -33,8 +34,8 @@ Password = Annotated[str, Meta(min_length=10, max_length=256, examples=["correct
 Email = Annotated[
     str,
     Meta(
-        max_length=254,
-        pattern=r"^[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,189}" + END,
+        max_length=email.MAX_LENGTH,
+        pattern=email.PATTERN,
         extra={"expected": "an e-mail address, such as ada@example.org"},
     ),
 ]
