@@ -11,14 +11,14 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal
+from typing import IO, Any, BinaryIO, Literal, Protocol
 from uuid import uuid4
 
 from ..config import Settings
 from ..ledger import transfer
 from ..ledger.catalogue import Catalogue
 from ..ledger.pool import Pool
-from ..ledger.transfer import BadRow, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
+from ..ledger.transfer import BadRow, BatchStopped, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
 from ..ledger.type_editor import TypeEditor
 from ..opening import database
 from .errors import NotDone
@@ -33,7 +33,14 @@ SHOWN_BAD = 100
 """Bad rows kept for the report; the rest is counted."""
 
 KINDS: dict[What, type] = {"users": UserRecord, "action-types": TypeRecord, "ledger": LedgerRecord}
-Take = Callable[[Sequence[Line[Any]]], Awaitable[Tally]]
+
+
+class Take(Protocol):
+    """Imports a batch. `stop`: raises BatchStopped, with nothing written, if a row of it is bad."""
+
+    def __call__(self, batch: Sequence[Line[Any]], *, stop: bool) -> Awaitable[Tally]: ...
+
+
 Progress = Callable[[str, int, int | None], None]
 """Told what is done, how far, and of how much if that is known."""
 
@@ -111,7 +118,8 @@ async def import_rows(
 ) -> Imported:
     """Take every row of a file that isn't there yet. May be killed at any moment and run again.
 
-    A bad row ends it, after what stands above it went in, unless `skip_bad`. All bad rows are written to `rejects`.
+    The first bad row ends it, when what stands above it is in and nothing that stands below it, unless `skip_bad`. All
+    bad rows are written to `rejects`.
     """
     chosen = format_of(path, form)
     result, started = Imported(), time.monotonic()
@@ -120,14 +128,16 @@ async def import_rows(
         async with database(settings, create=True) as pool:
             take = await _taker(pool, what)
             for batch, bad in _batches(_readable(read_records(stream, chosen, KINDS[what]), result)):
-                tally = await _careful(take, batch)
-                tally.bad += bad
+                tally = await _careful(take, batch, stop=not skip_bad)
+                if skip_bad or not tally.bad:
+                    tally.bad += bad
                 tally.bad.sort(key=lambda row: row.line)
                 result.count(tally)
                 note_rejects(tally.bad)
                 shown()
                 if result.bad and not skip_bad:
                     result.stopped_at = result.bad[0].line
+                    result.unread = None  # the reader may have been further down
                     break
             if what == "ledger":
                 result.folded = await _fold(pool, progress)
@@ -193,17 +203,27 @@ def _batches(records: Read) -> Iterator[tuple[list[Line[Any]], list[BadRow]]]:
         yield batch, []
 
 
-async def _careful(take: Take, batch: Sequence[Line[Any]]) -> Tally:
-    """A row that PostgreSQL can't store is found by halving; its neighbours go in."""
+async def _careful(take: Take, batch: Sequence[Line[Any]], *, stop: bool) -> Tally:
+    """Import a batch; a row that PostgreSQL can't store is found by halving, and its neighbours go in.
+
+    `stop`: import what stands above the first bad row, and count only that one as bad.
+    """
     if not batch:
         return Tally()
     try:
-        return await take(batch)
+        return await take(batch, stop=stop)
+    except BatchStopped as error:
+        above = await _careful(take, [line for line in batch if line.number < error.bad.line], stop=True)
+        above.bad = above.bad or [error.bad]
+        return above
     except NotStorable as error:
         if len(batch) == 1:
             return Tally(bad=[BadRow(batch[0].number, str(error).splitlines()[0])])
     middle = len(batch) // 2
-    first, second = await _careful(take, batch[:middle]), await _careful(take, batch[middle:])
+    first = await _careful(take, batch[:middle], stop=stop)
+    if stop and first.bad:
+        return first
+    second = await _careful(take, batch[middle:], stop=stop)
     return Tally(first.added + second.added, first.present + second.present, first.bad + second.bad)
 
 
@@ -212,11 +232,11 @@ async def _taker(pool: Pool, what: What) -> Take:
     await catalogue.refresh()
     actor = operator()
     if what == "users":
-        return lambda batch: transfer.import_users(pool, batch, actor)
+        return lambda batch, *, stop: transfer.import_users(pool, batch, actor, stop=stop)
     if what == "action-types":
         editor = TypeEditor(pool, catalogue, uuid4())
-        return lambda batch: transfer.import_types(editor, batch, actor)
-    return lambda batch: transfer.import_history(pool, catalogue, batch, actor)
+        return lambda batch, *, stop: transfer.import_types(editor, batch, actor, stop=stop)
+    return lambda batch, *, stop: transfer.import_history(pool, catalogue, batch, actor, stop=stop)
 
 
 async def _fold(pool: Pool, progress: Progress) -> int:

@@ -15,12 +15,13 @@ from __future__ import annotations
 from .exporting import count, export_ledger, export_types, export_users
 from .folding import analyse, fold_imported, left_to_fold
 from .history import import_history
-from .records import BadRow, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
+from .records import BadRow, BatchStopped, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
 from .types import import_types
 from .users import import_users
 
 __all__ = [
     "BadRow",
+    "BatchStopped",
     "LedgerRecord",
     "Line",
     "NotStorable",

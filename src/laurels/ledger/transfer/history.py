@@ -22,7 +22,7 @@ from ..catalogue import Catalogue
 from ..pool import Connection, Pool, acquire
 from ..sql import columns
 from .comparing import difference, repeats_differently
-from .records import BadRow, LedgerRecord, Line, Tally, out_of_range
+from .records import BadRow, LedgerRecord, Line, Tally, out_of_range, stop_at_bad
 
 _USERS = "SELECT username_fold, id FROM users WHERE username_fold = ANY ($1::text[])"
 _STORED = """a.id, a.action_type_id, t.name AS action_type, a.score_earned, a.status,
@@ -104,21 +104,24 @@ class _Item:
         return self.record.undoes_kind if self.record.kind == "reversal" else self.record.kind
 
 
-async def import_history(pool: Pool, catalogue: Catalogue, lines: _Lines, actor: Actor) -> Tally:
+async def import_history(pool: Pool, catalogue: Catalogue, lines: _Lines, actor: Actor, *, stop: bool = False) -> Tally:
     """One transaction. Rows that are there (by user, kind and identifier) are left alone; a line that differs is bad.
 
-    Raises what asyncpg raises, with nothing written, for a row that PostgreSQL can't store.
+    With nothing written, raises what asyncpg raises for a row that PostgreSQL can't store, and BatchStopped for a bad
+    row if `stop` is set.
     """
     tally = Tally()
     async with acquire(pool) as connection, connection.transaction():
         items = await _resolved(connection, catalogue, lines, tally)
+        stop_at_bad(tally, stop=stop)
         first = _first_of_each(items)
         completions = [item for item in first.values() if item.record.kind != "reversal"]
         reversals = [item for item in first.values() if item.record.kind == "reversal"]
         # Reversals second: what they undo may be in the same batch.
         for some in (completions, reversals):
             await _enter(connection, catalogue, some, actor, tally)
-    _count_repeated([item for item in items if item is not first[_key(item)]], first, tally)
+        _count_repeated([item for item in items if item is not first[_key(item)]], first, tally)
+        stop_at_bad(tally, stop=stop)
     return tally
 
 

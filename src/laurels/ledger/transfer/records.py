@@ -121,3 +121,17 @@ class Tally:
     added: int = 0
     present: int = 0
     bad: list[BadRow] = field(default_factory=list)
+
+
+class BatchStopped(Exception):
+    """A batch that was to stop at its first bad row has one: nothing of the batch was written."""
+
+    def __init__(self, bad: BadRow) -> None:
+        super().__init__(bad.why)
+        self.bad = bad
+
+
+def stop_at_bad(tally: Tally, *, stop: bool) -> None:
+    """Raise BatchStopped with the first bad row, if there is one and `stop` is set."""
+    if stop and tally.bad:
+        raise BatchStopped(min(tally.bad, key=lambda row: row.line))

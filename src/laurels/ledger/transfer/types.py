@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ...domain.errors import Code, LaurelsError
 from ..audit import Actor
@@ -10,17 +10,44 @@ from ..type_editor import TypeDraft, TypeEditor
 from .comparing import difference
 from .records import BadRow, Line, Tally, TypeRecord
 
+_TypeLine = Line[TypeRecord]
 
-async def import_types(editor: TypeEditor, lines: Sequence[Line[TypeRecord]], actor: Actor) -> Tally:
-    """Few, so one transaction each. A type may require one that stands below it: what fails is tried again."""
-    tally, waiting = Tally(), list(lines)
-    while waiting:
-        left = [(line, why) for line in waiting if (why := await _add(editor, line, actor, tally))]
-        if len(left) == len(waiting):
-            tally.bad += [BadRow(line.number, f"{line.record.name!r}: {why}") for line, why in left]
+
+async def import_types(editor: TypeEditor, lines: Sequence[_TypeLine], actor: Actor, *, stop: bool = False) -> Tally:
+    """Add types, one transaction each, and before each one those further down that it requires.
+
+    If `stop` is set, end at the first bad row, and count only that one as bad. What stands below it stays out, except
+    what a row above requires.
+    """
+    tally = Tally()
+    for group in _groups(lines):
+        for line in group:
+            why = await _add(editor, line, actor, tally)
+            if why is not None:
+                tally.bad.append(BadRow(line.number, f"{line.record.name!r}: {why}"))
+        if stop and tally.bad:
+            tally.bad = [min(tally.bad, key=lambda row: row.line)]
             break
-        waiting = [line for line, _ in left]
     return tally
+
+
+def _groups(lines: Sequence[_TypeLine]) -> Iterator[list[_TypeLine]]:
+    """Yield each line once, behind those further down that it requires. Types that require each other end the walk."""
+    named: dict[str, _TypeLine] = {}
+    for line in lines:
+        named.setdefault(line.record.name, line)
+    seen: set[int] = set()
+    for line in lines:
+        path, group = [] if line.number in seen else [line], []
+        while path:
+            seen.add(path[-1].number)
+            required = (named.get(item.action_type) for item in path[-1].record.scoring_rules.requires or ())
+            below = next((one for one in required if one is not None and one.number not in seen), None)
+            if below is None:
+                group.append(path.pop())
+            else:
+                path.append(below)
+        yield group
 
 
 async def _add(editor: TypeEditor, line: Line[TypeRecord], actor: Actor, tally: Tally) -> str | None:

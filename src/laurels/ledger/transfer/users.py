@@ -16,7 +16,7 @@ from ..journal import NOBODY, announce
 from ..pool import Connection, Pool, acquire
 from ..sql import columns
 from .comparing import difference, repeats_differently
-from .records import BadRow, Line, Tally, UserRecord, out_of_range
+from .records import BadRow, Line, Tally, UserRecord, out_of_range, stop_at_bad
 
 _INSERT = """
 INSERT INTO users (username, username_fold, username_skeleton, username_similar, email, role, status, password_hash,
@@ -48,10 +48,11 @@ class _Item:
     name: Name
 
 
-async def import_users(pool: Pool, lines: Sequence[Line[UserRecord]], actor: Actor) -> Tally:
+async def import_users(pool: Pool, lines: Sequence[Line[UserRecord]], actor: Actor, *, stop: bool = False) -> Tally:
     """Add users in one transaction. A name that looks like another's, or an address that has an account, is a bad row.
 
-    Names that are merely similar to an operator's are taken: the operator who imports answers for the file.
+    Names that are merely similar to an operator's are taken: the operator who imports answers for the file. Raises
+    BatchStopped for a bad row if `stop` is set.
     """
     tally, now = Tally(), datetime.now(UTC) + timedelta(days=1)  # clocks differ
     named = [item for line in lines if (item := _named(line, now, tally)) is not None]
@@ -65,9 +66,10 @@ async def import_users(pool: Pool, lines: Sequence[Line[UserRecord]], actor: Act
             first.setdefault(item.name.fold, item)
         added = await _insert(connection, list(first.values()), actor)
         await _explain(connection, [item for item in first.values() if item.name.fold not in added], tally)
-    tally.added = len(added)
-    repeated = [item for item in unknown if item is not first[item.name.fold]]
-    _count_repeated(repeated, first, added, tally)
+        tally.added = len(added)
+        repeated = [item for item in unknown if item is not first[item.name.fold]]
+        _count_repeated(repeated, first, added, tally)
+        stop_at_bad(tally, stop=stop)
     return tally
 
 
