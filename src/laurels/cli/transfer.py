@@ -17,6 +17,11 @@ from .output import bar, err, print_json, say
 
 FormatFlag = Annotated[operations.Format | None, Parameter(name="--format", help="By default by the file's name.")]
 
+IgnoreFlag = Annotated[
+    tuple[str, ...],
+    Parameter(name="--ignore-columns", negative=(), help="Name of a column to skip; may be repeated."),
+]
+
 
 @app.command(
     name="export",
@@ -46,7 +51,7 @@ def export_rows(
         With the hashes of passwords, so that users can log in where they are imported. Keep such a file secret.
     spreadsheet_safe
         CSV that can be opened in a spreadsheet without running what people typed: an apostrophe stands before text
-        that begins like a formula. Importing takes it off again.
+        that begins like a formula, and before what would be rounded. Importing takes it off again.
     json
         Print what was done as JSON, to standard error when the rows go to standard output.
     """
@@ -75,6 +80,7 @@ def export_rows(
         "laurels import users users.csv",
         "laurels import action-types types.jsonl",
         "laurels import ledger ledger.jsonl --on-error skip --rejects rejects.csv",
+        'laurels import users people.csv --ignore-columns "Shoe size"',
     ),
 )
 def import_rows(
@@ -84,6 +90,7 @@ def import_rows(
     form: FormatFlag = None,
     on_error: operations.OnError = "stop",
     rejects: Path | None = None,
+    ignore_columns: IgnoreFlag = (),
     json: JsonFlag = False,
 ) -> int:
     """Take in users, then action types, then the ledger. What is there already is left alone.
@@ -98,12 +105,14 @@ def import_rows(
     path
         The file; - is standard input.
     on_error
-        What a bad row does: stop (what stands above it is in), or be skipped and listed.
+        What a bad row does: stop (what stands above it is in, nothing below it), or be skipped and listed.
     rejects
         A CSV file for the line and the reason of every bad row; the report lists the first 100.
     """
     with _progress() as told:
-        work = operations.import_rows(settings(), what, form, path, told, skip_bad=on_error == "skip", rejects=rejects)
+        work = operations.import_rows(
+            settings(), what, form, path, told, skip_bad=on_error == "skip", rejects=rejects, ignore=ignore_columns
+        )
         done = run(work)
     if json:
         print_json({**msgspec.to_builtins(done), "rows_per_second": done.rows_per_second})

@@ -1,13 +1,15 @@
 """Records out of CSV and JSONL files, one by one, each with the line that it begins on.
 
-CSV is read as spreadsheets write it: the first line names the members in any case, separated by commas, semicolons or
-tabs; empty columns at the right are ignored, and so are lines without any content. A record that can't be read is a
+CSV is read as spreadsheets write it: the first line names the columns in any case, separated by commas, semicolons or
+tabs, unless Excel's `sep=;` stands above it; empty columns at the right are ignored, and so are lines without any
+content. A record that can't be read is a
 BadRow. Where nothing after it can be trusted either (an encoding, a quote that is never closed) NotDone is raised.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -16,42 +18,48 @@ import msgspec
 from ..domain.strict_json import strict_json
 from ..ledger.transfer import BadRow, Line
 from .errors import NotDone
+from .explaining import SHOWN, explain, unknown_columns
 from .files import ESCAPED, NESTED, Format
 from .text import MAX_LINE, TooLong, read_text
 
 DELIMITERS = (",", ";", "\t")
+SHOWN_STRANGERS = 5
+"""Unknown columns that are named at once."""
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\w\s]|\t)"?', re.IGNORECASE)
+"""What Excel writes above the first line to name the separator."""
 _LONG = f"has more than {MAX_LINE:,} bytes"
 
 Read = Iterator[Line[Any] | BadRow]
 _Lines = Iterator[str | TooLong]
 
 
-def read_records(stream: BinaryIO, form: Format, kind: type) -> Read:
-    """Yield every record of `kind`, or why it is bad. Raises NotDone."""
+def read_records(stream: BinaryIO, form: Format, kind: type, ignore: Sequence[str] = ()) -> Read:
+    """Yield every record of `kind`, or why it is bad; columns in `ignore` are skipped. Raises NotDone."""
     lines = read_text(stream)
-    return _read_csv(lines, kind) if form == "csv" else _read_jsonl(lines, kind)
+    ignored = frozenset(map(_name, ignore))
+    if needed := ignored.intersection(field.name for field in msgspec.structs.fields(kind) if field.required):
+        raise NotDone(f"--ignore-columns: every record needs {', '.join(sorted(needed))}")
+    return _read_csv(lines, kind, ignored) if form == "csv" else _read_jsonl(lines, kind, ignored)
 
 
-def _read_jsonl(lines: _Lines, kind: type) -> Read:
+def _read_jsonl(lines: _Lines, kind: type, ignored: frozenset[str]) -> Read:
     for number, text in enumerate(lines, 1):
         if isinstance(text, TooLong):
             yield BadRow(number, _LONG)
         elif text.strip():
-            yield _record(number, lambda text=text: _members(text), kind, strict=True)  # type: ignore[misc]
+            yield _record(number, lambda text=text: _members(text, ignored), kind, strict=True)  # type: ignore[misc]
 
 
-def _members(text: str) -> Mapping[str, Any]:
+def _members(text: str, ignored: frozenset[str]) -> Mapping[str, Any]:
     members = strict_json(text.encode())
     if not isinstance(members, dict):
         raise ValueError("is not a JSON object")  # noqa: TRY004  of what was read, not of an argument
-    return members
+    return {name: value for name, value in members.items() if _name(name) not in ignored} if ignored else members
 
 
-def _read_csv(lines: _Lines, kind: type) -> Read:
+def _read_csv(lines: _Lines, kind: type, ignored: frozenset[str]) -> Read:
     feed = _Feed(lines)
-    delimiter, names = _header(next(feed, ""), kind)
-    if feed.too_long:
-        raise NotDone(f"line 1 {_LONG}: it must name members")
+    delimiter, names = _header(feed, kind, ignored)
     csv.field_size_limit(MAX_LINE)
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:
@@ -68,7 +76,7 @@ def _read_csv(lines: _Lines, kind: type) -> Read:
         elif cells is None:
             return
         elif any(cells):
-            yield _row(number, names, cells, kind)
+            yield _row(number, names, cells, kind, ignored)
 
 
 class _Feed:
@@ -100,51 +108,93 @@ class _Feed:
         return "\n"
 
 
-def _header(text: str, kind: type) -> tuple[str, list[str]]:
-    """Return the delimiter under which the first line names members, and their names."""
-    known = {field.name for field in msgspec.structs.fields(kind)}
-    readings = [(delimiter, _names(text, delimiter)) for delimiter in DELIMITERS]
-    for delimiter, names in readings:
+def _header(feed: _Feed, kind: type, ignored: frozenset[str]) -> tuple[str, list[str]]:
+    """Return the delimiter under which the first line with content names columns, and their names."""
+    text = _first_line(feed)
+    delimiters: Sequence[str] = DELIMITERS
+    if (separator := _SEPARATOR_LINE.fullmatch(text.strip("\r\n"))) is not None:
+        delimiters, text = (separator[1],), _first_line(feed)
+    known = ignored.union(field.name for field in msgspec.structs.fields(kind))
+    readings = [(delimiter, _headers(text, delimiter)) for delimiter in delimiters]
+    for delimiter, headers in readings:
+        names = [_name(header) for header in headers]
         if names and known.issuperset(names):
-            if len(set(names)) != len(names):
-                raise NotDone("the first line names a member twice")
+            _check_unique([name for name in names if name not in ignored])
             return delimiter, names
-    best = max((names for _, names in readings), key=lambda names: len(known.intersection(names)))
-    strangers = [name for name in best if name not in known]
-    raise NotDone(f"the first line must name members; {strangers[:1]} is none of {', '.join(sorted(known))}")
+    best = max((headers for _, headers in readings), key=lambda headers: len(known.intersection(map(_name, headers))))
+    strangers = [header for header in best if _name(header) not in known]
+    if not strangers:
+        raise NotDone(f"line {feed.number} must name the columns, separated by commas, semicolons or tabs")
+    raise NotDone(f"line {feed.number} must name the columns: {unknown_columns(strangers[:SHOWN_STRANGERS], kind)}")
 
 
-def _names(text: str, delimiter: str) -> list[str]:
-    """In the spelling of members; empty columns at the right are dropped."""
+def _first_line(feed: _Feed) -> str:
+    """Return the next line with content. Raises NotDone when there is none, or it is too long."""
+    while True:
+        feed.begin_record()
+        text = next(feed, None)
+        if text is None:
+            raise NotDone("the file is empty: its first line must name the columns")
+        if feed.too_long:
+            raise NotDone(f"line {feed.number} {_LONG}: it must name the columns")
+        if text.strip():
+            return text
+
+
+def _check_unique(names: Sequence[str]) -> None:
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise NotDone(f"the first line names the column {name!r} twice")
+
+
+def _headers(text: str, delimiter: str) -> list[str]:
+    """Return the names of columns as they are written; empty ones at the right are dropped."""
     try:
-        cells = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+        cells = [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, strict=True), [])]
     except csv.Error:
         return []
-    names = ["_".join(cell.casefold().replace("-", " ").replace("_", " ").split()) for cell in cells]
-    while names and not names[-1]:
-        names.pop()
-    return names
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
 
 
-def _row(number: int, names: Sequence[str], cells: Sequence[str], kind: type) -> Line[Any] | BadRow:
+def _name(header: str) -> str:
+    """Return the name of a column in our spelling."""
+    return "_".join(header.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def _row(
+    number: int, names: Sequence[str], cells: Sequence[str], kind: type, ignored: frozenset[str]
+) -> Line[Any] | BadRow:
     if len(cells) < len(names) or any(cells[len(names) :]):
         return BadRow(number, f"has {len(cells)} cells, the first line {len(names)}")
 
     def members() -> Mapping[str, Any]:
-        return {name: _value(name, cell) for name, cell in zip(names, cells, strict=False) if cell}
+        given = zip(names, cells, strict=False)
+        return {name: _value(name, cell) for name, cell in given if cell and name not in ignored}
 
     return _record(number, members, kind, strict=False)
 
 
 def _value(name: str, cell: str) -> Any:
     if name in NESTED:
-        return strict_json(cell.encode())
+        return _nested(name, cell)
     return cell[1:] if ESCAPED.match(cell) else cell
 
 
+def _nested(name: str, cell: str) -> Any:
+    try:
+        return strict_json(cell.encode())
+    except ValueError as error:
+        raise ValueError(f"{name}: {cell[:SHOWN]!r} is not JSON ({error})") from error
+
+
 def _record(number: int, members: Callable[[], Mapping[str, Any]], kind: type, *, strict: bool) -> Line[Any] | BadRow:
+    found: dict[str, Any] = {}
     try:
         found = {name: value for name, value in members().items() if value is not None}
         return Line(number, msgspec.convert(found, kind, strict=strict), frozenset(found))
+    except msgspec.ValidationError as error:
+        return BadRow(number, explain(error, kind, found))
     except ValueError as error:  # also msgspec's, and text that is not UTF-8
         return BadRow(number, str(error))

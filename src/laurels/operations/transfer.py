@@ -115,11 +115,12 @@ async def import_rows(
     *,
     skip_bad: bool,
     rejects: Path | None,
+    ignore: Sequence[str] = (),
 ) -> Imported:
     """Take every row of a file that isn't there yet. May be killed at any moment and run again.
 
     The first bad row ends it, when what stands above it is in and nothing that stands below it, unless `skip_bad`. All
-    bad rows are written to `rejects`.
+    bad rows are written to `rejects`. Columns in `ignore` are skipped.
     """
     chosen = format_of(path, form)
     result, started = Imported(), time.monotonic()
@@ -127,7 +128,7 @@ async def import_rows(
         shown = functools.partial(_show_position, stream, progress)
         async with database(settings, create=True) as pool:
             take = await _taker(pool, what)
-            for batch, bad in _batches(_readable(read_records(stream, chosen, KINDS[what]), result)):
+            for batch, bad in _batches(_readable(read_records(stream, chosen, KINDS[what], ignore), result)):
                 tally = await _careful(take, batch, stop=not skip_bad)
                 if skip_bad or not tally.bad:
                     tally.bad += bad
