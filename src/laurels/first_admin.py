@@ -35,6 +35,7 @@ class FirstAdmin:
 async def make_first_admin(services: Services, settings: Settings, *, shown: bool) -> FirstAdmin | None:
     """Make an admin if there is none. `shown`: the caller shows the password to a person, so no file is written."""
     if await services.accounts.any_admin():
+        log.info("no first admin made: the ledger has users, one of them an admin")
         return None
     if settings.admin_password:
         return await _made(services, settings.admin_password, source="LAURELS_ADMIN_PASSWORD")

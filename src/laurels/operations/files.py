@@ -1,6 +1,6 @@
 """Files of records: their formats, and how they are written.
 
-In CSV the first line names the members; an empty cell is null, and what is nested stands as JSON in its cell.
+In CSV the first line names the columns; an empty cell is null, and what is nested stands as JSON in its cell.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ Format = Literal["csv", "jsonl"]
 NESTED = ("metadata", "scoring_rules")
 _BEGINS_FORMULA = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 _FORMULA = re.compile(_BEGINS_FORMULA)
-ESCAPED = re.compile("'+" + _BEGINS_FORMULA)
-"""Cells with an apostrophe before what a spreadsheet would run: reading takes one off, so writing puts one on."""
+_NUMERAL = r"(?:[0-9]{16,}|0[0-9]+|[0-9]+[eE][0-9]+)\Z"
+_NUMBER = re.compile("-?" + _NUMERAL)
+"""What a spreadsheet changes: it keeps 15 digits of a number, none of its leading zeros, and knows exponents."""
+ESCAPED = re.compile(f"'+(?:{_BEGINS_FORMULA}|{_NUMERAL})")
+"""Cells with an apostrophe before what a spreadsheet would run or change: reading takes one off, so writing puts one
+on.
+"""
 
 
 def format_of(path: Path, wanted: Format | None) -> Format:
@@ -48,7 +53,7 @@ class Writer:
     """Writes records of one kind.
 
     `spreadsheet_safe` puts an apostrophe before text that a spreadsheet would run as a formula (OWASP, "CSV
-    injection"); reading takes it off again. Numbers stay numbers.
+    injection") and before what it would round or shorten; reading takes it off again. Other numbers stay numbers.
     """
 
     def __init__(self, stream: IO[str], form: Format, kind: type, *, spreadsheet_safe: bool = False) -> None:
@@ -77,6 +82,8 @@ class Writer:
             return msgspec.json.encode(value).decode()
         if isinstance(value, str) and (ESCAPED.match(value) or (self._safe and _FORMULA.match(value))):
             return "'" + value
+        if self._safe and isinstance(value, str | int) and _NUMBER.match(str(value)):
+            return f"'{value}"
         return value
 
 

@@ -72,6 +72,13 @@ SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) ON CONFLIC
 _KEY = frozenset({"username", "kind", "action_identifier", "undoes", "undoes_kind"})
 """What names a row, so that it can't differ."""
 
+_SPREADSHEET_DIGITS = 15
+_SPREADSHEET_KEEPS = 10**_SPREADSHEET_DIGITS
+_SHORTENED = (
+    "fingerprint: {} is what a spreadsheet left of a longer number. Leave the column out, or export again with "
+    "--spreadsheet-safe"
+)
+
 _Lines = Sequence[Line[LedgerRecord]]
 
 
@@ -182,7 +189,7 @@ def _complaint(r: LedgerRecord, now: datetime) -> str | None:
         _metadata(r)
     except LaurelsError as refusal:
         return f"{refusal.detail} (at {refusal.path})"
-    return None
+    return _SHORTENED.format(r.fingerprint) if _is_shortened(r) else None
 
 
 def _key(item: _Item) -> tuple[object, ...]:
@@ -337,9 +344,30 @@ def _fingerprint(item: _Item) -> int:
     r = item.record
     if r.fingerprint is not None:
         return r.fingerprint
-    if r.kind != "completion":
-        return 0
-    return Submission(item.user_id, r.action_type or "", r.action_identifier or "", _metadata(r)).fingerprint()
+    return 0 if r.kind != "completion" else _request(r).fingerprint()
+
+
+def _request(r: LedgerRecord, completed_at: datetime | None = None) -> Submission:
+    """Return what a sender without a ticket would have sent for a completion."""
+    return Submission(0, r.action_type or "", r.action_identifier or "", _metadata(r), completed_at)
+
+
+def _is_shortened(r: LedgerRecord) -> bool:
+    """Tell whether the fingerprint is what a spreadsheet left of the right one: its first 15 digits or fewer.
+
+    Such a fingerprint makes every retry of the request a conflict. Of a request with a ticket the right one is not
+    known: it depends on the ticket.
+    """
+    given = r.fingerprint
+    if given is None or r.kind != "completion" or abs(given) < _SPREADSHEET_KEEPS or given % 10:
+        return False
+    digits = str(abs(given))
+    zeros = len(digits) - len(digits.rstrip("0"))
+    if len(digits) - zeros > _SPREADSHEET_DIGITS:
+        return False
+    times = {None, None if r.completed_at is None else r.completed_at.astimezone(UTC)}
+    rights = [_request(r, at).fingerprint() for at in times]
+    return given not in rights and any(abs(given - right) < 10**zeros for right in rights)
 
 
 def _metadata(r: LedgerRecord) -> str | None:

@@ -41,6 +41,11 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
      WITH ORDINALITY AS n (skeleton, email, issuer, subject, position)
 ORDER BY n.position"""
 
+_NOT_COMPARED = frozenset({"username", "created_at"})
+"""The name may not be normalised as it is written. When an account was made does not tell who it is: the same admin
+is made in every deployment.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Item:
@@ -90,8 +95,7 @@ def _count_known(named: Sequence[_Item], known: Mapping[str, asyncpg.Record], ta
         stored = known.get(item.name.fold)
         if stored is None:
             continue
-        # As a user types it, the name may not be normalised: what is stored is.
-        column = difference(item.line, dict(stored), frozenset({"username"}))
+        column = difference(item.line, dict(stored), _NOT_COMPARED)
         if item.name.display != stored["username"]:
             column = "username"
         if column is None:
