@@ -109,6 +109,8 @@ def _choices(annotation: object) -> list[str]:
 
 
 def _described(kind: msgspec.inspect.Type) -> str:
+    if isinstance(kind, msgspec.inspect.Metadata):  # what only documents a type
+        return _described(kind.type)
     if isinstance(kind, msgspec.inspect.UnionType):
         return _described(next(one for one in kind.types if not isinstance(one, msgspec.inspect.NoneType)))
     if isinstance(kind, msgspec.inspect.StrType):
