@@ -35,7 +35,8 @@ class FirstAdmin:
 async def make_first_admin(services: Services, settings: Settings, *, shown: bool) -> FirstAdmin | None:
     """Make an admin if there is none. `shown`: the caller shows the password to a person, so no file is written."""
     if await services.accounts.any_admin():
-        log.info("no first admin made: the ledger has users, one of them an admin")
+        if not await services.accounts.any_admin_can_log_in():
+            log.warning("no admin can log in: give one a password with `laurels user password NAME`")
         return None
     if settings.admin_password:
         return await _made(services, settings.admin_password, source="LAURELS_ADMIN_PASSWORD")

@@ -178,6 +178,7 @@ CASES = [
     Case(sessions._TRIM, [100], {"refresh_tokens_age"}),
     Case(accounts._FIRST_ADMIN, [], {"users_operators"}, PARTIAL, rare=True),
     Case(accounts.ANY_ADMIN, [], {"users_operators"}, PARTIAL, rare=True),
+    Case(accounts.ANY_ADMIN_WITH_LOGIN, [], {"users_operators"}, PARTIAL, filtered=True, rare=True),
     Case(directory._FIND_ANY, ["user-5"], {"users_username_fold"}),
     Case(directory._OFF_BOARD_AMONG, [[5, 6]], {"users_not_active"}),
     Case(refolding._DROP_PROGRESS, [5, 1], {"progress_pkey"}),

@@ -39,6 +39,9 @@ _CREDENTIALS = f"SELECT {_COLUMNS}, password_hash FROM users WHERE id = $1"
 _BY_ID = f"SELECT {_COLUMNS} FROM users WHERE id = $1"
 _FIRST_ADMIN = f"SELECT {_COLUMNS} FROM users WHERE role = 'admin' AND status = 'active' ORDER BY id LIMIT 1"
 ANY_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE role = 'admin')"
+ANY_ADMIN_WITH_LOGIN = """
+SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 'active'
+               AND (password_hash IS NOT NULL OR external_issuer IS NOT NULL))"""
 _KEYS = "SELECT kid, private_jwk, created_at, retired_at FROM signing_keys ORDER BY created_at"
 
 
@@ -171,6 +174,11 @@ class Accounts:
     async def any_admin(self) -> bool:
         async with prompt(self._pool) as connection:
             return bool(await connection.fetchval(ANY_ADMIN))
+
+    async def any_admin_can_log_in(self) -> bool:
+        """Tell whether an active admin has a password or comes from an external issuer."""
+        async with prompt(self._pool) as connection:
+            return bool(await connection.fetchval(ANY_ADMIN_WITH_LOGIN))
 
     async def signing_keys(self) -> Sequence[SigningKey]:
         """Oldest first, retired ones included."""
