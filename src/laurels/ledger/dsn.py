@@ -8,6 +8,7 @@ character turns up in any of its parts.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,6 +63,12 @@ class ConnectionString:
     """Variables of libpq that say what the string leaves out."""
 
 
+_URL = re.compile(
+    r"(postgresql|postgres)://([^/?#\x00-\x20]*)([^?#\x00-\x1f]*)(?:\?([^#\x00-\x1f]*))?(?:#(.*))?", re.DOTALL
+)
+"""Scheme, credentials and hosts, path, query, fragment, as RFC 3986 tells them apart."""
+
+
 def parse(url: str) -> ConnectionString:
     """Read a connection string. Raises ValueError, without a word of the string in it."""
     parts = _split(url)
@@ -75,16 +82,20 @@ def parse(url: str) -> ConnectionString:
     urls = tuple(
         urlunsplit(parts._replace(netloc=f"{credentials}{at}{place}", query=query)) for place in places.split(",")
     )
+    try:
+        for one in urls:
+            urlsplit(one)  # as asyncpg will
+    except ValueError:
+        raise ValueError(FORM) from None
     return ConnectionString(urls, timeout, name, options, (*ignored, *said), _from_environment(parts, given))
 
 
 def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError(FORM) from None
-    if parts.scheme not in ("postgresql", "postgres") or not url.startswith(f"{parts.scheme}://"):
+    # Not by urlsplit: some versions of Python refuse a list of hosts with an address in brackets.
+    found = _URL.fullmatch(url)
+    if found is None:
         raise ValueError(FORM)
+    parts = SplitResult(*(group or "" for group in found.groups()))
     credentials, _, places = parts.netloc.rpartition("@")
     if "@" in credentials or "@" in parts.path or parts.fragment:
         raise ValueError(FORM)
