@@ -261,7 +261,9 @@ async def test_what_the_command_line_changes_holds_for_the_very_next_request(pai
     await operations.sanction(settings, "ada", "banned", None)
     assert await everywhere(pair, "/api/me", tokens) == [403, 403]
     await operations.sanction(settings, "ada", "active", None)
-    assert await everywhere(pair, "/api/me", tokens) == [200, 200]
+    assert await everywhere(pair, "/api/me", tokens) == [401, 401]
+    for node in pair:
+        assert (await login(node, NEW))[0] == 200
     await operations.set_role(settings, "ada", "admin")
     _, tokens = await login(pair[0], NEW)
     assert await everywhere(pair, "/api/admin/users", tokens) == [200, 200]
