@@ -28,6 +28,7 @@ from laurels.ledger import pool as ledger_pool
 from laurels.ledger.accounts import Account, Accounts
 from laurels.ledger.embedded import EmbeddedPostgres
 from laurels.ledger.pool import Pool
+from laurels.ledger.pool import close as close_pool
 from laurels.web.tokens import Tokens, new_signing_key
 
 TEMPLATE = "laurels_bench"
@@ -213,7 +214,7 @@ async def _make_template(url: str) -> None:
     pool = await ledger_pool.connect(_named(url, TEMPLATE), size=6)
     await migrations.migrate(pool)
     await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
-    await pool.close()
+    await close_pool(pool)
 
 
 async def _populate(url: str, players: int, standings: int, actions_each: int) -> None:
@@ -230,7 +231,7 @@ async def _populate(url: str, players: int, standings: int, actions_each: int) -
             for statement in (_ACTIONS, _PROGRESS):
                 await connection.execute(statement, FIRST_PLAYER, FIRST_PLAYER + standings - 1, actions_each)
     await pool.execute("VACUUM ANALYZE users, standings, actions, progress")
-    await pool.close()
+    await close_pool(pool)
 
 
 _WINDOW = """
@@ -243,7 +244,7 @@ async def _tokens(url: str, players: int) -> list[str]:
     pool = await ledger_pool.connect(url, size=2)
     tokens = Tokens(TOKEN_SECONDS)
     tokens.use(await Accounts(pool, uuid4()).signing_keys())
-    await pool.close()
+    await close_pool(pool)
     ids = range(FIRST_PLAYER, FIRST_PLAYER + players)
     return [tokens.issue(Account(number, f"p-{number}", "player", "active")) for number in ids]
 

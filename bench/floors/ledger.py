@@ -24,6 +24,7 @@ from laurels.ledger import pool as ledger_pool
 from laurels.ledger.batch import commit_batch
 from laurels.ledger.catalogue import Catalogue
 from laurels.ledger.pool import Pool, plan_by_index
+from laurels.ledger.pool import close as close_pool
 from laurels.ledger.turns import Turns
 
 from ..stage import FIRST_PLAYER
@@ -90,7 +91,7 @@ class BareLedger:
         return bare
 
     async def close(self) -> None:
-        await self._pool.close()
+        await close_pool(self._pool)
 
     async def actions_per_second(self, *, batch: int, per_user: int, actions: int) -> float:
         """Commit about so many actions, `batch` at a time, `per_user` for each user of a batch."""

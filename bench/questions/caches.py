@@ -17,6 +17,7 @@ from laurels.domain.boards import Window
 from laurels.ledger import pool as ledger_pool
 from laurels.ledger.catalogue import Catalogue
 from laurels.ledger.directory import Directory
+from laurels.ledger.pool import close as close_pool
 from laurels.ledger.replicas import Reads
 from laurels.ranking.redis import POSITION, RedisWindows
 from laurels.ranking.scoreboards import Scoreboards
@@ -182,4 +183,4 @@ async def _node(scene: Scene, members: int) -> AsyncIterator[_Node]:
         finally:
             await store.close()
             await reads.close()
-            await pool.close()
+            await close_pool(pool)
