@@ -33,7 +33,7 @@ Tape = list[tuple[str, tuple[Any, ...]]]
 """The statements of one batch, to read and to write, each with its arguments."""
 
 LANES = Settings().lanes
-USERS, VERSIONS = 3, 30
+USERS, VERSIONS = 3, 33
 """Places among the arguments of write_batch."""
 POINTS = 10
 """What a lesson is worth."""
