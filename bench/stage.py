@@ -23,13 +23,14 @@ from tests.support.ports import free_port
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
-from laurels.ledger import bootstrap, migrations
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.accounts import Account, Accounts
-from laurels.ledger.embedded import EmbeddedPostgres
-from laurels.ledger.pool import Pool
-from laurels.ledger.pool import close as close_pool
-from laurels.web.tokens import Tokens, new_signing_key
+from laurels.ledger.accounts import bootstrap
+from laurels.ledger.accounts.accounts import AccountRecord, Accounts
+from laurels.ledger.db import migrations
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.db.pool import close as close_pool
+from laurels.ledger.embedded.server import EmbeddedPostgres
+from laurels.web.auth.access_tokens import AccessTokens, new_signing_key
 
 TEMPLATE = "laurels_bench"
 TOKEN_SECONDS = 86_400
@@ -59,7 +60,7 @@ CROSS JOIN LATERAL (SELECT timestamptz '2024-01-01 00:00+00' - i * interval '1 m
 JOIN action_types t ON t.name = 'lesson'"""
 """The first action of each user earned it all, the others nothing: the standings are the fold of these rows."""
 _PROGRESS = """
-INSERT INTO progress (user_id, action_type_id, total_count, day, day_count, last_at)
+INSERT INTO user_action_counters (user_id, action_type_id, total_count, day, day_count, last_at)
 SELECT i, t.id, $3::bigint, date '2024-01-01', $3::bigint, timestamptz '2024-01-01 00:00+00'
 FROM generate_series($1::bigint, $2::bigint) i JOIN action_types t ON t.name = 'lesson'"""
 _CURRENT = "UPDATE users SET current_score = id * 7919 % 100000 WHERE id BETWEEN $1::bigint AND $2::bigint"
@@ -242,11 +243,11 @@ ON CONFLICT DO NOTHING"""
 async def _tokens(url: str, players: int) -> list[str]:
     """A token for every player, signed with the ledger's key: registering them would hash a password each."""
     pool = await ledger_pool.connect(url, size=2)
-    tokens = Tokens(TOKEN_SECONDS)
-    tokens.use(await Accounts(pool, uuid4()).signing_keys())
+    tokens = AccessTokens(TOKEN_SECONDS)
+    tokens.set_keys(await Accounts(pool, uuid4()).signing_keys())
     await close_pool(pool)
     ids = range(FIRST_PLAYER, FIRST_PLAYER + players)
-    return [tokens.issue(Account(number, f"p-{number}", "player", "active")) for number in ids]
+    return [tokens.issue(AccountRecord(number, f"p-{number}", "player", "active")) for number in ids]
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -21,10 +21,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.server import PASSWORD, LaurelsServer
 
 from laurels.client import Action, Laurels
-from laurels.ledger import bootstrap, migrations
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.embedded import EmbeddedPostgres
-from laurels.web.tokens import new_signing_key
+from laurels.ledger.accounts import bootstrap
+from laurels.ledger.db import migrations
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.embedded.server import EmbeddedPostgres
+from laurels.web.auth.access_tokens import new_signing_key
 
 FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
 PATIENCE_MS = 30_000

@@ -17,10 +17,11 @@ import pytest
 
 from laurels.config import Settings
 from laurels.event_loop import Loop
-from laurels.ledger import bootstrap, migrations
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.embedded import EmbeddedPostgres
-from laurels.web.tokens import new_signing_key
+from laurels.ledger.accounts import bootstrap
+from laurels.ledger.db import migrations
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.embedded.server import EmbeddedPostgres
+from laurels.web.auth.access_tokens import new_signing_key
 from tests.support.folders import reachable
 from tests.support.node import InProcessNode, running_node
 from tests.support.programs import left_running

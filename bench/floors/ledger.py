@@ -19,13 +19,13 @@ from uuid import uuid4
 
 from laurels.config import Settings
 from laurels.domain.actions import Submission
-from laurels.domain.detectors import Watch
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.batch import commit_batch
-from laurels.ledger.catalogue import Catalogue
-from laurels.ledger.pool import Pool, plan_by_index
-from laurels.ledger.pool import close as close_pool
-from laurels.ledger.turns import Turns
+from laurels.domain.detectors import DetectorEngine
+from laurels.ledger.catalogue.catalogue import Catalogue
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import Pool, plan_by_index
+from laurels.ledger.db.pool import close as close_pool
+from laurels.ledger.write.batch import commit_batch
+from laurels.ledger.write.user_locks import UserLocks
 
 from ..stage import FIRST_PLAYER
 
@@ -48,7 +48,7 @@ new_standings AS (
     SET score = score + n * $3, sort_score = ~(score + n * $3), version = version + 1, reached_at = now()
     FROM sums WHERE t.user_id = sums.user_id),
 new_progress AS (
-    UPDATE progress t SET total_count = total_count + n, day_count = day_count + n, last_at = now()
+    UPDATE user_action_counters t SET total_count = total_count + n, day_count = day_count + n, last_at = now()
     FROM sums WHERE t.user_id = sums.user_id AND t.action_type_id = $4)
 UPDATE users t SET current_score = current_score + n * $3 FROM sums WHERE t.id = sums.user_id"""
 
@@ -101,7 +101,7 @@ class BareLedger:
         try:
             for connection in connections:
                 await plan_by_index(connection)
-            shared, turns = iter(tapes), Turns()
+            shared, turns = iter(tapes), UserLocks()
             started = time.perf_counter()
             await asyncio.gather(*(_play(connection, shared, turns) for connection in connections))
             return count * batch / (time.perf_counter() - started)
@@ -113,7 +113,9 @@ class BareLedger:
         async with self._pool.acquire() as connection:
             await plan_by_index(connection)  # plans are kept, and serve when this connection plays
             recorder = _Recorder(connection)
-            await commit_batch(recorder, self._catalogue, uuid4(), self._submissions(batch, per_user), Watch([]))
+            await commit_batch(
+                recorder, self._catalogue, uuid4(), self._submissions(batch, per_user), DetectorEngine([])
+            )
         return recorder.tape
 
     def _submissions(self, batch: int, per_user: int) -> Sequence[Submission]:
@@ -145,10 +147,10 @@ async def _copy(connection: Any, kind: int, batches: Iterator[Sequence[Submissio
             await connection.execute(_ADD_UP, [user for user, _ in users], [n for _, n in users], POINTS, kind)
 
 
-async def _play(connection: Any, tapes: Iterator[Tape], turns: Turns) -> None:
+async def _play(connection: Any, tapes: Iterator[Tape], turns: UserLocks) -> None:
     """Tapes that share a user go one after the other, as the service's batches do."""
     for (load, asked), (write, arguments) in tapes:
-        async with turns.alone_with(set(arguments[USERS])):
+        async with turns.hold(set(arguments[USERS])):
             versions = {row["user_id"]: row["version"] for row in await connection.fetch(load, *asked)}
             current = list(arguments)
             current[VERSIONS] = [versions[user] for user in arguments[USERS]]

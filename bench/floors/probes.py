@@ -21,10 +21,10 @@ import psutil
 import uvloop
 
 from laurels.config import Settings
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger import standings
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.standings import standings
 from laurels.node import assemble
-from laurels.ranking.memory import MemoryIndex
+from laurels.ranking.memory_index import MemoryIndex
 
 from ..questions.ranks import WINDOW, standing
 

@@ -14,17 +14,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from laurels.domain.boards import Window
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.catalogue import Catalogue
-from laurels.ledger.directory import Directory
-from laurels.ledger.pool import close as close_pool
-from laurels.ledger.replicas import Reads
-from laurels.ranking.redis import POSITION, RedisWindows
+from laurels.ledger.accounts.directory import Directory
+from laurels.ledger.catalogue.catalogue import Catalogue
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import close as close_pool
+from laurels.ledger.db.replicas import Reads
+from laurels.ranking.fallback_index import FallbackIndex, IndexGenerations
+from laurels.ranking.redis_projection import RedisProjection
+from laurels.ranking.redis_windows import POSITION, RedisWindows
 from laurels.ranking.scoreboards import Scoreboards
-from laurels.ranking.shared import Lives, SharedIndex
-from laurels.ranking.shared_projection import SharedProjection
-from laurels.ranking.sql import SqlIndex
-from laurels.shared import Store, parse_address
+from laurels.ranking.sql_index import SqlIndex
+from laurels.redis_store import RedisStore, parse_address
 
 from ..measure import Row, against, alternate
 from ..stage import FIRST_PLAYER
@@ -44,12 +44,12 @@ Work = Callable[[], Awaitable[object]]
 class _Node:
     """What a node reads from, without its edge."""
 
-    store: Store
+    store: RedisStore
     reads: Reads
     catalogue: Catalogue
     directory: Directory
-    index: SharedIndex
-    lives: Lives
+    index: FallbackIndex
+    generations: IndexGenerations
     scoreboards: Scoreboards
     window: Window
     members: int
@@ -67,9 +67,9 @@ class _Node:
 
     async def board_in_redis(self) -> object:
         """Ready bytes that all nodes share: asked for with the position that says whether they are still right."""
-        life = self.lives.readable(self.window)
-        assert life is not None
-        keys = RedisWindows(self.store).keys(life.window.id, life.epoch)
+        generation = self.generations.readable(self.window)
+        assert generation is not None
+        keys = RedisWindows(self.store).keys(generation.window.id, generation.epoch)
 
         async def work(client: object) -> object:
             pipe = client.pipeline(transaction=False)  # type: ignore[attr-defined]
@@ -152,7 +152,7 @@ def _timed(work: Work, seconds: float) -> Callable[[int], Awaitable[float]]:
     return per_read
 
 
-async def _keep(store: Store, name: str, value: bytes) -> None:
+async def _keep(store: RedisStore, name: str, value: bytes) -> None:
     await store.call(lambda redis: redis.set(f"bench:{name}", value))
 
 
@@ -161,24 +161,24 @@ async def _node(scene: Scene, members: int) -> AsyncIterator[_Node]:
     scene.tick(f"caches: writing {members:,} standings")
     pool = await ledger_pool.connect(await scene.stage.database(players=members, standings=members), size=6)
     async with scene.stage.redis() as url:
-        store = Store(parse_address(url), "test")
+        store = RedisStore(parse_address(url), "test")
         catalogue, reads = Catalogue(pool), Reads(pool)
         await catalogue.refresh()
-        directory, lives, windows = Directory(reads), Lives(pool), RedisWindows(store)
-        index = SharedIndex(windows, SqlIndex(pool), lives)
-        projection = SharedProjection(windows, index, lives, catalogue, pool)
+        directory, generations, windows = Directory(reads), IndexGenerations(pool), RedisWindows(store)
+        index = FallbackIndex(windows, SqlIndex(pool), generations)
+        projection = RedisProjection(windows, index, generations, catalogue, pool)
         await projection.load()
         scoreboards = Scoreboards(index, catalogue, directory, reads)
         window = await catalogue.window(catalogue.default_board)
-        while lives.readable(window) is None:  # a busy machine may let a call be late
-            await projection.keep()
+        while generations.readable(window) is None:  # a busy machine may let a call be late
+            await projection.reconcile()
             await projection.build_missing()
         ready = await scoreboards.top(window.board.slug, ROWS)
         for name, value in (("board", ready.body), ("score", b'{"score":1,"rank":1}'), ("type", b"{}")):
             await _keep(store, name, value)
         try:
             yield _Node(
-                store, reads, catalogue, directory, index, lives, scoreboards, window, members, random.Random(3)
+                store, reads, catalogue, directory, index, generations, scoreboards, window, members, random.Random(3)
             )
         finally:
             await store.close()

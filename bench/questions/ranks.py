@@ -18,8 +18,8 @@ from sortedcontainers import SortedList
 
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing, order_key, sort_score
-from laurels.ledger.batch import StandingChange
-from laurels.ranking.memory import MemoryIndex
+from laurels.ledger.write.batch import StandingChange
+from laurels.ranking.memory_index import MemoryIndex
 
 from ..measure import Row, Spread, against
 from . import Scene

@@ -86,7 +86,7 @@ class _Hall:
     async def _conflated(self) -> float:
         async with self.session.get(f"{self.node.url}/metrics") as reply:
             lines = (await reply.text()).splitlines()
-        return float(next(line.split()[1] for line in lines if line.startswith("laurels_frames_conflated_total")))
+        return float(next(line.split()[1] for line in lines if line.startswith("laurels_live_frames_conflated_total")))
 
     async def _played(self, prefix: str) -> tuple[list[float], list[float]]:
         """(from ledger to the last screen, pings), in ms."""

@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from laurels.domain.standings import Standing
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger import standings
-from laurels.ledger.catalogue import Catalogue
-from laurels.ranking.redis import Changes, Life, RedisWindows
-from laurels.ranking.shared import Lives, SharedIndex
-from laurels.ranking.shared_projection import SharedProjection
-from laurels.ranking.sql import SqlIndex
-from laurels.shared import Store, parse_address
+from laurels.ledger.catalogue.catalogue import Catalogue
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.standings import standings
+from laurels.ranking.fallback_index import FallbackIndex, IndexGenerations
+from laurels.ranking.redis_projection import RedisProjection
+from laurels.ranking.redis_windows import IndexGeneration, RedisWindows, WindowChanges
+from laurels.ranking.sql_index import SqlIndex
+from laurels.redis_store import RedisStore, parse_address
 
 from ..measure import Aim, Row, Side, Spread, against, alternate
 from . import Scene
@@ -35,7 +35,7 @@ BUILD = Aim("figure", "≤", 15.0)
 async def measure(scene: Scene) -> list[Row]:
     members = scene.sizes.many
     async with scene.stage.redis() as url:
-        store = Store(parse_address(url), "test")
+        store = RedisStore(parse_address(url), "test")
         try:
             return [*await _applied(scene, store, members), *await _built(scene, store, members)]
         finally:
@@ -47,7 +47,7 @@ class _Board:
     """A board in Redis, whose people move up a little at every change, as scores do."""
 
     windows: RedisWindows
-    life: Life
+    generation: IndexGeneration
     members: int
     seconds: float
     versions: dict[int, int] = field(default_factory=dict)
@@ -58,16 +58,16 @@ class _Board:
         spent, done = 0.0, 0
         while spent < self.seconds:
             users = self.chance.sample(range(self.members), size)
-            changes = Changes(self.life, {user: self._moved(user) for user in users})
+            changes = WindowChanges(self.generation, {user: self._moved(user) for user in users})
             started = time.perf_counter()
-            await self.windows.take([changes], done)
+            await self.windows.apply([changes], done)
             spent += time.perf_counter() - started
             done += size
         return done / spent
 
     async def looked_up(self, _: int) -> float:
         """µs a look-up."""
-        return await self._per_call(lambda: self.windows.places(self.life, [self.chance.randrange(self.members)]))
+        return await self._per_call(lambda: self.windows.places(self.generation, [self.chance.randrange(self.members)]))
 
     async def pinged(self, _: int) -> float:
         return await self._per_call(self.windows.ping)
@@ -85,15 +85,15 @@ class _Board:
         return Standing(before.score + 10 * (version - 1), before.reached_at + version, version)
 
 
-async def _applied(scene: Scene, store: Store, members: int) -> list[Row]:
+async def _applied(scene: Scene, store: RedisStore, members: int) -> list[Row]:
     scene.tick(f"shared index: pouring {members:,} members")
-    windows, life = RedisWindows(store), Life(WINDOW, "bench")
-    await windows.open(life, 0)
+    windows, generation = RedisWindows(store), IndexGeneration(WINDOW, "bench")
+    await windows.create(generation, 0)
     empty = await _used(store)
     for start in range(0, members, 5_000):
-        await windows.pour(life, {user: standing(user) for user in range(start, min(members, start + 5_000))})
+        await windows.upsert(generation, {user: standing(user) for user in range(start, min(members, start + 5_000))})
     per_million = (await _used(store) - empty) / members
-    board = _Board(windows, life, members, scene.sizes.seconds)
+    board = _Board(windows, generation, members, scene.sizes.seconds)
     size = min(BATCH, members)
     sides: list[Side] = [
         ("shared index: batches", lambda _: board.applied(size)),
@@ -104,7 +104,7 @@ async def _applied(scene: Scene, store: Store, members: int) -> list[Row]:
     batches, single, looks, pings = await alternate(scene.sizes.turns, sides, scene.tick)
     faster = Aim("ratio", "≥", TIMES_FASTER)
     small = None if scene.sizes.smoke else Aim("figure", "≤", MEGABYTES)  # a small board does not show it
-    await windows.drop(WINDOW.id, life.epoch)
+    await windows.drop(WINDOW.id, generation.epoch)
     return [
         Row(f"Redis: memory of {members:,} members, a million", "MB", Spread.of([per_million]), aim=small),
         against(f"Redis: changes in batches of {size}", "1/s", batches, "single calls", single, aim=faster),
@@ -112,14 +112,16 @@ async def _applied(scene: Scene, store: Store, members: int) -> list[Row]:
     ]
 
 
-async def _built(scene: Scene, store: Store, members: int) -> list[Row]:
+async def _built(scene: Scene, store: RedisStore, members: int) -> list[Row]:
     scene.tick(f"shared index: writing {members:,} standings")
     url = await scene.stage.database(players=members, standings=members)
     pool = await ledger_pool.connect(url, size=6)
     catalogue = Catalogue(pool)
     await catalogue.refresh()
-    windows, lives = RedisWindows(store), Lives(pool)
-    projection = SharedProjection(windows, SharedIndex(windows, SqlIndex(pool), lives), lives, catalogue, pool)
+    windows, generations = RedisWindows(store), IndexGenerations(pool)
+    projection = RedisProjection(
+        windows, FallbackIndex(windows, SqlIndex(pool), generations), generations, catalogue, pool
+    )
     await projection.load()
     window = await catalogue.window(catalogue.default_board)
 
@@ -144,6 +146,6 @@ async def _built(scene: Scene, store: Store, members: int) -> list[Row]:
     return [against(f"Redis: building {members:,} standings anew", "s", built, "reading the rows", rows, aim=BUILD)]
 
 
-async def _used(store: Store) -> float:
+async def _used(store: RedisStore) -> float:
     told = await store.call(lambda redis: redis.info("memory"))
     return float(told["used_memory"])

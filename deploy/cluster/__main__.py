@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 
 from laurels.cli.output import print_json
-from laurels.ledger.engine import admit
+from laurels.ledger.embedded.postgres_binaries import let_server_user_in
 
 from . import drill as restore_drill
 from .keeper import Keeper
@@ -60,7 +60,7 @@ def up(
     """
     supervisor = _supervisor(_layout(folder, ports, rate))
     supervisor.layout.place("run")
-    admit(supervisor.layout.folder / "run")
+    let_server_user_in(supervisor.layout.folder / "run")
     supervisor.up()
     _remember(supervisor.layout)
     return _show(supervisor, as_json=as_json, watch=not detach and not as_json and out.is_terminal)

@@ -18,16 +18,20 @@ import structlog
 from . import telemetry
 from .config import Settings
 from .domain.errors import Code, LaurelsError
-from .ledger import propagation, signed, snapshots, usual
-from .ledger.journal import Entry
-from .ledger.pool import QUERY_FAILURES
-from .ledger.retries import Retries
+from .ledger.accounts import nonces
+from .ledger.db.pool import QUERY_FAILURES
+from .ledger.db.retries import Retries
+from .ledger.events import propagation
+from .ledger.events.journal import JournalEntry
+from .ledger.standings import snapshots
+from .ledger.standings.board_filler import fill_new_boards
+from .ledger.write import baselines
 from .node import CATALOGUE_SECONDS, Node
-from .ranking.shared_projection import KEEP_SECONDS, SharedProjection
-from .ranking.timeline import Timeline
+from .ranking.failover_check import FailoverCheck
+from .ranking.redis_projection import RECONCILE_SECONDS, RedisProjection
 from .ranking.verify import sample
-from .shared import RedisAway
-from .web.login_audit import FLUSH_SECONDS
+from .redis_store import RedisUnavailable
+from .web.auth.login_audit import FLUSH_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +51,7 @@ ONCE_FOR_ALL = ("snapshots", "board-filler")
 """Chores whose result all nodes share: those of the roles `api` and `live` leave them to the others."""
 LOST_LEDGER = "the ledger can't be reached"
 NO_ROOM = "the ledger has no room left"
-_FAILURES: tuple[type[Exception], ...] = (*QUERY_FAILURES, RedisAway)
+_FAILURES: tuple[type[Exception], ...] = (*QUERY_FAILURES, RedisUnavailable)
 
 
 class Background:
@@ -55,21 +59,23 @@ class Background:
         self._settings = settings
         self._node = node
         self._services = node.services
-        self._untaken: deque[Entry] = deque()
+        self._unapplied: deque[JournalEntry] = deque()
         services = node.services
-        self._timeline = Timeline(services.pool, services.catalogue, services.index, services.projection.rebuild)
+        self._failover_check = FailoverCheck(
+            services.pool, services.catalogue, services.index, services.projection.rebuild
+        )
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start every chore that the settings ask for."""
         chores: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
-            ("journal", JOURNAL_GAP, self._follow_journal_soon),
-            ("pace", PACE_SECONDS, self._beat),
+            ("journal", JOURNAL_GAP, self._follow_journal_when_woken),
+            ("pace", PACE_SECONDS, self._sample_throughput),
             ("login-audit", FLUSH_SECONDS, self._services.login_audit.flush),
             ("presence", propagation.PRESENCE_SECONDS, self._report_presence),
-            ("timeline", TIMELINE_SECONDS, self._timeline.look),
+            ("timeline", TIMELINE_SECONDS, self._failover_check.check),
             ("board-filler", FILL_SECONDS, self._fill_boards),
             ("catalogue", CATALOGUE_SECONDS, self._services.catalogue.refresh),
-            ("usual", LEARN_SECONDS, self._learn_what_is_usual),
+            ("usual", LEARN_SECONDS, self._learn_baselines),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
             ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
@@ -77,10 +83,10 @@ class Background:
         if self._settings.role not in ("all", "worker"):
             chores = [chore for chore in chores if chore[0] not in ONCE_FOR_ALL]
         projection = self._services.projection
-        if isinstance(projection, SharedProjection):
-            projection.readers.append(self._timeline.saw)
-            chores.append(("index-keeper", KEEP_SECONDS, projection.keep))
-            chores.append(("index-builder", KEEP_SECONDS, projection.build_missing))
+        if isinstance(projection, RedisProjection):
+            projection.readers.append(self._failover_check.record_seen)
+            chores.append(("index-keeper", RECONCILE_SECONDS, projection.reconcile))
+            chores.append(("index-builder", RECONCILE_SECONDS, projection.build_missing))
         kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
         if self._node.bus is not None:
             kept.append(tasks.create_task(self._node.bus.run(), name="bus"))
@@ -103,15 +109,15 @@ class Background:
             else:
                 retries.succeeded()
 
-    async def _follow_journal_soon(self) -> None:
+    async def _follow_journal_when_woken(self) -> None:
         """Twice a second, or when another node rings; never more often than JOURNAL_GAP allows."""
-        await self._node.bell.rung(JOURNAL_SECONDS - JOURNAL_GAP)
-        with self._node.bell.answered():
+        await self._node.journal_wakeup.wait(JOURNAL_SECONDS - JOURNAL_GAP)
+        with self._node.journal_wakeup.answered():
             await self._follow_journal()
 
     async def _follow_journal(self) -> None:
         """Also the pulse of the database: a node whose journal can't be read is not ready."""
-        lost = self._node.condition.lost
+        lost = self._node.readiness.lost_parts
         try:
             entries = await self._node.journal.read()
         except QUERY_FAILURES as error:
@@ -123,27 +129,27 @@ class Background:
             lost.remove(LOST_LEDGER)
         self._notice_a_full_disk()
         # What can't be taken now is kept: the journal does not hand it out again.
-        self._untaken.extend(entries)
-        while self._untaken:
-            await self._take(self._untaken[0])
-            self._untaken.popleft()
+        self._unapplied.extend(entries)
+        while self._unapplied:
+            await self._apply(self._unapplied[0])
+            self._unapplied.popleft()
 
     def _notice_a_full_disk(self) -> None:
         """It can be read, so the journal's pulse does not tell."""
-        lost = self._node.condition.lost
+        lost = self._node.readiness.lost_parts
         full = time.monotonic() < self._services.writer.no_room_until
         if full and NO_ROOM not in lost:
             lost.append(NO_ROOM)
         elif not full and NO_ROOM in lost:
             lost.remove(NO_ROOM)
 
-    async def _take(self, entry: Entry) -> None:
+    async def _apply(self, entry: JournalEntry) -> None:
         services = self._services
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
-            self._timeline.saw(entry.ids)
+            self._failover_check.record_seen(entry.ids)
             await services.projection.follow(entry)
-            if entry.is_nobodys:  # a correction, a ban, an import: it may reach into the past
+            if entry.needs_every_node:  # a correction, a ban, an import: it may reach into the past
                 services.archive.corrected()
             return
         if entry.kind == "barrier":
@@ -161,8 +167,8 @@ class Background:
             await services.catalogue.refresh()
             await services.live_settings.refresh()
             signing_keys = await services.accounts.signing_keys()
-            services.tokens.use(signing_keys)
-            services.ticket_office.use(signing_keys)
+            services.tokens.set_keys(signing_keys)
+            services.ticket_signer.set_keys(signing_keys)
             await services.keyring.refresh()
         self._refresh_screens()
 
@@ -170,7 +176,7 @@ class Background:
         await self._services.revocations.changed(user_ids)
         self._services.hub.end_sessions(user_ids)
 
-    async def _acknowledge(self, barrier: Entry) -> None:
+    async def _acknowledge(self, barrier: JournalEntry) -> None:
         try:
             await propagation.acknowledge(self._services.pool, barrier.id, self._node.journal.node)
         except LaurelsError as error:  # a full disk, say: the journal is followed all the same
@@ -179,12 +185,13 @@ class Background:
     async def _report_presence(self) -> None:
         await propagation.report_presence(self._services.pool, self._node.journal.node)
 
-    async def _beat(self) -> None:
-        self._services.pace.beat()
+    async def _sample_throughput(self) -> None:
+        self._services.throughput.sample()
 
     async def _fill_boards(self) -> None:
         if self._services.catalogue.is_filling:
-            await self._services.board_editor.fill(FILL_AFTER)
+            services = self._services
+            await fill_new_boards(services.pool, services.catalogue, self._node.journal.node, FILL_AFTER)
 
     async def _take_snapshots(self) -> None:
         services = self._services
@@ -206,14 +213,14 @@ class Background:
         if drift:
             log.error("index and ledger disagree: run `laurels rebuild`", standings=drift)
 
-    async def _learn_what_is_usual(self) -> None:
-        self._services.writer.watch.usual = await usual.learn(self._services.pool)
+    async def _learn_baselines(self) -> None:
+        self._services.writer.watch.baselines = await baselines.learn_baselines(self._services.pool)
 
     async def _tidy_up(self) -> None:
         await self._node.journal.trim()
         await self._services.sessions.trim()
         self._services.revocations.forget_expired()
         await propagation.trim(self._services.pool)
-        await self._services.keyring.note_uses()
-        await signed.trim(self._services.pool)
+        await self._services.keyring.record_uses()
+        await nonces.trim(self._services.pool)
         await self._services.projection.drop_ended(datetime.now(UTC))

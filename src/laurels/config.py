@@ -16,12 +16,12 @@ from typing import Any
 
 from .domain.schema_hints import nearest
 from .environment import CLIENT_NAMES, is_service_link, without_service_links
-from .web.forwarded import HEADERS
-from .web.issuers import parse_issuers
+from .web.auth.issuers import parse_issuers
+from .web.http.forwarded import HEADERS
 
 SPARE_CONNECTIONS = 3
 """Left to reads, receipts and the journal when every lane is busy."""
-MIN_SEAL_KEY = 32
+MIN_ENCRYPTION_KEY = 32
 PASSWORD_LENGTH = range(10, 257)
 EMBEDDED_POOL = 40
 """The embedded PostgreSQL takes 60 connections; commands beside the node need some."""
@@ -90,8 +90,8 @@ class Settings:
     issuers: str = _setting(
         "LAURELS_ISSUERS", "", "outside issuers whose tokens are accepted, as JSON: see docs/identity.md"
     )
-    seal_key: str = _setting(
-        "LAURELS_SEAL_KEY",
+    encryption_key: str = _setting(
+        "LAURELS_ENCRYPTION_KEY",
         "",
         "seals the signing secrets of API keys in the ledger; 32 random characters or more",
         secret=True,
@@ -265,9 +265,9 @@ def _agreed(settings: Settings) -> Settings:
         parse_issuers(settings.issuers)
     except ValueError as error:
         raise ConfigError(f"LAURELS_ISSUERS: {error}") from error
-    if settings.seal_key and len(settings.seal_key) < MIN_SEAL_KEY:
+    if settings.encryption_key and len(settings.encryption_key) < MIN_ENCRYPTION_KEY:
         raise ConfigError(
-            f"LAURELS_SEAL_KEY has at least {MIN_SEAL_KEY} characters: `openssl rand -base64 32` makes one"
+            f"LAURELS_ENCRYPTION_KEY has at least {MIN_ENCRYPTION_KEY} characters: `openssl rand -base64 32` makes one"
         )
     if settings.admin_password and len(settings.admin_password) not in PASSWORD_LENGTH:
         raise ConfigError("LAURELS_ADMIN_PASSWORD has 10 to 256 characters")

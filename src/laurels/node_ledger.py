@@ -7,18 +7,18 @@ from uuid import UUID, uuid4
 
 from .config import Settings
 from .domain.names import similar_keys
-from .ledger.accounts import Accounts
-from .ledger.api_keys import ApiKeys
-from .ledger.catalogue import Catalogue
-from .ledger.directory import Directory
-from .ledger.journal import Journal
-from .ledger.name_guard import NameGuard
-from .ledger.pool import Pool
-from .ledger.propagation import report_presence
-from .ledger.receipts import Receipts
-from .ledger.replicas import Reads, replica
-from .ledger.revocations import Revocations
-from .ledger.silence import liveness
+from .ledger.accounts.accounts import Accounts
+from .ledger.accounts.api_keys import ApiKeys
+from .ledger.accounts.directory import Directory
+from .ledger.accounts.name_guard import NameGuard
+from .ledger.accounts.revocations import Revocations
+from .ledger.catalogue.catalogue import Catalogue
+from .ledger.db.liveness import liveness
+from .ledger.db.pool import Pool
+from .ledger.db.replicas import Reads, replica
+from .ledger.events.journal import Journal
+from .ledger.events.propagation import report_presence
+from .ledger.write.receipts import Receipts
 
 WRITING = ("all", "api")
 """Roles that take actions."""

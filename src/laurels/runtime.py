@@ -21,21 +21,21 @@ from aiohttp import web
 from . import telemetry
 from .background import Background
 from .config import Settings
+from .database import database
 from .domain.errors import LaurelsError
 from .event_loop import stopped_by_signals
 from .first_admin import FirstAdmin, make_first_admin
-from .ledger import propagation
-from .ledger.pool import Pool
+from .ledger.db.pool import Pool
+from .ledger.events import propagation
 from .node import Node, assemble
-from .opening import database
 from .ranking.projection import Progress
-from .shared import RedisAway, RedisUnusable
+from .redis_store import RedisUnavailable, RedisUnusable
 from .startup import StartError
-from .web.call import Route
-from .web.edge import application
-from .web.roles import health_only, served_by, without_metrics
-from .web.routes import ROUTES
-from .web.server import Runner
+from .web.api.routes import ROUTES
+from .web.http.call import Route
+from .web.http.edge import application
+from .web.http.server import Runner
+from .web.roles import health_only, routes_of, without_metrics
 from .web.services import Services
 
 log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ async def _serve(
             await node.services.projection.load(on_load)
             await node.services.scoreboards.remember_snapshot()
         if not stopping.is_set():
-            node.condition.loaded = True
+            node.readiness.loaded = True
             await _run(settings, node, ports, stopping, on_ready, on_node, shows_password=shows_password)
 
 
@@ -114,7 +114,7 @@ async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExit
             await node.store.check()
     except RedisUnusable as error:
         raise StartError(str(error)) from error
-    except RedisAway as away:
+    except RedisUnavailable as away:
         log.warning("Redis does not answer yet", reason=str(away))
     return node
 
@@ -192,7 +192,7 @@ async def _drain(
 ) -> None:
     log.info("stopping")
     telemetry.READY.set(0)
-    node.condition.stopping = True
+    node.readiness.stopping = True
     services = node.services
     # First, while requests are still answered: who comes for a socket is told to go elsewhere.
     services.hub.close()
@@ -223,7 +223,7 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 async def _listen(settings: Settings, services: Services, listener: socket.socket) -> web.AppRunner:
-    routes = served_by(settings.role, ROUTES)
+    routes = routes_of(settings.role, ROUTES)
     elsewhere = settings.workers > 1 or settings.metrics_private
     return await _serve_routes(without_metrics(routes) if elsewhere else routes, services, listener)
 

@@ -27,8 +27,8 @@ REQUESTS = Counter("laurels_requests", "Requests by route and status.", ["route"
 REQUEST_SECONDS = Histogram(
     "laurels_request_seconds", "Time to answer, by route.", ["route"], buckets=_LATENCY, registry=REGISTRY
 )
-GUESSES_REFUSED = Counter(
-    "laurels_guesses_refused",
+LOGIN_THROTTLED = Counter(
+    "laurels_login_throttled",
     "Log-ins refused for too many failures before: of the account, or of the network.",
     ["policy"],
     registry=REGISTRY,
@@ -68,18 +68,20 @@ INDEX_BUILT = Gauge(
     ["board"],
     registry=REGISTRY,
 )
-INDEX_CONTESTS = Counter(
-    "laurels_index_contests",
+INDEX_REBUILD_CONFLICTS = Counter(
+    "laurels_index_rebuild_conflicts",
     "Copies of the index that this node built in the place of another node's, which had replaced its own.",
     registry=REGISTRY,
 )
-INDEX_HEALED = Counter(
-    "laurels_index_healed",
+INDEX_REPAIRED_BATCHES = Counter(
+    "laurels_index_repaired_batches",
     "Batches brought to the shared index by another than their node, or later.",
     registry=REGISTRY,
 )
-RANKS_COUNTED = Counter(
-    "laurels_ranks_counted", "Questions answered by counting in the ledger instead of by the index.", registry=REGISTRY
+INDEX_FALLBACK_READS = Counter(
+    "laurels_index_fallback_reads",
+    "Questions answered by counting in the ledger instead of by the index.",
+    registry=REGISTRY,
 )
 JOURNAL_LAG = Gauge(
     "laurels_journal_lag_seconds",
@@ -99,12 +101,12 @@ REPLICA_LAG = Gauge(
 BUS_UP = Gauge("laurels_bus_up", "1 while this node hears its own beat through Redis.", registry=REGISTRY)
 BUS_LAG = Gauge("laurels_bus_lag_seconds", "How long the last beat took through Redis.", registry=REGISTRY)
 BUS_MESSAGES = Counter(
-    "laurels_bus_messages", "Messages between nodes: sent, heard, malformed.", ["way"], registry=REGISTRY
+    "laurels_bus_messages", "Messages between nodes: sent, heard, malformed.", ["direction"], registry=REGISTRY
 )
 BUS_DROPPED = Counter("laurels_bus_dropped", "Messages left to the journal.", registry=REGISTRY)
 LIMITS_SHARED = Gauge("laurels_limits_shared", "1 while rates are counted over all nodes.", registry=REGISTRY)
-SOCKETS = Gauge("laurels_sockets", "Open live sockets.", registry=REGISTRY)
-SOCKETS_CLOSED = Counter("laurels_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
+SOCKETS = Gauge("laurels_live_sockets", "Open live sockets.", registry=REGISTRY)
+SOCKETS_CLOSED = Counter("laurels_live_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
 HANDSHAKES = Counter(
     "laurels_live_handshakes", "Asked for a live socket or stream, by how it went.", ["outcome"], registry=REGISTRY
 )
@@ -114,17 +116,19 @@ RESUMES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-SOCKETS_BEHIND = Gauge("laurels_sockets_behind", "Live sockets that read too slowly just now.", registry=REGISTRY)
+SLOW_SOCKETS = Gauge("laurels_live_slow_sockets", "Live sockets that read too slowly just now.", registry=REGISTRY)
 BUFFERED_BYTES = Gauge(
     "laurels_live_buffered_bytes", "Bytes that wait in this process for slow readers.", registry=REGISTRY
 )
 FRAMES_IN = Counter("laurels_live_frames_in", "Frames of clients, by type.", ["type"], registry=REGISTRY)
-FRAMES = Counter("laurels_frames", "Frames written to live sockets.", registry=REGISTRY)
+FRAMES = Counter("laurels_live_frames", "Frames written to live sockets.", registry=REGISTRY)
 FRAMES_CONFLATED = Counter(
-    "laurels_frames_conflated", "Frames a slow reader was not sent because a newer one followed.", registry=REGISTRY
+    "laurels_live_frames_conflated",
+    "Frames a slow reader was not sent because a newer one followed.",
+    registry=REGISTRY,
 )
-TICK_SECONDS = Histogram(
-    "laurels_tick_seconds",
+LIVE_BROADCAST_SECONDS = Histogram(
+    "laurels_live_broadcast_seconds",
     "From a board's change being due to its last socket written.",
     buckets=_LATENCY,
     registry=REGISTRY,
@@ -132,10 +136,10 @@ TICK_SECONDS = Histogram(
 BREAKER_STATE = Gauge(
     "laurels_breaker_state",
     "0 closed (in use), 1 half-open (being tried), 2 open (left alone).",
-    ["of"],
+    ["name"],
     registry=REGISTRY,
 )
-BREAKER_OPENED = Counter("laurels_breaker_opened", "Times a breaker opened.", ["of"], registry=REGISTRY)
+BREAKER_OPENED = Counter("laurels_breaker_opened", "Times a breaker opened.", ["name"], registry=REGISTRY)
 READY = Gauge("laurels_ready", "1 when the node serves, 0 when /readyz says why not.", registry=REGISTRY)
 
 
@@ -144,13 +148,13 @@ def value_of(metric: Gauge) -> float:
     return next(sample.value for family in metric.collect() for sample in family.samples)
 
 
-class Pace:
+class Throughput:
     """Actions decided a second, over the last `beats` beats. Call `beat` about once a second."""
 
     def __init__(self, beats: int = 10) -> None:
         self._beats: deque[tuple[float, float]] = deque(maxlen=beats + 1)
 
-    def beat(self) -> None:
+    def sample(self) -> None:
         total = next(s.value for family in BATCH_ACTIONS.collect() for s in family.samples if s.name.endswith("_sum"))
         self._beats.append((time.monotonic(), total))
 

@@ -117,7 +117,12 @@ def test_every_name_in_our_docs_is_known() -> None:
     text = "\n".join(path.read_text() for path in texts if path.suffix in (".md", ".py", ".js", ".ts"))
     names = set(re.findall(r"\bLAURELS_[A-Z][A-Z_]*[A-Z]\b", text)) - {"LAURELS_PROT"}
     assert names >= {"LAURELS_PORT", "LAURELS_URL"}
-    values = {"LAURELS_ROLE": "api", "LAURELS_SEAL_KEY": "s" * 32, "LAURELS_ORIGINS": "*", "LAURELS_ISSUERS": "[]"}
+    values = {
+        "LAURELS_ROLE": "api",
+        "LAURELS_ENCRYPTION_KEY": "s" * 32,
+        "LAURELS_ORIGINS": "*",
+        "LAURELS_ISSUERS": "[]",
+    }
     for name in names:
         if name.endswith("_FILE"):
             continue

@@ -9,7 +9,7 @@ from tests.ledger.conftest import running_ledger
 
 from laurels.cli import app
 from laurels.domain.actions import Submission
-from laurels.ledger.pool import Pool
+from laurels.ledger.db.pool import Pool
 
 from .commands import answer, laurels
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from laurels.ledger.transfer import BadRow, LedgerRecord, Line, TypeRecord, UserRecord
-from laurels.operations.errors import NotDone
+from laurels.operations.errors import CommandFailed
 from laurels.operations.files import Format
 from laurels.operations.reading import read_records
 
@@ -81,7 +81,7 @@ def test_a_bad_member_is_explained(line: str, words: tuple[str, ...]) -> None:
 
 def test_an_unknown_column_is_named_as_written() -> None:
     """With the ones there are, and the way to skip it."""
-    with pytest.raises(NotDone) as refused:
+    with pytest.raises(CommandFailed) as refused:
         first("username;Fav. Colour\nada;red\n", UserRecord)
     message = str(refused.value)
     for word in ("'Fav. Colour'", "columns", "username", "created_at", '--ignore-columns "Fav. Colour"'):
@@ -91,7 +91,7 @@ def test_an_unknown_column_is_named_as_written() -> None:
 
 @pytest.mark.parametrize("text", ["", "\ufeff", "\n\r\n"])
 def test_an_empty_file_is_said_to_be_empty(text: str) -> None:
-    with pytest.raises(NotDone, match="the file is empty"):
+    with pytest.raises(CommandFailed, match="the file is empty"):
         first(text, UserRecord)
 
 

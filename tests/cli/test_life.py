@@ -19,7 +19,7 @@ import psutil
 import pytest
 from tests.support.wire import connected, exchange, request
 
-from laurels.ledger.embedded import EmbeddedPostgres
+from laurels.ledger.embedded.server import EmbeddedPostgres
 
 from .commands import (
     LAURELS,

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from laurels.domain.actions import Submission
-from laurels.ledger.pool import Pool
+from laurels.ledger.db.pool import Pool
 
 from .commands import answer, laurels, serving
 from .test_transfer import a_history, bad_lines, elsewhere, imported, told

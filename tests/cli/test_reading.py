@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laurels.ledger.transfer import BadRow, LedgerRecord, Line, TypeRecord, UserRecord
-from laurels.operations import NotDone
-from laurels.operations.files import Format, Writer
+from laurels.operations import CommandFailed
+from laurels.operations.files import FileWriter, Format
 from laurels.operations.reading import read_records
 from laurels.operations.text import MAX_LINE
 
@@ -76,7 +76,7 @@ OTHERS = {
 def test_another_encoding_is_named_by_line_and_byte(which: str) -> None:
     """Guessing would change names."""
     data, where = OTHERS[which]
-    with pytest.raises(NotDone) as told:
+    with pytest.raises(CommandFailed) as told:
         read(data)
     assert where in str(told.value)
 
@@ -105,7 +105,7 @@ def test_a_quote_that_is_never_closed_ends_it() -> None:
     """Nothing after it can be trusted; what stands above has been read."""
     records = read_records(io.BytesIO(b'username\nann\n"bob\ncid\n'), "csv", UserRecord)
     assert next(records).record.username == "ann"  # type: ignore[union-attr]
-    with pytest.raises(NotDone, match="line 3"):
+    with pytest.raises(CommandFailed, match="line 3"):
         next(records)
 
 
@@ -136,7 +136,7 @@ def test_a_line_without_end_is_not_kept(form: Format) -> None:
 def test_text_goes_out_and_comes_in_unchanged(safe: bool, texts: list[str]) -> None:
     """Whatever it begins with; in safe mode no cell is one that a spreadsheet runs, and numbers are numbers."""
     stream = io.StringIO(newline="")
-    writer = Writer(stream, "csv", TypeRecord, spreadsheet_safe=safe)
+    writer = FileWriter(stream, "csv", TypeRecord, spreadsheet_safe=safe)
     records = [TypeRecord(name=f"n{n}", base_score=-n, description=text) for n, text in enumerate(texts)]
     writer.write(records)
     back = read(stream.getvalue(), kind=TypeRecord)
@@ -185,7 +185,7 @@ def _fuzz(data: bytes, form: Format, kind: type) -> None:
             assert line > last
             assert isinstance(record, Line) or record.why
             last = line
-    except NotDone:
+    except CommandFailed:
         return
 
 

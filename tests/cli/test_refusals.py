@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from laurels.ledger.embedded import EmbeddedPostgres
+from laurels.ledger.embedded.server import EmbeddedPostgres
 
 from .commands import laurels, serving
 

@@ -20,10 +20,10 @@ from tests.support.polling import eventually
 
 from laurels.domain.actions import Submission
 from laurels.domain.metadata import canonical_metadata
-from laurels.ledger import corrections, review
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.audit import SYSTEM
-from laurels.ledger.pool import Pool
+from laurels.ledger.corrections import corrections, review
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events.audit import SYSTEM
 
 from .commands import LAURELS, answer, environment, laurels
 
@@ -75,7 +75,7 @@ async def told(url: str) -> dict[str, Any]:
         "a.metadata::text, a.reason, a.completed_at, a.created_at FROM actions a JOIN users u ON u.id = a.user_id "
         "ORDER BY a.user_id, a.id",
         "progress": "SELECT u.username, p.action_type_id, p.total_count, p.day, p.day_count, p.last_at, p.hour_count, "
-        "p.minute_count, p.streak FROM progress p JOIN users u ON u.id = p.user_id ORDER BY 1, 2",
+        "p.minute_count, p.streak FROM user_action_counters p JOIN users u ON u.id = p.user_id ORDER BY 1, 2",
         "users": "SELECT username, email, role, status, current_score, points_today, created_at FROM users ORDER BY 1",
     }
     found = {what: [tuple(row) for row in await connection.fetch(query)] for what, query in queries.items()}
@@ -187,12 +187,12 @@ async def test_an_import_that_is_killed_goes_on_where_it_was(database_url: str, 
         await eventually(lambda: count(connection), lambda rows, before=present: rows > before, within=30)
         process.kill()
         await process.wait()
-    assert await connection.fetchval("SELECT count(*) FROM unfolded") > 0
+    assert await connection.fetchval("SELECT count(*) FROM pending_refolds") > 0
     done = await asyncio.to_thread(answer, "import", "ledger", str(history), DATABASE_URL=database_url)
     assert done["present"] > 0
     assert done["added"] + done["present"] == rows
     assert await count(connection) == rows
-    assert await connection.fetchval("SELECT count(*) FROM unfolded") == 0
+    assert await connection.fetchval("SELECT count(*) FROM pending_refolds") == 0
     assert await connection.fetchval("SELECT sum(current_score) FROM users") == sum(n % 13 for n in range(rows))
     assert (await asyncio.to_thread(answer, "verify", DATABASE_URL=database_url))["clean"]
     weeks = await connection.fetch(

@@ -13,8 +13,8 @@ import asyncpg
 import pytest
 from tests.support.server import LaurelsServer
 
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.catalogue import Catalogue
+from laurels.ledger.catalogue.catalogue import Catalogue
+from laurels.ledger.db import pool as ledger_pool
 from laurels.ranking.verify import prove
 
 PLAYERS = 24

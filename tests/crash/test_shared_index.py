@@ -12,7 +12,7 @@ from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
-from laurels.ledger.pool import Pool
+from laurels.ledger.db.pool import Pool
 
 HEALED_WITHIN = 5.0
 BACK_WITHIN = 10.0

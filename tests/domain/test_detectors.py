@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from laurels.domain.actions import ActionType, Facts, Submission, UserFacts
 from laurels.domain.boards import ALL_TIME, Board, Window
-from laurels.domain.detectors import Thresholds, Usual, Watch
-from laurels.domain.detectors.recollection import GAPS, Recollection, Trail
+from laurels.domain.detectors import Baseline, DetectorEngine, Thresholds
+from laurels.domain.detectors.history import GAPS, ActivityHistory, UserActivity
 from laurels.domain.judgement import judge
 from laurels.domain.rules import Progress, parse_rules
 
@@ -23,11 +23,11 @@ RACE = '{"multiplier": {"member": "accuracy", "minimum": 0, "maximum": 1}}'
 class Table:
     """A ledger in miniature: one type, any user, one action after another at instants of our choosing."""
 
-    def __init__(self, rules: str = "{}", *, usual: Usual | None = None, **thresholds: int) -> None:
+    def __init__(self, rules: str = "{}", *, usual: Baseline | None = None, **thresholds: int) -> None:
         self.kind = ActionType(1, "play", "", 10, parse_rules(rules), True)
         self.other = ActionType(2, "start", "", 1, parse_rules("{}"), True)
-        self.watch = Watch(thresholds=Thresholds(**thresholds))
-        self.watch.usual = {} if usual is None else {1: usual}
+        self.watch = DetectorEngine(thresholds=Thresholds(**thresholds))
+        self.watch.baselines = {} if usual is None else {1: usual}
         self.progress: dict[tuple[int, int], Progress] = {}
         self.count = 0
         self.at = 0.0
@@ -39,9 +39,9 @@ class Table:
         facts = Facts(
             START + timedelta(seconds=at), 1, [self.count], {user: UserFacts(user, "active", 0)}, progress=self.progress
         )
-        sighting = self.watch.batch()
-        judgement = judge([submission], facts, {"play": self.kind, "start": self.other}, [WINDOW], sighting)
-        self.watch.keep(sighting)
+        detection = self.watch.batch()
+        judgement = judge([submission], facts, {"play": self.kind, "start": self.other}, [WINDOW], detection)
+        self.watch.commit(detection)
         held = judgement.held.get(self.count)
         return None if held is None else held.code
 
@@ -79,18 +79,18 @@ def test_more_than_a_person_can_do_in_a_minute_is_held() -> None:
 def test_what_is_usual_for_the_type_decides() -> None:
     """A type that people do often is no reason to hold them; a rule of the operator's goes before both."""
     chance = random.Random(4)
-    busy = Table(usual=Usual(100, 1_000), user_per_minute=20)
+    busy = Table(usual=Baseline(100, 1_000), user_per_minute=20)
     assert [busy.play(n / 10 + chance.random() / 20) for n in range(401)] == [None] * 400 + ["velocity"]
-    slow = Table(usual=Usual(2, 20), least_per_minute=5)
+    slow = Table(usual=Baseline(2, 20), least_per_minute=5)
     assert [slow.play(n / 10) for n in range(9)] == [None] * 8 + ["velocity"]
-    told = Table('{"watch": {"per_minute": 3}}', usual=Usual(100, 1_000))
+    told = Table('{"watch": {"per_minute": 3}}', usual=Baseline(100, 1_000))
     assert [told.play(n / 10) for n in range(4)] == [None] * 3 + ["velocity"]
 
 
 def test_a_few_dear_actions_are_as_odd_as_many_cheap_ones() -> None:
     table = Table(
         '{"multiplier": {"member": "accuracy", "minimum": 0, "maximum": 2000}}',
-        usual=Usual(60, 100),
+        usual=Baseline(60, 100),
         least_per_minute=6,
     )
     said = [table.play(n, metadata=f'{{"accuracy":{1_000 + n}}}') for n in range(6)]
@@ -148,35 +148,35 @@ def test_a_type_may_be_left_alone() -> None:
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 90)), max_size=60), st.integers(1, 12))
 def test_a_batch_sees_what_single_actions_would(moves: list[tuple[int, int]], size: int) -> None:
     """Cut into batches anyhow, the trails end the same; a batch that is not kept leaves nothing behind."""
-    one, many = Recollection(), Recollection()
+    one, many = ActivityHistory(), ActivityHistory()
     for user, at in moves:
-        impression = one.batch()
-        impression.act(user, at * 1_000_000)
-        impression.repeat(user, 1, at * 1_000_000, str(at % 3), 10)
-        one.keep(impression)
+        history = one.batch()
+        history.record_user(user, at * 1_000_000)
+        history.record_type(user, 1, at * 1_000_000, str(at % 3), 10)
+        one.commit(history)
     for start in range(0, len(moves), size):
         lost, kept = many.batch(), many.batch()
         for user, at in moves[start : start + size]:
-            lost.act(user, 0)
-            lost.repeat(user, 1, 0, "lost", 1)
-            kept.act(user, at * 1_000_000)
-            kept.repeat(user, 1, at * 1_000_000, str(at % 3), 10)
-        many.keep(kept)
-    assert one.trails.items() == many.trails.items()
-    assert one.habits.items() == many.habits.items()
+            lost.record_user(user, 0)
+            lost.record_type(user, 1, 0, "lost", 1)
+            kept.record_user(user, at * 1_000_000)
+            kept.record_type(user, 1, at * 1_000_000, str(at % 3), 10)
+        many.commit(kept)
+    assert one.users.items() == many.users.items()
+    assert one.types.items() == many.types.items()
 
 
 def test_memory_is_bounded() -> None:
     """The longest untouched are forgotten; a trail keeps no more than it needs."""
-    memory = Recollection(users=3, crowds=2)
+    memory = ActivityHistory(users=3, crowds=2)
     for user in range(20):
-        impression = memory.batch()
+        history = memory.batch()
         for at in range(30):
-            impression.act(user, at)
-        impression.repeat(user, 1, 0, None, 1)
-        impression.arrive(f"192.0.2.{user}", 0)
-        memory.keep(impression)
+            history.record_user(user, at)
+        history.record_type(user, 1, 0, None, 1)
+        history.record_address(f"192.0.2.{user}", 0)
+        memory.commit(history)
     assert len(memory) == 3 + 12 + 2
-    assert set(memory.trails.items()) == {17, 18, 19}
-    assert len(memory.trails.items()[19].gaps) == GAPS
-    assert memory.batch().act(0, 5) == Trail().extended(5)
+    assert set(memory.users.items()) == {17, 18, 19}
+    assert len(memory.users.items()[19].gaps) == GAPS
+    assert memory.batch().record_user(0, 5) == UserActivity().with_action(5)

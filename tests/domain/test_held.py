@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from tests.domain.test_judgement import BEST, POINTS, TYPES, codes, facts
 
 from laurels.domain.actions import Submission, UserFacts
-from laurels.domain.detectors import Evidence, Suspicion, Watch
+from laurels.domain.detectors import DetectorEngine, Evidence, Finding
 from laurels.domain.judgement import Judgement, judge
 from laurels.domain.standings import Standing
 
 
-def odd(evidence: Evidence) -> Suspicion | None:
+def odd(evidence: Evidence) -> Finding | None:
     """Holds what says that it is odd."""
-    return Suspicion("odd", "It says so.") if evidence.submission.identifier.startswith("odd") else None
+    return Finding("odd", "It says so.") if evidence.submission.identifier.startswith("odd") else None
 
 
 def run(submissions: Sequence[Submission], **more: object) -> Judgement:
-    return judge(submissions, facts(3, len(submissions), **more), TYPES, [POINTS, BEST], Watch([odd]).batch())
+    return judge(submissions, facts(3, len(submissions), **more), TYPES, [POINTS, BEST], DetectorEngine([odd]).batch())
 
 
 def test_a_held_action_is_recorded_and_moves_nothing() -> None:
@@ -27,7 +27,7 @@ def test_a_held_action_is_recorded_and_moves_nothing() -> None:
     (_, first), (_, second) = judgement.actions
     assert (first.status, first.counted, first.new_score) == ("awarded", 10, 10)
     assert (second.status, second.counted, second.score_earned, second.new_score) == ("held", 0, 10, 10)
-    assert judgement.held == {second.action_id: Suspicion("odd", "It says so.")}
+    assert judgement.held == {second.action_id: Finding("odd", "It says so.")}
     assert judgement.standings[1, 1].score == 10
     assert judgement.scores == {1: 10}
 

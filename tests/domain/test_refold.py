@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
 from laurels.domain.boards import ALL_TIME, Board, Span, Window
-from laurels.domain.refold import Refold, Row, fold_rows
+from laurels.domain.refold import LedgerRowToFold, Refold, fold_rows
 from laurels.domain.rules import Progress
 from laurels.domain.standings import Standing, fold, micros
 
@@ -35,7 +35,7 @@ class Person:
     """A user whose standing is kept as the ledger keeps it: folded with each award, anew after each correction."""
 
     window: Window
-    rows: list[Row] = field(default_factory=list)
+    rows: list[LedgerRowToFold] = field(default_factory=list)
     standing: Standing | None = None
     clock: datetime = START
     ids: count[int] = field(default_factory=lambda: count(1))
@@ -49,7 +49,7 @@ class Person:
 
     def _add(self, act: str, points: int) -> None:
         kind, type_id = ("adjustment", None) if act == "adjust" else ("completion", LESSON if points % 2 else QUIZ)
-        row = Row(next(self.ids), kind, "held" if act == "hold" else "awarded", type_id, points, self.clock)
+        row = LedgerRowToFold(next(self.ids), kind, "held" if act == "hold" else "awarded", type_id, points, self.clock)
         self.rows.append(row)
         board = self.window.board
         if row.status == "awarded" and board.takes(type_id) and self.window.span.covers(self.clock):
@@ -65,14 +65,16 @@ class Person:
         row = self.rows[chosen]
         if act == "reverse":
             self.rows[chosen] = replaced(row, undone=True)
-            undoing = Row(next(self.ids), "reversal", "awarded", row.action_type_id, -row.score_earned, self.clock)
+            undoing = LedgerRowToFold(
+                next(self.ids), "reversal", "awarded", row.action_type_id, -row.score_earned, self.clock
+            )
             self.rows.append(undoing)
         else:
             self.rows[chosen] = replaced(row, status="awarded" if act == "approve" else "rejected")
         self.standing = fold_rows(self.rows, self.window)
 
 
-def modelled(rows: list[Row], window: Window) -> tuple[int, datetime] | None:
+def modelled(rows: list[LedgerRowToFold], window: Window) -> tuple[int, datetime] | None:
     """(score, reached at), by looking at every prefix of what counts."""
     counting = [
         row
@@ -146,7 +148,7 @@ def test_counters_are_those_of_what_is_left(acts: list[tuple[str, int, int]]) ->
 def test_a_best_that_is_undone_gives_its_place_back() -> None:
     """With the time at which the earlier one was reached, on boards of either order."""
     rows = [
-        Row(n, "completion", "awarded", LESSON, score, START + timedelta(hours=n))
+        LedgerRowToFold(n, "completion", "awarded", LESSON, score, START + timedelta(hours=n))
         for n, score in enumerate([5, 9, 5, 7])
     ]
     window = Window(1, Board(1, "b", "B", aggregate="best"), ALL_TIME)

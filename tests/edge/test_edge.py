@@ -15,7 +15,7 @@ from tests.edge.conftest import Edge
 from tests.support.ports import free_block
 from tests.support.server import LaurelsServer
 
-from laurels.web.routes import ROUTES
+from laurels.web.api.routes import ROUTES
 
 SECURITY = {
     "strict-transport-security",

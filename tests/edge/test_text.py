@@ -15,7 +15,7 @@ from msgspec import inspect as schemas
 from tests.edge.conftest import Edge
 from tests.support.server import PASSWORD, LaurelsServer
 
-from laurels.web.routes import ROUTES
+from laurels.web.api.routes import ROUTES
 
 CORPUS = Path(__file__).parent / "corpus"
 NAMES: list[str] = json.loads((CORPUS / "names.json").read_text())

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import asyncpg
 
-from laurels.ledger import bootstrap, migrations
-from laurels.ledger import pool as ledger_pool
-from laurels.web.tokens import new_signing_key
+from laurels.ledger.accounts import bootstrap
+from laurels.ledger.db import migrations
+from laurels.ledger.db import pool as ledger_pool
+from laurels.web.auth.access_tokens import new_signing_key
 from tests.faults.row import Row
 from tests.faults.small import SmallScene
 from tests.support.fault_proxy import FaultProxy

@@ -13,11 +13,11 @@ import pytest
 
 from laurels.domain.actions import Submission
 from laurels.domain.errors import LaurelsError
-from laurels.ledger.catalogue import Catalogue
-from laurels.ledger.pool import Pool
-from laurels.ledger.receipts import Receipts
-from laurels.ledger.writer import Result, Writer
-from laurels.ranking.memory import MemoryIndex
+from laurels.ledger.catalogue.catalogue import Catalogue
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.write.receipts import Receipts
+from laurels.ledger.write.writer import Result, Writer
+from laurels.ranking.memory_index import MemoryIndex
 from laurels.ranking.projection import Projection
 
 

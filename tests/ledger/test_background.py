@@ -11,12 +11,12 @@ from tests.support.node import InProcessNode
 from laurels.background import Background
 from laurels.config import Settings
 from laurels.domain.errors import LaurelsError
-from laurels.ledger import sanctions
-from laurels.ledger.audit import SYSTEM
-from laurels.ledger.directory import Directory
-from laurels.ledger.journal import Journal
-from laurels.ledger.pool import unavailable
-from laurels.ledger.replicas import Reads
+from laurels.ledger.accounts import sanctions
+from laurels.ledger.accounts.directory import Directory
+from laurels.ledger.db.pool import unavailable
+from laurels.ledger.db.replicas import Reads
+from laurels.ledger.events.audit import SYSTEM
+from laurels.ledger.events.journal import Journal
 
 
 async def test_an_entry_that_could_not_be_taken_is_taken_later(node: InProcessNode, settings: Settings) -> None:

@@ -13,11 +13,11 @@ from tests.ledger.conftest import Ledger, add_users, running_ledger
 from laurels.domain.actions import Submission
 from laurels.domain.boards import ALL_TIME, TOP_SIZE, Board, Span, Window
 from laurels.domain.judgement import room_after
-from laurels.ledger.pool import Pool
-from laurels.ledger.refolding import lock_user, refold_all, windows_covering
-from laurels.ledger.repair import refold
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.standings.refolding import lock_user, refold_all, windows_covering
+from laurels.ledger.standings.repair import refold
 from laurels.ranking import verify
-from laurels.ranking.memory import MemoryIndex
+from laurels.ranking.memory_index import MemoryIndex
 from laurels.ranking.projection import Projection
 
 
@@ -65,7 +65,8 @@ async def test_a_batch_says_the_same_as_its_rows(ledger: Ledger) -> None:
 
 async def _folded(pool: Pool) -> list[tuple[object, ...]]:
     standings = "SELECT window_id, user_id, score, reached_at FROM standings ORDER BY 1, 2"
-    counters = "SELECT user_id, total_count, day, day_count, last_at, hour_count, minute_count FROM progress ORDER BY 1"
+    columns = "user_id, total_count, day, day_count, last_at, hour_count, minute_count"
+    counters = f"SELECT {columns} FROM user_action_counters ORDER BY 1"
     return [tuple(row) for query in (standings, counters) for row in await pool.fetch(query)]
 
 

@@ -15,12 +15,12 @@ from tests.domain.test_held import odd
 from tests.ledger.conftest import Ledger, add_users, codes, running_ledger
 from tests.ledger.test_rules import set_rules
 
-from laurels.domain.detectors import Watch
+from laurels.domain.detectors import DetectorEngine
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import corrections, review
-from laurels.ledger.audit import Actor
-from laurels.ledger.journal import Journal
-from laurels.ledger.pool import Pool
+from laurels.ledger.corrections import corrections, review
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events.audit import Actor
+from laurels.ledger.events.journal import Journal
 from laurels.ranking.verify import compare, prove
 
 ADMIN = Actor("operator:test", "request-1")
@@ -93,7 +93,7 @@ async def test_who_has_nothing_left_is_off_the_board_until_the_next_action(ledge
     window = await ledger.catalogue.window(ledger.catalogue.default_board)
     only = await complete(ledger, 1, "a")
     await corrections.reverse(ledger.pool, ADMIN, only, "made up")
-    await projection.heal([1])
+    await projection.repair([1])
     assert await standing(ledger, "points", 1) is None
     assert (await projection.index.top(window, 10)).places == ()
     assert await compare(projection.index, ledger.pool, window) == 0
@@ -121,7 +121,12 @@ async def test_what_was_used_up_is_free_again(ledger: Ledger) -> None:
     again = await ledger.complete(2, "c", "quiz", '{"code":"X"}')
     assert again.accepted.action.score_earned == 30  # with the bonus of the first
     await complete(ledger, 1, "c")
-    assert await ledger.pool.fetchval("SELECT total_count FROM progress WHERE user_id = 1 AND action_type_id = 1") == 1
+    assert (
+        await ledger.pool.fetchval(
+            "SELECT total_count FROM user_action_counters WHERE user_id = 1 AND action_type_id = 1"
+        )
+        == 1
+    )
 
 
 async def test_undoing_happens_once_however_often_and_wherever_it_is_asked(pool: Pool) -> None:
@@ -141,7 +146,7 @@ async def test_undoing_happens_once_however_often_and_wherever_it_is_asked(pool:
 
 async def test_what_cannot_be_undone_says_so(pool: Pool) -> None:
     await add_users(pool, 1)
-    async with running_ledger(pool, watch=Watch([odd])) as ledger:
+    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
         undone = await corrections.reverse(pool, ADMIN, await complete(ledger, 1, "a"), "made up")
         held = await complete(ledger, 1, "odd")
         assert await refused(corrections.reverse(pool, ADMIN, undone.action_id, "x")) == "not_reversible"
@@ -153,7 +158,7 @@ async def test_what_cannot_be_undone_says_so(pool: Pool) -> None:
 async def test_an_approved_action_counts_from_its_own_time(pool: Pool) -> None:
     """As if it had never been held: a later action was the last to move the score, and the rank says so."""
     await add_users(pool, 1)
-    async with running_ledger(pool, watch=Watch([odd])) as ledger:
+    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
         await add_board(ledger, "best", aggregate="best")
         held = await complete(ledger, 1, "odd", "quiz")
         later = await complete(ledger, 1, "b")
@@ -172,7 +177,7 @@ async def test_an_approved_action_counts_from_its_own_time(pool: Pool) -> None:
 async def test_a_rejected_action_never_counts_and_uses_nothing_up(pool: Pool) -> None:
     await add_users(pool, 1)
     await set_rules(pool, "lesson", total_cap=1)
-    async with running_ledger(pool, watch=Watch([odd])) as ledger:
+    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
         held = await complete(ledger, 1, "odd")
         assert codes([await ledger.complete(1, "b")]) == ["total_cap_reached"]
         assert (await review.reject(pool, ADMIN, held, "a script")).status == "rejected"
@@ -187,7 +192,7 @@ async def test_a_rejected_action_never_counts_and_uses_nothing_up(pool: Pool) ->
 
 async def test_of_two_opposite_decisions_at_once_one_holds(pool: Pool) -> None:
     await add_users(pool, 1)
-    async with running_ledger(pool, watch=Watch([odd])) as ledger:
+    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
         held = await complete(ledger, 1, "odd")
         decisions = [review.approve, review.reject] * 10
         answers = await asyncio.gather(*(d(pool, ADMIN, held, "x") for d in decisions), return_exceptions=True)
@@ -199,7 +204,7 @@ async def test_of_two_opposite_decisions_at_once_one_holds(pool: Pool) -> None:
 
 async def test_held_actions_are_listed_oldest_first_in_pages(pool: Pool) -> None:
     await add_users(pool, 3)
-    async with running_ledger(pool, watch=Watch([odd])) as ledger:
+    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
         ids = [await complete(ledger, 1 + n % 2, f"odd-{n}", metadata='{"n":1}') for n in range(7)]
     await review.approve(pool, ADMIN, ids[0], "fine")
     found, cursor = [], None
@@ -285,7 +290,10 @@ async def test_any_sequence_leaves_every_standing_the_fold_of_its_rows(pool: Poo
     """Random play and random corrections by two processes at once; then the proof over boards of every kind."""
     dice = random.Random(seed)
     await add_users(pool, 4)
-    async with running_ledger(pool, watch=Watch([odd])) as one, running_ledger(pool, watch=Watch([odd])) as other:
+    async with (
+        running_ledger(pool, watch=DetectorEngine([odd])) as one,
+        running_ledger(pool, watch=DetectorEngine([odd])) as other,
+    ):
         for aggregate in ("sum", "best", "latest"):
             for order in ("desc", "asc"):
                 await add_board(one, f"{aggregate}-{order}", aggregate=aggregate, order=order)
@@ -327,5 +335,5 @@ async def _check_counters(ledger: Ledger) -> None:
         "SELECT a.user_id, a.action_type_id, count(*) FROM actions a WHERE kind = 'completion' "
         "AND status <> 'rejected' AND NOT EXISTS (SELECT FROM actions r WHERE r.reverses = a.id) GROUP BY 1, 2"
     )
-    kept = await ledger.pool.fetch("SELECT user_id, action_type_id, total_count FROM progress")
+    kept = await ledger.pool.fetch("SELECT user_id, action_type_id, total_count FROM user_action_counters")
     assert {tuple(row) for row in kept} == {tuple(row) for row in counted}

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.pool import Pool, drop
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import Pool, drop
 
 TURNS = range(0, 600, 2)
 """Of the loop, before it is cut: a first statement takes some hundreds idle ones, in which asyncpg asks four things."""

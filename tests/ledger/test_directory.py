@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
-from laurels.ledger.directory import Directory
-from laurels.ledger.pool import Pool
-from laurels.ledger.replicas import Reads
+from laurels.ledger.accounts.directory import Directory
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.db.replicas import Reads
 
 
 class Interrupted(Reads):

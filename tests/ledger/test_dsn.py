@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cli.commands import laurels
 
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.dsn import LONGEST_CONNECT_SECONDS, parse
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.dsn import LONGEST_CONNECT_SECONDS, parse
 
 BASE = "postgresql://ada:secret@db.example:5433/board"
 IGNORED = (

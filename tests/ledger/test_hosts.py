@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.support.fault_proxy import FaultProxy
 
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.hosts import Hosts
-from laurels.ledger.pool import DatabaseUnusable
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.hosts import Hosts
+from laurels.ledger.db.pool import DatabaseUnusable
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from laurels.ledger.journal import Journal, announce
-from laurels.ledger.pool import Pool
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events.journal import Journal, announce
 
 ME, OTHER = UUID(int=1), UUID(int=2)
 

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import erasure, sanctions
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.audit import Actor
-from laurels.ledger.pool import Pool
-from laurels.ledger.user_editor import UserEditor
+from laurels.ledger.accounts import erasure, sanctions
+from laurels.ledger.accounts.user_editor import UserEditor
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events.audit import Actor
 
 Way = Callable[[Pool, int, int], Awaitable[object]]
 MACHINE = Actor("operator:test")
@@ -44,7 +44,7 @@ WAYS: dict[str, Way] = {
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tested is who wins, not how long the loser may wait on a busy machine."""
     monkeypatch.setattr(ledger_pool, "ANSWER_SECONDS", 60.0)
-    monkeypatch.setattr(ledger_pool.prompt.__wrapped__, "__defaults__", (60.0,))  # type: ignore[attr-defined]
+    monkeypatch.setattr(ledger_pool.acquire_within.__wrapped__, "__defaults__", (60.0,))  # type: ignore[attr-defined]
 
 
 async def remove(pool: Pool, way: str, removed: int, other: int) -> object:

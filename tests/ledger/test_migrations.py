@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 from tests.support.schema import COMMITTED, dump
 
-from laurels.ledger import migrations
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.pool import DatabaseUnusable, Pool
+from laurels.ledger.db import migrations
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import DatabaseUnusable, Pool
 
 
 async def test_the_migrations_give_the_committed_schema(database_url: str) -> None:

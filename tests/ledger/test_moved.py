@@ -15,17 +15,21 @@ from tests.ledger.conftest import Ledger, add_users, codes, running_ledger
 from tests.support.polling import eventually
 
 from laurels.domain.actions import Submission
-from laurels.domain.detectors import Watch
+from laurels.domain.detectors import DetectorEngine
 from laurels.domain.errors import LaurelsError
 from laurels.domain.judgement import Accepted
 from laurels.domain.tickets import Grant, Ticket
-from laurels.ledger import bootstrap, committer, corrections, erasure, repair, review, sanctions, snapshots, transfer
-from laurels.ledger.audit import Actor
-from laurels.ledger.batch import CommittedBatch, CommitUnknown, UserMoved, commit_batch
-from laurels.ledger.pool import DatabaseUnusable, Pool
-from laurels.ledger.sql import LOAD_TICKETS, WRITE_BATCH
-from laurels.ledger.turns import Turns
-from laurels.web.tokens import new_signing_key
+from laurels.ledger import transfer
+from laurels.ledger.accounts import bootstrap, erasure, sanctions
+from laurels.ledger.corrections import corrections, review
+from laurels.ledger.db.pool import DatabaseUnusable, Pool
+from laurels.ledger.events.audit import Actor
+from laurels.ledger.standings import repair, snapshots
+from laurels.ledger.write import committer
+from laurels.ledger.write.batch import CommittedBatch, StaleUser, TransactionResolutionUnknown, commit_batch
+from laurels.ledger.write.sql import LOAD_TICKETS, WRITE_BATCH
+from laurels.ledger.write.user_locks import UserLocks
+from laurels.web.auth.access_tokens import new_signing_key
 
 ADMIN = Actor("operator:test", "request-1")
 WAITS_FOR_A_LOCK = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- One statement%'"
@@ -50,7 +54,7 @@ class _Meanwhile:
 
 
 async def _commit(ledger: Ledger, connection: Any, *submissions: Submission, locking: bool = False) -> CommittedBatch:
-    return await commit_batch(connection, ledger.catalogue, uuid4(), submissions, Watch(), locking=locking)
+    return await commit_batch(connection, ledger.catalogue, uuid4(), submissions, DetectorEngine(), locking=locking)
 
 
 async def _refold(ledger: Ledger, _: dict[str, int]) -> None:
@@ -61,7 +65,7 @@ async def _refold(ledger: Ledger, _: dict[str, int]) -> None:
 
 
 async def _fold_imported(ledger: Ledger, _: dict[str, int]) -> None:
-    await ledger.pool.execute("INSERT INTO unfolded VALUES (1)")
+    await ledger.pool.execute("INSERT INTO pending_refolds VALUES (1)")
     assert [count async for count in transfer.fold_imported(ledger.pool)] == [1]
 
 
@@ -87,14 +91,14 @@ CHANGES: dict[str, Change] = {
 async def test_whatever_changes_a_user_makes_the_batch_judge_anew(pool: Pool, name: str) -> None:
     """Nothing of the batch is written, not for its other users either; under locks it is decided on what is there."""
     await add_users(pool, 2)
-    async with running_ledger(pool, watch=Watch([odd])) as ledger, pool.acquire() as connection:
+    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger, pool.acquire() as connection:
         ids = {
             key: (await ledger.complete(1, identifier, kind)).accepted.action.action_id
             for key, identifier, kind in (("counted", "a", "lesson"), ("held", "odd-1", "quiz"))
         }
         batch = Submission(2, "lesson", "mine"), Submission(1, "lesson", "mine")
         changing = _Meanwhile(connection, lambda: CHANGES[name](ledger, ids))
-        with pytest.raises(UserMoved):
+        with pytest.raises(StaleUser):
             await _commit(ledger, changing, *batch)
         assert not await pool.fetchval("SELECT count(*) FROM actions WHERE action_identifier = 'mine'")
         assert not await pool.fetchval("SELECT count(*) FROM standings WHERE user_id = 2")
@@ -179,7 +183,7 @@ async def test_an_action_that_an_import_wrote_a_moment_ago_is_told_as_it_stands(
 async def test_what_a_dying_server_says_of_a_write_is_not_believed(ledger: Ledger) -> None:
     """FATAL may come after the commit: the outcome is unknown. A cancelled statement wrote nothing for certain."""
     async with ledger.pool.acquire() as holder, ledger.pool.acquire() as connection:
-        for end, expected in (("terminate", CommitUnknown), ("cancel", asyncpg.QueryCanceledError)):
+        for end, expected in (("terminate", TransactionResolutionUnknown), ("cancel", asyncpg.QueryCanceledError)):
             async with holder.transaction():
                 await holder.execute("SELECT FROM users WHERE id = 1 FOR UPDATE")
                 async with ledger.pool.acquire() as mine:
@@ -219,22 +223,22 @@ async def test_after_one_that_met_another_nodes_batches_lock_first_for_a_while(
     async def commit(*given: Any, locking: bool) -> CommittedBatch:
         locked.append(locking)
         if next(meets, False):
-            raise UserMoved
+            raise StaleUser
         return await commit_batch(*given, locking=locking)
 
     monkeypatch.setattr(committer, "commit_batch", commit)
-    for n in range(committer.WARY + 2):
+    for n in range(committer.PESSIMISTIC_BATCHES + 2):
         assert codes([await ledger.complete(1, f"a-{n}")]) == ["ok"]
-    assert locked == [False, True, *[True] * committer.WARY, False]
+    assert locked == [False, True, *[True] * committer.PESSIMISTIC_BATCHES, False]
 
 
 async def test_batches_with_a_user_in_common_go_in_the_order_of_coming() -> None:
     """And nobody waits for a batch with other users."""
-    turns, done = Turns(), []
+    turns, done = UserLocks(), []
     first_may_end = asyncio.Event()
 
     async def batch(name: str, users: set[int], until: asyncio.Event | None = None) -> None:
-        async with turns.alone_with(users):
+        async with turns.hold(users):
             if until is not None:
                 await until.wait()
             done.append(name)
@@ -253,19 +257,19 @@ async def test_batches_with_a_user_in_common_go_in_the_order_of_coming() -> None
 
 async def test_a_batch_that_fails_lets_the_next_one_go() -> None:
     """Its turn ends however it ends, also when it was waiting."""
-    turns = Turns()
+    turns = UserLocks()
     with pytest.raises(RuntimeError):
-        async with turns.alone_with({1}):
+        async with turns.hold({1}):
             raise RuntimeError
-    async with turns.alone_with({1}):
+    async with turns.hold({1}):
         waiting = asyncio.create_task(_enter(turns, {1}))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait({waiting})
-    async with asyncio.timeout(5), turns.alone_with({1}):
+    async with asyncio.timeout(5), turns.hold({1}):
         pass
 
 
-async def _enter(turns: Turns, users: set[int]) -> None:
-    async with turns.alone_with(users):
+async def _enter(turns: UserLocks, users: set[int]) -> None:
+    async with turns.hold(users):
         pass

@@ -10,12 +10,12 @@ import pytest
 
 from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.names import Name, name_of, parse_name, similar_keys
-from laurels.ledger import erasure, name_keys
-from laurels.ledger.accounts import Accounts
-from laurels.ledger.audit import Actor
-from laurels.ledger.name_guard import NameGuard
-from laurels.ledger.pool import Pool
-from laurels.ledger.user_editor import UserEditor
+from laurels.ledger.accounts import erasure, name_keys
+from laurels.ledger.accounts.accounts import Accounts
+from laurels.ledger.accounts.name_guard import NameGuard
+from laurels.ledger.accounts.user_editor import UserEditor
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events.audit import Actor
 
 MACHINE = Actor("operator:test")
 
@@ -73,7 +73,7 @@ async def test_who_comes_from_outside_gets_no_operators_look(accounts: Accounts)
     """The name as wanted is similar to an operator's: the next one is tried."""
     await made(accounts, "Amo", "admin")
     names = [parse_name("Arno"), parse_name("Arno-1f2e")]
-    opened = await accounts.open_outsider("issuer", "subject", 0, names)
+    opened = await accounts.open_external_account("issuer", "subject", 0, names)
     assert opened is not None
     assert opened.account.username == "Arno-1f2e"
 

@@ -13,27 +13,27 @@ from tests.support.polling import eventually
 
 from laurels.domain.actions import Recorded, Submission
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger.commit_cost import FIRST_GUESS, TELLING_ROWS, CommitCost
-from laurels.ledger.commit_queue import (
+from laurels.ledger.db.pool import ANSWER_SECONDS, Pool
+from laurels.ledger.write.commit_cost import FIRST_GUESS, TELLING_ROWS, CommitCost
+from laurels.ledger.write.commit_queue import (
     BATCH_SECONDS,
     LAST_START,
     MAX_SUSPECTS,
     SUSPECT_SECONDS,
     Batch,
     CommitQueue,
-    Request,
-    Rows,
+    CommitRequest,
+    RowCounts,
     halves,
 )
-from laurels.ledger.pool import ANSWER_SECONDS, Pool
 
 
-def request(*users: int, at: float = 0.0) -> Request:
+def request(*users: int, at: float = 0.0) -> CommitRequest:
     submissions = [Submission(user, "lesson", f"{position}") for position, user in enumerate(users)]
-    return Request(submissions, asyncio.get_running_loop().create_future(), at)
+    return CommitRequest(submissions, asyncio.get_running_loop().create_future(), at)
 
 
-def queue_of(*requests: Request) -> CommitQueue:
+def queue_of(*requests: CommitRequest) -> CommitQueue:
     queue = CommitQueue()
     for one in requests:
         queue.put(one)
@@ -46,7 +46,7 @@ def spans(batch: Batch) -> list[tuple[int, int]]:
 
 async def test_a_batch_holds_whole_requests_while_there_is_time() -> None:
     queue = queue_of(request(1, 2), request(3), request(*range(50)), request(4))
-    batch = queue.cut(10, Rows(2, 1e-6), now=0.1)
+    batch = queue.cut(10, RowCounts(2, 1e-6), now=0.1)
     assert spans(batch) == [(0, 2), (0, 1)]
     assert queue.queued == 51
 
@@ -56,7 +56,7 @@ async def test_a_request_that_does_not_fit_is_cut_and_goes_on_before_the_others(
     large, small = request(*range(1_000)), request(1_001)
     queue, parts, now = queue_of(large, small), [], 0.0
     while large.waiting:
-        batch = queue.cut(1_000, Rows(20, 1e-4), now)
+        batch = queue.cut(1_000, RowCounts(20, 1e-4), now)
         parts += spans(batch)
         queue.put_back(batch)
         now += 0.2
@@ -65,14 +65,14 @@ async def test_a_request_that_does_not_fit_is_cut_and_goes_on_before_the_others(
 
 async def test_a_slice_fits_into_the_time_that_its_caller_has_left() -> None:
     queue = queue_of(request(*range(1_000)))
-    (part,) = queue.cut(1_000, Rows(0, 1e-3), ANSWER_SECONDS - 0.4)
+    (part,) = queue.cut(1_000, RowCounts(0, 1e-3), ANSWER_SECONDS - 0.4)
     assert 0 < len(part) <= 400
 
 
 async def test_what_could_hardly_be_answered_is_not_begun() -> None:
     old, young = request(1, at=0.0), request(2, at=1.0)
     queue = queue_of(old, young)
-    assert [part.request for part in queue.cut(10, Rows(2, 1e-6), LAST_START + 0.01)] == [young]
+    assert [part.request for part in queue.cut(10, RowCounts(2, 1e-6), LAST_START + 0.01)] == [young]
     assert codes(old.done.result()) == ["overloaded"]
     assert queue.queued == 0
 
@@ -81,29 +81,29 @@ async def test_who_is_answered_hears_what_is_known_and_the_rest_is_forgotten() -
     """Decided, under way, and not begun: three answers. What was not begun is never written."""
     large = request(*range(6))
     queue = queue_of(large)
-    first = queue.cut(2, Rows(0, 0.2), 0.0)
+    first = queue.cut(2, RowCounts(0, 0.2), 0.0)
     decided = LaurelsError(Code.BANNED, "as it was decided")
     large.fill(0, [decided] * len(first[0]))
     queue.put_back(first)
-    second = queue.cut(2, Rows(0, 0.2), 0.0)
+    second = queue.cut(2, RowCounts(0, 0.2), 0.0)
     large.give_up(second, LaurelsError(Code.OVERLOADED, "not begun"))
     told = codes(large.done.result())
     taken = len(first[0]), len(second[0])
     assert told == ["banned"] * taken[0] + ["outcome_unknown"] * taken[1] + ["overloaded"] * (6 - sum(taken))
     assert sum(taken) < 6
     queue.put_back(second)
-    assert queue.cut(10, Rows(0, 1e-6), 0.1) == []
+    assert queue.cut(10, RowCounts(0, 1e-6), 0.1) == []
     assert queue.queued == 0
 
 
 async def test_suspects_are_kept_apart_and_forgotten_in_time() -> None:
     queue = queue_of(request(1), request(2), request(3, 1))
     queue.suspect(1, now=0.0)
-    assert [part.request.submissions[0].user_id for part in queue.cut(10, Rows(0, 1e-6), 0.1)] == [2]
+    assert [part.request.submissions[0].user_id for part in queue.cut(10, RowCounts(0, 1e-6), 0.1)] == [2]
     apart = [queue.cut_apart(0.1) for _ in range(3)]
     assert [len(batch) for batch in apart] == [1, 1, 0]
     queue.put(request(1, at=SUSPECT_SECONDS))
-    assert len(queue.cut(10, Rows(0, 1e-6), SUSPECT_SECONDS + 0.1)) == 1
+    assert len(queue.cut(10, RowCounts(0, 1e-6), SUSPECT_SECONDS + 0.1)) == 1
     for user in range(2 * MAX_SUSPECTS):
         queue.suspect(user, 0.0)
     assert len(queue._suspects) == MAX_SUSPECTS
@@ -113,7 +113,7 @@ async def test_suspects_are_kept_apart_and_forgotten_in_time() -> None:
 def test_halving_ends_with_every_action_by_itself(sizes: list[int]) -> None:
     async def run() -> None:
         queue = queue_of(*(request(*range(size)) for size in sizes))
-        pending, single = [queue.cut(1_000, Rows(0, 1e-6), 0.0)], Counter[int]()
+        pending, single = [queue.cut(1_000, RowCounts(0, 1e-6), 0.0)], Counter[int]()
         while pending:
             batch = pending.pop()
             if len(batch) == 1 and len(batch[0]) == 1:

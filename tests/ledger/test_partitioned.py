@@ -10,9 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from laurels.ledger import people, readers
-from laurels.ledger.pool import Pool, plan_by_index
-from laurels.ledger.sql import LOAD_BATCH
+from laurels.ledger.accounts import people
+from laurels.ledger.db.pool import Pool, plan_by_index
+from laurels.ledger.queries import readers
+from laurels.ledger.write.sql import LOAD_BATCH
 
 from .conftest import add_users, running_ledger
 

@@ -18,9 +18,9 @@ from tests.support.plans import BIG, SHAPES, Plan, complaints, explain, ledger_o
 from tests.support.statements import CASES, WHOLE
 
 from laurels import ledger
-from laurels.ledger.pool import Connection, Pool, plan_by_index
-from laurels.ledger.sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
-from laurels.ranking import sql
+from laurels.ledger.db.pool import Connection, Pool, plan_by_index
+from laurels.ledger.write.sql import LOAD_BATCH, LOCK_USERS, WRITE_BATCH
+from laurels.ranking import sql_index
 
 
 async def test_every_look_up_of_an_ordinary_ledger_uses_its_index(database_url: str) -> None:
@@ -38,7 +38,7 @@ async def test_every_look_up_of_an_ordinary_ledger_uses_its_index(database_url: 
 
 async def _check_top_list(connection: Connection) -> None:
     """The rows come off the index in order: no sort of the whole window."""
-    plan = await _plan(connection, sql._TOP.format(better="0", totals="0 AS seq, 0 AS total"), [1, 10])
+    plan = await _plan(connection, sql_index._TOP.format(better="0", totals="0 AS seq, 0 AS total"), [1, 10])
     limit = next(node for node in nodes(plan) if node["Node Type"] == "Limit")
     assert limit["Plans"][0]["Node Type"] in ("Index Scan", "Index Only Scan")
 

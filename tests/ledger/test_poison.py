@@ -17,9 +17,9 @@ from tests.support.polling import eventually
 from laurels.domain.actions import Submission
 from laurels.domain.errors import LaurelsError
 from laurels.domain.standings import INT64_MAX, INT64_MIN
-from laurels.ledger.pool import Pool
-from laurels.web.decode import decode_body, submission
-from laurels.web.wire.actions import CompleteAction
+from laurels.ledger.db.pool import Pool
+from laurels.web.api.wire.actions import CompleteAction
+from laurels.web.http.decode import decode_body, submission
 
 RULES = {
     "code": {"once_for_all": "x"},

@@ -12,8 +12,8 @@ import pytest
 from tests.cli.commands import laurels
 from tests.support.pgbouncer import IGNORED, needs_pgbouncer, pooler
 
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.pool import DatabaseUnusable
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import DatabaseUnusable
 
 pytestmark = needs_pgbouncer
 

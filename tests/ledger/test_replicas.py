@@ -11,9 +11,9 @@ from tests.support.polling import eventually
 from tests.support.postgres import Cluster, Standby, primary_and_standby
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.pool import Pool
-from laurels.ledger.replicas import Reads, replica
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.db.replicas import Reads, replica
 
 BOUND = 2.0
 """No read waits longer, whatever is wrong."""

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger.retries import FIRST_PAUSE, LONGEST_PAUSE, Retries
+from laurels.ledger.db.retries import FIRST_PAUSE, LONGEST_PAUSE, Retries
 from laurels.telemetry import REGISTRY
 
 REFUSED = asyncpg.InsufficientPrivilegeError("permission denied for table journal")

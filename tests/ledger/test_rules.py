@@ -7,7 +7,7 @@ import json
 
 from tests.ledger.conftest import Ledger, add_users, codes, running_ledger
 
-from laurels.ledger.pool import Pool
+from laurels.ledger.db.pool import Pool
 
 
 async def set_rules(pool: Pool, name: str, **rules: object) -> None:

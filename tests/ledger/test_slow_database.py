@@ -17,10 +17,10 @@ from tests.support.polling import eventually
 
 from laurels.config import Settings
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger import replicas
-from laurels.ledger.pool import Pool, acquire, patient, prompt
-from laurels.ledger.replicas import Reads
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db import replicas
+from laurels.ledger.db.pool import Pool, acquire, acquire_per_statement, acquire_within
+from laurels.ledger.db.replicas import Reads
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -63,7 +63,7 @@ async def test_a_read_that_takes_long_is_waited_for_while_others_are_answered(po
     async with others_are_answered(pool):
         (row,) = await Reads(pool).fetch(LONGER_THAN_SILENCE)
         assert row["one"] == 1
-        for kind in (prompt, patient):
+        for kind in (acquire_within, acquire_per_statement):
             async with kind(pool) as connection:
                 assert (await connection.fetchrow(LONGER_THAN_SILENCE))["one"] == 1
 
@@ -76,7 +76,7 @@ async def test_what_takes_longer_than_its_route_may_is_told_that_the_ledger_is_b
     await holder.execute("LOCK TABLE users")
 
     async def asked_promptly() -> None:
-        async with prompt(pool) as connection:
+        async with acquire_within(pool) as connection:
             await connection.fetch("SELECT FROM users")
 
     async with others_are_answered(pool):
@@ -93,7 +93,7 @@ async def test_a_silent_primary_is_told_within_two_seconds(database_url: str, wi
     wire.half_open = True
 
     async def asked_promptly() -> None:
-        async with prompt(pool) as connection:
+        async with acquire_within(pool) as connection:
             await connection.fetch("SELECT 1")
 
     async with asyncio.timeout(BOUND + SLACK):

@@ -12,9 +12,10 @@ import pytest
 from tests.ledger.conftest import Ledger, add_users, running_ledger
 from tests.support.polling import eventually
 
-from laurels.ledger import erasure, repair, snapshots
-from laurels.ledger.audit import SYSTEM
-from laurels.ledger.pool import Pool
+from laurels.ledger.accounts import erasure
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events.audit import SYSTEM
+from laurels.ledger.standings import repair, snapshots
 from laurels.ranking.verify import compare, prove, sample
 
 _WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 5498123"

@@ -10,9 +10,9 @@ from tests.ledger.conftest import add_users
 
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import INT64_MAX, INT64_MIN, from_micros, micros, order_key, sort_score
-from laurels.ledger import standings
-from laurels.ledger.catalogue import Catalogue
-from laurels.ledger.pool import Pool
+from laurels.ledger.catalogue.catalogue import Catalogue
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.standings import standings
 
 _WRITE = """
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version, hidden)

@@ -11,7 +11,7 @@ import pytest
 from tests.support.node import running_node
 
 from laurels.config import Settings
-from laurels.ledger.engine import give, programs
+from laurels.ledger.embedded.postgres_binaries import hand_to_server_user, programs
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def server_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     data.mkdir()
     prefix: list[str] = []
     if os.geteuid() == 0:
-        give(data)
+        hand_to_server_user(data)
         prefix = ["runuser", "-u", "pgserver", "--"]
     run = [*prefix, str(binaries / "initdb"), "-A", "trust", "-U", "postgres", "-D", str(data)]
     subprocess.run(run, check=True, capture_output=True)

@@ -11,8 +11,8 @@ from tests.support.polling import eventually
 
 from laurels.domain.actions import Submission
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger.pool import Pool
-from laurels.ledger.writer import Answer
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.write.writer import DecidedAction
 
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
@@ -94,7 +94,7 @@ async def test_a_caller_that_goes_away_neither_loses_nor_doubles(ledger: Ledger)
     await asyncio.sleep(0)
     caller.cancel()
     again = await ledger.complete(1, "a")
-    assert isinstance(again, Answer)
+    assert isinstance(again, DecidedAction)
     assert again.accepted.replayed
     assert await ledger.scores() == {1: 10}
 

@@ -17,10 +17,10 @@ from websockets.uri import parse_uri
 
 from laurels.domain.errors import LaurelsError
 from laurels.live import framing, protocol
-from laurels.live.hub import Hub, Sources
-from laurels.live.seats import Seats
-from laurels.live.session import Follow
-from laurels.live.viewer import Viewer
+from laurels.live.client_connection import ClientConnection
+from laurels.live.connection_limits import ConnectionLimits
+from laurels.live.hub import BoardSources, Hub
+from laurels.live.session import StartSubscription
 from laurels.ranking.index import Place
 from laurels.ranking.scoreboards import PlacesOnBoard, ReadyBoard, Scoreboard, ScoreRow, WindowSpan
 
@@ -78,13 +78,13 @@ class Boards:
         return {}
 
 
-class Socket(Viewer):
+class Socket(ClientConnection):
     """A viewer without a session behind it."""
 
     __slots__ = ("told",)
 
     @staticmethod
-    def dress(_kind: str, _version: str, message: bytes) -> bytes:
+    def encode_frame(_kind: str, _version: str, message: bytes) -> bytes:
         return framing.text_frame(message)
 
     def beat(self, *, with_heartbeat: bool) -> bytes:
@@ -96,10 +96,10 @@ class Socket(Viewer):
 
     def drain(self, retry_ms: int) -> None:
         self.send(framing.text_frame(protocol.encode(protocol.Drain(retry_ms=retry_ms))))
-        self.dismiss(protocol.Close.DRAINING)
+        self.close(protocol.Close.DRAINING)
 
     def dropped(self, channel: str, error: LaurelsError, _: int | None) -> None:
-        self.hub.leave(self, channel)
+        self.hub.unsubscribe(self, channel)
         self.told = error.code
 
 
@@ -118,7 +118,7 @@ class Pipe(asyncio.Transport):
         self.answers_pings = True
         self.reads = True
         self.chokes = False
-        self.viewer: Socket
+        self.connection: Socket
         self._stalled = False
 
     @property
@@ -128,10 +128,10 @@ class Pipe(asyncio.Transport):
     @stalled.setter
     def stalled(self, stalled: bool) -> None:
         self._stalled = stalled
-        if stalled and self.viewer.ready:
-            self.viewer.pause_writing()
-        elif not stalled and not self.viewer.ready:
-            self.viewer.resume_writing()
+        if stalled and self.connection.ready:
+            self.connection.pause_writing()
+        elif not stalled and not self.connection.ready:
+            self.connection.resume_writing()
 
     def write(self, data: bytes) -> None:
         now = asyncio.get_running_loop().time()
@@ -149,7 +149,7 @@ class Pipe(asyncio.Transport):
 
     def _pong(self) -> None:
         if self.answers_pings:
-            self.viewer.heard = True
+            self.connection.heard = True
 
     def set_write_buffer_limits(self, high: int | None = None, _: int | None = None) -> None:
         assert high == 0
@@ -168,7 +168,7 @@ class Pipe(asyncio.Transport):
 
     def abort(self) -> None:
         self.aborted_at = asyncio.get_running_loop().time()
-        self.viewer.connection_lost(None)
+        self.connection.connection_lost(None)
 
     def of_type(self, *kinds: str) -> list[tuple[float, dict]]:
         return [(at, message) for at, message in self.frames if message["type"] in kinds]
@@ -187,7 +187,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.boards = Boards()
-        sources = Sources(
+        sources = BoardSources(
             top=self.boards.read,
             top_as=self.boards.read_as,
             places=self.boards.places,
@@ -197,27 +197,27 @@ class Stage:
             blocked=lambda: self.boards.banned,
             shadowed=lambda: self.boards.shadowed,
         )
-        seats = Seats(limit=1_000, per_address=1_000, per_user=2)
-        self.hub = Hub(sources, seats, frames_per_second=PER_SECOND, drain_seconds=1.0)
+        connection_limits = ConnectionLimits(limit=1_000, per_address=1_000, per_user=2)
+        self.hub = Hub(sources, connection_limits, frames_per_second=PER_SECOND, drain_seconds=1.0)
 
     def connect(self, user: int | None = None) -> Pipe:
         pipe = Pipe()
-        pipe.viewer = Socket(self.hub, "here")
-        self.hub.enter(pipe.viewer)
+        pipe.connection = Socket(self.hub, "here")
+        self.hub.add(pipe.connection)
         if user is not None:
-            self.hub.seats.take_user(user)
-            pipe.viewer.user_id, pipe.viewer.username = user, f"user-{user}"
-        pipe.viewer.connection_made(pipe)
+            self.hub.connection_limits.acquire_user(user)
+            pipe.connection.user_id, pipe.connection.username = user, f"user-{user}"
+        pipe.connection.connection_made(pipe)
         return pipe
 
     def join(self, board: str = "points", since: str | None = None) -> Pipe:
         pipe = self.connect()
-        self.hub.follow(pipe.viewer, Follow(f"board:{board}", 10, since, None, announced=True))
+        self.hub.subscribe(pipe.connection, StartSubscription(f"board:{board}", 10, since, None, confirm=True))
         return pipe
 
     def follow_me(self, user: int) -> Pipe:
         pipe = self.connect(user)
-        self.hub.follow(pipe.viewer, Follow("me", None, None, None, announced=True))
+        self.hub.subscribe(pipe.connection, StartSubscription("me", None, None, None, confirm=True))
         return pipe
 
     async def idle(self, board: str = "points") -> Pipe:
@@ -230,7 +230,7 @@ class Stage:
     def move(self, board: str = "points") -> int:
         self.boards.seq += 1
         self.hub.refresh(board)
-        self.hub._mine.moved(board)
+        self.hub._personal_ranks.mark_moved(board)
         return self.boards.seq
 
 

@@ -12,9 +12,9 @@ from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 
 from laurels.domain.boards import Board, Span, Window
-from laurels.live.bus import Bus, Listener
-from laurels.ranking.projection import Moved
-from laurels.shared import Store, parse_address
+from laurels.live.bus import Bus, BusListener
+from laurels.ranking.projection import WindowChanged
+from laurels.redis_store import RedisStore, parse_address
 
 BOARD = Board(
     id=1, slug="points", name="Points", order="desc", aggregate="sum", ties="ordinal", period="all_time",
@@ -32,8 +32,8 @@ class Heard:
     again: int = 0
     takes: bool = True
 
-    def listener(self) -> Listener:
-        return Listener(self.tops.append, self._ring, self._anew)
+    def listener(self) -> BusListener:
+        return BusListener(self.tops.append, self._ring, self._anew)
 
     def _ring(self, taken: Callable[[], None]) -> None:
         self.news += 1
@@ -47,7 +47,7 @@ class Heard:
 @contextlib.asynccontextmanager
 async def listening(server: RedisServer, node: str) -> AsyncIterator[tuple[Bus, Heard]]:
     heard = Heard()
-    store = Store(parse_address(server.url), "test")
+    store = RedisStore(parse_address(server.url), "test")
     bus = Bus(store, node, heard.listener())
     running = asyncio.create_task(bus.run())
     try:
@@ -66,14 +66,14 @@ def _asked(look):
     return ask
 
 
-def moved(seq: int, epoch: str = "life") -> Moved:
-    return Moved(WINDOW, epoch, seq, top=True)
+def moved(seq: int, epoch: str = "life") -> WindowChanged:
+    return WindowChanged(WINDOW, epoch, seq, top=True)
 
 
 async def test_others_hear_of_a_moved_top_and_of_news_and_the_sender_does_not(redis_server: RedisServer) -> None:
     async with listening(redis_server, "a") as (a, of_a), listening(redis_server, "b") as (_, of_b):
-        a.moved(moved(1))
-        await a.settle()
+        a.on_window_changed(moved(1))
+        await a.wait_for_propagation()
         await eventually(_asked(lambda: (of_b.tops, of_b.news)), lambda seen: seen == (["points"], 1))
         assert (of_a.tops, of_a.news) == ([], 0)
 
@@ -85,12 +85,12 @@ async def test_an_old_seq_is_dropped_and_another_life_is_news(redis_server: Redi
         listening(redis_server, "b") as (b, of_b),
         listening(redis_server, "c") as (_, of_c),
     ):
-        a.moved(moved(7))
+        a.on_window_changed(moved(7))
         await eventually(_asked(lambda: len(of_b.tops)), lambda count: count == 1)
-        b.moved(moved(5))
-        b.moved(moved(5, "another life"))
+        b.on_window_changed(moved(5))
+        b.on_window_changed(moved(5, "another life"))
         await eventually(_asked(lambda: len(of_c.tops)), lambda count: count == 2)
-        await b.settle()
+        await b.wait_for_propagation()
         await eventually(_asked(lambda: of_c.news), bool)
         assert len(of_c.tops) == 2, "seq 5 of the same life is old"
 
@@ -99,7 +99,7 @@ async def test_the_latest_wins_when_redis_is_slow(redis_server: RedisServer) -> 
     """While nothing can be sent, one message per window is kept, whatever happens."""
     async with listening(redis_server, "a") as (a, _), listening(redis_server, "b") as (_, of_b):
         for seq in range(1, 10_001):
-            a.moved(moved(seq))
+            a.on_window_changed(moved(seq))
         assert len(a._pending) <= 3
         await eventually(_asked(lambda: of_b.tops), bool)
         assert len(of_b.tops) <= 3
@@ -110,7 +110,7 @@ async def test_strangers_bytes_are_no_message(redis_server: RedisServer) -> None
         client = redis_server.client()
         await client.publish(b.channel, b"\xc1 not ours")
         await client.aclose()
-        await a.settle()
+        await a.wait_for_propagation()
         await eventually(_asked(lambda: of_b.news), bool)
 
 
@@ -119,12 +119,12 @@ async def test_a_lost_redis_is_noticed_and_what_was_missed_is_read_again(own_red
     """Down within seconds; meanwhile boards are read again every second; back by itself, and all is read again."""
     async with listening(own_redis, "a") as (a, of_a):
         own_redis.kill() if fault == "kill" else own_redis.pause()
-        await eventually(_asked(a.lacks), bool, within=6)
+        await eventually(_asked(a.degraded_reasons), bool, within=6)
         before = of_a.again
         await eventually(_asked(lambda: of_a.again), lambda count: count > before, within=3)
         own_redis.start() if fault == "kill" else own_redis.resume()
         await eventually(_asked(lambda: a.is_up), bool, within=10)
-        assert a.lacks() == []
+        assert a.degraded_reasons() == []
 
 
 async def test_every_subscription_reads_everything_again(redis_server: RedisServer) -> None:

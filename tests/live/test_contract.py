@@ -11,14 +11,14 @@ from tests.live.screens import open_screen
 from tests.support.node import InProcessNode
 
 from laurels.live import protocol
-from laurels.web import asyncapi
+from laurels.web.api import asyncapi
 
 DOCS = Path(__file__).parents[2] / "docs"
 DOCUMENT = asyncapi.build()
 
 
 def test_the_published_document_is_what_the_code_makes() -> None:
-    """python -m laurels.web.asyncapi > docs/asyncapi.json"""
+    """python -m laurels.web.api.asyncapi > docs/asyncapi.json"""
     assert (DOCS / "asyncapi.json").read_bytes() == asyncapi.document()
 
 

@@ -104,6 +104,6 @@ async def test_who_hangs_up_is_forgotten(node: InProcessNode) -> None:
         await listener.next()
 
     async def held() -> int:
-        return node.services.hub.seats.taken
+        return node.services.hub.connection_limits.acquired
 
     await eventually(held, lambda taken: taken == 0)

@@ -42,13 +42,13 @@ def test_everybody_comes_to_the_present(history: list[tuple]) -> None:
     """From any version: nothing, one delta, or the whole; and what comes out is what is shown."""
     feed, seen, last = Feed("b", 10), {}, ""
     for seq, table in enumerate(history, 1):
-        changed = feed.show(read(seq, table))
+        changed = feed.update(read(seq, table))
         assert changed == (feed.version != last)
         last = feed.version
         seen[last] = json.loads(feed.snapshot())
     present = json.loads(feed.snapshot())
     for version, board in [*seen.items(), ("unknown", None), (None, None)]:
-        resumed, message = feed.since(version)
+        resumed, message = feed.message_since(version)
         if resumed == "current":
             assert content(board) == content(present)
             continue
@@ -62,15 +62,15 @@ def test_the_history_is_bounded() -> None:
     feed = Feed("b", 10)
     versions = []
     for seq in range(3 * HISTORY):
-        feed.show(read(seq, ([f"n-{seq}", *NAMES[:5]], 0, "exact", "e")))
+        feed.update(read(seq, ([f"n-{seq}", *NAMES[:5]], 0, "exact", "e")))
         versions.append(feed.version)
-    assert feed.since(versions[-HISTORY])[0] == "delta"
-    assert feed.since(versions[-HISTORY - 1])[0] == "snapshot"
+    assert feed.message_since(versions[-HISTORY])[0] == "delta"
+    assert feed.message_since(versions[-HISTORY - 1])[0] == "snapshot"
 
 
 def test_who_came_into_the_top_is_told() -> None:
     feed = Feed("b", 10)
-    feed.show(read(1, (NAMES[:5], 0, "exact", "e")))
+    feed.update(read(1, (NAMES[:5], 0, "exact", "e")))
     base = feed.version
-    feed.show(read(2, ([*NAMES[:5], NAMES[6]], 0, "exact", "e")))
-    assert json.loads(feed.since(base)[1])["entered_top"] == [NAMES[6]]
+    feed.update(read(2, ([*NAMES[:5], NAMES[6]], 0, "exact", "e")))
+    assert json.loads(feed.message_since(base)[1])["entered_top"] == [NAMES[6]]

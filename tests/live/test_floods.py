@@ -11,10 +11,10 @@ from tests.live.screens import PATIENCE
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 
-from laurels.live import framing, protocol, viewer
+from laurels.live import client_connection, framing, protocol
 from laurels.live.protocol import Close
-from laurels.web import socket as live_socket
-from laurels.web.socket import FRAMES_PER_TURN, Connection
+from laurels.web.realtime import websocket as live_socket
+from laurels.web.realtime.websocket import FRAMES_PER_TURN, WebSocketConnection
 
 MANY = 20_000
 EMPTY_PONG = b"\x8a\x80abcd"
@@ -24,7 +24,7 @@ FRAGMENTS = frame(0x01) + frame(0x00) + frame(0x80, b'{"type":"ping"}')
 @pytest.fixture(autouse=True)
 def _brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a test leaves open is cut soon."""
-    monkeypatch.setattr(viewer, "CLOSE_GRACE", 0.5)
+    monkeypatch.setattr(client_connection, "CLOSE_GRACE", 0.5)
 
 
 @dataclass
@@ -55,14 +55,14 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Decoded:
     return counts
 
 
-def the_connection(node: InProcessNode) -> Connection:
-    (connection,) = node.services.hub._viewers
-    assert isinstance(connection, Connection)
+def the_connection(node: InProcessNode) -> WebSocketConnection:
+    (connection,) = node.services.hub._connections
+    assert isinstance(connection, WebSocketConnection)
     return connection
 
 
 async def held(node: InProcessNode) -> tuple[int, int]:
-    return len(node.services.hub), node.services.hub.seats.taken
+    return len(node.services.hub), node.services.hub.connection_limits.acquired
 
 
 async def until_nothing_is_held(node: InProcessNode) -> None:
@@ -175,7 +175,7 @@ async def test_a_client_that_floods_instead_of_closing_is_not_read(node: InProce
     async with raw_socket(node) as raw:
         await raw.said("hello")
         connection = the_connection(node)
-        connection.dismiss(Close.NOT_ALLOWED)
+        connection.close(Close.NOT_ALLOWED)
         sending = asyncio.create_task(raw.flood(EMPTY_PONG * MANY))
         assert await raw.close_code() == Close.NOT_ALLOWED
         await raw.ended()
@@ -187,10 +187,10 @@ async def test_a_client_that_floods_instead_of_closing_is_not_read(node: InProce
 async def test_a_client_that_closes_in_turn_is_released_at_once(
     node: InProcessNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(viewer, "CLOSE_GRACE", 10 * PATIENCE)
+    monkeypatch.setattr(client_connection, "CLOSE_GRACE", 10 * PATIENCE)
     async with raw_socket(node) as raw:
         await raw.said("hello")
-        the_connection(node).dismiss(Close.NOT_ALLOWED)
+        the_connection(node).close(Close.NOT_ALLOWED)
         assert await raw.close_code() == Close.NOT_ALLOWED
         await raw.flood(frame(0x88, b"\x11\x33"))
         await raw.ended()
@@ -201,10 +201,10 @@ async def test_a_client_that_closes_in_turn_is_released_at_once(
 async def test_a_client_that_never_closes_is_cut(
     node: InProcessNode, monkeypatch: pytest.MonkeyPatch, code: Close
 ) -> None:
-    monkeypatch.setattr(viewer, "CLOSE_GRACE", 0.2)
+    monkeypatch.setattr(client_connection, "CLOSE_GRACE", 0.2)
     async with raw_socket(node) as raw:
         await raw.said("hello")
-        the_connection(node).dismiss(code)
+        the_connection(node).close(code)
         await until_nothing_is_held(node)
         assert await raw.close_code() == code
 

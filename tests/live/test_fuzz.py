@@ -22,7 +22,7 @@ from tests.live.screens import PATIENCE
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 
-from laurels.live import protocol, viewer
+from laurels.live import client_connection, protocol
 
 FEW = settings(
     max_examples=60,
@@ -126,7 +126,7 @@ said: SearchStrategy[Part] = st.one_of(
 
 @pytest.fixture(autouse=True)
 def _brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(viewer, "CLOSE_GRACE", 0.05)
+    monkeypatch.setattr(client_connection, "CLOSE_GRACE", 0.05)
 
 
 @pytest.fixture
@@ -152,8 +152,13 @@ async def unharmed(node: InProcessNode) -> AsyncIterator[None]:
 
 
 async def held(node: InProcessNode) -> tuple[int, int, int, int]:
-    seats = node.services.hub.seats
-    return len(node.services.hub), seats.taken, len(seats._addresses), len(seats._users)
+    connection_limits = node.services.hub.connection_limits
+    return (
+        len(node.services.hub),
+        connection_limits.acquired,
+        len(connection_limits._addresses),
+        len(connection_limits._users),
+    )
 
 
 def encoded(parts: list[Part], token: str) -> bytes:

@@ -16,8 +16,8 @@ from tests.support.wire import exchange
 
 from laurels.config import Settings
 from laurels.live.protocol import Close
-from laurels.web import socket as live_socket
-from laurels.web.tokens import Principal
+from laurels.web.auth.access_tokens import Principal
+from laurels.web.realtime import websocket as live_socket
 
 
 def with_origin(*origins: str) -> bytes:
@@ -48,7 +48,7 @@ async def test_what_is_no_origin_is_refused_and_holds_nothing(settings: Settings
         for _ in range(5):
             reply = await exchange(node.url, with_origin(*origins))
             assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
-        assert node.services.hub.seats.taken == 0
+        assert node.services.hub.connection_limits.acquired == 0
         async with raw_socket(node) as raw:
             await raw.said("hello")
 
@@ -79,7 +79,7 @@ async def test_a_client_that_leaves_while_its_issuer_is_asked_holds_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
-    introduce = live_socket.introduced_user
+    introduce = live_socket.external_user_of
 
     async def slowly(*arguments: object) -> Principal:
         asked.set()
@@ -92,8 +92,8 @@ async def test_a_client_that_leaves_while_its_issuer_is_asked_holds_nothing(
             monkeypatch.setattr(live_socket, "introduced_user", slowly)
             async with raw_socket(node, text(type="authenticate", token=issuer.token())):
                 await asyncio.wait_for(asked.wait(), PATIENCE)
-            (connection,) = node.services.hub._viewers
-            connection.cut(Close.SILENT)  # as it is when the next ping is not answered
+            (connection,) = node.services.hub._connections
+            connection.abort(Close.SILENT)  # as it is when the next ping is not answered
             await eventually(lambda: _sockets(node), (0).__eq__)
             answer.set()
             # The same user again: the one socket that a user may have here is free.
@@ -102,7 +102,7 @@ async def test_a_client_that_leaves_while_its_issuer_is_asked_holds_nothing(
                 await raw.flood(frame(0x88))
                 await raw.ended()
             await eventually(lambda: _sockets(node), (0).__eq__)
-            assert not node.services.hub.seats._users
+            assert not node.services.hub.connection_limits._users
 
 
 async def _sockets(node: InProcessNode) -> int:
@@ -113,7 +113,7 @@ async def test_frames_wait_in_order_while_an_issuer_is_asked(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
-    introduce = live_socket.introduced_user
+    introduce = live_socket.external_user_of
 
     async def slowly(*arguments: object) -> Principal:
         asked.set()

@@ -28,9 +28,9 @@ from tests.support.polling import eventually
 
 import laurels
 from laurels import telemetry
-from laurels.live import viewer
-from laurels.web.events import events
-from laurels.web.upgrade import live
+from laurels.live import client_connection
+from laurels.web.realtime.sse import events
+from laurels.web.realtime.upgrade import live
 
 SOURCES = str(Path(laurels.__file__).parent) + os.sep
 EVENTS = b"GET /api/live/events%b HTTP/1.1\r\nHost: laurels.test\r\n%b\r\n"
@@ -97,16 +97,22 @@ def injected(root: CodeType, at: int) -> Iterator[Injection]:
 @dataclass(frozen=True)
 class Held:
     connections: int
-    seats: int
+    connection_limits: int
     addresses: int
     users: int
     gauge: float
 
 
 async def held(node: InProcessNode) -> Held:
-    seats = node.services.hub.seats
-    gauge = telemetry.REGISTRY.get_sample_value("laurels_sockets") or 0
-    return Held(len(node.services.hub), seats.taken, len(seats._addresses), len(seats._users), gauge)
+    connection_limits = node.services.hub.connection_limits
+    gauge = telemetry.REGISTRY.get_sample_value("laurels_live_sockets") or 0
+    return Held(
+        len(node.services.hub),
+        connection_limits.acquired,
+        len(connection_limits._addresses),
+        len(connection_limits._users),
+        gauge,
+    )
 
 
 async def opened(node: InProcessNode, request: bytes) -> None:
@@ -144,7 +150,7 @@ def requests(token: str) -> dict[str, tuple[CodeType, bytes]]:
 async def test_a_failure_at_any_step_leaves_nothing_held(
     node: InProcessNode, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(viewer, "CLOSE_GRACE", 0.02)
+    monkeypatch.setattr(client_connection, "CLOSE_GRACE", 0.02)
     with structlog.testing.capture_logs():  # a traceback for each would be rendered
         await _fail_at_each_step(node, kind)
 

@@ -9,8 +9,8 @@ from tests.live.stage import INTERVAL, SOON, a_stage, now
 from tests.live.virtual_time import in_virtual_time
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.live import audience as live_audience
 from laurels.live import hub as live_hub
+from laurels.live import topic as live_audience
 
 
 @in_virtual_time
@@ -21,10 +21,10 @@ async def test_a_board_that_nobody_watches_costs_nothing() -> None:
         pipe.abort()
         reads = stage.boards.reads
         stage.move()
-        await asyncio.sleep(live_audience.LINGER - 1)
-        assert len(stage.hub._audiences) == 1
+        await asyncio.sleep(live_audience.HISTORY_SECONDS - 1)
+        assert len(stage.hub._topics) == 1
         await asyncio.sleep(3)
-        assert stage.hub._audiences == {}
+        assert stage.hub._topics == {}
         assert stage.boards.reads <= reads + 1
 
 
@@ -32,8 +32,8 @@ async def test_a_board_that_nobody_watches_costs_nothing() -> None:
 async def test_nothing_is_kept_for_names_that_clients_make_up() -> None:
     async with a_stage() as stage:
         pipes = [stage.join(f"made-up-{n}") for n in range(100)]
-        assert {pipe.viewer.told for pipe in pipes} == {Code.BOARD_UNKNOWN}
-        assert stage.hub._audiences == {}
+        assert {pipe.connection.told for pipe in pipes} == {Code.BOARD_UNKNOWN}
+        assert stage.hub._topics == {}
 
 
 @in_virtual_time
@@ -84,4 +84,4 @@ async def test_closing_sends_everybody_away_over_a_while_and_lets_nobody_in() ->
         assert len({message["retry_ms"] for _, message in drains}) > 10
         assert all(pipe.aborted_at is not None for pipe in pipes), "who does not answer would hold up the stop"
         with pytest.raises(LaurelsError, match="too_many_sockets"):
-            stage.hub.seats.take("somewhere")
+            stage.hub.connection_limits.acquire("somewhere")

@@ -29,7 +29,7 @@ from websockets.frames import CloseCode
 from laurels import operations, telemetry
 from laurels.background import Background
 from laurels.config import Settings
-from laurels.live import protocol, pulse, viewer
+from laurels.live import client_connection, keepalive, protocol
 
 NOTHING = (0, 0, 0)
 
@@ -41,11 +41,11 @@ async def scoreboard(node: InProcessNode, board: str = "points") -> dict[str, An
 async def held(node: InProcessNode) -> tuple[int, int, int]:
     """What the hub keeps: viewers, seats, members of audiences."""
     hub = node.services.hub
-    return len(hub), hub.seats.taken, sum(len(audience) for audience in hub._audiences.values())
+    return len(hub), hub.connection_limits.acquired, sum(len(topic) for topic in hub._topics.values())
 
 
 def closed_with(code: int) -> float:
-    return telemetry.REGISTRY.get_sample_value("laurels_sockets_closed_total", {"code": str(int(code))}) or 0
+    return telemetry.REGISTRY.get_sample_value("laurels_live_sockets_closed_total", {"code": str(int(code))}) or 0
 
 
 # -- what is shown
@@ -184,7 +184,7 @@ async def test_half_a_handshake_is_refused(node: InProcessNode, broken: bytes) -
     """And holds no seat."""
     reply = await exchange(node.url, broken)
     assert (reply.status, reply.json()["code"]) == (426, "upgrade_required")
-    assert node.services.hub.seats.taken == 0
+    assert node.services.hub.connection_limits.acquired == 0
 
 
 async def test_compression_is_not_negotiated(node: InProcessNode) -> None:
@@ -247,7 +247,7 @@ async def test_whoever_is_gone_is_forgotten(node: InProcessNode) -> None:
 
 async def test_a_node_that_stops_says_so(node: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """4000 to every screen, and when to come back; one that does not answer holds up nothing."""
-    monkeypatch.setattr(viewer, "CLOSE_GRACE", 0.2)
+    monkeypatch.setattr(client_connection, "CLOSE_GRACE", 0.2)
     async with several_watching(node, 3) as screens, stalled(node):
         for screen in screens:
             await screen.next_board()
@@ -261,8 +261,8 @@ async def test_a_stalled_reader_delays_nobody_and_is_closed(
     node: InProcessNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fifty screens and a reader who reads nothing: the fifty see every state they should, the one is cut."""
-    monkeypatch.setattr(pulse, "SLOW_SECONDS", 0.5)
-    monkeypatch.setattr(viewer, "CLOSE_GRACE", 0.2)
+    monkeypatch.setattr(keepalive, "SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(client_connection, "CLOSE_GRACE", 0.2)
     tokens = await asyncio.gather(*(node.token(f"user-{n}" + "x" * 24) for n in range(10)))
     before = closed_with(protocol.Close.SLOW)
     async with several_watching(node, 50) as screens, stalled(node), contextlib.AsyncExitStack() as stack:

@@ -8,7 +8,7 @@ from tests.live.stage import SLUGS, SOON, Pipe, a_stage
 from tests.live.virtual_time import in_virtual_time
 
 from laurels.live import hub as live_hub
-from laurels.live.session import Follow
+from laurels.live.session import StartSubscription
 
 
 @in_virtual_time
@@ -60,7 +60,7 @@ async def test_the_shadowed_see_themselves_and_nobody_else_does() -> None:
 
     async with a_stage() as stage:
         other, mine = stage.join(), stage.connect(7)
-        stage.hub.follow(mine.viewer, Follow("board:points", 10, None, None, announced=True))
+        stage.hub.subscribe(mine.connection, StartSubscription("board:points", 10, None, None, confirm=True))
         await asyncio.sleep(1)
         for shadowed, seen in (({7}, "user-7"), (set(), "player-01")):
             stage.boards.shadowed = shadowed

@@ -127,5 +127,5 @@ async def test_a_change_nobody_told_of_shows_in_the_end() -> None:
     async with a_stage() as stage:
         pipe = await stage.idle()
         stage.boards.seq += 1
-        await asyncio.sleep(live_hub.ALL_AGAIN)
+        await asyncio.sleep(live_hub.REFRESH_ALL_SECONDS)
         assert pipe.seqs == [1, 2]

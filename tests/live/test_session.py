@@ -12,14 +12,23 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from laurels.domain.errors import Code, LaurelsError
 from laurels.live import protocol
 from laurels.live.protocol import Close
-from laurels.live.session import Follow, HangUp, Identity, Leave, Say, Session, Submit, Verify
+from laurels.live.session import (
+    CloseConnection,
+    LiveSession,
+    Send,
+    StartSubscription,
+    StopSubscription,
+    SubmitAction,
+    UserIdentity,
+    VerifyToken,
+)
 
 CHANNELS = ["me", *(f"board:b-{n}" for n in range(20)), "activity:b-1"]
 LIFE = 900.0
 
 
-def identity(user: int, now: float, life: float = LIFE) -> Identity:
-    return Identity(user, f"user-{user}", 1_800_000_000, now + life)
+def identity(user: int, now: float, life: float = LIFE) -> UserIdentity:
+    return UserIdentity(user, f"user-{user}", 1_800_000_000, now + life)
 
 
 class Conversation(RuleBasedStateMachine):
@@ -28,7 +37,7 @@ class Conversation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 100.0
-        self.session = Session(self.now)
+        self.session = LiveSession(self.now)
         self.user: int | None = None
         self.ends_at = float("inf")
         self.followed: set[str] = set()
@@ -38,14 +47,14 @@ class Conversation(RuleBasedStateMachine):
 
     def say(self, frame: protocol.ClientFrame, *, free: bool = False) -> list | None:
         """What the session wants done; None when the frame is one too many, and the socket must close."""
-        effects = self.session.take(frame, self.now)
+        effects = self.session.receive(frame, self.now)
         if not self.open:
             assert effects == []
             return None
         if not free:
             self.credit -= 1
             if self.credit < -1e-6:
-                assert effects == [HangUp(Close.TOO_MANY_FRAMES)]
+                assert effects == [CloseConnection(Close.TOO_MANY_FRAMES)]
                 self.open = False
                 return None
         return effects
@@ -56,10 +65,10 @@ class Conversation(RuleBasedStateMachine):
         self.credit = min(protocol.FRAME_BURST, self.credit + seconds * protocol.FRAMES_PER_SECOND_IN)
         effects = self.session.tick(self.now)
         if self.open and self.now >= self.ends_at:
-            assert effects == [HangUp(Close.TOKEN_ENDED)]
+            assert effects == [CloseConnection(Close.TOKEN_ENDED)]
             self.open = False
         else:
-            assert all(isinstance(e, Say) and isinstance(e.frame, protocol.TokenExpiring) for e in effects)
+            assert all(isinstance(e, Send) and isinstance(e.frame, protocol.TokenExpiring) for e in effects)
 
     @rule(user=st.sampled_from([1, 1, 1, 2]))
     def authenticates(self, user: int) -> None:
@@ -85,15 +94,15 @@ class Conversation(RuleBasedStateMachine):
         elif channel not in self.followed and len(self.followed) == protocol.MAX_SUBSCRIPTIONS:
             assert effects[0].frame.code is Code.TOO_MANY_SUBSCRIPTIONS
         else:
-            left = [Leave(channel)] if channel in self.followed else []
-            assert effects == [*left, Follow(channel, 10 if board else None, since, 2, announced=True)]
+            left = [StopSubscription(channel)] if channel in self.followed else []
+            assert effects == [*left, StartSubscription(channel, 10 if board else None, since, 2, confirm=True)]
             self.followed.add(channel)
 
     @rule(channel=st.sampled_from(CHANNELS))
     def unsubscribes(self, channel: str) -> None:
         effects = self.say(protocol.Unsubscribe(channel=channel))
         if effects is not None:
-            assert [type(e) for e in effects] == ([Leave, Say] if channel in self.followed else [Say])
+            assert [type(e) for e in effects] == ([StopSubscription, Send] if channel in self.followed else [Send])
             self.followed.discard(channel)
 
     @rule(channel=st.sampled_from(CHANNELS))
@@ -114,7 +123,7 @@ class Conversation(RuleBasedStateMachine):
             if effects is None:
                 return
             if taken:
-                assert effects == [Submit(number, None)]
+                assert effects == [SubmitAction(number, None)]
                 self.unanswered += 1
             else:
                 code = Code.TOKEN_MISSING if self.user is None else Code.TOO_MANY_UNANSWERED
@@ -139,26 +148,26 @@ TestConversation.settings = settings(max_examples=60, stateful_step_count=40, de
 
 
 def test_a_token_is_asked_for_anew_before_it_ends() -> None:
-    session = Session(0.0)
+    session = LiveSession(0.0)
     session.verified(identity(1, 0.0), None, 0.0)
     assert session.deadline == LIFE - 60
     (notice,) = session.tick(LIFE - 60)
     assert (notice.frame.seconds, session.tick(LIFE - 59)) == (60, [])
     session.verified(identity(1, LIFE - 30), None, LIFE - 30)
     assert session.tick(LIFE + 1) == []
-    assert session.tick(2 * LIFE - 30)[-1] == HangUp(Close.TOKEN_ENDED)
+    assert session.tick(2 * LIFE - 30)[-1] == CloseConnection(Close.TOKEN_ENDED)
 
 
 def test_who_said_a_token_would_come_has_five_seconds() -> None:
-    session = Session(0.0, must_authenticate=True)
+    session = LiveSession(0.0, must_authenticate=True)
     assert session.tick(4.9) == []
-    assert session.tick(5.0) == [HangUp(Close.TOKEN_ENDED)]
+    assert session.tick(5.0) == [CloseConnection(Close.TOKEN_ENDED)]
 
 
 @pytest.mark.parametrize("close", [None, Close.NOT_ALLOWED])
 def test_a_bad_token_is_refused_with_its_id(close: Close | None) -> None:
-    session = Session(0.0)
-    assert session.take(protocol.Authenticate(id=7, token="x"), 0.0) == [Verify("x", 7)]
+    session = LiveSession(0.0)
+    assert session.receive(protocol.Authenticate(id=7, token="x"), 0.0) == [VerifyToken("x", 7)]
     said = session.not_verified(LaurelsError(Code.TOKEN_INVALID, "no"), 7, close)
     assert said[0].frame.id == 7
     assert session.closed == (close is not None)
@@ -167,8 +176,8 @@ def test_a_bad_token_is_refused_with_its_id(close: Close | None) -> None:
 @given(st.lists(st.floats(0, 0.3), max_size=400))
 def test_the_rate_of_frames_is_bounded(waits: list[float]) -> None:
     """Over any stretch no more than the burst and what time gives back."""
-    session, now, taken = Session(0.0), 0.0, Counter()
+    session, now, taken = LiveSession(0.0), 0.0, Counter()
     for wait in waits:
         now += wait
-        taken[bool(session.take(protocol.Ping(), now))] += not session.closed
+        taken[bool(session.receive(protocol.Ping(), now))] += not session.closed
     assert taken[True] <= protocol.FRAME_BURST + now * protocol.FRAMES_PER_SECOND_IN + 1

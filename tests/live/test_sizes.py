@@ -53,7 +53,7 @@ async def test_a_hundred_sizes_are_few_boards_to_keep_up(node: InProcessNode) ->
         for wanted in range(1, 101):
             screen = await stack.enter_async_context(watching(node, size=wanted))
             await screen.next_board()
-        kept = {key for key, audience in node.services.hub._audiences.items() if len(audience)}
+        kept = {key for key, topic in node.services.hub._topics.items() if len(topic)}
         assert {size for _, size, _ in kept} == set(protocol.SIZES)
         assert len(kept) == len(protocol.SIZES)
 

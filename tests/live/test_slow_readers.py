@@ -10,9 +10,8 @@ from tests.live.stage import INTERVAL, SOON, Pipe, a_stage, now
 from tests.live.virtual_time import in_virtual_time
 from websockets.frames import Close
 
-from laurels.live import audience as live_audience
-from laurels.live import protocol, pulse
-from laurels.live import viewer as outgoing
+from laurels.live import client_connection, keepalive, protocol
+from laurels.live import topic as live_audience
 
 
 @in_virtual_time
@@ -40,12 +39,12 @@ async def test_a_reader_who_stays_behind_is_closed_with_4008_and_then_cut() -> N
         pipe = await stage.idle()
         pipe.stalled = True
         stage.move()
-        await asyncio.sleep(pulse.SLOW_SECONDS + 2 * pulse.LOOK)
+        await asyncio.sleep(keepalive.SLOW_SECONDS + 2 * keepalive.SLOW_CHECK_SECONDS)
         assert pipe.close == Close(4008, "read too slowly")
         assert pipe.aborted_at is None
         pipe.stalled = False  # it reads on after all: the last words were the last
         stage.move()
-        await asyncio.sleep(outgoing.CLOSE_GRACE)
+        await asyncio.sleep(client_connection.CLOSE_GRACE)
         assert pipe.seqs == [1]
         assert pipe.aborted_at is not None
 
@@ -55,8 +54,8 @@ async def test_nothing_follows_a_close_frame() -> None:
     """Nor is anybody dismissed twice."""
     async with a_stage() as stage:
         pipe = await stage.idle()
-        pipe.viewer.dismiss(protocol.Close.NOT_ALLOWED)
-        pipe.viewer.dismiss(protocol.Close.SLOW)
+        pipe.connection.close(protocol.Close.NOT_ALLOWED)
+        pipe.connection.close(protocol.Close.SLOW)
         stage.move()
         await asyncio.sleep(SOON)
         assert (pipe.seqs, pipe.close.code) == ([1], 4403)
@@ -67,7 +66,7 @@ async def test_a_reader_who_stalls_on_a_quiet_board_is_found_by_the_ping() -> No
     async with a_stage() as stage:
         pipe = await stage.idle()
         pipe.chokes = True
-        await asyncio.sleep(pulse.TICK * pulse.SLOTS + pulse.SLOW_SECONDS + 1)
+        await asyncio.sleep(keepalive.TICK_SECONDS * keepalive.SLOTS + keepalive.SLOW_SECONDS + 1)
         assert pipe.close == Close(4008, "read too slowly")
 
 

@@ -22,9 +22,9 @@ async def test_a_board_that_could_not_be_read_is_tried_again() -> None:
         await asyncio.sleep(10)
         reads = stage.boards.reads
         assert pipe.seqs == newcomer.seqs == [1]
-        assert reads <= 2 + 10 / live_hub.READ_AGAIN, "it was asked all the time"
+        assert reads <= 2 + 10 / live_hub.RETRY_READ_SECONDS, "it was asked all the time"
         stage.boards.failure = None
-        await asyncio.sleep(live_hub.READ_AGAIN + SOON)
+        await asyncio.sleep(live_hub.RETRY_READ_SECONDS + SOON)
         assert pipe.seqs == newcomer.seqs == [1, 2]
 
 
@@ -53,6 +53,6 @@ async def test_viewers_of_a_board_that_is_gone_are_told() -> None:
         stage.boards.failure = LaurelsError(Code.BOARD_UNKNOWN, "gone")
         stage.move()
         await asyncio.sleep(SOON)
-        assert pipe.viewer.told is Code.BOARD_UNKNOWN
-        assert not pipe.viewer.following
-        assert stage.hub._audiences == {}
+        assert pipe.connection.told is Code.BOARD_UNKNOWN
+        assert not pipe.connection.subscriptions
+        assert stage.hub._topics == {}

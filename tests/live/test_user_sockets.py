@@ -15,11 +15,11 @@ from tests.support.redis import RedisServer
 
 from laurels.config import Settings
 from laurels.domain.errors import LaurelsError
+from laurels.live.connection_limits import ConnectionLimits
 from laurels.live.protocol import Close
-from laurels.live.seats import Seats
 from laurels.live.user_sockets import SharedUserSockets
-from laurels.shared import RedisAway, Store, claims, parse_address
-from laurels.shared.claims import Claims
+from laurels.redis_store import RedisStore, RedisUnavailable, leases, parse_address
+from laurels.redis_store.leases import SocketLeases
 
 LIMIT = 3
 USER = 7
@@ -29,7 +29,7 @@ USER = 7
 class OneNode:
     """The share of a node: seats, and which users had to give some back."""
 
-    seats: Seats
+    connection_limits: ConnectionLimits
     sockets: SharedUserSockets = field(init=False)
     closed: list[tuple[int, int]] = field(default_factory=list)
 
@@ -38,7 +38,7 @@ class OneNode:
         accepted = 0
         for _ in range(count):
             with contextlib.suppress(LaurelsError):
-                self.seats.take_user(USER)
+                self.connection_limits.acquire_user(USER)
                 accepted += 1
         await self.sockets.share()
         return accepted
@@ -46,17 +46,17 @@ class OneNode:
 
 @pytest.fixture
 async def nodes(own_redis: RedisServer) -> AsyncIterator[list[OneNode]]:
-    store = Store(parse_address(own_redis.url), "test")
+    store = RedisStore(parse_address(own_redis.url), "test")
     found = []
     for name in "abc":
-        node = OneNode(Seats(limit=100, per_address=100, per_user=LIMIT))
+        node = OneNode(ConnectionLimits(limit=100, per_address=100, per_user=LIMIT))
 
         def keep_oldest(user_id: int, count: int, node: OneNode = node) -> None:
             node.closed.append((user_id, count))
-            while node.seats.counts()[user_id] > count:
-                node.seats.release_user(user_id)
+            while node.connection_limits.counts()[user_id] > count:
+                node.connection_limits.release_user(user_id)
 
-        node.sockets = SharedUserSockets(Claims(store, "sockets", name), node.seats, keep_oldest)
+        node.sockets = SharedUserSockets(SocketLeases(store, "sockets", name), node.connection_limits, keep_oldest)
         await node.sockets.share()
         found.append(node)
     yield found
@@ -64,7 +64,7 @@ async def nodes(own_redis: RedisServer) -> AsyncIterator[list[OneNode]]:
 
 
 def held(nodes: list[OneNode]) -> list[int]:
-    return [node.seats._users[USER] for node in nodes]
+    return [node.connection_limits._users[USER] for node in nodes]
 
 
 async def test_nothing_stays_in_redis_after_the_last_node(nodes: list[OneNode], own_redis: RedisServer) -> None:
@@ -83,7 +83,7 @@ async def test_what_one_node_holds_the_others_count(nodes: list[OneNode]) -> Non
     assert await b.take(1) == 0
     assert held(nodes) == [2, 1, 0]
     assert not a.closed + b.closed
-    a.seats.release_user(USER)
+    a.connection_limits.release_user(USER)
     await a.sockets.share()
     assert await b.take(1) == 0  # not known yet; but who is refused is looked up
     assert await b.take(1) == 1
@@ -94,27 +94,27 @@ async def test_a_burst_on_all_nodes_at_once_is_cut_to_the_limit(nodes: list[OneN
     """Each accepts what it may by itself; whoever tells later closes its newest."""
     for node in nodes:
         for _ in range(LIMIT):
-            node.seats.take_user(USER)
+            node.connection_limits.acquire_user(USER)
     await asyncio.gather(*(node.sockets.share() for node in nodes))
     assert sum(held(nodes)) == LIMIT
     for node in nodes:
         await node.sockets.share()
         with pytest.raises(LaurelsError):
-            node.seats.take_user(USER)
+            node.connection_limits.acquire_user(USER)
 
 
 async def test_a_node_that_died_holds_nothing_after_its_lease(
     nodes: list[OneNode], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b, _ = nodes
-    monkeypatch.setattr(claims, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.2)
     await a.take(LIMIT)
     monkeypatch.undo()
 
     async def taken() -> int:
         return await b.take(1)
 
-    await eventually(taken, lambda accepted: accepted == 1 and b.seats._users[USER] == 1)
+    await eventually(taken, lambda accepted: accepted == 1 and b.connection_limits._users[USER] == 1)
     assert await b.take(LIMIT) == LIMIT - 1
     # The dead one was only paused: it learns at its next call, and closes what is too much.
     a.sockets._renew_at = 0.0
@@ -141,18 +141,18 @@ async def test_without_redis_each_node_counts_by_itself(nodes: list[OneNode], ow
     assert await b.take(1) == 0
     own_redis.kill()
     running = asyncio.create_task(b.sockets.run())
-    b.seats._note(USER)
+    b.connection_limits._note(USER)
 
     async def accepted() -> bool:
         with contextlib.suppress(LaurelsError):
-            b.seats.take_user(USER)
+            b.connection_limits.acquire_user(USER)
             return True
         return False
 
     await eventually(accepted, bool)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    with pytest.raises(RedisAway):
+    with pytest.raises(RedisUnavailable):
         await b.take(1)
 
 
@@ -160,7 +160,7 @@ async def test_nothing_is_left_in_redis_of_who_left(nodes: list[OneNode], own_re
     a, *_ = nodes
     await a.take(2)
     for _ in range(2):
-        a.seats.release_user(USER)
+        a.connection_limits.release_user(USER)
     await a.sockets.share()
     async with own_redis.client() as client:
         assert [key async for key in client.scan_iter("*")] == [b"laurels:{test.sockets}:nodes"]

@@ -244,7 +244,7 @@ async def test_what_has_not_changed_is_read_without_the_ledger(pair: Pair) -> No
 
 
 async def _asked_of_the_ledger(side: Side) -> dict[str, float]:
-    return await side.metrics("laurels_reads_total") | await side.metrics("laurels_ranks_counted_total")
+    return await side.metrics("laurels_reads_total") | await side.metrics("laurels_index_fallback_reads_total")
 
 
 async def test_a_ban_reaches_into_windows_that_are_over(pair: Pair) -> None:

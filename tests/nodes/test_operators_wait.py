@@ -20,9 +20,9 @@ from tests.web.test_admin_access import ADMIN, BODIES, target
 from laurels.config import Settings
 from laurels.domain.authorization import SCOPES
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.pool import Pool, patient
-from laurels.web.call import Route
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.pool import Pool, acquire_per_statement
+from laurels.web.http.call import Route
 
 NO_QUERY = {"list_settings", "get_stats", "set_user_role"}
 """Answered from memory; no key changes a role."""
@@ -86,10 +86,10 @@ async def test_long_work_is_cut_off_when_one_statement_says_nothing(
 ) -> None:
     """Not for being long: a correction reads all rows of its user."""
     monkeypatch.setattr(ledger_pool, "ANSWER_SECONDS", 0.5)
-    async with patient(pool) as connection, connection.transaction():
+    async with acquire_per_statement(pool) as connection, connection.transaction():
         for _ in range(4):
             await connection.execute("SELECT pg_sleep(0.2)")
     with pytest.raises(LaurelsError) as refusal:
-        async with asyncio.timeout(5), patient(pool) as connection, connection.transaction():
+        async with asyncio.timeout(5), acquire_per_statement(pool) as connection, connection.transaction():
             await connection.execute("SELECT pg_sleep(60)")
     assert refusal.value.code is Code.DATABASE_UNAVAILABLE

@@ -13,8 +13,8 @@ from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 
 from laurels.config import Settings
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.ledger_id import read_ledger_id
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.db.ledger_id import read_ledger_id
 
 RATE = 8
 
@@ -63,8 +63,8 @@ async def test_every_key_and_channel_carries_the_ledgers_id(
 
 async def test_ranks_limits_and_news_of_one_do_not_reach_the_other(nodes: tuple[InProcessNode, InProcessNode]) -> None:
     here, there = nodes
-    here.services.limits.address.allow(RATE)
-    there.services.limits.address.allow(RATE)
+    here.services.limits.address.set_rate(RATE)
+    there.services.limits.address.set_rate(RATE)
     token = await here.token("ada")
     assert (await here.complete(token, "x"))[1]["rank"] == 1
     assert [row["username"] for row in (await here.get("/api/scoreboard"))[1]["rows"]] == ["ada"]
@@ -75,12 +75,12 @@ async def test_ranks_limits_and_news_of_one_do_not_reach_the_other(nodes: tuple[
     await eventually(spent, lambda status: status == 429)
     for node in nodes:
         assert node.parts.shared_limits is not None
-        await node.parts.shared_limits.share()
+        await node.parts.shared_limits.sync()
     status, board = await there.get("/api/scoreboard")
     assert (status, board["rows"], board["total_users"], board["rank_state"]) == (200, [], 0, "exact")
     assert (await there.get("/api/boards"))[0] == 200
-    assert not there.parts.bus._others
-    assert not here.parts.bus._others
+    assert not there.parts.bus._last_heard
+    assert not here.parts.bus._last_heard
 
 
 async def test_the_id_stays_over_restarts_and_differs_for_copies(database_url: str, other_url: str) -> None:

@@ -14,19 +14,19 @@ from tests.support.redis import RedisServer
 
 from laurels.domain.actions import Submission
 from laurels.domain.boards import Window
-from laurels.domain.detectors import Watch
-from laurels.ledger.batch import CommittedBatch, commit_batch
-from laurels.ledger.catalogue import Catalogue
-from laurels.ledger.pool import Pool
-from laurels.ledger.receipts import Receipts
-from laurels.ledger.writer import Answer, Writer
+from laurels.domain.detectors import DetectorEngine
+from laurels.ledger.catalogue.catalogue import Catalogue
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.write.batch import CommittedBatch, commit_batch
+from laurels.ledger.write.receipts import Receipts
+from laurels.ledger.write.writer import DecidedAction, Writer
+from laurels.ranking.fallback_index import FallbackIndex, IndexGenerations
 from laurels.ranking.index import Ranking
-from laurels.ranking.redis import RedisWindows
-from laurels.ranking.shared import Lives, SharedIndex
-from laurels.ranking.shared_projection import SharedProjection
-from laurels.ranking.sql import SqlIndex
+from laurels.ranking.redis_projection import RedisProjection
+from laurels.ranking.redis_windows import RedisWindows
+from laurels.ranking.sql_index import SqlIndex
 from laurels.ranking.verify import compare
-from laurels.shared import Store, parse_address
+from laurels.redis_store import RedisStore, parse_address
 
 
 @dataclass
@@ -35,13 +35,13 @@ class SharedNode:
 
     pool: Pool
     catalogue: Catalogue
-    index: SharedIndex
-    projection: SharedProjection
+    index: FallbackIndex
+    projection: RedisProjection
     writer: Writer
 
-    async def complete(self, user: int, identifier: str, kind: str = "lesson") -> Answer:
+    async def complete(self, user: int, identifier: str, kind: str = "lesson") -> DecidedAction:
         (result,) = await self.writer.submit([Submission(user, kind, identifier, None)])
-        assert isinstance(result, Answer), result
+        assert isinstance(result, DecidedAction), result
         return result
 
     async def die_after_commit(self, user: int, identifier: str) -> None:
@@ -52,10 +52,10 @@ class SharedNode:
         """One batch of these users, which no index is told of."""
         submissions = [Submission(one, "lesson", identifier, None) for one in (user, *others)]
         async with self.pool.acquire() as connection:
-            return await commit_batch(connection, self.catalogue, uuid4(), submissions, Watch())
+            return await commit_batch(connection, self.catalogue, uuid4(), submissions, DetectorEngine())
 
     async def look_after(self) -> None:
-        await self.projection.keep()
+        await self.projection.reconcile()
         await self.projection.build_missing()
 
     async def ready(self) -> None:
@@ -64,7 +64,7 @@ class SharedNode:
 
         async def trusted() -> bool:
             await self.look_after()
-            return all(self.projection.lives.readable(window) for window in windows)
+            return all(self.projection.generations.readable(window) for window in windows)
 
         await eventually(trusted, bool, within=20)
 
@@ -81,12 +81,12 @@ class SharedNode:
 
 @contextlib.asynccontextmanager
 async def shared_node(pool: Pool, server: RedisServer) -> AsyncIterator[SharedNode]:
-    store = Store(parse_address(server.url), "test")
+    store = RedisStore(parse_address(server.url), "test")
     catalogue = Catalogue(pool)
     await catalogue.refresh()
-    windows, lives, receipts = RedisWindows(store), Lives(pool), Receipts(pool)
-    index = SharedIndex(windows, SqlIndex(pool), lives)
-    projection = SharedProjection(windows, index, lives, catalogue, pool)
+    windows, generations, receipts = RedisWindows(store), IndexGenerations(pool), Receipts(pool)
+    index = FallbackIndex(windows, SqlIndex(pool), generations)
+    projection = RedisProjection(windows, index, generations, catalogue, pool)
     writer = Writer(pool, catalogue, receipts, projection.project, uuid4())
     await projection.load()
     async with asyncio.TaskGroup() as tasks:

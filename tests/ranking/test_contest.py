@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from laurels.ranking.contest import FIRST_PAUSE, LONGEST_PAUSE, Contest
+from laurels.ranking.rebuild_backoff import FIRST_PAUSE, LONGEST_PAUSE, RebuildBackoff
 
 
 class Clock:
@@ -15,7 +15,7 @@ class Clock:
 
 
 def test_a_first_build_and_one_after_ones_own_loss_are_not_put_off() -> None:
-    contest = Contest(Clock())
+    contest = RebuildBackoff(Clock())
     assert contest.may_build(1, "theirs")
     contest.built(1, "mine", "theirs")
     assert contest.may_build(1, "mine")
@@ -27,7 +27,7 @@ def test_a_first_build_and_one_after_ones_own_loss_are_not_put_off() -> None:
 def test_builds_that_others_replace_come_ever_more_slowly() -> None:
     """In a day of a split there are some 300 of them, not one every second."""
     clock = Clock()
-    contest, builds = Contest(clock), []
+    contest, builds = RebuildBackoff(clock), []
     while clock.now < 86_400:
         if contest.may_build(1, "theirs"):
             assert contest.built(1, "mine", "theirs") == bool(builds), "the first one contests nobody's"
@@ -41,7 +41,7 @@ def test_builds_that_others_replace_come_ever_more_slowly() -> None:
 
 def test_a_copy_that_lasted_ends_the_contest() -> None:
     clock = Clock()
-    contest = Contest(clock)
+    contest = RebuildBackoff(clock)
     for _ in range(4):
         contest.built(1, "mine", "theirs")
     clock.now = 10_000.0
@@ -52,7 +52,7 @@ def test_a_copy_that_lasted_ends_the_contest() -> None:
 
 def test_building_again_what_one_lost_oneself_is_no_contest() -> None:
     clock = Clock()
-    contest = Contest(clock)
+    contest = RebuildBackoff(clock)
     for number in range(1, 6):
         contest.built(1, str(number), str(number - 1))
     clock.now = FIRST_PAUSE

@@ -10,8 +10,8 @@ from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples, tol
 
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing
-from laurels.ledger.batch import StandingChange
-from laurels.ranking.memory import MemoryIndex
+from laurels.ledger.write.batch import StandingChange
+from laurels.ranking.memory_index import MemoryIndex
 
 
 class MemoryIndexMachine(IndexBehaviour):

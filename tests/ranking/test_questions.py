@@ -10,22 +10,22 @@ from tests.support.redis import RedisServer
 
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing
-from laurels.ranking.questions import TOGETHER, WAITING
-from laurels.ranking.redis import Changes, Life, RedisWindows
+from laurels.ranking.read_batcher import MAX_WAITING, READS_PER_CALL
+from laurels.ranking.redis_windows import IndexGeneration, RedisWindows, WindowChanges
 from laurels.ranking.scripts import IndexGone
-from laurels.shared import RedisAway, Store, parse_address
+from laurels.redis_store import RedisStore, RedisUnavailable, parse_address
 
-LIFE = Life(Window(1, Board(1, "b", "B"), ALL_TIME), "e")
-GONE = Life(Window(2, LIFE.window.board, ALL_TIME), "e")
+LIFE = IndexGeneration(Window(1, Board(1, "b", "B"), ALL_TIME), "e")
+GONE = IndexGeneration(Window(2, LIFE.window.board, ALL_TIME), "e")
 PEOPLE = range(1, 201)
 
 
 @pytest.fixture
 async def windows(own_redis: RedisServer) -> AsyncIterator[RedisWindows]:
-    store = Store(parse_address(own_redis.url), "test")
+    store = RedisStore(parse_address(own_redis.url), "test")
     windows = RedisWindows(store)
-    await windows.open(LIFE, 0)
-    await windows.pour(LIFE, {user: Standing(user, user, 1) for user in PEOPLE})
+    await windows.create(LIFE, 0)
+    await windows.upsert(LIFE, {user: Standing(user, user, 1) for user in PEOPLE})
     yield windows
     await store.close()
 
@@ -37,7 +37,7 @@ async def test_who_asks_at_once_shares_round_trips_and_gets_the_own_answer(
     await asyncio.gather(windows.position(LIFE), windows.places(LIFE, [1]))  # the scripts are there
     before = await _scripts_run(own_redis)
     asked = [windows.places(LIFE, [user]) for user in PEOPLE]
-    equal = [windows.position(LIFE) for _ in range(TOGETHER)]
+    equal = [windows.position(LIFE) for _ in range(READS_PER_CALL)]
     rankings = await asyncio.gather(*asked)
     assert [ranking.places[0].rank for ranking in rankings] == [201 - user for user in PEOPLE]
     assert len(set(await asyncio.gather(*equal))) == 1
@@ -54,7 +54,7 @@ async def test_an_answer_is_not_older_than_its_question(windows: RedisWindows) -
     stop = asyncio.Event()
     readers = [asyncio.create_task(read_on(stop)) for _ in range(20)]
     for version in range(2, 60):
-        (shift,) = await windows.take([Changes(LIFE, {5: Standing(1_000 + version, 1, version)})], version)
+        (shift,) = await windows.apply([WindowChanges(LIFE, {5: Standing(1_000 + version, 1, version)})], version)
         assert not isinstance(shift, IndexGone)
         position, ranking = await asyncio.gather(windows.position(LIFE), windows.places(LIFE, [5]))
         assert position.seq >= shift.seq
@@ -84,14 +84,14 @@ async def test_everybody_who_waits_for_a_silent_redis_is_told(windows: RedisWind
     """Also who would have gone with the next call, and at once who would be too many. Later it is asked again."""
     own_redis.pause()
     try:
-        waiting = [asyncio.create_task(windows.places(LIFE, [user])) for user in range(WAITING + TOGETHER)]
+        waiting = [asyncio.create_task(windows.places(LIFE, [user])) for user in range(MAX_WAITING + READS_PER_CALL)]
         await asyncio.sleep(0)
-        with pytest.raises(RedisAway, match="too many"):
+        with pytest.raises(RedisUnavailable, match="too many"):
             await windows.position(LIFE)
         answers = await asyncio.gather(*waiting, return_exceptions=True)
     finally:
         own_redis.resume()
-    assert all(isinstance(answer, RedisAway) for answer in answers)
+    assert all(isinstance(answer, RedisUnavailable) for answer in answers)
     assert (await windows.position(LIFE)).seq
 
 

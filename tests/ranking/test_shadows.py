@@ -9,7 +9,7 @@ from tests.ranking.model import Model
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing
 from laurels.ranking.index import Place
-from laurels.ranking.shadows import with_mine
+from laurels.ranking.shadows import insert_own
 
 ME = 50
 SCORES = st.integers(-2, 2)
@@ -29,13 +29,13 @@ def test_my_row_is_where_it_would_be_and_so_is_everybody_behind_it(
     model = Model(window, {user: Standing(*one, 1) for user, one in others.items()})
     whole = model.with_one_more(ME, Standing(score, at, 1))
     mine = Place(0, ME, score, at)
-    top = with_mine(window.board, _places(model.rows()[:size]), mine)[:size]
+    top = insert_own(window.board, _places(model.rows()[:size]), mine)[:size]
     assert top == _places(whole.rows()[:size])
     around = _places(whole.around(ME, radius))
     true = dict(zip([row[1] for row in model.rows()], _places(model.rows()), strict=True))
     neighbours = tuple(true[place.user_id] for place in around if place.user_id != ME)
     me = next(place for place in around if place.user_id == ME)
-    assert with_mine(window.board, neighbours, me) == around
+    assert insert_own(window.board, neighbours, me) == around
 
 
 def _places(rows: list[tuple[int, int, int, int]]) -> tuple[Place, ...]:

@@ -19,12 +19,12 @@ from laurels import telemetry
 from laurels.domain.actions import Placement
 from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.standings import Standing
-from laurels.ledger import index_lives
-from laurels.ledger.pool import Pool
-from laurels.ranking import shared_projection
-from laurels.ranking.contest import FIRST_PAUSE
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.standings import index_generations
+from laurels.ranking import redis_projection
 from laurels.ranking.index import LEDGER, Ranking
-from laurels.ranking.sql import SqlIndex
+from laurels.ranking.rebuild_backoff import FIRST_PAUSE
+from laurels.ranking.sql_index import SqlIndex
 from laurels.ranking.verify import sample
 
 PEOPLE = 40
@@ -80,7 +80,7 @@ async def test_a_commit_whose_node_died_is_brought_by_another(nodes: tuple[Share
     assert rows(await two.top()) != await truth(two)
 
     async def board() -> list[tuple[int, int, int]]:
-        await two.projection.keep()
+        await two.projection.reconcile()
         return rows(await two.top())
 
     expected = await truth(two)
@@ -115,7 +115,7 @@ async def test_confirming_a_users_action_leaves_the_others_of_its_batch_to_be_fo
     expected = await truth(two)
 
     async def board() -> list[tuple[int, int, int]]:
-        await two.projection.keep()
+        await two.projection.reconcile()
         return rows(await two.top())
 
     await eventually(board, lambda seen: seen == expected, within=HEALED_WITHIN)
@@ -135,12 +135,12 @@ async def test_a_commit_that_comes_late_is_brought_too(nodes: tuple[SharedNode, 
         )
         await one.complete(1, "a")
         for _ in range(3):
-            await two.projection.keep()
+            await two.projection.reconcile()
         await transaction.commit()
     expected = await truth(two)
 
     async def board() -> list[tuple[int, int, int]]:
-        await two.projection.keep()
+        await two.projection.reconcile()
         return rows(await two.top())
 
     await eventually(board, lambda seen: seen == expected, within=HEALED_WITHIN)
@@ -202,7 +202,7 @@ async def test_one_node_builds_while_the_others_wait(
     await one.complete(1, "a")
     own_redis.flush()
     for node in nodes:
-        await node.projection.keep()
+        await node.projection.reconcile()
     await asyncio.gather(*(node.projection.build_missing() for node in nodes * 2))
     await one.ready()
     await two.ready()
@@ -262,7 +262,7 @@ async def test_a_node_at_the_wrong_redis_notices(nodes: tuple[SharedNode, Shared
         async with shared_node(one.pool, promoted) as moved:
             await moved.ready()
             await moved.complete(2, "b")
-            await one.projection.keep()
+            await one.projection.reconcile()
             board = await one.top()
             assert (rows(board), board.rank_state) == (await truth(one), "rebuilding")
     finally:
@@ -288,12 +288,12 @@ async def test_nodes_at_two_servers_do_not_build_in_turn_without_end(
             for _ in range(8):
                 for node in (one, moved):
                     await node.look_after()
-                    epochs.add((await index_lives.read(one.pool))[window.id].epoch)
+                    epochs.add((await index_generations.read(one.pool))[window.id].epoch)
             assert len(epochs) <= 3
             for node in (one, moved):
                 assert rows(await node.top()) == await truth(node)
             assert _contests() == before, "a copy replaced once is what any failover looks like"
-            one.projection._contest._clock = lambda: time.monotonic() + FIRST_PAUSE
+            one.projection._backoff._clock = lambda: time.monotonic() + FIRST_PAUSE
             await one.look_after()
             assert _contests() == before + 1
             assert "let REDIS_URL of all lead to one server" in capsys.readouterr().out
@@ -302,7 +302,7 @@ async def test_nodes_at_two_servers_do_not_build_in_turn_without_end(
 
 
 def _contests() -> float:
-    return telemetry.REGISTRY.get_sample_value("laurels_index_contests_total") or 0.0
+    return telemetry.REGISTRY.get_sample_value("laurels_index_rebuild_conflicts_total") or 0.0
 
 
 async def test_a_full_redis_is_not_trusted_until_it_took_everything(
@@ -325,13 +325,13 @@ async def test_a_redis_that_takes_nothing_for_long_is_built_anew(
 ) -> None:
     """What it lacks is not remembered without end."""
     one, two = nodes
-    monkeypatch.setattr(shared_projection, "MOST_LOOKS", 3)
+    monkeypatch.setattr(redis_projection, "MOST_LOOKS", 3)
     before = await one.top()
     own_redis.configure("maxmemory", "1")
     await one.complete(2, "b")
     for _ in range(6):
-        await one.projection.keep()
-        assert len(one.projection._looks) <= 4
+        await one.projection.reconcile()
+        assert len(one.projection._journal_reads) <= 4
     own_redis.configure("maxmemory", "0")
     await one.ready()
     await two.ready()
@@ -345,9 +345,9 @@ async def test_drift_is_seen_and_repaired(nodes: tuple[SharedNode, SharedNode], 
     for n in range(5):
         await one.complete(n + 1, "a")
     window = await one.default()
-    life = one.projection.lives.readable(window)
-    assert life is not None
-    await one.projection.windows.pour(life, {3: Standing(0, 1, 50, hidden=True)})
+    generation = one.projection.generations.readable(window)
+    assert generation is not None
+    await one.projection.windows.upsert(generation, {3: Standing(0, 1, 50, hidden=True)})
     assert await two.drift() == 1
     assert await sample(two.index, two.pool, window) >= 1  # the count, and the member if it was drawn
     await two.projection.rebuild()
@@ -361,10 +361,10 @@ async def test_windows_that_are_over_are_freed(nodes: tuple[SharedNode, SharedNo
     assert ended
     for node in nodes:
         await node.projection.drop_ended(datetime.now(UTC) + timedelta(days=40))
-    lives = await index_lives.read(one.pool)
-    assert set(lives) == {window.id for window in windows} - {window.id for window in ended}
+    generations = await index_generations.read(one.pool)
+    assert set(generations) == {window.id for window in windows} - {window.id for window in ended}
     async with own_redis.client() as client:
-        assert len([key async for key in client.scan_iter("*:state")]) == len(lives)
+        assert len([key async for key in client.scan_iter("*:state")]) == len(generations)
 
 
 async def test_too_many_who_ask_the_ledger_are_sent_away(

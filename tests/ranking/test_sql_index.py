@@ -13,8 +13,8 @@ from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples
 
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import from_micros, sort_score
-from laurels.ledger import pool as ledger_pool
-from laurels.ranking.sql import SqlIndex
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ranking.sql_index import SqlIndex
 
 _PUT = """
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version, hidden)

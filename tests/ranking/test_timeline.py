@@ -10,9 +10,9 @@ from tests.ranking.test_shared_index import SharedNode, shared_node
 from tests.support.redis import RedisServer
 
 from laurels.domain.standings import Standing
-from laurels.ledger import journal
-from laurels.ledger.pool import Pool
-from laurels.ranking.timeline import RECENT_SECONDS, Timeline
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events import journal
+from laurels.ranking.failover_check import RECENT_SECONDS, FailoverCheck
 
 PLAYER = 1
 
@@ -43,8 +43,8 @@ async def node(pool: Pool, own_redis: RedisServer) -> AsyncIterator[SharedNode]:
         yield node
 
 
-def watching(node: SharedNode) -> Timeline:
-    return Timeline(node.pool, node.catalogue, node.index, node.projection.rebuild)
+def watching(node: SharedNode) -> FailoverCheck:
+    return FailoverCheck(node.pool, node.catalogue, node.index, node.projection.rebuild)
 
 
 async def held(node: SharedNode) -> Standing:
@@ -54,10 +54,10 @@ async def held(node: SharedNode) -> Standing:
 async def show_what_is_lost(node: SharedNode, versions: int) -> Standing:
     """Bring a standing that the ledger never had; the true one."""
     true = await held(node)
-    life = node.projection.lives.writable(await node.default())
-    assert life is not None
+    generation = node.projection.generations.writable(await node.default())
+    assert generation is not None
     ghost = Standing(true.score + 500, true.reached_at + 1, true.version + versions)
-    await node.projection.windows.pour(life, {PLAYER: ghost})
+    await node.projection.windows.upsert(generation, {PLAYER: ghost})
     assert await held(node) == ghost
     return true
 
@@ -68,36 +68,36 @@ async def test_a_standing_that_the_new_primary_lacks_is_forgotten(
 ) -> None:
     """Also when the ledger has come to the same version by another way meanwhile."""
     timeline = watching(node)
-    await timeline.look()
+    await timeline.check()
     await show_what_is_lost(node, versions)
-    timeline.saw([PLAYER])
+    timeline.record_seen([PLAYER])
     server.timeline = 2
     await node.complete(PLAYER, "after the failover")
-    await timeline.look()
+    await timeline.check()
     (row,) = await node.pool.fetch("SELECT current_score FROM users WHERE id = $1", PLAYER)
     assert (await held(node)).score == row["current_score"]
 
 
 async def test_an_index_that_is_right_is_left_alone(node: SharedNode, server: Server) -> None:
     timeline = watching(node)
-    await timeline.look()
+    await timeline.check()
     epoch = (await node.top()).epoch
-    timeline.saw([PLAYER, 2])
+    timeline.record_seen([PLAYER, 2])
     server.timeline = 2
-    await timeline.look()
+    await timeline.check()
     assert (await node.top()).epoch == epoch
 
 
 async def test_only_what_was_read_lately_is_compared(node: SharedNode, server: Server) -> None:
     now = 0.0
-    timeline = Timeline(node.pool, node.catalogue, node.index, node.projection.rebuild, clock=lambda: now)
-    await timeline.look()
-    timeline.saw([PLAYER])
+    timeline = FailoverCheck(node.pool, node.catalogue, node.index, node.projection.rebuild, clock=lambda: now)
+    await timeline.check()
+    timeline.record_seen([PLAYER])
     now = RECENT_SECONDS + 1
     epoch = (await node.top()).epoch
     await show_what_is_lost(node, 1)
     server.timeline = 2
-    await timeline.look()
+    await timeline.check()
     assert (await node.top()).epoch == epoch
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from laurels.shared import Address, RedisUnusable, parse_address
+from laurels.redis_store import RedisAddress, RedisUnusable, parse_address
 
 
 @pytest.mark.parametrize(
     ("url", "address"),
     [
-        ("redis://cache", Address(hosts=(("cache", 6379),))),
-        ("redis://cache:7000/3", Address(hosts=(("cache", 7000),), db=3)),
-        ("redis://:s%40cret@[::1]:7000", Address(hosts=(("::1", 7000),), password="s@cret")),
+        ("redis://cache", RedisAddress(hosts=(("cache", 6379),))),
+        ("redis://cache:7000/3", RedisAddress(hosts=(("cache", 7000),), db=3)),
+        ("redis://:s%40cret@[::1]:7000", RedisAddress(hosts=(("::1", 7000),), password="s@cret")),
         (
             "rediss://u:p@cache?ca=/ca.pem",
-            Address((("cache", 6379),), username="u", password="p", tls=True, ca="/ca.pem"),
+            RedisAddress((("cache", 6379),), username="u", password="p", tls=True, ca="/ca.pem"),
         ),
-        ("unix:///run/redis.sock?db=2", Address(path="/run/redis.sock", db=2)),
-        ("unix://u:p@/run/redis.sock", Address(path="/run/redis.sock", username="u", password="p")),
+        ("unix:///run/redis.sock?db=2", RedisAddress(path="/run/redis.sock", db=2)),
+        ("unix://u:p@/run/redis.sock", RedisAddress(path="/run/redis.sock", username="u", password="p")),
         (
             "redis+sentinel://u:p@s1,s2:26380/laurels?db=1&tls=true&sentinel_username=a&sentinel_password=b",
-            Address(
+            RedisAddress(
                 hosts=(("s1", 26379), ("s2", 26380)),
                 master="laurels",
                 db=1,
@@ -34,7 +34,7 @@ from laurels.shared import Address, RedisUnusable, parse_address
         ),
     ],
 )
-def test_every_shape_is_understood(url: str, address: Address) -> None:
+def test_every_shape_is_understood(url: str, address: RedisAddress) -> None:
     assert parse_address(url) == address
 
 

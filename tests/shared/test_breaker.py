@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from laurels.shared import Breaker, BreakerOpen
+from laurels.redis_store import BreakerOpen, CircuitBreaker
 
 
 class Clock:
@@ -20,17 +20,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breaker(clock: Clock) -> Breaker:
-    return Breaker("test", failures=3, pause=1.0, clock=clock)
+def breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker("test", failures=3, pause=1.0, clock=clock)
 
 
-def fail(breaker: Breaker, times: int = 1) -> None:
+def fail(breaker: CircuitBreaker, times: int = 1) -> None:
     for _ in range(times):
         with pytest.raises(OSError), breaker.attempt(OSError):
             raise OSError
 
 
-def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
+def test_failures_in_a_row_open_it(breaker: CircuitBreaker) -> None:
     fail(breaker, 2)
     with breaker.attempt(OSError):
         pass
@@ -42,7 +42,7 @@ def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
         raise AssertionError("the call was made")
 
 
-def test_one_call_at_a_time_tries_again(breaker: Breaker, clock: Clock) -> None:
+def test_one_call_at_a_time_tries_again(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 1.0
     assert breaker.state == "half-open"
@@ -51,7 +51,7 @@ def test_one_call_at_a_time_tries_again(breaker: Breaker, clock: Clock) -> None:
     assert breaker.state == "closed"
 
 
-def test_a_failed_try_opens_it_for_another_pause(breaker: Breaker, clock: Clock) -> None:
+def test_a_failed_try_opens_it_for_another_pause(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now = 1.0
     fail(breaker)
@@ -62,7 +62,7 @@ def test_a_failed_try_opens_it_for_another_pause(breaker: Breaker, clock: Clock)
     assert breaker.state == "half-open"
 
 
-def test_what_says_nothing_of_the_server_does_not_count(breaker: Breaker, clock: Clock) -> None:
+def test_what_says_nothing_of_the_server_does_not_count(breaker: CircuitBreaker, clock: Clock) -> None:
     """A cancelled probe neither closes the breaker nor keeps others from trying."""
     fail(breaker, 3)
     clock.now = 1.0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laurels import telemetry
-from laurels.shared.cache import ReadThrough
+from laurels.concurrency.read_through import ReadThrough
 
 Loader = Callable[[], Awaitable[tuple[int, str]]]
 
@@ -61,7 +61,7 @@ async def test_a_slow_loader_puts_nothing_back_that_was_forgotten() -> None:
     gate = asyncio.Event()
     slow = asyncio.create_task(cache.get("k", 1, answering(1, "old", gate=gate)))
     await asyncio.sleep(0)
-    cache.forget()
+    cache.invalidate()
     assert await cache.get("k", 1, answering(1, "new")) == "new"
     gate.set()
     assert await slow == "old"  # it was asked before
@@ -113,7 +113,7 @@ class _Scene:
 
 async def _interleave(steps: list[str], order: random.Random) -> None:
     scene = _Scene()
-    acts = {"change": scene.change, "forget": scene.cache.forget, "ask": scene.ask}
+    acts = {"change": scene.change, "forget": scene.cache.invalidate, "ask": scene.ask}
     for step in steps:
         if step in acts:
             acts[step]()

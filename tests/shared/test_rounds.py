@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laurels.shared.rounds import Rounds
+from laurels.concurrency.single_flight import SingleFlight
 
 
 class _Scene:
     """A truth that changes, questions that take their time, and who asked when."""
 
     def __init__(self) -> None:
-        self.rounds: Rounds[str, int] = Rounds()
+        self.rounds: SingleFlight[str, int] = SingleFlight()
         self.truth = 0
         self.gates: list[asyncio.Event] = []
         self.asked: list[tuple[int, asyncio.Task[int]]] = []
@@ -35,7 +35,7 @@ class _Scene:
         self.truth += 1
 
     def ask(self) -> None:
-        self.asked.append((self.truth, asyncio.create_task(self.rounds.answer("k", self.question))))
+        self.asked.append((self.truth, asyncio.create_task(self.rounds.run("k", self.question))))
 
     def leave(self) -> None:
         if self.asked:
@@ -79,7 +79,7 @@ async def test_a_crowd_is_served_by_two_questions() -> None:
 
 
 async def test_a_failure_is_told_to_all_who_share_it_and_to_nobody_after() -> None:
-    rounds: Rounds[str, int] = Rounds()
+    rounds: SingleFlight[str, int] = SingleFlight()
 
     async def fail() -> int:
         await asyncio.sleep(0)
@@ -88,8 +88,8 @@ async def test_a_failure_is_told_to_all_who_share_it_and_to_nobody_after() -> No
     async def work() -> int:
         return 7
 
-    answers = await asyncio.gather(*(rounds.answer("k", fail) for _ in range(5)), return_exceptions=True)
+    answers = await asyncio.gather(*(rounds.run("k", fail) for _ in range(5)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [LookupError] * 5
-    assert await rounds.answer("k", work) == 7
+    assert await rounds.run("k", work) == 7
     with pytest.raises(LookupError):
-        await rounds.answer("k", fail)
+        await rounds.run("k", fail)

@@ -19,7 +19,7 @@ from tests.support.ports import free_block
 from tests.support.redis import RedisServer
 
 from laurels.live.bus import Bus
-from laurels.shared import RedisAway, Store, parse_address
+from laurels.redis_store import RedisStore, RedisUnavailable, parse_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def secured(tmp_path: Path) -> Iterator[Secured]:
 
 
 async def test_calls_and_the_bus_go_through_tls(secured: Secured) -> None:
-    store = Store(parse_address(f"rediss://127.0.0.1:{secured.port}?ca={secured.ca}"), "test")
+    store = RedisStore(parse_address(f"rediss://127.0.0.1:{secured.port}?ca={secured.ca}"), "test")
     await store.check()
     assert await store.call(lambda redis: redis.set("a", "1"))
     heard = Heard()
@@ -85,7 +85,7 @@ async def test_calls_and_the_bus_go_through_tls(secured: Secured) -> None:
 async def test_a_certificate_that_is_not_the_servers_is_refused(secured: Secured, tmp_path: Path, why: str) -> None:
     stranger, _ = _certificate(tmp_path, "127.0.0.2")
     host, ca = ("127.0.0.1", stranger) if why == "nobody vouches for it" else ("localhost", secured.ca)
-    store = Store(parse_address(f"rediss://{host}:{secured.port}?ca={ca}"), "test")
-    with pytest.raises(RedisAway, match="certificate"):
+    store = RedisStore(parse_address(f"rediss://{host}:{secured.port}?ca={ca}"), "test")
+    with pytest.raises(RedisUnavailable, match="certificate"):
         await store.call(lambda redis: redis.ping())
     await store.close()

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from laurels.ledger import writer
+from laurels.ledger.write import writer
 from laurels.simulation import Costs, Load, Outcome, Shape, Unusable, service, simulate
 from laurels.simulation.clock import Clock, Disk, Process, Rows
-from laurels.simulation.service import Request
+from laurels.simulation.service import SimulatedRequest
 
 SHORT = {"seconds": 0.4, "warm_up": 0.1}
 FREE = Costs(request=0, batch=0, action=0, statements=0, row=0, flush=0, round_trip=0, call=0, change=0)
@@ -37,9 +37,9 @@ few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.gen
 
 @dataclass
 class Seen:
-    requests: list[Request] = field(default_factory=list)
+    requests: list[SimulatedRequest] = field(default_factory=list)
 
-    def __call__(self, request: Request) -> None:
+    def __call__(self, request: SimulatedRequest) -> None:
         self.requests.append(request)
 
 
@@ -201,7 +201,7 @@ def _as_dict(costs: Costs) -> dict[str, float]:
 
 def test_lanes_start_as_the_writers_do() -> None:
     """The model imports nothing of the service, so its copies of these are compared here."""
-    assert (service.WORTH_A_LANE, service.PATIENCE) == (writer.WORTH_A_LANE, writer.PATIENCE)
+    assert (service.WORTH_A_LANE, service.PATIENCE) == (writer.LANE_THRESHOLD, writer.PATIENCE)
 
 
 def test_a_further_lane_waits_for_a_batch_that_is_worth_it() -> None:

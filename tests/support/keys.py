@@ -9,18 +9,20 @@ import time
 from uuid import uuid4
 
 from laurels.domain.authorization import Scope
-from laurels.ledger.api_keys import ApiKeys
-from laurels.ledger.audit import SYSTEM
-from laurels.ledger.pool import Pool
-from laurels.web.keyring import FreshSecret
-from laurels.web.seal import Seal
+from laurels.ledger.accounts.api_keys import ApiKeys
+from laurels.ledger.db.pool import Pool
+from laurels.ledger.events.audit import SYSTEM
+from laurels.web.auth.keyring import FreshSecret
+from laurels.web.auth.secret_box import SecretBox
 from tests.support.node import InProcessNode
 
 
 async def make_key(pool: Pool, *scopes: Scope) -> tuple[int, str, str]:
     """(id, the key's text, its signing secret), as a node that is started later knows it."""
     fresh = FreshSecret.generate()
-    made = await ApiKeys(pool, uuid4()).create("a server", scopes or ("actions:write",), fresh.stored(Seal()), SYSTEM)
+    made = await ApiKeys(pool, uuid4()).create(
+        "a server", scopes or ("actions:write",), fresh.stored(SecretBox()), SYSTEM
+    )
     return made.id, fresh.key(made.id), fresh.signing
 
 

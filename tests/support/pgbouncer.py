@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from laurels.ledger import engine
+from laurels.ledger.embedded import postgres_binaries
 
 from .ports import free_port
 
@@ -68,7 +68,7 @@ class PgBouncer:
                 round_robin=int(self._round_robin),
             )
         )
-        user = engine.USER if os.geteuid() == 0 else None
+        user = postgres_binaries.USER if os.geteuid() == 0 else None
         groups: list[str] | None = [] if user else None
         with log.open("wb") as stream:
             assert PROGRAM is not None

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from laurels.ledger.pool import Connection, connect, plan_by_index
+from laurels.ledger.db.pool import Connection, connect, plan_by_index
 from tests.support.statements import CASES, NODE, Case
 
 Plan = dict[str, Any]
@@ -72,8 +72,8 @@ SELECT n, 'odd', 'odd', CASE WHEN n % 50 > 0 THEN now() END FROM generate_series
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version)
 SELECT w, n, n % 977, ~(n % 977)::bigint, now(), 1
 FROM generate_series(1, least({{owners}} * 5000, {{people}})) n, generate_series(1, 8) w;
-INSERT INTO progress SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {{people}}) n;
-INSERT INTO placements SELECT n, n, ARRAY[n], ARRAY[1], ARRAY[1] FROM generate_series(1, {PEOPLE}) n;
+INSERT INTO user_action_counters SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {{people}}) n;
+INSERT INTO receipt_ranks SELECT n, n, ARRAY[n], ARRAY[1], ARRAY[1] FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO audit (actor, act, subject)
 SELECT 'user:' || n % least({{owners}}, 5000), 'user.ban', 'user:' || n % {{owners}}
 FROM generate_series(1, {PEOPLE}) n;

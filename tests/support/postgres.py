@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import psutil
 
-from laurels.ledger import engine
-from laurels.ledger.embedded import EmbeddedPostgres
+from laurels.ledger.embedded import postgres_binaries
+from laurels.ledger.embedded.server import EmbeddedPostgres
 
 PATIENCE = 120.0
 _LOCAL = "host={sockets} port=5432 user=postgres"
@@ -88,7 +88,7 @@ class Standby(Cluster):
         for left in ("postmaster.pid", ".s.PGSQL.5432.lock"):  # copied, or of a server that was killed
             (self.data / left).unlink(missing_ok=True)
         with (self.data / "log").open("ab") as log:
-            self._process = engine.launch(self.data, log)
+            self._process = postgres_binaries.launch(self.data, log)
         self.url = f"postgresql://postgres@/postgres?host={quote(str(self.data))}&port=5432"
         self.sql("SELECT 1")
 
@@ -112,7 +112,10 @@ class Standby(Cluster):
         deadline = time.monotonic() + PATIENCE
         while True:
             done = subprocess.run(
-                [engine.programs() / "psql", "-XAtc", statement, self.url], capture_output=True, text=True, check=False
+                [postgres_binaries.programs() / "psql", "-XAtc", statement, self.url],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode == 0:
                 return done.stdout.strip()
@@ -122,9 +125,20 @@ class Standby(Cluster):
     def _copy(self) -> None:
         source = _LOCAL.format(sockets=self._primary.data)
         self.folder.mkdir(exist_ok=True)
-        engine.admit(self.data)
+        postgres_binaries.let_server_user_in(self.data)
         subprocess.run(
-            [engine.programs() / "pg_basebackup", "-D", self.data, "-d", source, "-R", "-c", "fast", "-X", "stream"],
+            [
+                postgres_binaries.programs() / "pg_basebackup",
+                "-D",
+                self.data,
+                "-d",
+                source,
+                "-R",
+                "-c",
+                "fast",
+                "-X",
+                "stream",
+            ],
             check=True,
             capture_output=True,
         )
@@ -134,9 +148,9 @@ class Standby(Cluster):
             file.write("wal_retrieve_retry_interval = '200ms'\n")  # else it comes back to its primary after 5 s
         self.data.chmod(0o700)
         for folder, _, files in os.walk(self.data):
-            engine.give(Path(folder))
+            postgres_binaries.hand_to_server_user(Path(folder))
             for name in files:
-                engine.give(Path(folder) / name)
+                postgres_binaries.hand_to_server_user(Path(folder) / name)
 
 
 @contextlib.contextmanager

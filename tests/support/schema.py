@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from laurels.ledger import migrations
-from laurels.ledger import pool as ledger_pool
-from laurels.ledger.embedded import EmbeddedPostgres
-from laurels.ledger.engine import programs
+from laurels.ledger.db import migrations
+from laurels.ledger.db import pool as ledger_pool
+from laurels.ledger.embedded.postgres_binaries import programs
+from laurels.ledger.embedded.server import EmbeddedPostgres
 
 COMMITTED = Path(migrations.__file__).parent.parent / "schema.sql"
 HEADER = "-- The schema that the migrations give; for reading. A test holds it against them.\n\n"

@@ -8,36 +8,31 @@ from typing import Any
 from uuid import UUID
 
 from laurels.domain.boards import Board
-from laurels.ledger import (
+from laurels.ledger import authorization
+from laurels.ledger.accounts import (
     accounts,
-    audit,
-    authorization,
-    corrections,
     directory,
     erasure,
-    journal,
     name_guard,
     name_keys,
+    nonces,
     people,
-    propagation,
-    readers,
-    receipts,
-    refolding,
-    review,
     revocations,
     sanctions,
     sessions,
-    signed,
-    snapshots,
-    standings,
     user_editor,
 )
-from laurels.ledger import statement as explained
-from laurels.ledger.snapshots import _LATEST
-from laurels.ledger.sql import LOAD_BATCH, LOAD_TICKETS, LOCK_USERS
+from laurels.ledger.corrections import corrections, review
+from laurels.ledger.events import audit, journal, propagation
+from laurels.ledger.queries import readers
+from laurels.ledger.queries import score_history as explained
+from laurels.ledger.standings import refolding, snapshots, standings
+from laurels.ledger.standings.snapshots import _LATEST
 from laurels.ledger.transfer import folding, history
 from laurels.ledger.transfer import users as imported_users
-from laurels.ranking import sql
+from laurels.ledger.write import receipts
+from laurels.ledger.write.sql import LOAD_BATCH, LOAD_TICKETS, LOCK_USERS
+from laurels.ranking import sql_index
 
 DESC = Board(1, "b", "B")
 NODE = UUID(int=1)
@@ -80,11 +75,11 @@ CASES = [
     Case(people.DONE, [5], {"progress_pkey"}),
     Case(people.HISTORY, [5, date(2026, 1, 1), 5_000], {"actions_recent"}),
     Case(receipts._SELECT, [[5], [5]], {"placements_pkey"}),
-    Case(sql.query(sql._TOP, DESC), [1, 100], {"standings_order"}),
-    Case(sql.query(sql._AROUND, DESC), [1, 5, 50], {"standings_order", "standings_pkey"}),
-    Case(sql.query(sql._PLACES, DESC), [1, [5, 6]], {"standings_order", "standings_pkey"}),
-    Case(sql.query(sql._AROUND_HIDDEN, DESC), [1, 5, 50], {"standings_order", "standings_pkey"}),
-    Case(sql.query(sql._PLACE_OF, DESC), [1, 5, 7, ~7, date(2026, 1, 1)], {"standings_order"}),
+    Case(sql_index.query(sql_index._TOP, DESC), [1, 100], {"standings_order"}),
+    Case(sql_index.query(sql_index._AROUND, DESC), [1, 5, 50], {"standings_order", "standings_pkey"}),
+    Case(sql_index.query(sql_index._PLACES, DESC), [1, [5, 6]], {"standings_order", "standings_pkey"}),
+    Case(sql_index.query(sql_index._AROUND_HIDDEN, DESC), [1, 5, 50], {"standings_order", "standings_pkey"}),
+    Case(sql_index.query(sql_index._PLACE_OF, DESC), [1, 5, 7, ~7, date(2026, 1, 1)], {"standings_order"}),
     Case(standings._OF_USERS, [[1, 2], [5, 6]], {"standings_pkey"}),
     Case(standings._RANDOM, [1, 50, 200], {"standings_pkey"}),
     Case(directory._PEOPLE, [[5, 6]], {"users_pkey"}),
@@ -96,8 +91,8 @@ CASES = [
     ),
     Case(accounts._OUTSIDER, ["i", "5"], {"users_external"}),
     Case(LOAD_TICKETS, [[b"5", b"6"]], {"ticket_uses_pkey"}, lane=True),
-    Case(signed._TRIM_NONCES, [100], {"signature_nonces_age"}),
-    Case(signed._TRIM_TICKETS, [100], {"ticket_uses_age"}),
+    Case(nonces._TRIM_NONCES, [100], {"signature_nonces_age"}),
+    Case(nonces._TRIM_TICKETS, [100], {"ticket_uses_age"}),
     Case(directory._OFF_BOARD, [], {"users_not_active"}, PARTIAL, rare=True),
     Case(accounts._LOGIN, ["user-5"], {"users_username_fold"}),
     Case(authorization.ANOTHER_ADMIN, [5], {"users_operators"}, PARTIAL, rare=True),

@@ -9,8 +9,8 @@ from tests.support.node import PASSWORD, InProcessNode, running_node
 from tests.support.polling import eventually
 
 from laurels.config import Settings
-from laurels.ledger import sanctions
-from laurels.ledger.audit import SYSTEM
+from laurels.ledger.accounts import sanctions
+from laurels.ledger.events.audit import SYSTEM
 
 
 async def register(node: InProcessNode, username: str, **more: Any) -> tuple[int, Any]:

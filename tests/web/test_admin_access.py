@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from tests.support.node import InProcessNode
 
-from laurels.web.call import Route
-from laurels.web.routes import ROUTES
+from laurels.web.api.routes import ROUTES
+from laurels.web.http.call import Route
 
 from .admin import call, of_role
 

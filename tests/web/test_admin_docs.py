@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from laurels.cli import app
-from laurels.web.routes import ROUTES
+from laurels.web.api.routes import ROUTES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "admin.md").read_text()
 

@@ -14,10 +14,10 @@ from tests.support.polling import eventually
 from laurels.config import Settings
 from laurels.domain.authorization import SCOPES
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger.api_keys import ApiKeys
-from laurels.ledger.audit import SYSTEM, Actor
-from laurels.web.keyring import FreshSecret
-from laurels.web.seal import Seal
+from laurels.ledger.accounts.api_keys import ApiKeys
+from laurels.ledger.events.audit import SYSTEM, Actor
+from laurels.web.auth.keyring import FreshSecret
+from laurels.web.auth.secret_box import SecretBox
 
 from .admin import pages
 
@@ -161,7 +161,7 @@ async def test_an_admin_who_is_demoted_meanwhile_makes_no_key(node: InProcessNod
     store, fresh = ApiKeys(node.services.pool, uuid4()), FreshSecret.generate()
     user_id = await node.services.pool.fetchval("UPDATE users SET role = 'player' WHERE username = 'boss' RETURNING id")
     with pytest.raises(LaurelsError) as refused:
-        await store.create("k", ["admin:read"], fresh.stored(Seal()), Actor(f"user:{user_id}"))
+        await store.create("k", ["admin:read"], fresh.stored(SecretBox()), Actor(f"user:{user_id}"))
     assert refused.value.code is Code.FORBIDDEN
 
 
@@ -208,7 +208,7 @@ async def test_the_last_use_of_a_key_is_noted_without_a_write_per_request(node: 
     await node.get(KEYS, made["api_key"])
     _, seen = await node.get(KEYS, admin)
     assert seen["keys"][0]["last_used_at"] is None
-    await node.services.keyring.note_uses()
+    await node.services.keyring.record_uses()
     _, seen = await node.get(KEYS, admin)
     assert seen["keys"][0]["last_used_at"] is not None
 
@@ -220,7 +220,7 @@ async def test_a_key_has_a_rate_of_its_own(settings: Settings) -> None:
         texts = []
         for _ in range(2):
             fresh = FreshSecret.generate()
-            texts.append(fresh.key((await store.create("k", ["admin:read"], fresh.stored(Seal()), SYSTEM)).id))
+            texts.append(fresh.key((await store.create("k", ["admin:read"], fresh.stored(SecretBox()), SYSTEM)).id))
         await node.services.keyring.refresh()
         answers = [(await node.get(KEYS, texts[0]))[0] for _ in range(4)]
         assert answers == [200, 200, 200, 429]
@@ -229,11 +229,11 @@ async def test_a_key_has_a_rate_of_its_own(settings: Settings) -> None:
 
 async def test_there_is_an_end_to_keys(node: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every node holds all of them: beyond the bound, 409; a revoked one makes room."""
-    monkeypatch.setattr("laurels.ledger.api_keys.MAX_KEYS", 1)
+    monkeypatch.setattr("laurels.ledger.accounts.api_keys.MAX_KEYS", 1)
     store = ApiKeys(node.services.pool, uuid4())
-    first = await store.create("k", ["keys:write", "admin:read"], FreshSecret.generate().stored(Seal()), SYSTEM)
+    first = await store.create("k", ["keys:write", "admin:read"], FreshSecret.generate().stored(SecretBox()), SYSTEM)
     fresh = FreshSecret.generate()
-    await store.rotate(first.id, fresh.stored(Seal()), timedelta(0), SYSTEM)
+    await store.rotate(first.id, fresh.stored(SecretBox()), timedelta(0), SYSTEM)
     await node.services.keyring.refresh()
     status, problem = await node.post(KEYS, {"name": "k", "scopes": ["admin:read"]}, fresh.key(first.id))
     assert (status, problem["code"]) == (409, "too_many_keys")

@@ -15,11 +15,12 @@ from tests.support.polling import eventually
 
 from laurels.domain.authorization import SCOPES, Scope
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import corrections, erasure, review, sanctions
-from laurels.ledger.audit import Actor
-from laurels.web.auth import scope_for
-from laurels.web.call import Route
-from laurels.web.routes import ROUTES
+from laurels.ledger.accounts import erasure, sanctions
+from laurels.ledger.corrections import corrections, review
+from laurels.ledger.events.audit import Actor
+from laurels.web.api.routes import ROUTES
+from laurels.web.auth.authenticate import scope_for
+from laurels.web.http.call import Route
 
 from .admin import call, of_role
 

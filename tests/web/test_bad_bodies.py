@@ -16,7 +16,7 @@ from tests.support.node import InProcessNode
 from tests.support.wire import exchange, request
 from tests.web.attacker import BATCH, COMPLETE, Attacker, action, assert_problem
 
-from laurels.web.problems import STATUS
+from laurels.web.http.problems import STATUS
 
 
 def padded(size: int) -> bytes:

@@ -11,9 +11,9 @@ from aiohttp import web
 from tests.support.wire import connected, exchange, request
 from tests.web.attacker import COMPLETE, Attacker, action, assert_problem
 
-from laurels.web.edge import application
-from laurels.web.routes import ROUTES
-from laurels.web.server import Runner
+from laurels.web.api.routes import ROUTES
+from laurels.web.http.edge import application
+from laurels.web.http.server import Runner
 
 NOT_HTTP = {
     "nonsense": b"nonsense\r\n\r\n",

@@ -12,9 +12,9 @@ from tests.support.polling import eventually
 from tests.support.wire import connected, request
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger import sanctions
-from laurels.ledger.audit import SYSTEM
-from laurels.web.handlers.actions import raise_if_undecided
+from laurels.ledger.accounts import sanctions
+from laurels.ledger.events.audit import SYSTEM
+from laurels.web.api.handlers.actions import raise_if_undecided
 
 BATCH = "/api/actions/batch"
 

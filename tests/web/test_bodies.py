@@ -16,8 +16,8 @@ from tests.support.wire import connected, exchange, request
 from tests.web.attacker import COMPLETE, Attacker, action, assert_problem
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.web.bodies import MAX_PIECES, OUT_STEP, inflate
-from laurels.web.connection import LINGER_BYTES
+from laurels.web.http.bodies import MAX_PIECES, OUT_STEP, inflate
+from laurels.web.http.connection import LINGER_BYTES
 
 WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 COMPRESS = {"gzip": gzip.compress, "deflate": zlib.compress}

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 from tests.support.polling import eventually
 
-from laurels.web.connection import TOGETHER
-from laurels.web.sending import ReadyResponse
-from laurels.web.server import Runner
-from laurels.web.shortcuts import Shortcuts
+from laurels.web.http.connection import MAX_COALESCED
+from laurels.web.http.responses import ReadyResponse
+from laurels.web.http.router import Router
+from laurels.web.http.server import Runner
 
 BIG = 1 << 20
 
@@ -70,7 +70,7 @@ async def house() -> AsyncIterator[House]:
     app = web.Application()
     for name in ("at_once", "waiting", "streamed", "hung_up", "big", "echoing", "broken"):
         app.router.add_route("*", f"/{name}", getattr(open_house, name))
-    runner = Runner(app, Shortcuts(), access_log=None, shutdown_timeout=5)
+    runner = Runner(app, Router(), access_log=None, shutdown_timeout=5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -144,7 +144,7 @@ async def test_a_streamed_reply_comes_after_the_one_before(house: House) -> None
 
 
 async def test_more_replies_than_leave_together_all_arrive(house: House) -> None:
-    pairs = [await _connected(house) for _ in range(2 * TOGETHER + 1)]
+    pairs = [await _connected(house) for _ in range(2 * MAX_COALESCED + 1)]
     for number, (_, writer) in enumerate(pairs):
         writer.write(_get(f"/waiting?{number}"))
     await _until(lambda: len(house.asked) == len(pairs))

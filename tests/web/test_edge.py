@@ -13,10 +13,10 @@ from tests.support.node import InProcessNode
 from tests.support.wire import connected, exchange, request
 
 from laurels.domain.errors import Code, LaurelsError
-from laurels.web.call import Call, Route
-from laurels.web.edge import application
-from laurels.web.routes import ROUTES
-from laurels.web.server import Runner
+from laurels.web.api.routes import ROUTES
+from laurels.web.http.call import Call, Route
+from laurels.web.http.edge import application
+from laurels.web.http.server import Runner
 from laurels.web.services import Services
 
 

@@ -13,7 +13,7 @@ from tests.support.node import running_node
 from tests.support.wire import exchange
 
 from laurels.config import Settings
-from laurels.web.forwarded import MAX_ELEMENT, ForwardedHeader, client_address
+from laurels.web.http.forwarded import MAX_ELEMENT, ForwardedHeader, client_address
 
 PEER = "198.51.100.7"
 IPV4 = st.ip_addresses(v=4).map(str)

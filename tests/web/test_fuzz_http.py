@@ -23,9 +23,9 @@ from tests.support.polling import eventually
 from tests.support.wire import exchange, request
 
 from laurels.config import Settings
-from laurels.web.edge import application
-from laurels.web.routes import ROUTES
-from laurels.web.server import Runner
+from laurels.web.api.routes import ROUTES
+from laurels.web.http.edge import application
+from laurels.web.http.server import Runner
 
 TOGETHER = 40
 """Requests at once: most of what takes long is a deadline that is waited for."""
@@ -54,7 +54,7 @@ class Target:
         """Connections that are open, and sockets that are counted."""
         server = self.runner.server
         assert server is not None
-        return len(server.connections), self.node.services.hub.seats.taken
+        return len(server.connections), self.node.services.hub.connection_limits.acquired
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.support.redis import RedisServer
 
 from laurels import telemetry
 from laurels.config import Settings
-from laurels.web.guesses import network_of
+from laurels.web.auth.login_throttle import network_of
 
 from .admin import call
 
@@ -152,13 +152,13 @@ async def test_without_redis_log_ins_go_on(settings: Settings, own_redis: RedisS
 
 async def _shared(node: InProcessNode) -> None:
     assert node.parts.shared_limits is not None
-    await node.parts.shared_limits.share()
+    await node.parts.shared_limits.sync()
 
 
 async def test_what_could_not_be_decided_is_no_guess(guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that was too busy to look takes nothing from the allowance."""
     await guarded.register("ada")
-    monkeypatch.setattr("laurels.web.passwords.QUEUE", 0)
+    monkeypatch.setattr("laurels.web.auth.passwords.QUEUE", 0)
     assert [await login(guarded, "ada", "wrong") for _ in range(9)] == [(503, "overloaded")] * 9
     monkeypatch.undo()
     assert [await login(guarded, "ada", "wrong") for _ in range(4)] == [WRONG] * 3 + [LIMITED]
@@ -205,4 +205,4 @@ async def test_registering_does_the_same_work_for_taken_names(
 
 
 def _refused(policy: str) -> float:
-    return telemetry.GUESSES_REFUSED.labels(policy)._value.get()
+    return telemetry.LOGIN_THROTTLED.labels(policy)._value.get()

@@ -14,7 +14,7 @@ from tests.support.issuer import Issuer, by_hand, knowing, signer
 from tests.support.node import InProcessNode, running_node
 
 from laurels.config import Settings
-from laurels.web import jwks
+from laurels.web.auth import jwks
 
 
 async def test_a_key_that_was_rotated_in_is_found(
@@ -43,12 +43,12 @@ async def test_a_hundred_first_requests_fetch_the_keys_once(door: InProcessNode,
 
 async def test_a_withdrawn_key_ends(door: InProcessNode, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     """As soon as the set is read again and what was remembered is over."""
-    token, source = issuer.token("ec"), door.services.outsiders._issuers[issuer.name][1]
+    token, source = issuer.token("ec"), door.services.external_tokens._issuers[issuer.name][1]
     assert (await door.get("/api/me", token))[0] == 200
     del issuer.keys["ec"]
     monkeypatch.setattr(jwks, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(jwks, "RETRY_SECONDS", 0.0)
-    door.services.outsiders._checked.clear()
+    door.services.external_tokens._checked.clear()
     status, problem = await door.get("/api/me", token)
     assert (status, problem["code"]) == (401, "token_invalid")
     assert source._read_at is not None

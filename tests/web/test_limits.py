@@ -13,7 +13,7 @@ from tests.support.node import InProcessNode, running_node
 from tests.support.wire import Reply, exchange, request
 
 from laurels.config import Settings
-from laurels.web.limits import MINUTE, RateLimit
+from laurels.web.limits.rate_limit import MINUTE, RateLimit
 
 HITS = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 12)), min_size=1, max_size=60)
 
@@ -94,7 +94,7 @@ def test_memory_is_bounded_by_forgetting_the_oldest_key() -> None:
     limit = RateLimit("p", 1, keys=2)
     for key in ("a", "b", "c"):
         assert not limit.hit(key, 100.0).refused
-    assert len(limit._full_at) == 2
+    assert len(limit._tat) == 2
     assert limit.hit("c", 100.0).refused
     assert limit.hit("b", 100.0).refused
     assert not limit.hit("a", 100.0).refused

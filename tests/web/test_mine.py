@@ -8,8 +8,10 @@ import pytest
 from tests.support.node import PASSWORD, InProcessNode
 from tests.support.polling import eventually
 
-from laurels.ledger import corrections, erasure, sanctions, snapshots
-from laurels.ledger.audit import Actor
+from laurels.ledger.accounts import erasure, sanctions
+from laurels.ledger.corrections import corrections
+from laurels.ledger.events.audit import Actor
+from laurels.ledger.standings import snapshots
 
 ADMIN = Actor("operator:test", "request-1")
 

@@ -16,9 +16,9 @@ from tests.support.node import InProcessNode
 from tests.support.server import PASSWORD, LaurelsServer
 
 from laurels.domain.errors import Code
-from laurels.web.openapi import document, possible_codes
-from laurels.web.problems import STATUS
-from laurels.web.routes import ROUTES
+from laurels.web.api.openapi import document, possible_codes
+from laurels.web.api.routes import ROUTES
+from laurels.web.http.problems import STATUS
 
 PATIENCE = 280
 """Seconds: some thousand requests, and the machine may be busy."""

@@ -20,9 +20,9 @@ from tests.support.keys import key_on
 from tests.support.node import InProcessNode, running_node
 
 from laurels.config import ConfigError, Settings, load
-from laurels.domain.names import MAX_LENGTH, outside_names
-from laurels.ledger.audit import SYSTEM
-from laurels.web.issuers import parse_issuers
+from laurels.domain.names import MAX_LENGTH, external_names
+from laurels.ledger.events.audit import SYSTEM
+from laurels.web.auth.issuers import parse_issuers
 
 GOOD = {
     "issuer": "https://id.example/",
@@ -69,7 +69,7 @@ async def test_a_name_that_is_none_here_gives_a_made_up_one(door: InProcessNode,
 @given(st.none() | st.text(max_size=60), st.text("0123456789abcdef", min_size=64, max_size=64))
 def test_there_is_always_a_name_and_it_is_always_valid(wanted: str | None, mark: str) -> None:
     """Names are valid and distinct, and the last ones are a random mark."""
-    names = outside_names(wanted, mark)
+    names = external_names(wanted, mark)
     assert names[-1].display.startswith("player-")
     assert len({name.fold for name in names}) == len(names)
     assert all(3 <= len(name.display) <= MAX_LENGTH for name in names)
@@ -190,7 +190,7 @@ async def test_a_flood_of_bad_tokens_does_not_fill_the_log(door: InProcessNode, 
         for n in range(40):
             await door.get("/api/me", issuer.token(iss=f"https://{n}.example/"))
     assert len(refusals(logged)) <= 22
-    door.services.outsiders._refusals._budgets[issuer.name, "audience"].lines = 1
+    door.services.external_tokens._refusals._budgets[issuer.name, "audience"].lines = 1
     with capture_logs() as logged:
         await door.get("/api/me", issuer.token(aud="one more"))
     assert refusals(logged)[0]["not_logged"] >= 28
@@ -239,7 +239,7 @@ async def test_names_that_stand_in_for_a_taken_one_cannot_be_registered_first(
 ) -> None:
     """They are random: nobody who knows issuer and subject can work them out and lock their owner out."""
     mark = hashlib.sha256(f"{issuer.name}\0s1".encode()).hexdigest()
-    derived = outside_names("Ada", mark)
+    derived = external_names("Ada", mark)
     for name in derived:
         await door.register(name.display)
     name = await name_of(door, issuer.token(subject="s1", name="Ada"))

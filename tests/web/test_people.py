@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from tests.support.node import InProcessNode
 
-from laurels.ledger import people
+from laurels.ledger.accounts import people
 
 
 async def found(node: InProcessNode, prefix: str, limit: int = 10) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from tests.support.keys import make_key, signature
 from tests.support.server import LaurelsServer
 
-from laurels.ledger import pool as ledger_pool
+from laurels.ledger.db import pool as ledger_pool
 
 TYPES = {
     "sprint": '{"ticket": {"min_seconds": 0, "max_seconds": 600, "parallel": true}}',

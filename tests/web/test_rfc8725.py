@@ -17,10 +17,10 @@ from tests.support.issuer import AUDIENCE, Issuer, b64, by_hand, published, sign
 from tests.support.node import InProcessNode, running_node
 
 from laurels.config import Settings
-from laurels.ledger import sanctions
-from laurels.ledger.accounts import Account
-from laurels.ledger.audit import SYSTEM
-from laurels.web.outsiders import MAX_LENGTH
+from laurels.ledger.accounts import sanctions
+from laurels.ledger.accounts.accounts import AccountRecord
+from laurels.ledger.events.audit import SYSTEM
+from laurels.web.auth.external_tokens import MAX_LENGTH
 
 LEEWAY = 60
 """The default of an issuer."""
@@ -344,7 +344,7 @@ async def test_3_12_no_token_passes_for_one_of_another_kind(door: Door) -> None:
             ),
         }
     )
-    good = node.services.tokens.issue(Account(user["id"], "ada", "player", "active"))
+    good = node.services.tokens.issue(AccountRecord(user["id"], "ada", "player", "active"))
     assert await door.ask(good) == (200, None)
 
 
@@ -373,7 +373,7 @@ async def test_a_remembered_token_ends_with_its_time_and_its_ban(door: Door) -> 
     token = door.issuer.token(exp=time.time() - LEEWAY + 1)
     status, me = await door.node.get("/api/me", token)
     assert status == 200
-    _, until = door.node.services.outsiders._checked[token]
+    _, until = door.node.services.external_tokens._checked[token]
     assert until <= time.time() + 1
     other = door.issuer.token(subject="user-2")
     _, me = await door.node.get("/api/me", other)

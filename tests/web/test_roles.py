@@ -12,7 +12,7 @@ from tests.support.polling import eventually
 from laurels.config import Settings
 from laurels.domain.actions import Submission
 from laurels.domain.errors import Code, LaurelsError
-from laurels.ledger.pool import Pool
+from laurels.ledger.db.pool import Pool
 
 LOGIN = {"username": "nobody", "password": PASSWORD}
 

@@ -7,8 +7,8 @@ from typing import Any
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 
-from laurels.ledger import sanctions
-from laurels.ledger.audit import Actor
+from laurels.ledger.accounts import sanctions
+from laurels.ledger.events.audit import Actor
 
 ADMIN = Actor("operator:test")
 PATHS = (

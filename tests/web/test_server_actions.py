@@ -15,12 +15,12 @@ from tests.support.keys import key_on, signature
 from tests.support.node import InProcessNode, running_node
 
 from laurels.config import Settings
-from laurels.ledger import sanctions, signed
-from laurels.ledger.api_keys import ApiKeys
-from laurels.ledger.audit import SYSTEM
-from laurels.web.keyring import FreshSecret
-from laurels.web.seal import CantOpen, Seal
-from laurels.web.signatures import WINDOW
+from laurels.ledger.accounts import nonces, sanctions
+from laurels.ledger.accounts.api_keys import ApiKeys
+from laurels.ledger.events.audit import SYSTEM
+from laurels.web.auth.keyring import FreshSecret
+from laurels.web.auth.secret_box import DecryptionFailed, SecretBox
+from laurels.web.auth.signatures import WINDOW
 
 COMPLETE, BATCH = "/api/server/actions/complete", "/api/server/actions/batch"
 
@@ -220,15 +220,15 @@ async def test_nonces_and_tickets_are_trimmed_when_nothing_could_bring_them_back
     action = await pool.fetchval("SELECT max(id) FROM actions")
     for n, ago in enumerate(("1 hour", "1 minute")):
         await pool.execute(f"INSERT INTO ticket_uses VALUES ($1, $2, now() - interval '{ago}')", bytes([n]), action)
-    await signed.trim(pool)
+    await nonces.trim(pool)
     assert await pool.fetchval("SELECT count(*) FROM signature_nonces") == 1
     assert [row["nonce"] for row in await pool.fetch("SELECT nonce FROM ticket_uses")] == [b"\1"]
 
 
 async def test_sealed_secrets_are_not_in_the_ledger_and_work_all_the_same(settings: Settings) -> None:
-    """With LAURELS_SEAL_KEY the table holds no secret; a node without it refuses signatures, not keys."""
-    seal_key = "k" * 32
-    async with running_node(replace(settings, seal_key=seal_key)) as node:
+    """With LAURELS_ENCRYPTION_KEY the table holds no secret; a node without it refuses signatures, not keys."""
+    encryption_key = "k" * 32
+    async with running_node(replace(settings, encryption_key=encryption_key)) as node:
         fresh = FreshSecret.generate()
         store = ApiKeys(node.services.pool, uuid4())
         made = await store.create("k", ["actions:write"], fresh.stored(node.services.keyring.seal), SYSTEM)
@@ -245,13 +245,13 @@ async def test_sealed_secrets_are_not_in_the_ledger_and_work_all_the_same(settin
 
 
 def test_a_sealed_secret_opens_for_its_own_use_and_key_alone() -> None:
-    seal, other = Seal("k" * 32), Seal("l" * 32)
-    kept = seal.close("lks_x", "row 1")
-    assert seal.open(kept, "row 1") == "lks_x"
-    assert kept != seal.close("lks_x", "row 1")
-    for opener, use in ((seal, "row 2"), (other, "row 1"), (Seal(), "row 1")):
-        with pytest.raises(CantOpen):
-            opener.open(kept, use)
-    with pytest.raises(CantOpen):
-        seal.open(kept[:-2] + b"xx", "row 1")
-    assert Seal().open(Seal().close("lks_x", "row 1"), "row 1") == "lks_x"
+    seal, other = SecretBox("k" * 32), SecretBox("l" * 32)
+    kept = seal.encrypt("lks_x", "row 1")
+    assert seal.decrypt(kept, "row 1") == "lks_x"
+    assert kept != seal.encrypt("lks_x", "row 1")
+    for opener, use in ((seal, "row 2"), (other, "row 1"), (SecretBox(), "row 1")):
+        with pytest.raises(DecryptionFailed):
+            opener.decrypt(kept, use)
+    with pytest.raises(DecryptionFailed):
+        seal.decrypt(kept[:-2] + b"xx", "row 1")
+    assert SecretBox().decrypt(SecretBox().encrypt("lks_x", "row 1"), "row 1") == "lks_x"

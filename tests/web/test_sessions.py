@@ -21,9 +21,9 @@ from tests.web.admin import call, of_role
 
 from laurels import operations
 from laurels.config import Settings
-from laurels.ledger import revocations as revocations_module
-from laurels.ledger import sessions as sessions_module
-from laurels.ledger.audit import SYSTEM
+from laurels.ledger.accounts import revocations as revocations_module
+from laurels.ledger.accounts import sessions as sessions_module
+from laurels.ledger.events.audit import SYSTEM
 
 NEW = "a new battery horse"
 Pair = tuple[InProcessNode, InProcessNode]
@@ -327,7 +327,7 @@ async def test_older_tokens_of_an_outside_issuer_end_too(door: InProcessNode, is
     assert await status_of(door, issuer.token(iat=int(ended))) == 401, "the same second: it may have been before"
     fresh = issuer.token(iat=int(ended) + 1)
     assert await status_of(door, fresh) == 200
-    door.services.outsiders.forget()
+    door.services.external_tokens.forget()
     assert [await status_of(door, token) for token in (seen, unseen, timeless)] == [401] * 3
     assert await status_of(door, fresh) == 200
 
@@ -339,7 +339,7 @@ async def test_an_older_token_opens_no_account_for_who_was_erased(door: InProces
     _, me = await door.get("/api/me", token)
     other = issuer.token(name="Ada", iat=now - 4)
     assert (await call(door, "DELETE", "/api/me", token, {"username": "Ada"}))[0] == 204
-    door.services.outsiders.forget()
+    door.services.external_tokens.forget()
     for old in (token, other, issuer.token(without="iat")):
         status, problem = await door.get("/api/me", old)
         assert (status, problem["code"]) == (401, "token_invalid")

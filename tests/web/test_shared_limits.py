@@ -14,16 +14,16 @@ from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 
 from laurels.config import Settings
-from laurels.shared import Store, parse_address
-from laurels.web.limits import MINUTE, RateLimit
-from laurels.web.shared_limits import SharedLimits
+from laurels.redis_store import RedisStore, parse_address
+from laurels.web.limits.rate_limit import MINUTE, RateLimit
+from laurels.web.limits.rate_limit_sync import RateLimitSync
 
 LIMIT = 10
 
 
 @pytest.fixture
-async def store(redis_server: RedisServer) -> AsyncIterator[Store]:
-    store = Store(parse_address(redis_server.url), "test")
+async def store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
+    store = RedisStore(parse_address(redis_server.url), "test")
     yield store
     await store.close()
 
@@ -32,25 +32,25 @@ def granted(limit: RateLimit, key: str, times: int) -> int:
     return sum(not limit.hit(key, time.monotonic()).refused for _ in range(times))
 
 
-async def test_what_one_node_granted_the_other_does_not_grant_again(store: Store) -> None:
+async def test_what_one_node_granted_the_other_does_not_grant_again(store: RedisStore) -> None:
     first, second = RateLimit("user", LIMIT), RateLimit("user", LIMIT)
-    nodes = [SharedLimits(store, [first]), SharedLimits(store, [second])]
+    nodes = [RateLimitSync(store, [first]), RateLimitSync(store, [second])]
     assert granted(first, "ada", 7) == 7
-    await nodes[0].share()
+    await nodes[0].sync()
     assert granted(second, "ada", 1) == 1  # the first hit is granted unseen; then it learns
-    await nodes[1].share()
+    await nodes[1].sync()
     assert granted(second, "ada", 10) == LIMIT - 8
 
 
-async def test_a_burst_on_all_nodes_at_once_is_paid_back(store: Store) -> None:
+async def test_a_burst_on_all_nodes_at_once_is_paid_back(store: RedisStore) -> None:
     """Three nodes each grant a whole allowance before they hear of each other: then two more minutes are owed."""
     limits = [RateLimit("login", LIMIT) for _ in range(3)]
-    nodes = [SharedLimits(store, [limit]) for limit in limits]
+    nodes = [RateLimitSync(store, [limit]) for limit in limits]
     assert sum(granted(limit, "a", 20) for limit in limits) == 3 * LIMIT
     for _ in range(2):
         for node, limit in zip(nodes, limits, strict=True):
-            limit._unshared.setdefault("a", 0.0)
-            await node.share()
+            limit._pending.setdefault("a", 0.0)
+            await node.sync()
     for limit in limits:
         answer = limit.hit("a", time.monotonic())
         assert answer.remaining == 0
@@ -58,28 +58,28 @@ async def test_a_burst_on_all_nodes_at_once_is_paid_back(store: Store) -> None:
         assert 1.9 * MINUTE < answer.retry_after < 2.2 * MINUTE
 
 
-async def test_what_is_given_back_after_it_was_told_is_owed_no_longer(store: Store) -> None:
+async def test_what_is_given_back_after_it_was_told_is_owed_no_longer(store: RedisStore) -> None:
     """A log-in that succeeds takes longer than the nodes need to tell each other of it."""
     first, second = RateLimit("account", LIMIT), RateLimit("account", LIMIT)
-    nodes = [SharedLimits(store, [first]), SharedLimits(store, [second])]
+    nodes = [RateLimitSync(store, [first]), RateLimitSync(store, [second])]
     assert granted(first, "given-back", 5) == 5
-    await nodes[0].share()
-    first.give_back("given-back", 5)
-    await nodes[0].share()
+    await nodes[0].sync()
+    first.refund("given-back", 5)
+    await nodes[0].sync()
     assert granted(second, "given-back", 1) == 1
-    await nodes[1].share()
+    await nodes[1].sync()
     assert second.hit("given-back", time.monotonic()).remaining == LIMIT - 2
 
 
-async def test_many_keys_are_told_in_short_calls(store: Store) -> None:
+async def test_many_keys_are_told_in_short_calls(store: RedisStore) -> None:
     limit, other = RateLimit("address", LIMIT), RateLimit("address", LIMIT)
-    telling, told = SharedLimits(store, [limit]), SharedLimits(store, [other])
+    telling, told = RateLimitSync(store, [limit]), RateLimitSync(store, [other])
     for key in range(1_200):
         limit.hit(key, time.monotonic())
-    await telling.share()
+    await telling.sync()
     for key in range(1_200):
         other.hit(key, time.monotonic())
-    await told.share()
+    await told.sync()
     assert {other.hit(key, time.monotonic()).remaining for key in range(1_200)} == {LIMIT - 3}
 
 

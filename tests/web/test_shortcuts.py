@@ -12,8 +12,8 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laurels.web.routes import ROUTES
-from laurels.web.shortcuts import Shortcuts
+from laurels.web.api.routes import ROUTES
+from laurels.web.http.router import Router
 
 METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD"]
 WITH_PARAMETERS = [route for route in ROUTES if route.params is not None or "{" not in route.path]
@@ -34,9 +34,9 @@ PATHS = st.one_of(
 )
 
 
-def _tables() -> tuple[web.UrlDispatcher, Shortcuts]:
+def _tables() -> tuple[web.UrlDispatcher, Router]:
     """Every route leads to a function of its own, by both ways."""
-    app, shortcuts = web.Application(), Shortcuts()
+    app, router = web.Application(), Router()
     for route in ROUTES:
 
         async def endpoint(_: web.Request, __: Any = None) -> web.StreamResponse:
@@ -44,8 +44,8 @@ def _tables() -> tuple[web.UrlDispatcher, Shortcuts]:
 
         app.router.add_route(route.method, route.path, endpoint)
         if route in WITH_PARAMETERS:
-            shortcuts.add(route.method, route.path, endpoint)
-    return app.router, shortcuts
+            router.add(route.method, route.path, endpoint)
+    return app.router, router
 
 
 ROUTER, SHORTCUTS = _tables()

@@ -13,11 +13,11 @@ from tests.support.node import InProcessNode
 
 from laurels.domain.rules import TicketRule
 from laurels.domain.tickets import Grant
-from laurels.ledger import sanctions
-from laurels.ledger.accounts import SigningKey
-from laurels.ledger.audit import SYSTEM
-from laurels.web.ticket_office import TicketOffice
-from laurels.web.tokens import new_signing_key
+from laurels.ledger.accounts import sanctions
+from laurels.ledger.accounts.accounts import SigningKey
+from laurels.ledger.events.audit import SYSTEM
+from laurels.web.auth.access_tokens import new_signing_key
+from laurels.web.auth.ticket_signer import TicketSigner
 
 RACE = '{"ticket": {"min_seconds": 0, "max_seconds": 600, "parallel": true}}'
 SLOW = '{"ticket": {"min_seconds": 600, "max_seconds": 900}}'
@@ -101,7 +101,7 @@ async def test_a_rotated_key_leaves_tickets_good(track: InProcessNode) -> None:
     before = await start(track, token)
     await track.services.accounts.rotate_signing_key(*new_signing_key())
     keys = await track.services.accounts.signing_keys()
-    track.services.ticket_office.use(keys)
+    track.services.ticket_signer.set_keys(keys)
     after = await start(track, token)
     for n, ticket in enumerate((before, after)):
         assert (await track.complete(token, f"a-{n}", "sprint", ticket=ticket))[0] == 201
@@ -113,9 +113,9 @@ def kid(ticket: str) -> str:
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))[0]
 
 
-def an_office() -> TicketOffice:
-    office = TicketOffice()
-    office.use([SigningKey(*new_signing_key(), NOW, None)])
+def an_office() -> TicketSigner:
+    office = TicketSigner()
+    office.set_keys([SigningKey(*new_signing_key(), NOW, None)])
     return office
 
 

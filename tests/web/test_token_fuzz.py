@@ -27,10 +27,10 @@ from laurels.config import Settings
 from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.rules import TicketRule
 from laurels.domain.strict_json import strict_json
-from laurels.ledger.accounts import Account, SigningKey
-from laurels.web import auth
-from laurels.web.ticket_office import TicketOffice
-from laurels.web.tokens import new_signing_key
+from laurels.ledger.accounts.accounts import AccountRecord, SigningKey
+from laurels.web.auth import authenticate
+from laurels.web.auth.access_tokens import new_signing_key
+from laurels.web.auth.ticket_signer import TicketSigner
 
 T = TypeVar("T")
 SIZES = [150, pytest.param(5_000, marks=[pytest.mark.slow, pytest.mark.timeout(1_800)])]
@@ -64,7 +64,7 @@ class Scene:
 
     node: InProcessNode
     issuer: Issuer
-    account: Account
+    account: AccountRecord
     token: str
     key: str
     key_id: int
@@ -80,7 +80,7 @@ async def scene(settings: Settings) -> AsyncIterator[Scene]:
         known = json.dumps([issuer.settings(require_typ=False)])
         async with running_node(replace(settings, issuers=known)) as node:
             user = await node.register("ada")
-            account = Account(user["user"]["id"], "ada", "player", "active")
+            account = AccountRecord(user["user"]["id"], "ada", "player", "active")
             key_id, key, secret = await key_on(node)
             yield Scene(node, issuer, account, user["access_token"], key, key_id, secret)
 
@@ -141,7 +141,7 @@ async def test_no_text_is_a_token_or_a_key(scene: Scene, examples: int) -> None:
     def check(text: str) -> None:
         if text in specimens:
             return
-        caller = accepted(lambda: auth.known_caller(services, text))
+        caller = accepted(lambda: authenticate.caller_of_token(services, text))
         assert caller is None, "only what claims to be of an outside issuer is left to be asked"
 
     prefixed = st.builds(str.__add__, st.sampled_from(["lk_", f"lk_{scene.key_id}_", "", "ey"]), any_text)
@@ -172,13 +172,13 @@ async def test_no_claims_under_our_own_key_break_the_reader(scene: Scene, exampl
 @pytest.mark.parametrize("examples", SIZES)
 async def test_no_claims_of_an_outside_issuer_break_a_node(scene: Scene, examples: int) -> None:
     """Rightly signed, with every member at its extremes: an account, or a refusal that the log explains."""
-    outsiders, loop = scene.node.services.outsiders, asyncio.get_running_loop()
+    external_tokens, loop = scene.node.services.external_tokens, asyncio.get_running_loop()
     sign = signer(scene.issuer.keys["ed"], "EdDSA")
     good_header = {"alg": "EdDSA", "typ": "JWT", "kid": "ed"}
 
     def check(parts: tuple[bytes, bytes]) -> None:
         token = by_hand(*parts, sign)
-        principal = accepted(lambda: asyncio.run_coroutine_threadsafe(outsiders.verify(token), loop).result(30))
+        principal = accepted(lambda: asyncio.run_coroutine_threadsafe(external_tokens.verify(token), loop).result(30))
         if principal is not None:
             datetime.fromtimestamp(principal.expires_at, UTC)
             assert principal.ends_at >= time.time() - 1
@@ -190,8 +190,8 @@ async def test_no_claims_of_an_outside_issuer_break_a_node(scene: Scene, example
 
 @pytest.mark.parametrize("examples", SIZES)
 def test_no_text_is_a_ticket(examples: int) -> None:
-    office = TicketOffice()
-    office.use([SigningKey(*new_signing_key(), NOW, None)])
+    office = TicketSigner()
+    office.set_keys([SigningKey(*new_signing_key(), NOW, None)])
     good, _, _ = office.issue(7, "sprint", TicketRule(min_seconds=1, max_seconds=2), NOW)
     kid = json.loads(base64.urlsafe_b64decode(good.removeprefix("lt_").partition(".")[0] + "=="))[0]
 

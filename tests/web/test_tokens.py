@@ -18,10 +18,10 @@ from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.wire import Reply, exchange, request
 
-from laurels.ledger import sanctions
-from laurels.ledger.accounts import Account, Accounts
-from laurels.ledger.audit import SYSTEM
-from laurels.web.tokens import MAX_LENGTH, new_signing_key
+from laurels.ledger.accounts import sanctions
+from laurels.ledger.accounts.accounts import AccountRecord, Accounts
+from laurels.ledger.events.audit import SYSTEM
+from laurels.web.auth.access_tokens import MAX_LENGTH, new_signing_key
 
 HEADER = {"alg": "Ed25519", "typ": "at+jwt"}
 
@@ -29,7 +29,7 @@ HEADER = {"alg": "Ed25519", "typ": "at+jwt"}
 class Forge:
     """Makes tokens with the node's own key, or with others, that are wrong in one respect."""
 
-    def __init__(self, node: InProcessNode, account: Account) -> None:
+    def __init__(self, node: InProcessNode, account: AccountRecord) -> None:
         self.node = node
         self.account = account
         self.key = node.services.tokens._signer
@@ -70,7 +70,7 @@ def b64(data: bytes) -> str:
 @pytest.fixture
 async def forge(node: InProcessNode) -> Forge:
     user = (await node.register("ada"))["user"]
-    return Forge(node, Account(user["id"], user["username"], user["role"], "active"))
+    return Forge(node, AccountRecord(user["id"], user["username"], user["role"], "active"))
 
 
 async def ask(node: InProcessNode, authorization: str | None) -> Reply:
@@ -217,7 +217,7 @@ async def test_keys_rotate_without_logging_anybody_out(forge: Forge) -> None:
     assert (await ask(node, f"Bearer {old}")).status == 200
     kid, private = new_signing_key()
     await node.services.accounts.rotate_signing_key(kid, private)
-    tokens.use(await node.services.accounts.signing_keys())
+    tokens.set_keys(await node.services.accounts.signing_keys())
     new = tokens.issue(forge.account)
     assert json.loads(base64.urlsafe_b64decode(new.split(".")[0] + "=="))["kid"] == kid
     for token in (old, new):

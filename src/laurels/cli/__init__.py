@@ -23,7 +23,7 @@ import cyclopts
 from .. import operations
 from ..config import ConfigError
 from ..domain.errors import LaurelsError
-from ..ledger.pool import DatabaseUnusable, ServerError
+from ..ledger.db.pool import DatabaseUnusable, ServerError
 from ..startup import StartError, flatten
 from . import api_keys, catalogue, demo, fairness, node, proof, service, simulate, streams, transfer, users
 from .app import app
@@ -81,7 +81,7 @@ def _explain(error: BaseException) -> str | None:
     match error:
         case cyclopts.CycloptsError():
             return f"{error} (`laurels --help` lists what there is)"
-        case ConfigError() | DatabaseUnusable() | StartError() | operations.NotDone():
+        case ConfigError() | DatabaseUnusable() | StartError() | operations.CommandFailed():
             return str(error)
         case LaurelsError():
             return _in_flags(error)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .. import operations
-from ..ledger.api_keys import KeyDescription
+from ..ledger.accounts.api_keys import KeyDescription
 from .app import JsonFlag, ReasonFlag, api_key_app, examples, run, settings
 from .output import out, print_json, say
 

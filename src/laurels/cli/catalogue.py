@@ -130,7 +130,7 @@ def type_try(
     by_server
         As if your app's server vouched for it, which needs no ticket.
     """
-    question = operations.Question(
+    question = operations.DryRunInput(
         username=user, metadata=_object(metadata), by_server=by_server, base_score=base_score, rules=_rules(rules)
     )
     trial = run(operations.try_type(settings(), name, question))
@@ -232,9 +232,9 @@ def _rules(path: Path | None) -> ScoringRules | None:
     try:
         return parse_rules(sys.stdin.read() if str(path) == "-" else path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        raise operations.NotDone(f"can't read {path}: {error}") from error
+        raise operations.CommandFailed(f"can't read {path}: {error}") from error
     except LaurelsError as error:
-        raise operations.NotDone(f"{path}: {_located(error)}") from error
+        raise operations.CommandFailed(f"{path}: {_located(error)}") from error
 
 
 def _object(text: str | None) -> str | None:
@@ -244,9 +244,9 @@ def _object(text: str | None) -> str | None:
     try:
         return canonical_metadata(msgspec.json.decode(text, type=dict), "$")
     except msgspec.DecodeError as error:
-        raise operations.NotDone(f"--metadata is not a JSON object: {error}") from error
+        raise operations.CommandFailed(f"--metadata is not a JSON object: {error}") from error
     except LaurelsError as error:
-        raise operations.NotDone(f"--metadata: {_located(error)}") from error
+        raise operations.CommandFailed(f"--metadata: {_located(error)}") from error
 
 
 def _located(error: LaurelsError) -> str:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from .. import config
-from ..operations import NotDone
+from ..operations import CommandFailed
 from .app import JsonFlag, Positive, app, examples, run
 from .output import out, print_json
 
@@ -58,7 +58,7 @@ def demo(
     try:
         tally = run(play.run(plan, None if json else out))
     except play.NoServer as error:
-        raise NotDone(str(error)) from error
+        raise CommandFailed(str(error)) from error
     if json:
         print_json(tally.summary())
     return 0 if tally.healthy else 1

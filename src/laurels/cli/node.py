@@ -132,6 +132,6 @@ def show_config(*, json: JsonFlag = False) -> None:
 @app.command(help_epilogue=examples("laurels openapi > laurels.json"))
 def openapi() -> None:
     """Print the OpenAPI document."""
-    from ..web.openapi import document
+    from ..web.api.openapi import document
 
     sys.stdout.write(document().decode() + "\n")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ..operations import NotDone
+from ..operations import CommandFailed
 
 out = Console()
 err = Console(stderr=True)
@@ -36,10 +36,10 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise NotDone("this can't be undone: say --yes")
+        raise CommandFailed("this can't be undone: say --yes")
     err.print(f"{question} Type yes: ", end="", highlight=False)
     if sys.stdin.readline().strip() != "yes":
-        raise NotDone("nothing was done")
+        raise CommandFailed("nothing was done")
 
 
 def bar() -> Progress:

@@ -42,7 +42,7 @@ def audit(
     act
         Such as user.ban or action_type.edit.
     """
-    sought = operations.Sought(actor, subject, act, _aware(since), _aware(until))
+    sought = operations.AuditFilter(actor, subject, act, _aware(since), _aware(until))
     entries = run(operations.read_audit(settings(), sought, limit))
     if json:
         print_json([_told(entry) for entry in entries])

@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from rich.table import Table
 
 from .. import simulation
-from ..operations import NotDone
+from ..operations import CommandFailed
 from ..simulation import Comparison, Costs, Load, Measured, Outcome, Run, Shape
 from .app import JsonFlag, app, examples
 from .output import bar, out, print_json, say
@@ -103,7 +103,7 @@ def simulate(
         *(Load(0.0, count, actions, users, seconds) for count in connections),
     ]
     if not loads:
-        raise NotDone("say --rates or --connections, or --compare a measured run")
+        raise CommandFailed("say --rates or --connections, or --compare a measured run")
     outcomes = list(_outcomes(prices, shape, loads, seed))
     if json:
         print_json({"costs": prices, "shape": shape, "seed": seed, "runs": outcomes})
@@ -117,16 +117,16 @@ def _outcomes(costs: Costs, shape: Shape, loads: Sequence[Load], seed: int) -> I
             try:
                 yield load, simulation.simulate(costs, shape, load, seed=seed)
             except simulation.Unusable as error:
-                raise NotDone(str(error)) from error
+                raise CommandFailed(str(error)) from error
 
 
 def _read(file: Path) -> Run:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Run)
     except OSError as error:
-        raise NotDone(f"can't read {file}: {error.strerror}") from error
+        raise CommandFailed(f"can't read {file}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
-        raise NotDone(f"{file} is not what `python -m bench.costs --json` writes: {error}") from error
+        raise CommandFailed(f"{file} is not what `python -m bench.costs --json` writes: {error}") from error
 
 
 def _tell(loads: Sequence[Load], outcomes: Sequence[Outcome]) -> None:

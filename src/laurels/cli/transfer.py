@@ -119,7 +119,7 @@ def import_rows(
     else:
         _say(done)
     if done.unread is not None:
-        raise operations.NotDone(f"{done.unread}. What stands above is in; mend the file and run this again")
+        raise operations.CommandFailed(f"{done.unread}. What stands above is in; mend the file and run this again")
     return 1 if done.bad_rows else 0
 
 

@@ -66,7 +66,7 @@ def user_list(
     prefix
         How the name begins, whatever its case.
     """
-    wanted = operations.Wanted(prefix, status, role)
+    wanted = operations.UserFilter(prefix, status, role)
     users = run(operations.list_users(settings(), wanted, sort, limit))
     if json:
         print_json(users)

@@ -9,6 +9,6 @@ tally   what came of it
 
 from .client import NoServer
 from .play import Plan, run
-from .tally import Tally
+from .tally import DemoTally
 
-__all__ = ["NoServer", "Plan", "Tally", "run"]
+__all__ = ["DemoTally", "NoServer", "Plan", "run"]

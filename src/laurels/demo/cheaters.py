@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from .people import Person
+from .people import SimulatedPerson
 
 Gap = Callable[[random.Random], float]
 
@@ -22,7 +22,7 @@ GAPS: dict[str, Gap] = {
 """Kind of cheater -> seconds until the next action."""
 
 
-def corrupt(people: list[Person], share: float, chance: random.Random) -> None:
+def corrupt(people: list[SimulatedPerson], share: float, chance: random.Random) -> None:
     """Make about `share` of the people cheats, all kinds in turn."""
     kinds = list(GAPS)
     chosen = chance.sample(people, round(share * len(people)))
@@ -30,7 +30,9 @@ def corrupt(people: list[Person], share: float, chance: random.Random) -> None:
         person.cheat = kinds[number % len(kinds)]
 
 
-def target(person: Person, scores: dict[str, int], schemas: dict[str, Any], chance: random.Random) -> str | None:
+def target(
+    person: SimulatedPerson, scores: dict[str, int], schemas: dict[str, Any], chance: random.Random
+) -> str | None:
     """What a cheat completes: a parrot whatever a number is worth points in, the others anything."""
     kinds = [kind for kind in scores if schemas.get(kind)] if person.cheat == "parrot" else list(scores)
     return chance.choice(kinds or list(scores)) if scores else None

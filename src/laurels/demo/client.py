@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from ..client import Laurels, LaurelsFailure, Receipt, Refused
-from .people import Person
+from .people import SimulatedPerson
 
 PATIENCE = 30.0
 """Seconds for which an action is sent again before it counts as failed."""
@@ -27,7 +27,7 @@ class NoServer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DemoResponse:
     """`status` 0: no reply came."""
 
     status: int
@@ -58,7 +58,7 @@ class Client:
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
         self._url = url
-        self._of: dict[Person, Laurels] = {}
+        self._of: dict[SimulatedPerson, Laurels] = {}
 
     async def action_types(self) -> dict[str, Kind]:
         """What people can complete, by name. Raises NoServer when that can't be learned."""
@@ -84,7 +84,7 @@ class Client:
             return []
         return [msgspec.to_builtins(row) for row in board.rows]
 
-    async def register(self, person: Person) -> Answer:
+    async def register(self, person: SimulatedPerson) -> DemoResponse:
         answer = await self._send("POST", "/api/auth/register", _credentials(person))
         if answer.status == 201:
             _keep_tokens(person, answer)
@@ -93,11 +93,11 @@ class Client:
             )
         return answer
 
-    async def complete(self, person: Person, kind: str, metadata: dict[str, Any] | None = None) -> Receipt:
+    async def complete(self, person: SimulatedPerson, kind: str, metadata: dict[str, Any] | None = None) -> Receipt:
         """For somebody who is registered. Raises Refused, or Unsettled after PATIENCE seconds."""
         return await self._of[person].complete(kind, metadata=metadata)
 
-    async def _token_of(self, person: Person) -> str:
+    async def _token_of(self, person: SimulatedPerson) -> str:
         """The one from the door first; then new ones, by the refresh token, else by logging in. Raises Refused."""
         if not person.access_token:
             answer = await self._send("POST", "/api/auth/refresh", {"refresh_token": person.refresh_token})
@@ -109,29 +109,29 @@ class Client:
         token, person.access_token = person.access_token, ""
         return token
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> DemoResponse:
         try:
             async with self._session.request(method, self._url + path, json=body) as reply:
                 return _answer(reply, await reply.read())
         except aiohttp.InvalidURL as error:
             raise NoServer(f"{self._url} is no address of a server; it looks like http://127.0.0.1:8000") from error
         except _AWAY:
-            return Answer(0, {})
+            return DemoResponse(0, {})
 
 
-def _answer(reply: aiohttp.ClientResponse, raw: bytes) -> Answer:
+def _answer(reply: aiohttp.ClientResponse, raw: bytes) -> DemoResponse:
     try:
         body = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         body = None
     told = reply.headers.get("Retry-After", "")
-    return Answer(reply.status, body if isinstance(body, dict) else {}, float(told) if told.isdigit() else None)
+    return DemoResponse(reply.status, body if isinstance(body, dict) else {}, float(told) if told.isdigit() else None)
 
 
-def _credentials(person: Person) -> dict[str, str]:
+def _credentials(person: SimulatedPerson) -> dict[str, str]:
     return {"username": person.name, "password": person.password}
 
 
-def _keep_tokens(person: Person, answer: Answer) -> None:
+def _keep_tokens(person: SimulatedPerson, answer: DemoResponse) -> None:
     person.access_token = answer.body["access_token"]
     person.refresh_token = answer.body["refresh_token"]

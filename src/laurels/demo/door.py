@@ -11,9 +11,9 @@ import random
 from collections import deque
 from collections.abc import Callable
 
-from .client import Answer, Client
-from .people import Person, other_name
-from .tally import Tally
+from .client import Client, DemoResponse
+from .people import SimulatedPerson, other_name
+from .tally import DemoTally
 
 DOORS = 4
 """People who register at once: hashing a password takes the server a while."""
@@ -32,12 +32,12 @@ class Door:
     def __init__(
         self,
         client: Client,
-        people: list[Person],
-        tally: Tally,
+        people: list[SimulatedPerson],
+        tally: DemoTally,
         chance: random.Random,
-        entered: Callable[[Person], None],
+        entered: Callable[[SimulatedPerson], None],
     ) -> None:
-        self.inside: list[Person] = []
+        self.inside: list[SimulatedPerson] = []
         self._client = client
         self._outside = deque(people)
         self._entering = 0
@@ -60,7 +60,7 @@ class Door:
             for number in range(DOORS):
                 tasks.create_task(self._let_in(), name=f"door-{number}")
 
-    def turn_out(self, person: Person) -> None:
+    def turn_out(self, person: SimulatedPerson) -> None:
         """Somebody may not play any more. Twice is no error."""
         if person in self.inside:
             self.inside.remove(person)
@@ -81,7 +81,7 @@ class Door:
             else:
                 self._tally.failed[f"register: {answer.code}"] += 1
 
-    async def _register(self, person: Person) -> Answer:
+    async def _register(self, person: SimulatedPerson) -> DemoResponse:
         """Until it is settled: another name when it is taken, the wait that we are told to make."""
         names = tries = 0
         while True:

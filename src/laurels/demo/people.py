@@ -26,7 +26,7 @@ HOT, TIRED = 7.0, 0.25
 
 
 @dataclass(slots=True, eq=False)
-class Person:
+class SimulatedPerson:
     """`pace` is a weight beside the others'; `ambition` says how much dearer actions are preferred.
 
     `cheat`: in which way, or not at all. `access_token`: one that was not used yet.
@@ -69,7 +69,7 @@ class Person:
         self.form_until = now + chance.uniform(*span)
 
 
-def invent(count: int, kinds: list[str], chance: random.Random) -> list[Person]:
+def invent(count: int, kinds: list[str], chance: random.Random) -> list[SimulatedPerson]:
     """`count` people with names of their own: a few strong ones, many casual ones, in any order."""
     return [_person(name, kinds, chance) for name in _names(count, chance)]
 
@@ -86,9 +86,9 @@ def _names(count: int, chance: random.Random) -> list[str]:
     return names + [f"{names[extra % pairs]} {2 + extra // pairs}" for extra in range(count - len(names))]
 
 
-def _person(name: str, kinds: list[str], chance: random.Random) -> Person:
+def _person(name: str, kinds: list[str], chance: random.Random) -> SimulatedPerson:
     strong = chance.random() < STRONG_SHARE
-    return Person(
+    return SimulatedPerson(
         name=name,
         pace=chance.uniform(2.5, 4.5) if strong else chance.lognormvariate(0.0, 0.6),
         ambition=chance.uniform(0.3, 0.7) if strong else chance.uniform(-0.3, 0.3),

@@ -22,8 +22,8 @@ from ..event_loop import stopped_by_signals
 from .cheaters import GAPS, corrupt, facts, target
 from .client import CONNECTIONS, TIMEOUT, Client, Kind
 from .door import Door
-from .people import Person, invent
-from .tally import Tally
+from .people import SimulatedPerson, invent
+from .tally import DemoTally
 
 IN_FLIGHT = 512
 GRACE, SHORT_GRACE = 10.0, 2.0
@@ -48,13 +48,13 @@ class Plan:
     cheaters: float = 0.0
 
 
-async def run(plan: Plan, console: Console | None) -> Tally:
+async def run(plan: Plan, console: Console | None) -> DemoTally:
     """Play until the time is over or Ctrl-C; prints to `console` if there is one. Raises NoServer."""
     url = (plan.url if "://" in plan.url else f"http://{plan.url}").rstrip("/")
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session:
         client = Client(session, url)
-        game = Game(plan, client, await client.action_types(), Tally(url))
+        game = Game(plan, client, await client.action_types(), DemoTally(url))
         with stopped_by_signals(game.stop):
             async with _shown(game, console):
                 await game.play()
@@ -67,7 +67,7 @@ async def run(plan: Plan, console: Console | None) -> Tally:
 class Game:
     """Who plays what, and which actions are on their way. Set `stop` to end early."""
 
-    def __init__(self, plan: Plan, client: Client, kinds: dict[str, Kind], tally: Tally) -> None:
+    def __init__(self, plan: Plan, client: Client, kinds: dict[str, Kind], tally: DemoTally) -> None:
         self.plan = plan
         self.tally = tally
         self.stop = asyncio.Event()
@@ -126,14 +126,14 @@ class Game:
             return
         self._send(person, kind)
 
-    def _enter(self, person: Person) -> None:
+    def _enter(self, person: SimulatedPerson) -> None:
         """A cheat plays at a pace of its own."""
         if person.cheat:
             task = asyncio.create_task(self._cheat(person), name=f"cheat-{person.cheat}")
             self._cheats.add(task)
             task.add_done_callback(self._cheats.discard)
 
-    async def _cheat(self, person: Person) -> None:
+    async def _cheat(self, person: SimulatedPerson) -> None:
         due = self.elapsed
         while (due := due + GAPS[person.cheat](self._chance)) < self.plan.seconds:
             if await self._stopped_within(due - self.elapsed):
@@ -146,13 +146,13 @@ class Game:
             else:
                 self._send(person, kind)
 
-    def _send(self, person: Person, kind: str) -> None:
+    def _send(self, person: SimulatedPerson, kind: str) -> None:
         self.tally.sent += 1
         task = asyncio.create_task(self._act(person, kind))
         self._on_the_way.add(task)
         task.add_done_callback(self._on_the_way.discard)
 
-    async def _act(self, person: Person, kind: str) -> None:
+    async def _act(self, person: SimulatedPerson, kind: str) -> None:
         began = self._loop.time()
         metadata = facts(self._schemas[kind], self._chance, best=person.cheat == "parrot")
         try:
@@ -165,7 +165,7 @@ class Game:
             self.tally.timed(self._loop.time() - began)
             self._count(person, receipt)
 
-    def _count(self, person: Person, receipt: Receipt) -> None:
+    def _count(self, person: SimulatedPerson, receipt: Receipt) -> None:
         if receipt.replayed:
             self.tally.replayed += 1
             return
@@ -179,7 +179,7 @@ class Game:
         if receipt.rank == 1:
             self.tally.leader = person.name
 
-    def _note_refusal(self, person: Person, kind: str, no: Refused) -> None:
+    def _note_refusal(self, person: SimulatedPerson, kind: str, no: Refused) -> None:
         """A verdict, and what is learnt from it; else what answers is not well."""
         if 400 <= no.status < 500 and no.status != 429:
             self.tally.refused[no.code] += 1
@@ -187,7 +187,7 @@ class Game:
         else:
             self.tally.failed[no.code] += 1
 
-    def _learn(self, person: Person, kind: str, no: Refused) -> None:
+    def _learn(self, person: SimulatedPerson, kind: str, no: Refused) -> None:
         """Nobody knocks twice where they were told when to come back, or that there is no coming back."""
         if no.status in (401, 403):
             self.door.turn_out(person)

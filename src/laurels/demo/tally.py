@@ -44,7 +44,7 @@ class Group:
 
 
 @dataclass(slots=True)
-class Tally:
+class DemoTally:
     """`sent` counts actions, not tries. `held_back`: not sent, because too many were in flight.
 
     `unfinished`: cut short by Ctrl-C; such an action may or may not count, which is no failure.

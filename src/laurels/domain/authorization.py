@@ -44,7 +44,7 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountRole:
     """An account as authorization sees it."""
 
     id: int
@@ -64,7 +64,7 @@ class Machine:
     """The command line on the server, or the service itself."""
 
 
-Principal = Account | KeyHolder | Machine
+ActingParty = AccountRole | KeyHolder | Machine
 
 _OPERATORS = frozenset({"moderator", "admin"})
 _ADMINS = frozenset({"admin"})
@@ -88,7 +88,7 @@ _SCOPES: dict[Act, Scope] = {
 }
 
 
-def may_act_on(principal: Principal, act: Act, target: Account) -> LaurelsError | None:
+def may_act_on(principal: ActingParty, act: Act, target: AccountRole) -> LaurelsError | None:
     """Return why `principal` may not do `act` to `target`, or None."""
     if isinstance(principal, Machine):
         return None
@@ -104,16 +104,16 @@ def may_act_on(principal: Principal, act: Act, target: Account) -> LaurelsError 
     return None
 
 
-def may_change(principal: Principal, scope: Scope) -> LaurelsError | None:
+def may_change(principal: ActingParty, scope: Scope) -> LaurelsError | None:
     """Return why `principal` may not change what `scope` covers and no account is concerned, or None."""
     if isinstance(principal, Machine):
         return None
-    if isinstance(principal, Account):
+    if isinstance(principal, AccountRole):
         return _lacks_role(principal, _ADMINS)
     return None if scope in principal.scopes else _lacks(scope)
 
 
-def may_manage_key(principal: Principal, scopes: Collection[str]) -> LaurelsError | None:
+def may_manage_key(principal: ActingParty, scopes: Collection[str]) -> LaurelsError | None:
     """Return why `principal` may not make, rotate or revoke a key with these scopes, or None.
 
     A key manages keys that may do no more than itself: making or rotating a key reveals its secret.
@@ -125,7 +125,7 @@ def may_manage_key(principal: Principal, scopes: Collection[str]) -> LaurelsErro
     return _forbidden(f"A key manages no key that may do more than itself: it lacks {missing[0]}.") if missing else None
 
 
-def _may_key(key: KeyHolder, act: Act, target: Account) -> LaurelsError | None:
+def _may_key(key: KeyHolder, act: Act, target: AccountRole) -> LaurelsError | None:
     scope = _SCOPES.get(act)
     if scope is None:
         return _forbidden("No API key may change roles.")
@@ -136,7 +136,7 @@ def _may_key(key: KeyHolder, act: Act, target: Account) -> LaurelsError | None:
     return None
 
 
-def _lacks_role(account: Account, roles: Collection[str]) -> LaurelsError | None:
+def _lacks_role(account: AccountRole, roles: Collection[str]) -> LaurelsError | None:
     if account.role in roles and account.status == "active":
         return None
     return _forbidden(f"Only {' or '.join(sorted(roles, reverse=True))} may do this.")

@@ -1,7 +1,7 @@
 """Every refusal the service can speak.
 
 A code is a promise to clients: it never changes its meaning and is never reused.
-The HTTP status of each code is decided at the edge (`web/problems.py`).
+The HTTP status of each code is decided at the edge (`web/http/problems.py`).
 
     LaurelsError          carries a code and a sentence that helps
       Refusal             the rules say no to one action; may say when to try again

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from .actions import ActionType, Facts, Recorded, Status, Submission, UserFacts
 from .boards import Window, span_at
-from .detectors import Sighting, Suspicion
+from .detectors import BatchDetection, Finding
 from .errors import Code, LaurelsError, Refusal
 from .rules import Attempt, Progress, explain, first_refusal, score
 from .standings import INT64_MAX, INT64_MIN, Standing, fold, micros, overflow
@@ -78,7 +78,7 @@ class Judgement:
     points: dict[int, int] = field(default_factory=dict)
     type_counts: dict[int, int] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
-    held: dict[int, Suspicion] = field(default_factory=dict)
+    held: dict[int, Finding] = field(default_factory=dict)
     shadows: dict[int, tuple[Standing | None, Standing | None]] = field(default_factory=dict)
     ticket_uses: list[TicketUse] = field(default_factory=list)
     room: int = 0
@@ -89,13 +89,13 @@ def judge(
     facts: Facts,
     types: Mapping[str, ActionType],
     windows: Sequence[Window],
-    sighting: Sighting | None = None,
+    detection: BatchDetection | None = None,
 ) -> Judgement:
     """Decide every submission in order; what looks wrong to `sighting` is held. O(submissions x windows).
 
     `facts.action_ids` must hold an unused id per submission at least; `windows` are those open at `facts.now`.
     """
-    bench = _Bench(facts, types, windows, sighting)
+    bench = _BatchJudge(facts, types, windows, detection)
     for index, submission in enumerate(submissions):
         try:
             outcome: Outcome = bench.decide(index, submission)
@@ -105,7 +105,7 @@ def judge(
     return bench.result
 
 
-class _Bench:
+class _BatchJudge:
     """The state that one batch walks through."""
 
     def __init__(
@@ -113,13 +113,13 @@ class _Bench:
         facts: Facts,
         types: Mapping[str, ActionType],
         windows: Sequence[Window],
-        sighting: Sighting | None,
+        detection: BatchDetection | None,
     ) -> None:
         self.result = Judgement()
         self._facts = facts
         self._types = types
         self._windows = windows
-        self._sighting = sighting
+        self._detection = detection
         self._board = next((window.board for window in windows if window.board.is_default), None)
         self._now = facts.now
         self._at = self._last = micros(facts.now)
@@ -143,8 +143,8 @@ class _Bench:
             raise refusal
         earned = score(attempt)
         points = self._points_after(user, earned)
-        suspicion = self._suspicion(submission, kind, user, attempt, earned)
-        accepted = self._enter(index, submission, kind, attempt, earned, suspicion)
+        finding = self._finding(submission, kind, user, attempt, earned)
+        accepted = self._accept(index, submission, kind, attempt, earned, finding)
         self.result.points[user.id] = points
         return accepted
 
@@ -209,12 +209,12 @@ class _Bench:
         tomorrow = span_at("day", self._facts.zone, self._facts.now).ends_at
         raise Refusal(Code.DAILY_POINTS_REACHED, f"One user may earn {cap} points a day.", retry_at=tomorrow)
 
-    def _suspicion(
+    def _finding(
         self, submission: Submission, kind: ActionType, user: UserFacts, attempt: Attempt, earned: int
-    ) -> Suspicion | None:
-        if self._sighting is None:
+    ) -> Finding | None:
+        if self._detection is None:
             return None
-        return self._sighting.suspicion(submission, kind, user, attempt, earned, self._last_at(user.id, kind))
+        return self._detection.find(submission, kind, user, attempt, earned, self._last_at(user.id, kind))
 
     def _last_at(self, user_id: int, kind: ActionType) -> dict[str, datetime | None]:
         """When the user last did what `watch.sequence` names."""
@@ -226,30 +226,30 @@ class _Bench:
             found[step.action_type] = held.last_at if held else None
         return found
 
-    def _enter(
+    def _accept(
         self,
         index: int,
         submission: Submission,
         kind: ActionType,
         attempt: Attempt,
         earned: int,
-        suspicion: Suspicion | None,
+        finding: Finding | None,
     ) -> Accepted:
         """Into the ledger. A held action moves no standing, but is counted: caps must not be got around by it."""
         facts, result, user_id = self._facts, self.result, submission.user_id
         shadow = self._default_standing(user_id) if facts.users[user_id].status == "shadowed" else None
-        if suspicion is None:
+        if finding is None:
             folded = self._fold_windows(user_id, kind, earned)
             facts.standings.update(folded)
             result.standings.update(folded)
         advanced = attempt.progress.advanced(self._now, self._day)
         facts.progress[user_id, kind.id] = result.progress[user_id, kind.id] = advanced
-        action = self._record(index, submission, attempt, earned, "awarded" if suspicion is None else "held")
+        action = self._record(index, submission, attempt, earned, "awarded" if finding is None else "held")
         facts.known[user_id, submission.identifier] = action
         result.actions.append((index, action))
         result.scores[user_id] = action.new_score
-        if suspicion is not None:
-            result.held[action.action_id] = suspicion
+        if finding is not None:
+            result.held[action.action_id] = finding
         if facts.users[user_id].status == "shadowed":
             first, _ = result.shadows.get(user_id, (shadow, None))
             result.shadows[user_id] = first, self._default_standing(user_id)

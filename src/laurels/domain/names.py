@@ -4,7 +4,7 @@ A name is kept as the user typed it (NFKC-normalised) beside three keys, none of
 
 fold      case-insensitive; unique
 skeleton  the same for names that look alike across scripts; unique
-similar   the same for names that look alike at a glance; compared with privileged names alone (`ledger/name_guard.py`)
+similar   the same for names that look alike at a glance; compared with privileged names alone (`name_guard`)
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def similar_keys(names: Iterable[str]) -> frozenset[str]:
     return frozenset(similar_key(unicodedata.normalize("NFKC", name)) for name in names)
 
 
-def outside_names(wanted: str | None, mark: str) -> list[Name]:
+def external_names(wanted: str | None, mark: str) -> list[Name]:
     """Return names to try for a user of an outside issuer, best first.
 
     As wanted; with 4 or 8 characters of `mark`; `player-` and more of it. `mark` is 24 random characters or more, so

@@ -20,7 +20,7 @@ from .standings import INT64_MAX, INT64_MIN, Standing, fold, micros, overflow
 Kind = Literal["completion", "reversal", "adjustment"]
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class LedgerRowToFold(msgspec.Struct, frozen=True, gc=False):
     """One row of the ledger. `undone`: another row reverses it. `action_type_id` is None for adjustments."""
 
     id: int
@@ -66,7 +66,7 @@ class Refold:
         self._day = day
         self._zone = zone
 
-    def take(self, rows: Iterable[Row]) -> None:
+    def take(self, rows: Iterable[LedgerRowToFold]) -> None:
         """The next rows. Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
         counting = self._counted is not None or self._day is not None
         for row in rows:
@@ -75,7 +75,7 @@ class Refold:
             if counting and row.is_used:
                 self._count(row)
 
-    def _fold(self, row: Row) -> None:
+    def _fold(self, row: LedgerRowToFold) -> None:
         at = micros(row.at)
         for window in self._windows:
             board = window.board
@@ -83,7 +83,7 @@ class Refold:
                 before = self.standings.get(window.id)
                 self.standings[window.id] = fold(before, row.score_earned, at, board.aggregate, board.order)
 
-    def _count(self, row: Row) -> None:
+    def _count(self, row: LedgerRowToFold) -> None:
         day = local_day(self._zone, row.at)
         if row.action_type_id == self._counted:
             self.progress = (self.progress or Progress()).advanced(row.at, day)
@@ -91,7 +91,7 @@ class Refold:
             self.points = _added(self.points, row)
 
 
-def fold_rows(rows: Iterable[Row], window: Window) -> Standing | None:
+def fold_rows(rows: Iterable[LedgerRowToFold], window: Window) -> Standing | None:
     """The standing in one window after a user's `rows`, oldest first; None when nothing counts there."""
     refold = Refold([window])
     refold.take(rows)
@@ -117,14 +117,14 @@ class Replay:
         self._day = day
         self._zone = zone
 
-    def take(self, row: Row) -> None:
+    def take(self, row: LedgerRowToFold) -> None:
         """Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
         if row.counts:
             self._fold(row)
         if row.is_used:
             self._count(row)
 
-    def _fold(self, row: Row) -> None:
+    def _fold(self, row: LedgerRowToFold) -> None:
         at = micros(row.at)
         for board, windows in self._windows.items():
             if board.takes(row.action_type_id):
@@ -134,7 +134,7 @@ class Replay:
                     self.windows.append(window)
                 self.standings[window.id] = fold(before, row.score_earned, at, board.aggregate, board.order)
 
-    def _count(self, row: Row) -> None:
+    def _count(self, row: LedgerRowToFold) -> None:
         assert row.action_type_id is not None, "completions have a type"
         day = local_day(self._zone, row.at)
         before = self.progress.get(row.action_type_id) or Progress()
@@ -143,7 +143,7 @@ class Replay:
             self.points = _added(self.points, row)
 
 
-def _added(points: int, row: Row) -> int:
+def _added(points: int, row: LedgerRowToFold) -> int:
     """Return the points of a day with a row's. Raises Refusal(SCORE_OVERFLOW)."""
     total = points + row.score_earned
     if not INT64_MIN <= total <= INT64_MAX:

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..domain.authorization import (
-    Account,
+    AccountRole,
     Act,
+    ActingParty,
     KeyHolder,
     Machine,
-    Principal,
     Scope,
     may_act_on,
     may_change,
     may_manage_key,
 )
 from ..domain.errors import Code, LaurelsError
-from .audit import Actor
-from .pool import Connection
+from .db.pool import Connection
+from .events.audit import Actor
 
 _LOCK_USERS = """
 SELECT id, role, status FROM users WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"""
@@ -30,7 +30,7 @@ _LOCK_ADMINS = "SELECT pg_advisory_xact_lock(5498131)"
 ANOTHER_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND status = 'active' AND id <> $1)"
 
 
-async def authorize(connection: Connection, actor: Actor, act: Act, user_id: int) -> Account:
+async def authorize(connection: Connection, actor: Actor, act: Act, user_id: int) -> AccountRole:
     """Lock the actor and the account that the act concerns, and return that account.
 
     Raises LaurelsError FORBIDDEN, USER_UNKNOWN, or API_KEY_INVALID for a key that was revoked meanwhile.
@@ -56,7 +56,7 @@ async def authorize_key(connection: Connection, actor: Actor, scopes: Collection
     _raise(may_manage_key(await _lock_principal(connection, actor), scopes))
 
 
-async def lock_account(connection: Connection, user_id: int) -> Account:
+async def lock_account(connection: Connection, user_id: int) -> AccountRole:
     """Return an account whose row is locked. Raises LaurelsError(USER_UNKNOWN)."""
     accounts = await _lock_users(connection, {user_id})
     if user_id not in accounts:
@@ -64,7 +64,7 @@ async def lock_account(connection: Connection, user_id: int) -> Account:
     return accounts[user_id]
 
 
-async def keep_an_admin(connection: Connection, account: Account) -> None:
+async def keep_an_admin(connection: Connection, account: AccountRole) -> None:
     """Refuse to take the last active admin out of office. Call it before whatever does, with the account locked.
 
     Every removal of an admin waits for one lock, so of two admins who remove each other the second sees the first.
@@ -77,7 +77,7 @@ async def keep_an_admin(connection: Connection, account: Account) -> None:
         raise LaurelsError(Code.LAST_ADMIN, "This is the last active admin: make another one first.")
 
 
-async def _lock_principal(connection: Connection, actor: Actor) -> Principal:
+async def _lock_principal(connection: Connection, actor: Actor) -> ActingParty:
     key = await _lock_key(connection, actor)
     if key is not None:
         return key
@@ -94,12 +94,12 @@ async def _lock_key(connection: Connection, actor: Actor) -> KeyHolder | None:
     return KeyHolder(frozenset(scopes))
 
 
-async def _lock_users(connection: Connection, ids: Collection[int]) -> dict[int, Account]:
+async def _lock_users(connection: Connection, ids: Collection[int]) -> dict[int, AccountRole]:
     rows = await connection.fetch(_LOCK_USERS, sorted(ids))
-    return {row["id"]: Account(*row.values()) for row in rows}
+    return {row["id"]: AccountRole(*row.values()) for row in rows}
 
 
-def _principal(actor: Actor, accounts: dict[int, Account]) -> Principal:
+def _principal(actor: Actor, accounts: dict[int, AccountRole]) -> ActingParty:
     if actor.is_machine:
         return Machine()
     found = None if actor.user_id is None else accounts.get(actor.user_id)

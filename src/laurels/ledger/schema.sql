@@ -28,6 +28,16 @@ BEGIN
     RAISE EXCEPTION '% is append only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
 END $$;
 
+CREATE TABLE public.action_type_totals (
+    action_type_id integer NOT NULL,
+    total bigint NOT NULL,
+    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE public.action_type_totals IS 'Awards to anybody, counted from the first use of a rule that asks; its row is the lock of such types.';
+
+COMMENT ON COLUMN public.action_type_totals.since IS 'Actions from then on are in the total.';
+
 CREATE TABLE public.action_types (
     id integer NOT NULL,
     name text NOT NULL,
@@ -109,7 +119,7 @@ COMMENT ON TABLE public.api_key_secrets IS 'One per key, two while a rotation ov
 
 COMMENT ON COLUMN public.api_key_secrets.secret_hash IS 'SHA-256 of 256 random bits: nothing to guess.';
 
-COMMENT ON COLUMN public.api_key_secrets.signing_secret IS 'Verifying an HMAC needs the secret itself: sealed with LAURELS_SEAL_KEY where that is set.';
+COMMENT ON COLUMN public.api_key_secrets.signing_secret IS 'Verifying an HMAC needs the secret itself: sealed with LAURELS_ENCRYPTION_KEY where that is set.';
 
 CREATE TABLE public.api_keys (
     id bigint NOT NULL,
@@ -221,7 +231,7 @@ CREATE TABLE public.erased_subjects (
 
 COMMENT ON TABLE public.erased_subjects IS 'SHA-256 of issuer and subject of erased users: their older tokens must not open a new account.';
 
-CREATE TABLE public.index_lives (
+CREATE TABLE public.index_generations (
     window_id bigint NOT NULL,
     epoch text NOT NULL,
     server text NOT NULL,
@@ -231,11 +241,11 @@ CREATE TABLE public.index_lives (
 )
 WITH (fillfactor='50');
 
-COMMENT ON TABLE public.index_lives IS 'The copy of each window in the shared index. Whoever builds anew replaces the epoch: older copies are then wrong, wherever they are.';
+COMMENT ON TABLE public.index_generations IS 'The copy of each window in the shared index. Whoever builds anew replaces the epoch: older copies are then wrong, wherever they are.';
 
-COMMENT ON COLUMN public.index_lives.server IS 'The run id of the Redis server that holds the copy.';
+COMMENT ON COLUMN public.index_generations.server IS 'The run id of the Redis server that holds the copy.';
 
-COMMENT ON COLUMN public.index_lives.checked IS 'Every commit of an older transaction is known to have reached the copy.';
+COMMENT ON COLUMN public.index_generations.checked IS 'Every commit of an older transaction is known to have reached the copy.';
 
 CREATE TABLE public.journal (
     id bigint NOT NULL,
@@ -278,7 +288,13 @@ CREATE TABLE public.nodes (
 
 COMMENT ON TABLE public.nodes IS 'Written by each node every two seconds, so that a command knows whom to wait for.';
 
-CREATE TABLE public.placements (
+CREATE TABLE public.pending_refolds (
+    user_id bigint NOT NULL
+);
+
+COMMENT ON TABLE public.pending_refolds IS 'Users with imported actions that their standings and counters do not tell yet.';
+
+CREATE TABLE public.receipt_ranks (
     batch_id bigint NOT NULL,
     seq bigint NOT NULL,
     user_ids bigint[] NOT NULL,
@@ -287,26 +303,9 @@ CREATE TABLE public.placements (
     entered_by bigint[]
 );
 
-COMMENT ON TABLE public.placements IS 'The ranks that receipts told, one row per batch, one entry per user; kept so that a replay answers the same. 0 stands for no rank.';
+COMMENT ON TABLE public.receipt_ranks IS 'The ranks that receipts told, one row per batch, one entry per user; kept so that a replay answers the same. 0 stands for no rank.';
 
-COMMENT ON COLUMN public.placements.entered_by IS 'The action that brought the user into the top, where several actions of the user are in the batch; else 0.';
-
-CREATE TABLE public.progress (
-    user_id bigint NOT NULL,
-    action_type_id integer NOT NULL,
-    total_count bigint NOT NULL,
-    day date NOT NULL,
-    day_count bigint NOT NULL,
-    last_at timestamp with time zone NOT NULL,
-    hour_count bigint DEFAULT 0 NOT NULL,
-    minute_count bigint DEFAULT 0 NOT NULL,
-    streak bigint DEFAULT 0 NOT NULL
-)
-WITH (fillfactor='80');
-
-COMMENT ON COLUMN public.progress.hour_count IS 'Awards in the clock hour of last_at; minute_count likewise.';
-
-COMMENT ON COLUMN public.progress.streak IS 'Consecutive days up to `day`.';
+COMMENT ON COLUMN public.receipt_ranks.entered_by IS 'The action that brought the user into the top, where several actions of the user are in the batch; else 0.';
 
 CREATE TABLE public.refresh_tokens (
     id bigint NOT NULL,
@@ -419,21 +418,22 @@ CREATE TABLE public.ticket_uses (
 
 COMMENT ON TABLE public.ticket_uses IS 'Tickets that an action was awarded for, kept until they would have expired.';
 
-CREATE TABLE public.type_counts (
+CREATE TABLE public.user_action_counters (
+    user_id bigint NOT NULL,
     action_type_id integer NOT NULL,
-    total bigint NOT NULL,
-    since timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
+    total_count bigint NOT NULL,
+    day date NOT NULL,
+    day_count bigint NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    hour_count bigint DEFAULT 0 NOT NULL,
+    minute_count bigint DEFAULT 0 NOT NULL,
+    streak bigint DEFAULT 0 NOT NULL
+)
+WITH (fillfactor='80');
 
-COMMENT ON TABLE public.type_counts IS 'Awards to anybody, counted from the first use of a rule that asks; its row is the lock of such types.';
+COMMENT ON COLUMN public.user_action_counters.hour_count IS 'Awards in the clock hour of last_at; minute_count likewise.';
 
-COMMENT ON COLUMN public.type_counts.since IS 'Actions from then on are in the total.';
-
-CREATE TABLE public.unfolded (
-    user_id bigint NOT NULL
-);
-
-COMMENT ON TABLE public.unfolded IS 'Users with imported actions that their standings and counters do not tell yet.';
+COMMENT ON COLUMN public.user_action_counters.streak IS 'Consecutive days up to `day`.';
 
 CREATE TABLE public.users (
     id bigint NOT NULL,
@@ -503,6 +503,9 @@ ALTER TABLE public.windows ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY 
     CACHE 1
 );
 
+ALTER TABLE ONLY public.action_type_totals
+    ADD CONSTRAINT action_type_totals_pkey PRIMARY KEY (action_type_id);
+
 ALTER TABLE ONLY public.action_types
     ADD CONSTRAINT action_types_name_key UNIQUE (name);
 
@@ -533,8 +536,8 @@ ALTER TABLE ONLY public.claims
 ALTER TABLE ONLY public.erased_subjects
     ADD CONSTRAINT erased_subjects_pkey PRIMARY KEY (digest);
 
-ALTER TABLE ONLY public.index_lives
-    ADD CONSTRAINT index_lives_pkey PRIMARY KEY (window_id);
+ALTER TABLE ONLY public.index_generations
+    ADD CONSTRAINT index_generations_pkey PRIMARY KEY (window_id);
 
 ALTER TABLE ONLY public.journal_acknowledgements
     ADD CONSTRAINT journal_acknowledgements_pkey PRIMARY KEY (journal_id, node);
@@ -548,11 +551,11 @@ ALTER TABLE ONLY public.ledger_identity
 ALTER TABLE ONLY public.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY public.placements
-    ADD CONSTRAINT placements_pkey PRIMARY KEY (batch_id);
+ALTER TABLE ONLY public.pending_refolds
+    ADD CONSTRAINT pending_refolds_pkey PRIMARY KEY (user_id);
 
-ALTER TABLE ONLY public.progress
-    ADD CONSTRAINT progress_pkey PRIMARY KEY (user_id, action_type_id);
+ALTER TABLE ONLY public.receipt_ranks
+    ADD CONSTRAINT receipt_ranks_pkey PRIMARY KEY (batch_id);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (id);
@@ -581,11 +584,8 @@ ALTER TABLE ONLY public.standings
 ALTER TABLE ONLY public.ticket_uses
     ADD CONSTRAINT ticket_uses_pkey PRIMARY KEY (nonce);
 
-ALTER TABLE ONLY public.type_counts
-    ADD CONSTRAINT type_counts_pkey PRIMARY KEY (action_type_id);
-
-ALTER TABLE ONLY public.unfolded
-    ADD CONSTRAINT unfolded_pkey PRIMARY KEY (user_id);
+ALTER TABLE ONLY public.user_action_counters
+    ADD CONSTRAINT user_action_counters_pkey PRIMARY KEY (user_id, action_type_id);
 
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
@@ -670,6 +670,9 @@ CREATE TRIGGER actions_guard_truncate BEFORE TRUNCATE ON public.actions FOR EACH
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+ALTER TABLE ONLY public.action_type_totals
+    ADD CONSTRAINT action_type_totals_action_type_id_fkey FOREIGN KEY (action_type_id) REFERENCES public.action_types(id);
+
 ALTER TABLE ONLY public.actions
     ADD CONSTRAINT actions_action_type_id_fkey FOREIGN KEY (action_type_id) REFERENCES public.action_types(id);
 
@@ -691,14 +694,11 @@ ALTER TABLE ONLY public.claims
 ALTER TABLE ONLY public.claims
     ADD CONSTRAINT claims_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
-ALTER TABLE ONLY public.index_lives
-    ADD CONSTRAINT index_lives_window_id_fkey FOREIGN KEY (window_id) REFERENCES public.windows(id);
+ALTER TABLE ONLY public.index_generations
+    ADD CONSTRAINT index_generations_window_id_fkey FOREIGN KEY (window_id) REFERENCES public.windows(id);
 
-ALTER TABLE ONLY public.progress
-    ADD CONSTRAINT progress_action_type_id_fkey FOREIGN KEY (action_type_id) REFERENCES public.action_types(id);
-
-ALTER TABLE ONLY public.progress
-    ADD CONSTRAINT progress_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+ALTER TABLE ONLY public.pending_refolds
+    ADD CONSTRAINT pending_refolds_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -721,11 +721,11 @@ ALTER TABLE ONLY public.standings
 ALTER TABLE ONLY public.ticket_uses
     ADD CONSTRAINT ticket_uses_action_id_fkey FOREIGN KEY (action_id) REFERENCES public.actions(id);
 
-ALTER TABLE ONLY public.type_counts
-    ADD CONSTRAINT type_counts_action_type_id_fkey FOREIGN KEY (action_type_id) REFERENCES public.action_types(id);
+ALTER TABLE ONLY public.user_action_counters
+    ADD CONSTRAINT user_action_counters_action_type_id_fkey FOREIGN KEY (action_type_id) REFERENCES public.action_types(id);
 
-ALTER TABLE ONLY public.unfolded
-    ADD CONSTRAINT unfolded_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+ALTER TABLE ONLY public.user_action_counters
+    ADD CONSTRAINT user_action_counters_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
 
 ALTER TABLE ONLY public.windows
     ADD CONSTRAINT windows_board_id_fkey FOREIGN KEY (board_id) REFERENCES public.boards(id);

@@ -27,31 +27,31 @@ import structlog
 from redis.exceptions import RedisError
 
 from .. import telemetry
-from ..ranking.projection import Moved
-from ..shared import RedisAway, Store
-from ..shared.store import CALL_SECONDS, Client, closed_transport_is_reset
+from ..ranking.projection import WindowChanged
+from ..redis_store import RedisStore, RedisUnavailable
+from ..redis_store.store import CALL_SECONDS, Client, closed_transport_is_reset
 
 log = structlog.get_logger(__name__)
 
-BEAT_SECONDS = 1.0
-BEAT_SLACK = 0.5
+HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SLACK = 0.5
 SILENT_SECONDS = 3.0
 """Without the own beat for so long, the bus is down, whatever the connection says."""
 RETRY_SECONDS = (0.1, 1.0)
 """Between two tries to subscribe, at random in between: all nodes lose Redis at the same moment."""
 PENDING = 512
 """Boards with an unsent message; more are left to the journal."""
-KNOWN = 4_096
+REMEMBERED_WINDOWS = 4_096
 """Windows whose last seq is remembered."""
-TIDY = 256
+MESSAGES_PER_TURN = 256
 """Messages taken between two yields."""
-NODES = 1_000
+MAX_NODES = 1_000
 """Nodes that are remembered."""
-UNHEARD_SECONDS = 0.6
+JOURNAL_READ_SECONDS = 0.6
 """By then every node has read the journal by itself."""
 
 
-class Top(msgspec.Struct, frozen=True, tag="top"):
+class WindowMoved(msgspec.Struct, frozen=True, tag="top"):
     node: str
     board: str
     window: int
@@ -59,14 +59,14 @@ class Top(msgspec.Struct, frozen=True, tag="top"):
     seq: int
 
 
-class News(msgspec.Struct, frozen=True, tag="news"):
+class JournalNews(msgspec.Struct, frozen=True, tag="news"):
     """`number`: of this node's news."""
 
     node: str
     number: int
 
 
-class Taken(msgspec.Struct, frozen=True, tag="taken"):
+class NewsApplied(msgspec.Struct, frozen=True, tag="taken"):
     """`node` has taken the news of `teller`, up to this number."""
 
     node: str
@@ -74,48 +74,48 @@ class Taken(msgspec.Struct, frozen=True, tag="taken"):
     number: int
 
 
-class Beat(msgspec.Struct, frozen=True, tag="beat"):
+class BusHeartbeat(msgspec.Struct, frozen=True, tag="beat"):
     """`at`: by the sender's monotonic clock, for itself alone."""
 
     node: str
     at: float
 
 
-Message = Top | News | Taken | Beat
+Message = WindowMoved | JournalNews | NewsApplied | BusHeartbeat
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 
 
 @dataclass(slots=True)
-class Listener:
+class BusListener:
     """Who hears. Called from the bus's own task; must not wait.
 
     top: a board moved elsewhere.   news: read the journal, and call what is handed over when that is done.
     again: anything may have been missed.
     """
 
-    top: Callable[[str], None]
-    news: Callable[[Callable[[], None]], None]
-    again: Callable[[], None]
+    on_board_moved: Callable[[str], None]
+    on_journal_news: Callable[[Callable[[], None]], None]
+    on_gap: Callable[[], None]
 
 
 @dataclass(slots=True)
 class Bus:
     """One node's ear and mouth. Run `run()` in a task."""
 
-    store: Store
+    store: RedisStore
     node: str
-    listener: Listener
+    listener: BusListener
     _pending: dict[str, Message] = field(default_factory=dict)
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _known: dict[int, tuple[str, int]] = field(default_factory=dict)
     _heard_at: float = float("-inf")
     _listening_since: float = float("-inf")
-    _others: dict[str, float] = field(default_factory=dict)
+    _last_heard: dict[str, float] = field(default_factory=dict)
     """When each was heard last."""
     _number: int = 0
-    _took: dict[str, int] = field(default_factory=dict)
-    _taken: asyncio.Event = field(default_factory=asyncio.Event)
+    _applied_by: dict[str, int] = field(default_factory=dict)
+    _applied: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def channel(self) -> str:
@@ -128,40 +128,40 @@ class Bus:
         return asyncio.get_running_loop().time() - self._heard_at < SILENT_SECONDS
 
     @property
-    def _knows_the_others(self) -> bool:
+    def _knows_peers(self) -> bool:
         """Has it listened for long enough to hear a beat of each?"""
         now = asyncio.get_running_loop().time()
-        return self.is_up and now - self._listening_since > BEAT_SECONDS + BEAT_SLACK
+        return self.is_up and now - self._listening_since > HEARTBEAT_SECONDS + HEARTBEAT_SLACK
 
-    def lacks(self) -> list[str]:
+    def degraded_reasons(self) -> list[str]:
         return [] if self.is_up else ["bus: other nodes are not heard, boards are read again every second"]
 
-    def moved(self, moved: Moved) -> None:
+    def on_window_changed(self, moved: WindowChanged) -> None:
         """A listener of the projection: this node saw a window move."""
         if moved.top and self._is_new(moved.window.id, moved.epoch, moved.seq):
-            top = Top(self.node, moved.window.board.slug, moved.window.id, moved.epoch, moved.seq)
-            self._tell(f"top {moved.window.id}", top)
+            top = WindowMoved(self.node, moved.window.board.slug, moved.window.id, moved.epoch, moved.seq)
+            self._enqueue(f"top {moved.window.id}", top)
 
-    async def settle(self) -> frozenset[str]:
+    async def wait_for_propagation(self) -> frozenset[str]:
         """This node has journalled something that is not about standings: wait until all that live have taken it.
 
         Returns the nodes that have. Without end while one that was heard a moment ago does not answer: bound it.
         """
         self._number += 1
         number = self._number
-        self._tell("news", News(self.node, number))
-        if not self._knows_the_others:
-            await asyncio.sleep(UNHEARD_SECONDS)
-        while self._lack(number):
-            self._taken.clear()
-            await self._taken.wait()
-        return frozenset(node for node, taken in self._took.items() if taken >= number)
+        self._enqueue("news", JournalNews(self.node, number))
+        if not self._knows_peers:
+            await asyncio.sleep(JOURNAL_READ_SECONDS)
+        while self._unconfirmed(number):
+            self._applied.clear()
+            await self._applied.wait()
+        return frozenset(node for node, taken in self._applied_by.items() if taken >= number)
 
-    def _lack(self, number: int) -> bool:
+    def _unconfirmed(self, number: int) -> bool:
         since = asyncio.get_running_loop().time() - SILENT_SECONDS
-        return any(heard > since and self._took.get(node, 0) < number for node, heard in self._others.items())
+        return any(heard > since and self._applied_by.get(node, 0) < number for node, heard in self._last_heard.items())
 
-    def _tell(self, place: str, message: Message) -> None:
+    def _enqueue(self, place: str, message: Message) -> None:
         if len(self._pending) >= PENDING and place not in self._pending:
             telemetry.BUS_DROPPED.inc()
             return
@@ -180,7 +180,7 @@ class Bus:
             await self._work.wait()
             self._work.clear()
             taken, self._pending = self._pending, {}
-            with contextlib.suppress(RedisAway):  # the journal tells it too
+            with contextlib.suppress(RedisUnavailable):  # the journal tells it too
                 await self._publish(list(taken.values()))
 
     async def _publish(self, messages: list[Message]) -> None:
@@ -198,22 +198,22 @@ class Bus:
         """Beat; while nothing is heard, have everything read again instead."""
         loop = asyncio.get_running_loop()
         while True:
-            self._tell("beat", Beat(self.node, loop.time()))
-            await asyncio.sleep(BEAT_SECONDS)
+            self._enqueue("beat", BusHeartbeat(self.node, loop.time()))
+            await asyncio.sleep(HEARTBEAT_SECONDS)
             telemetry.BUS_UP.set(self.is_up)
             if not self.is_up:
-                self.listener.again()
+                self.listener.on_gap()
 
     async def _listen(self) -> None:
         while True:
             try:
                 with closed_transport_is_reset():
-                    await self._hear()
+                    await self._receive()
             except (RedisError, OSError, TimeoutError) as error:
                 log.warning("bus lost", reason=str(error) or type(error).__name__)
             await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311  jitter
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         """One subscription, until it fails or is silent for too long."""
         async with self.store.client.pubsub() as subscription:
             async with asyncio.timeout(CALL_SECONDS):
@@ -221,20 +221,20 @@ class Bus:
             since = asyncio.get_running_loop().time()
             taken = 0
             while True:
-                message = await subscription.get_message(timeout=BEAT_SECONDS)
+                message = await subscription.get_message(timeout=HEARTBEAT_SECONDS)
                 if message is not None:
-                    self._take(message)
+                    self._dispatch(message)
                 elif asyncio.get_running_loop().time() - max(since, self._heard_at) > SILENT_SECONDS:
                     raise TimeoutError("nothing heard")
                 taken += 1
-                if taken % TIDY == 0:
+                if taken % MESSAGES_PER_TURN == 0:
                     await asyncio.sleep(0)
 
-    def _take(self, raw: dict[str, object]) -> None:
+    def _dispatch(self, raw: dict[str, object]) -> None:
         if raw["type"] == "subscribe":  # the first, or one more that the library made in silence
             self._known.clear()
             self._listening_since = asyncio.get_running_loop().time()
-            self.listener.again()
+            self.listener.on_gap()
             return
         try:
             message = _decode(raw["data"])  # type: ignore[arg-type]
@@ -242,33 +242,33 @@ class Bus:
             telemetry.BUS_MESSAGES.labels("malformed").inc()
             return
         telemetry.BUS_MESSAGES.labels("heard").inc()
-        if isinstance(message, Beat):
-            self._take_beat(message)
+        if isinstance(message, BusHeartbeat):
+            self._on_heartbeat(message)
         elif message.node == self.node:
             return
-        elif isinstance(message, News):
-            self.listener.news(
-                lambda: self._tell(f"taken {message.node}", Taken(self.node, message.node, message.number))
+        elif isinstance(message, JournalNews):
+            self.listener.on_journal_news(
+                lambda: self._enqueue(f"taken {message.node}", NewsApplied(self.node, message.node, message.number))
             )
-        elif isinstance(message, Taken):
+        elif isinstance(message, NewsApplied):
             if message.teller == self.node:
-                self._took[message.node] = message.number
-                self._taken.set()
+                self._applied_by[message.node] = message.number
+                self._applied.set()
         elif self._is_new(message.window, message.epoch, message.seq):
-            self.listener.top(message.board)
+            self.listener.on_board_moved(message.board)
 
-    def _take_beat(self, beat: Beat) -> None:
+    def _on_heartbeat(self, beat: BusHeartbeat) -> None:
         now = asyncio.get_running_loop().time()
         if beat.node == self.node:
             self._heard_at = now
             telemetry.BUS_LAG.set(now - beat.at)
             return
-        self._others.pop(beat.node, None)
-        self._others[beat.node] = now  # the longest unheard comes first
-        if len(self._others) > NODES:
-            gone = next(iter(self._others))
-            del self._others[gone]
-            self._took.pop(gone, None)
+        self._last_heard.pop(beat.node, None)
+        self._last_heard[beat.node] = now  # the longest unheard comes first
+        if len(self._last_heard) > MAX_NODES:
+            gone = next(iter(self._last_heard))
+            del self._last_heard[gone]
+            self._applied_by.pop(gone, None)
 
     def _is_new(self, window: int, epoch: str, seq: int) -> bool:
         """Remembers it. Seqs of another epoch can't be compared: they are news."""
@@ -278,6 +278,6 @@ class Bus:
         if known is not None and known[0] == epoch and known[1] >= seq:
             return False
         self._known[window] = (epoch, seq)
-        if len(self._known) > KNOWN:
+        if len(self._known) > REMEMBERED_WINDOWS:
             del self._known[next(iter(self._known))]
         return True

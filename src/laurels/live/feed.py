@@ -40,7 +40,7 @@ class Feed:
         self._deltas: dict[str, bytes] = {}
         self._snapshot = b""
 
-    def show(self, ready: ReadyBoard) -> bool:
+    def update(self, ready: ReadyBoard) -> bool:
         """Take the board as it was read; whether viewers see a difference. O(size)."""
         version = _version(ready)
         changed = version != self.version
@@ -59,7 +59,7 @@ class Feed:
         """Whether a viewer who has `version` can't be ahead of what is shown here."""
         return version is None or version in self._history
 
-    def since(self, version: str | None) -> tuple[Resumed, bytes]:
+    def message_since(self, version: str | None) -> tuple[Resumed, bytes]:
         """What leads from `version` to the present: nothing, a delta, or the whole. Never a part."""
         if version == self.version:
             return "current", b""

@@ -19,30 +19,29 @@ import structlog
 
 from .. import telemetry
 from ..domain.errors import Code, LaurelsError
-from ..ledger.batch import CommittedBatch
-from ..ranking.projection import Moved
+from ..ledger.write.batch import CommittedBatch
+from ..ranking.projection import WindowChanged
 from ..ranking.scoreboards import PlacesOnBoard, ReadyBoard
-from . import protocol
-from . import viewer as outgoing
-from .activity import Activity, Names
-from .audience import LINGER, Audience, Joining
-from .mine import Mine
+from . import client_connection, protocol
+from .activity_feed import ActivityFeed, LoadPeople
+from .client_connection import ClientConnection, TopicKey
+from .connection_limits import ConnectionLimits
+from .keepalive import Keepalive
+from .personal_ranks import PersonalRanks
 from .protocol import Close
-from .pulse import Pulse
-from .seats import Seats
-from .session import Follow
-from .viewer import Key, Viewer
+from .session import StartSubscription
+from .topic import HISTORY_SECONDS, PendingSubscription, Topic
 
 log = structlog.get_logger(__name__)
 
-READ_AGAIN = 1.0
+RETRY_READ_SECONDS = 1.0
 """Seconds until a board whose read failed is tried again."""
-ALL_AGAIN = 25.0
+REFRESH_ALL_SECONDS = 25.0
 """Seconds between two reads of every watched board, whatever was told: what nobody told of shows by then."""
 SANCTION_SECONDS = 1.0
-BREATH = 0.5
+IDLE_SHARE = 0.5
 """Of the time that a frame took to read and to send, so much is left free before the next: requests must not starve."""
-MAX_IDLE = 256
+MAX_IDLE_TOPICS = 256
 """Boards and sizes beyond which those that nobody watches are forgotten at once."""
 DRAIN_PACE = 0.01
 """Seconds between two sockets that are sent away, at most: few need not wait for the whole spread."""
@@ -50,7 +49,7 @@ RETRY_MS = (500, 5_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class BoardSources:
     """Where what is shown comes from. `top` (slug, size) and `places` (slug, user ids) raise LaurelsError.
 
     `top_as` (user id, slug, size): the board as a shadowed user sees it.
@@ -59,7 +58,7 @@ class Sources:
     top: Callable[[str, int], Awaitable[ReadyBoard]]
     top_as: Callable[[int, str, int], Awaitable[ReadyBoard]]
     places: Callable[[str, Sequence[int]], Awaitable[PlacesOnBoard]]
-    names: Names
+    names: LoadPeople
     boards: Callable[[], Iterable[str]]
     type_ids: Callable[[], Mapping[str, int]]
     blocked: Callable[[], set[int]]
@@ -69,172 +68,183 @@ class Sources:
 class Hub:
     """Run `run()` in a task. `drain_seconds`: over how long sockets are sent away at the end."""
 
-    def __init__(self, sources: Sources, seats: Seats, *, frames_per_second: int, drain_seconds: float) -> None:
-        self.seats = seats
+    def __init__(
+        self,
+        sources: BoardSources,
+        connection_limits: ConnectionLimits,
+        *,
+        frames_per_second: int,
+        drain_seconds: float,
+    ) -> None:
+        self.connection_limits = connection_limits
         self.frames_per_second = frames_per_second
         self._sources = sources
         self._interval = 1 / frames_per_second
         self._drain_seconds = drain_seconds
-        self._audiences: dict[Key, Audience] = {}
-        self._mine = Mine(sources.places, sources.boards)
-        self._activity = Activity(sources.names, sources.type_ids)
-        self._pulse = Pulse()
-        self._viewers: dict[Viewer, None] = {}
+        self._topics: dict[TopicKey, Topic] = {}
+        self._personal_ranks = PersonalRanks(sources.places, sources.boards)
+        self._activity = ActivityFeed(sources.names, sources.type_ids)
+        self._keepalive = Keepalive()
+        self._connections: dict[ClientConnection, None] = {}
         self._tasks = asyncio.TaskGroup()
         self._closing = asyncio.Event()
         self._drained = asyncio.Event()
-        self._somebody_left = asyncio.Event()
+        self._connection_removed = asyncio.Event()
 
     # -- what has moved
 
-    def pace(self, frames_per_second: int) -> None:
+    def set_frame_rate(self, frames_per_second: int) -> None:
         """From the next frame on."""
         self.frames_per_second = frames_per_second
         self._interval = 1 / frames_per_second
 
-    def moved(self, moved: Moved) -> None:
+    def on_window_changed(self, moved: WindowChanged) -> None:
         """A listener of the projection: the board has a new top list, or somebody below it moved."""
         slug = moved.window.board.slug
-        self._mine.moved(slug)
+        self._personal_ranks.mark_moved(slug)
         if moved.top:
             self.refresh(slug)
 
     def refresh(self, board: str) -> None:
         """Something that the board shows may have changed: read it again."""
-        for (slug, _, _), audience in self._audiences.items():
+        for (slug, _, _), topic in self._topics.items():
             if slug == board:
-                audience.mark()
+                topic.mark_moved()
 
-    def completed(self, batch: CommittedBatch) -> None:
+    def on_batch_committed(self, batch: CommittedBatch) -> None:
         """What a COMMIT of this node brought."""
-        self._activity.completed(batch)
+        self._activity.on_batch_committed(batch)
         if self._sources.shadowed():  # what they do moves no index, but what they see themselves
             acted = {action.user_id for action in batch.new_actions}
-            for (_, _, as_user), audience in self._audiences.items():
+            for (_, _, as_user), topic in self._topics.items():
                 if as_user in acted:
-                    audience.mark()
+                    topic.mark_moved()
 
     # -- who is here
 
-    def enter(self, viewer: Viewer) -> None:
+    def add(self, connection: ClientConnection) -> None:
         """Take a seat for a connection; `left` gives it back. Raises LaurelsError(TOO_MANY_SOCKETS)."""
-        self.seats.take(viewer.address)
-        self._viewers[viewer] = None
+        self.connection_limits.acquire(connection.address)
+        self._connections[connection] = None
         try:
-            telemetry.SOCKETS.set(len(self._viewers))
-            viewer.slot = self._pulse.add(viewer)
+            telemetry.SOCKETS.set(len(self._connections))
+            connection.keepalive_slot = self._keepalive.add(connection)
         except BaseException:
-            self.left(viewer)
+            self.remove(connection)
             raise
 
-    def left(self, viewer: Viewer) -> None:
+    def remove(self, connection: ClientConnection) -> None:
         """The connection is gone. Twice is no error."""
-        if viewer not in self._viewers:
+        if connection not in self._connections:
             return
-        del self._viewers[viewer]
-        self._somebody_left.set()
-        self.forget(viewer)
-        self._pulse.remove(viewer, viewer.slot)
-        self.seats.release(viewer.address)
-        if viewer.user_id is not None:
-            self.seats.release_user(viewer.user_id)
-        telemetry.SOCKETS.set(len(self._viewers))
-        telemetry.SOCKETS_CLOSED.labels(_close_label(viewer.closed_with or outgoing.GONE)).inc()
+        del self._connections[connection]
+        self._connection_removed.set()
+        self.unsubscribe_all(connection)
+        self._keepalive.remove(connection, connection.keepalive_slot)
+        self.connection_limits.release(connection.address)
+        if connection.user_id is not None:
+            self.connection_limits.release_user(connection.user_id)
+        telemetry.SOCKETS.set(len(self._connections))
+        telemetry.SOCKETS_CLOSED.labels(
+            _close_label(connection.closed_with or client_connection.ABNORMAL_CLOSURE)
+        ).inc()
 
     def keep_oldest(self, user_id: int, count: int) -> None:
         """Close the newer sockets of a user, who holds too many over all nodes."""
-        theirs = [one for one in self._viewers if one.user_id == user_id and one.closed_with is None]
-        for viewer in theirs[count:]:
-            viewer.dismiss(Close.TOO_MANY_SOCKETS)
+        theirs = [one for one in self._connections if one.user_id == user_id and one.closed_with is None]
+        for connection in theirs[count:]:
+            connection.close(Close.TOO_MANY_SOCKETS)
 
-    def forget(self, viewer: Viewer) -> None:
+    def unsubscribe_all(self, connection: ClientConnection) -> None:
         """Send it nothing more, whatever it follows."""
-        for channel in list(viewer.following):
-            self.leave(viewer, channel)
-        self._pulse.caught_up(viewer)
+        for channel in list(connection.subscriptions):
+            self.unsubscribe(connection, channel)
+        self._keepalive.on_drained(connection)
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Own a task of a viewer's; it may outlive the viewer, not the hub."""
         self._tasks.create_task(work, name=name)
 
     # -- what they follow
 
-    def follow(self, viewer: Viewer, wish: Follow) -> None:
+    def subscribe(self, connection: ClientConnection, subscription: StartSubscription) -> None:
         """Do what a session wishes. A board that is not there: `viewer.dropped`."""
-        viewer.following[wish.channel] = None
-        kind, _, slug = wish.channel.partition(":")
+        connection.subscriptions[subscription.channel] = None
+        kind, _, slug = subscription.channel.partition(":")
         if kind == protocol.ME:
-            self._mine.join(viewer, wish.announced, wish.id)
+            self._personal_ranks.subscribe(connection, subscription.confirm, subscription.id)
         elif slug not in self._sources.boards():
-            viewer.dropped(wish.channel, _unknown(slug, self._sources.boards()), wish.id)
-        elif wish.channel.startswith(protocol.ACTIVITY):
-            self._activity.join(viewer, slug, wish.id)
+            connection.on_channel_gone(
+                subscription.channel, _board_unknown(slug, self._sources.boards()), subscription.id
+            )
+        elif subscription.channel.startswith(protocol.ACTIVITY):
+            self._activity.subscribe(connection, slug, subscription.id)
         else:
-            key = (slug, protocol.sent_size(wish.size), self._view_of(viewer))
-            viewer.following[wish.channel] = key
-            audience = self._audiences.get(key)
-            if audience is None:  # an empty one counts: it has the history
-                audience = self._open(key)
-            audience.join(Joining(viewer, wish.since, wish.id, wish.announced))
+            key = (slug, protocol.sent_size(subscription.size), self._viewpoint(connection))
+            connection.subscriptions[subscription.channel] = key
+            topic = self._topics.get(key)
+            if topic is None:  # an empty one counts: it has the history
+                topic = self._open(key)
+            topic.subscribe(PendingSubscription(connection, subscription.since, subscription.id, subscription.confirm))
 
-    def leave(self, viewer: Viewer, channel: str) -> None:
+    def unsubscribe(self, connection: ClientConnection, channel: str) -> None:
         """Nothing of this channel is written to `viewer` after this. Not followed is no error."""
-        if channel not in viewer.following:
+        if channel not in connection.subscriptions:
             return
-        key = viewer.following.pop(channel)
-        if viewer.owed:
-            viewer.owed.pop(channel, None)
+        key = connection.subscriptions.pop(channel)
+        if connection.missed_versions:
+            connection.missed_versions.pop(channel, None)
         if channel == protocol.ME:
-            self._mine.leave(viewer)
+            self._personal_ranks.unsubscribe(connection)
         elif channel.startswith(protocol.ACTIVITY):
-            self._activity.leave(viewer, channel.removeprefix(protocol.ACTIVITY))
-        elif key is not None and key in self._audiences:
-            self._audiences[key].leave(viewer)
+            self._activity.unsubscribe(connection, channel.removeprefix(protocol.ACTIVITY))
+        elif key is not None and key in self._topics:
+            self._topics[key].unsubscribe(connection)
 
-    def fell_behind(self, viewer: Viewer) -> None:
-        self._pulse.fell_behind(viewer)
+    def on_slow(self, connection: ClientConnection) -> None:
+        self._keepalive.on_slow(connection)
 
-    def caught_up(self, viewer: Viewer) -> None:
+    def on_drained(self, connection: ClientConnection) -> None:
         """It has read on: give it what it is owed."""
-        self._pulse.caught_up(viewer)
-        owed, viewer.owed = viewer.owed, None
+        self._keepalive.on_drained(connection)
+        owed, connection.missed_versions = connection.missed_versions, None
         for channel, version in (owed or {}).items():
             if channel == protocol.ME:
-                self._mine.join(viewer, announced=False, id_=None)
-            elif (key := viewer.following.get(channel)) is not None:
-                self._audiences[key].catch_up(viewer, version)
+                self._personal_ranks.subscribe(connection, announced=False, id_=None)
+            elif (key := connection.subscriptions.get(channel)) is not None:
+                self._topics[key].send_missed(connection, version)
 
     # -- life
 
     async def run(self) -> None:
         """Tell what is due until `close()`, then send everybody away."""
         async with self._tasks:
-            pulse, mine = self._pulse, self._mine
-            work = (pulse.beat, pulse.watch_slow, mine.welcome, mine.update, self._activity.tell)
+            pulse, mine = self._keepalive, self._personal_ranks
+            work = (pulse.run, pulse.evict_slow, mine.send_first, mine.send_changes, self._activity.broadcast_loop)
             chores = [self._tasks.create_task(chore(), name=f"live-{chore.__name__}") for chore in work]
-            chores.append(self._tasks.create_task(self._read_all_again(), name="live-read-all-again"))
-            chores.append(self._tasks.create_task(self._heed_sanctions(), name="live-sanctions"))
+            chores.append(self._tasks.create_task(self._refresh_all_loop(), name="live-read-all-again"))
+            chores.append(self._tasks.create_task(self._apply_sanctions_loop(), name="live-sanctions"))
             await self._closing.wait()
-            await self._send_away()
-            for task in [*chores, *(audience.task for audience in self._audiences.values())]:
+            await self._close_all()
+            for task in [*chores, *(topic.task for topic in self._topics.values())]:
                 if task is not None:
                     task.cancel()
             self._drained.set()
 
     def close(self) -> None:
         """Refuse new sockets and send the others away, over a while."""
-        self.seats.closed = True
+        self.connection_limits.closed = True
         self._closing.set()
 
     async def drained(self) -> None:
         """Wait until everybody was sent away."""
         await self._drained.wait()
 
-    async def _send_away(self) -> None:
-        viewers = list(self._viewers)
-        pace = min(DRAIN_PACE, self._drain_seconds / max(1, len(viewers)))
+    async def _close_all(self) -> None:
+        connections = list(self._connections)
+        pace = min(DRAIN_PACE, self._drain_seconds / max(1, len(connections)))
         began = asyncio.get_running_loop().time()
-        for number, one in enumerate(viewers):
+        for number, one in enumerate(connections):
             ahead = began + number * pace - asyncio.get_running_loop().time()
             if ahead > 0:
                 await asyncio.sleep(ahead)
@@ -245,101 +255,104 @@ class Hub:
     async def _until_empty(self) -> None:
         """Let them read why; who does not answer is cut, so that it holds up nothing."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(outgoing.CLOSE_GRACE):
-                while self._viewers:
-                    self._somebody_left.clear()
-                    await self._somebody_left.wait()
-        for one in list(self._viewers):
-            one.cut(Close.DRAINING)
+            async with asyncio.timeout(client_connection.CLOSE_GRACE):
+                while self._connections:
+                    self._connection_removed.clear()
+                    await self._connection_removed.wait()
+        for one in list(self._connections):
+            one.abort(Close.DRAINING)
 
-    def _view_of(self, viewer: Viewer) -> int | None:
+    def _viewpoint(self, connection: ClientConnection) -> int | None:
         """Whose eyes a viewer sees boards with: a shadowed user's own, or everybody's."""
-        return viewer.user_id if viewer.user_id in self._sources.shadowed() else None
+        return connection.user_id if connection.user_id in self._sources.shadowed() else None
 
-    def _open(self, key: Key) -> Audience:
+    def _open(self, key: TopicKey) -> Topic:
         slug, size, _ = key
-        audience = self._audiences[key] = Audience(slug, size)
-        audience.task = self._tasks.create_task(self._keep_up(key, audience), name=f"live-{slug}-{size}")
-        return audience
+        topic = self._topics[key] = Topic(slug, size)
+        topic.task = self._tasks.create_task(self._refresh_loop(key, topic), name=f"live-{slug}-{size}")
+        return topic
 
-    async def _keep_up(self, key: Key, audience: Audience) -> None:
+    async def _refresh_loop(self, key: TopicKey, topic: Topic) -> None:
         """Read and send a board whenever it moved, as long as somebody watches."""
         loop = asyncio.get_running_loop()
         slug, size, as_user = key
-        while await audience.wanted(LINGER if len(self._audiences) <= MAX_IDLE else 0):
-            moved_at, began = audience.reading(), loop.time()
+        while await topic.wait_for_subscribers(HISTORY_SECONDS if len(self._topics) <= MAX_IDLE_TOPICS else 0):
+            moved_at, began = topic.begin_read(), loop.time()
             try:
                 ready = await self._read(slug, size, as_user)
             except LaurelsError as error:
                 if error.code is Code.BOARD_UNKNOWN:
                     break
                 log.warning("live board not read", board=slug, code=error.code)
-                await asyncio.sleep(READ_AGAIN)
-                audience.mark()
+                await asyncio.sleep(RETRY_READ_SECONDS)
+                topic.mark_moved()
                 continue
-            await audience.show(ready)
-            telemetry.TICK_SECONDS.observe(time.perf_counter() - moved_at)
+            await topic.publish(ready)
+            telemetry.LIVE_BROADCAST_SECONDS.observe(time.perf_counter() - moved_at)
             await asyncio.sleep(pause_after(loop.time() - began, self._interval))
-            await audience.due()
-        del self._audiences[key]
-        audience.dismiss(_unknown(slug, self._sources.boards()))
+            await topic.wait_until_due()
+        del self._topics[key]
+        topic.end(_board_unknown(slug, self._sources.boards()))
 
     async def _read(self, slug: str, size: int, as_user: int | None) -> ReadyBoard:
         if as_user is None:
             return await self._sources.top(slug, size)
         return await self._sources.top_as(as_user, slug, size)
 
-    async def _read_all_again(self) -> None:
+    async def _refresh_all_loop(self) -> None:
         while True:
-            await asyncio.sleep(ALL_AGAIN)
-            for audience in self._audiences.values():
-                audience.mark()
+            await asyncio.sleep(REFRESH_ALL_SECONDS)
+            for topic in self._topics.values():
+                topic.mark_moved()
             for slug in self._sources.boards():
-                self._mine.moved(slug)
+                self._personal_ranks.mark_moved(slug)
 
-    async def _heed_sanctions(self) -> None:
+    async def _apply_sanctions_loop(self) -> None:
         """The banned are sent away; who is shadowed, or no longer, sees boards with other eyes."""
         while True:
             await asyncio.sleep(SANCTION_SECONDS)
             blocked = self._sources.blocked()
-            for one in [one for one in self._viewers if one.user_id is not None]:
+            for one in [one for one in self._connections if one.user_id is not None]:
                 if one.user_id in blocked:
-                    one.dismiss(Close.NOT_ALLOWED)
+                    one.close(Close.NOT_ALLOWED)
                 else:
-                    self._look_with_right_eyes(one)
+                    self._resubscribe_as_seen(one)
 
     def end_sessions(self, user_ids: Iterable[int]) -> None:
         """Close the sockets of these users that may no longer speak for them: banned, or their token was ended."""
-        ids, blocked = {user_id for user_id in user_ids if self.seats.holds(user_id)}, self._sources.blocked()
+        ids, blocked = (
+            {user_id for user_id in user_ids if self.connection_limits.holds(user_id)},
+            self._sources.blocked(),
+        )
         if not ids:
             return
-        for one in [one for one in self._viewers if one.user_id in ids]:
+        for one in [one for one in self._connections if one.user_id in ids]:
             if one.user_id in blocked:
-                one.dismiss(Close.NOT_ALLOWED)
+                one.close(Close.NOT_ALLOWED)
             elif one.token_ended():
-                one.dismiss(Close.TOKEN_ENDED)
+                one.close(Close.TOKEN_ENDED)
 
-    def _look_with_right_eyes(self, viewer: Viewer) -> None:
-        view = self._view_of(viewer)
-        for channel, key in list(viewer.following.items()):
+    def _resubscribe_as_seen(self, connection: ClientConnection) -> None:
+        view = self._viewpoint(connection)
+        for channel, key in list(connection.subscriptions.items()):
             if key is not None and key[2] != view:
-                self.leave(viewer, channel)
-                self.follow(viewer, Follow(channel, key[1], None, None, announced=False))
+                self.unsubscribe(connection, channel)
+                self.subscribe(connection, StartSubscription(channel, key[1], None, None, confirm=False))
 
     def __len__(self) -> int:
-        return len(self._viewers)
+        return len(self._connections)
 
 
 def pause_after(took: float, interval: float) -> float:
     """Seconds until the next frame: they begin `interval` apart, or as far as reading and sending to so many allow."""
-    return max(interval - took, took * BREATH)
+    return max(interval - took, took * IDLE_SHARE)
 
 
-def _unknown(slug: str, boards: Iterable[str]) -> LaurelsError:
+def _board_unknown(slug: str, boards: Iterable[str]) -> LaurelsError:
     return LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {', '.join(boards)}.")
 
 
 def _close_label(code: int) -> str:
     """Clients choose their codes among thousands: as labels they would be a metric each."""
-    known = (1000, 1001, 1005, outgoing.GONE, *protocol.REASONS)
+    known = (1000, 1001, 1005, client_connection.ABNORMAL_CLOSURE, *protocol.REASONS)
     return str(int(code)) if code in known else "other"

@@ -215,12 +215,12 @@ class MyPlace(msgspec.Struct, frozen=True):
     rank_state: str
 
 
-class Me(ServerFrame, tag="me", frozen=True, kw_only=True):
+class MeFrame(ServerFrame, tag="me", frozen=True, kw_only=True):
     username: str
     boards: list[MyPlace]
 
 
-class Completion(msgspec.Struct, frozen=True):
+class RecentAction(msgspec.Struct, frozen=True):
     username: str
     action_type: str
     score_earned: int
@@ -232,7 +232,7 @@ class Activity(ServerFrame, tag="activity", frozen=True, kw_only=True):
 
     channel: Channel
     skipped: int
-    completions: list[Completion]
+    completions: list[RecentAction]
 
 
 class Error(ServerFrame, tag="error", frozen=True, kw_only=True):
@@ -258,12 +258,12 @@ class Pong(ServerFrame, tag="pong", frozen=True, kw_only=True):
     id: Id | UnsetType = UNSET
 
 
-class _WithId(msgspec.Struct):
+class _FrameId(msgspec.Struct):
     id: Id
 
 
 encode = msgspec.json.Encoder().encode
-_id_of = msgspec.json.Decoder(_WithId).decode
+_id_of = msgspec.json.Decoder(_FrameId).decode
 HEARTBEAT = encode(Heartbeat())
 HEARTBEAT_FRAME = framing.text_frame(HEARTBEAT)
 

@@ -17,7 +17,7 @@ from .protocol import Close
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class UserIdentity:
     """The user a socket speaks for. `ends_at`: until when, by the session's clock; `expires_at`: as the token says."""
 
     user_id: int
@@ -27,7 +27,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerIdentity:
     """The server a socket speaks for, by its API key: it completes actions of any user, and has no places itself."""
 
     key_id: int
@@ -37,14 +37,14 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Send:
     """Send this frame."""
 
     frame: protocol.ServerFrame
 
 
 @dataclass(frozen=True, slots=True)
-class Verify:
+class VerifyToken:
     """Look at this token, then call `verified` or `not_verified`."""
 
     token: str
@@ -52,25 +52,25 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
-class Follow:
+class StartSubscription:
     """Send what leads from `since` to the present, then every change. `announced`: `subscribed` goes first."""
 
     channel: str
     size: int | None
     since: str | None
     id: int | None
-    announced: bool
+    confirm: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class StopSubscription:
     """Send nothing more of this channel."""
 
     channel: str
 
 
 @dataclass(frozen=True, slots=True)
-class Submit:
+class SubmitAction:
     """Complete this action, of `user` if it comes from a server; then call `answered`."""
 
     id: int
@@ -79,21 +79,21 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
-class HangUp:
+class CloseConnection:
     """Close with this code."""
 
     code: Close
 
 
-Effect = Say | Verify | Follow | Leave | Submit | HangUp
+Effect = Send | VerifyToken | StartSubscription | StopSubscription | SubmitAction | CloseConnection
 
 
-class Session:
+class LiveSession:
     """`must_authenticate`: the client said so when it opened, at `now`."""
 
     __slots__ = (
         "_authenticate_by",
-        "_frames_full_at",
+        "_frames_tat",
         "_notice_at",
         "closed",
         "draining",
@@ -103,14 +103,14 @@ class Session:
     )
 
     def __init__(self, now: float, *, must_authenticate: bool = False) -> None:
-        self.identity: Identity | Server | None = None
+        self.identity: UserIdentity | ServerIdentity | None = None
         self.subscriptions: dict[str, int | None] = {}
         self.unanswered = 0
         self.closed = False
         self.draining = False
         self._authenticate_by = now + protocol.AUTHENTICATE_SECONDS if must_authenticate else math.inf
         self._notice_at = math.inf
-        self._frames_full_at = now
+        self._frames_tat = now
 
     @property
     def deadline(self) -> float:
@@ -118,66 +118,66 @@ class Session:
         ends_at = math.inf if self.identity is None else self.identity.ends_at
         return math.inf if self.closed else min(self._authenticate_by, self._notice_at, ends_at)
 
-    def take(self, frame: protocol.ClientFrame, now: float) -> list[Effect]:
+    def receive(self, frame: protocol.ClientFrame, now: float) -> list[Effect]:
         """One frame of the client. Once `draining`, only what was taken before is answered."""
         if self.closed:
             return []
         if self.draining:
-            return self.spend(now)
+            return self.count_frame(now)
         if isinstance(frame, protocol.Complete):
             return self._complete(frame, now)
-        return self.spend(now) or self._answer(frame)
+        return self.count_frame(now) or self._answer(frame)
 
-    def misread(self, error: LaurelsError, id_: int | None, now: float) -> list[Effect]:
+    def receive_malformed(self, error: LaurelsError, id_: int | None, now: float) -> list[Effect]:
         """A message that is no frame of the protocol."""
         if self.closed:
             return []
-        return self.spend(now) or [Say(protocol.error_frame(error, id_))]
+        return self.count_frame(now) or [Send(protocol.error_frame(error, id_))]
 
-    def spend(self, now: float) -> list[Effect]:
+    def count_frame(self, now: float) -> list[Effect]:
         """Count a frame against the client's rate; beyond the rate, close."""
-        return [] if self.count(now) or self.closed else self._hang_up(Close.TOO_MANY_FRAMES)
+        return [] if self.count(now) or self.closed else self._close(Close.TOO_MANY_FRAMES)
 
     def count(self, now: float) -> bool:
         """Count a frame, also of a session that has ended; return whether it is within the client's rate."""
         step = 1 / protocol.FRAMES_PER_SECOND_IN
-        self._frames_full_at = max(self._frames_full_at, now) + step
-        return self._frames_full_at - now <= protocol.FRAME_BURST * step + 1e-9
+        self._frames_tat = max(self._frames_tat, now) + step
+        return self._frames_tat - now <= protocol.FRAME_BURST * step + 1e-9
 
-    def verified(self, identity: Identity | Server, id_: int | None, now: float) -> list[Effect]:
+    def verified(self, identity: UserIdentity | ServerIdentity, id_: int | None, now: float) -> list[Effect]:
         """The token of `Verify` is good."""
         if self.closed:
             return []
         if self.identity is not None and _who(self.identity) != _who(identity):
             kind, _, name = _who(self.identity)
             refusal = LaurelsError(Code.FORBIDDEN, f"This socket speaks for the {kind} {name}. Open another.")
-            return [Say(protocol.error_frame(refusal, id_))]
+            return [Send(protocol.error_frame(refusal, id_))]
         self.identity = identity
         self._authenticate_by = math.inf
-        if isinstance(identity, Server):
-            return [Say(protocol.Authenticated(id=protocol.given(id_), key=identity.name))]
+        if isinstance(identity, ServerIdentity):
+            return [Send(protocol.Authenticated(id=protocol.given(id_), key=identity.name))]
         left = identity.ends_at - now
         self._notice_at = identity.ends_at - min(protocol.EXPIRY_NOTICE, left / 4)
         expires_at = _instant(identity.expires_at)
-        return [Say(protocol.Authenticated(id=protocol.given(id_), username=identity.username, expires_at=expires_at))]
+        return [Send(protocol.Authenticated(id=protocol.given(id_), username=identity.username, expires_at=expires_at))]
 
     def not_verified(self, error: LaurelsError, id_: int | None, close: Close | None = None) -> list[Effect]:
         """The token of `Verify` is refused; the socket stays what it was, or is closed."""
         if self.closed:
             return []
-        said: list[Effect] = [Say(protocol.error_frame(error, id_))]
-        return said if close is None else said + self._hang_up(close)
+        said: list[Effect] = [Send(protocol.error_frame(error, id_))]
+        return said if close is None else said + self._close(close)
 
     def answered(self, count: int = 1) -> None:
         """So many `Submit` have their results."""
         self.unanswered -= count
 
-    def dropped(self, channel: str, error: LaurelsError, id_: int | None = None) -> list[Effect]:
+    def channel_gone(self, channel: str, error: LaurelsError, id_: int | None = None) -> list[Effect]:
         """A channel ended by itself: its board is gone, or was never there."""
         if self.closed or channel not in self.subscriptions:
             return []
         del self.subscriptions[channel]
-        return [Say(protocol.error_frame(error, id_, channel))]
+        return [Send(protocol.error_frame(error, id_, channel))]
 
     def tick(self, now: float) -> list[Effect]:
         """What is due by now: the notice that the token expires, or the end."""
@@ -185,28 +185,28 @@ class Session:
             return []
         ends_at = math.inf if self.identity is None else self.identity.ends_at
         if now >= min(ends_at, self._authenticate_by):
-            return self._hang_up(Close.TOKEN_ENDED)
-        if now >= self._notice_at and isinstance(self.identity, Identity):
+            return self._close(Close.TOKEN_ENDED)
+        if now >= self._notice_at and isinstance(self.identity, UserIdentity):
             self._notice_at = math.inf
             seconds = max(0, round(ends_at - now))
             return [
-                Say(protocol.TokenExpiring(expires_at=_instant(self.identity.expires_at), seconds=seconds)),
+                Send(protocol.TokenExpiring(expires_at=_instant(self.identity.expires_at), seconds=seconds)),
             ]
         return []
 
     def _complete(self, frame: protocol.Complete, now: float) -> list[Effect]:
-        refusal = self._why_not(frame)
+        refusal = self._refusal_of(frame)
         if refusal is not None:
-            return self.spend(now) or [Say(protocol.error_frame(refusal, frame.id))]
+            return self.count_frame(now) or [Send(protocol.error_frame(refusal, frame.id))]
         self.unanswered += 1
-        return [Submit(frame.id, frame.action, frame.user)]
+        return [SubmitAction(frame.id, frame.action, frame.user)]
 
-    def _why_not(self, frame: protocol.Complete) -> LaurelsError | None:
+    def _refusal_of(self, frame: protocol.Complete) -> LaurelsError | None:
         if self.identity is None:
             return _no_token()
-        if isinstance(self.identity, Server) and frame.user is None:
+        if isinstance(self.identity, ServerIdentity) and frame.user is None:
             return LaurelsError(Code.INVALID_REQUEST, "A server says on whose behalf.", path="$.user")
-        if isinstance(self.identity, Identity) and frame.user is not None:
+        if isinstance(self.identity, UserIdentity) and frame.user is not None:
             return LaurelsError(Code.FORBIDDEN, "Only a server, with an API key, completes for others.", path="$.user")
         if self.unanswered >= protocol.MAX_UNANSWERED:
             detail = f"{protocol.MAX_UNANSWERED} actions wait for their results. Wait for one."
@@ -216,7 +216,7 @@ class Session:
     def _answer(self, frame: protocol.ClientFrame) -> list[Effect]:
         match frame:
             case protocol.Authenticate():
-                return [Verify(frame.token, frame.id)]
+                return [VerifyToken(frame.token, frame.id)]
             case protocol.Subscribe():
                 return self._subscribe(frame)
             case protocol.Unsubscribe():
@@ -224,18 +224,18 @@ class Session:
             case protocol.Resync():
                 return self._resync(frame)
             case protocol.Ping():
-                return [Say(protocol.Pong(id=protocol.given(frame.id)))]
+                return [Send(protocol.Pong(id=protocol.given(frame.id)))]
         raise AssertionError(f"no frame of a client: {frame!r}")
 
     def _subscribe(self, frame: protocol.Subscribe) -> list[Effect]:
         try:
             self._check(frame)
         except LaurelsError as refusal:
-            return [Say(protocol.error_frame(refusal, frame.id, frame.channel))]
+            return [Send(protocol.error_frame(refusal, frame.id, frame.channel))]
         size = (frame.size or protocol.DEFAULT_SIZE) if frame.channel.startswith(protocol.BOARD) else None
-        left: list[Effect] = [Leave(frame.channel)] if frame.channel in self.subscriptions else []
+        left: list[Effect] = [StopSubscription(frame.channel)] if frame.channel in self.subscriptions else []
         self.subscriptions[frame.channel] = size
-        return [*left, Follow(frame.channel, size, frame.since, frame.id, announced=True)]
+        return [*left, StartSubscription(frame.channel, size, frame.since, frame.id, confirm=True)]
 
     def _check(self, frame: protocol.Subscribe) -> None:
         if not frame.channel.startswith(protocol.BOARD):
@@ -244,7 +244,7 @@ class Session:
                     raise LaurelsError(Code.INVALID_REQUEST, f"Only boards have a {name}.", path=f"$.{name}")
         if frame.channel == protocol.ME and self.identity is None:
             raise _no_token()
-        if frame.channel == protocol.ME and isinstance(self.identity, Server):
+        if frame.channel == protocol.ME and isinstance(self.identity, ServerIdentity):
             raise LaurelsError(Code.FORBIDDEN, "A server has no places of its own.")
         if frame.channel not in self.subscriptions and len(self.subscriptions) >= protocol.MAX_SUBSCRIPTIONS:
             raise LaurelsError(
@@ -255,23 +255,23 @@ class Session:
     def _unsubscribe(self, frame: protocol.Unsubscribe) -> list[Effect]:
         known = frame.channel in self.subscriptions
         self.subscriptions.pop(frame.channel, None)
-        said = Say(protocol.Unsubscribed(id=protocol.given(frame.id), channel=frame.channel))
-        return [Leave(frame.channel), said] if known else [said]
+        said = Send(protocol.Unsubscribed(id=protocol.given(frame.id), channel=frame.channel))
+        return [StopSubscription(frame.channel), said] if known else [said]
 
     def _resync(self, frame: protocol.Resync) -> list[Effect]:
         if frame.channel not in self.subscriptions or frame.channel.startswith(protocol.ACTIVITY):
             refusal = LaurelsError(Code.INVALID_REQUEST, "Not a board that this socket follows.", path="$.channel")
-            return [Say(protocol.error_frame(refusal, frame.id, frame.channel))]
+            return [Send(protocol.error_frame(refusal, frame.id, frame.channel))]
         size = self.subscriptions[frame.channel]
-        return [Leave(frame.channel), Follow(frame.channel, size, None, frame.id, announced=False)]
+        return [StopSubscription(frame.channel), StartSubscription(frame.channel, size, None, frame.id, confirm=False)]
 
-    def _hang_up(self, code: Close) -> list[Effect]:
+    def _close(self, code: Close) -> list[Effect]:
         self.closed = True
-        return [HangUp(code)]
+        return [CloseConnection(code)]
 
 
-def _who(identity: Identity | Server) -> tuple[str, int, str]:
-    if isinstance(identity, Server):
+def _who(identity: UserIdentity | ServerIdentity) -> tuple[str, int, str]:
+    if isinstance(identity, ServerIdentity):
         return "server", identity.key_id, identity.name
     return "user", identity.user_id, identity.username
 

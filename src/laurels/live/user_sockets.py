@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ..shared import RedisAway
-from ..shared.claims import KEPT_SECONDS, LEASE_SECONDS, Claims
-from .seats import Seats
+from ..redis_store import RedisUnavailable
+from ..redis_store.leases import KEPT_SECONDS, LEASE_SECONDS, SocketLeases
+from .connection_limits import ConnectionLimits
 
 SHARE_SECONDS = 0.1
 RENEW_SECONDS = LEASE_SECONDS / 5
@@ -23,13 +23,15 @@ RESYNC_SECONDS = KEPT_SECONDS / 3
 class SharedUserSockets:
     """Run `run()` in a task. `keep_oldest` closes the newer sockets of a user and leaves so many."""
 
-    def __init__(self, claims: Claims, seats: Seats, keep_oldest: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, claims: SocketLeases, connection_limits: ConnectionLimits, keep_oldest: Callable[[int, int], None]
+    ) -> None:
         self._claims = claims
-        self._seats = seats
+        self._seats = connection_limits
         self._keep_oldest = keep_oldest
         self._renew_at = 0.0
         self._resync_at = 0.0
-        seats.share()
+        connection_limits.share()
 
     async def run(self) -> None:
         """Share until cancelled."""
@@ -37,7 +39,7 @@ class SharedUserSockets:
             await asyncio.sleep(SHARE_SECONDS)
             try:
                 await self.share()
-            except RedisAway:
+            except RedisUnavailable:
                 self._seats.forget_elsewhere()
                 self._resync_at = 0.0
 

@@ -16,17 +16,17 @@ explaining  why a value is refused, in words for people
 """
 
 from ..domain.authorization import Scope
-from ..ledger.audit import Entry as AuditEntry
-from ..ledger.audit import Sought
-from ..ledger.board_editor import BoardDraft, EditedBoard
-from ..ledger.corrections import Correction
-from ..ledger.live_settings import SettingsStore, meaning
-from ..ledger.review import Decided
-from ..ledger.type_editor import EditedType, TypeDraft
-from ..ledger.user_editor import User, Wanted
+from ..ledger.accounts.user_editor import EditedUser, UserFilter
+from ..ledger.catalogue.board_editor import BoardDraft, EditedBoard
+from ..ledger.catalogue.live_settings import SettingsStore, meaning
+from ..ledger.catalogue.type_editor import EditedType, TypeDraft
+from ..ledger.corrections.corrections import Correction
+from ..ledger.corrections.review import Decided
+from ..ledger.events.audit import AuditFilter
+from ..ledger.events.audit import AuditRecord as AuditEntry
 from .api_keys import NewApiKey, create_api_key, list_api_keys, revoke_api_key, rotate_api_key
 from .catalogue import (
-    Question,
+    DryRunInput,
     create_board,
     create_type,
     edit_board,
@@ -36,7 +36,7 @@ from .catalogue import (
     list_types,
     try_type,
 )
-from .errors import NotDone
+from .errors import CommandFailed
 from .fairness import (
     adjust,
     approve,
@@ -66,29 +66,29 @@ from .users import (
 
 __all__ = [
     "AuditEntry",
+    "AuditFilter",
     "BoardDraft",
+    "CommandFailed",
     "Correction",
     "Decided",
+    "DryRunInput",
     "EditedBoard",
     "EditedType",
+    "EditedUser",
     "Format",
     "Imported",
     "NewApiKey",
-    "NotDone",
     "OnError",
     "Progress",
-    "Question",
     "Repair",
     "Role",
     "Scope",
     "SettingsStore",
     "Sort",
-    "Sought",
     "Status",
     "TypeDraft",
-    "User",
+    "UserFilter",
     "Verification",
-    "Wanted",
     "What",
     "WindowVerification",
     "adjust",

@@ -7,13 +7,13 @@ from datetime import timedelta
 from uuid import uuid4
 
 from ..config import Settings
+from ..database import database
 from ..domain.authorization import Scope
-from ..ledger.api_keys import ApiKeys, KeyDescription
-from ..ledger.paging import MAX_PAGE
-from ..opening import database
-from ..web.keyring import FreshSecret
-from ..web.seal import Seal
-from ..web.wire.keys import CreateKey
+from ..ledger.accounts.api_keys import ApiKeys, KeyDescription
+from ..ledger.db.paging import MAX_PAGE
+from ..web.api.wire.keys import CreateKey
+from ..web.auth.keyring import FreshSecret
+from ..web.auth.secret_box import SecretBox
 from .changes import changing
 from .explaining import check_request
 from .operator import operator
@@ -39,7 +39,9 @@ async def create_api_key(settings: Settings, name: str, scopes: Sequence[Scope])
     check_request(CreateKey, {"name": name, "scopes": list(scopes)})
     fresh = FreshSecret.generate()
     async with changing(settings) as pool:
-        key = await ApiKeys(pool, uuid4()).create(name, scopes, fresh.stored(Seal(settings.seal_key)), operator())
+        key = await ApiKeys(pool, uuid4()).create(
+            name, scopes, fresh.stored(SecretBox(settings.encryption_key)), operator()
+        )
     return key, fresh.key(key.id), fresh.signing
 
 
@@ -47,7 +49,7 @@ async def rotate_api_key(settings: Settings, key_id: int, overlap: timedelta, re
     fresh = FreshSecret.generate()
     async with changing(settings) as pool:
         key = await ApiKeys(pool, uuid4()).rotate(
-            key_id, fresh.stored(Seal(settings.seal_key)), overlap, operator(), reason
+            key_id, fresh.stored(SecretBox(settings.encryption_key)), overlap, operator(), reason
         )
     return key, fresh.key(key.id), fresh.signing
 

@@ -9,18 +9,18 @@ from typing import Any
 from uuid import uuid4
 
 from ..config import Settings
+from ..database import database
 from ..domain.actions import Submission
 from ..domain.rules import ScoringRules, check_rules
-from ..ledger.board_editor import BoardDraft, BoardEditor, EditedBoard
-from ..ledger.catalogue import Catalogue
-from ..ledger.directory import Directory
-from ..ledger.paging import MAX_PAGE
-from ..ledger.pool import Pool
-from ..ledger.replicas import Reads
-from ..ledger.trial import Trial, trial_identifier, try_action
-from ..ledger.type_editor import EditedType, TypeDraft, TypeEditor
-from ..opening import database
-from ..web.wire.admin_catalogue import CreateActionType, CreateBoard, EditActionType, EditBoard, check_time_zone
+from ..ledger.accounts.directory import Directory
+from ..ledger.catalogue.board_editor import BoardDraft, BoardEditor, EditedBoard
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.catalogue.type_editor import EditedType, TypeDraft, TypeEditor
+from ..ledger.db.paging import MAX_PAGE
+from ..ledger.db.pool import Pool
+from ..ledger.db.replicas import Reads
+from ..ledger.write.dry_run import DryRun, dry_run, dry_run_identifier
+from ..web.api.wire.admin_catalogue import CreateActionType, CreateBoard, EditActionType, EditBoard, check_time_zone
 from .changes import changing
 from .explaining import check_request
 from .operator import operator
@@ -35,7 +35,7 @@ class _Opened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class DryRunInput:
     """What to try: an action of `username`, under other rules or another worth if given. `metadata` is JSON text."""
 
     username: str
@@ -77,15 +77,15 @@ async def edit_type(settings: Settings, name: str, changes: Mapping[str, Any], r
         return await ledger.types.edit(name, present.version, changes, operator(), reason)
 
 
-async def try_type(settings: Settings, name: str, question: Question) -> Trial:
+async def try_type(settings: Settings, name: str, question: DryRunInput) -> DryRun:
     async with _opened(settings) as ledger:
         kind = (await ledger.types.get(name)).kind()
         changes: dict[str, Any] = {"base_score": question.base_score, "rules": question.rules}
         kind = replace(kind, **{member: value for member, value in changes.items() if value is not None})
         check_rules(kind.rules)
         user_id = await Directory(Reads(ledger.pool)).find_any(question.username)
-        submission = Submission(user_id, name, trial_identifier(), question.metadata, by_server=question.by_server)
-        return await try_action(ledger.pool, ledger.catalogue, kind, submission)
+        submission = Submission(user_id, name, dry_run_identifier(), question.metadata, by_server=question.by_server)
+        return await dry_run(ledger.pool, ledger.catalogue, kind, submission)
 
 
 async def list_boards(settings: Settings) -> list[EditedBoard]:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import structlog
 
 from ..config import Settings
-from ..ledger.pool import Pool
-from ..ledger.propagation import wait_for_nodes
-from ..opening import database
+from ..database import database
+from ..ledger.db.pool import Pool
+from ..ledger.events.propagation import wait_for_nodes
 
 log = structlog.get_logger(__name__)
 

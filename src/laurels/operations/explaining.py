@@ -9,8 +9,8 @@ from typing import Any, get_args
 import msgspec
 
 from ..domain import email
-from ..web.wire.fields import Reason
-from .errors import NotDone
+from ..web.api.wire.fields import Reason
+from .errors import CommandFailed
 
 SHOWN = 64
 """Characters of a value that are repeated."""
@@ -38,7 +38,7 @@ def check_request(kind: type, members: Mapping[str, Any]) -> None:
     try:
         msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise NotDone(explain(error, kind, plain)) from error
+        raise CommandFailed(explain(error, kind, plain)) from error
 
 
 def is_reason(text: str) -> bool:

@@ -6,16 +6,18 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from ..config import Settings
-from ..ledger import corrections, erasure, review, statement
-from ..ledger.catalogue import Catalogue
-from ..ledger.corrections import Correction
-from ..ledger.directory import Directory
-from ..ledger.paging import MAX_PAGE
-from ..ledger.pool import Pool
-from ..ledger.replicas import Reads
-from ..ledger.review import Decided, Held
-from ..ledger.statement import LedgerEntry
-from ..opening import database
+from ..database import database
+from ..ledger.accounts import erasure
+from ..ledger.accounts.directory import Directory
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.corrections import corrections, review
+from ..ledger.corrections.corrections import Correction
+from ..ledger.corrections.review import Decided, Held
+from ..ledger.db.paging import MAX_PAGE
+from ..ledger.db.pool import Pool
+from ..ledger.db.replicas import Reads
+from ..ledger.queries import score_history
+from ..ledger.queries.score_history import LedgerEntry
 from .changes import changing
 from .operator import operator
 
@@ -62,7 +64,7 @@ async def read_ledger(settings: Settings, username: str, limit: int) -> tuple[in
     cursor = None
     async with _user(settings, username) as (pool, user_id):
         while True:
-            part = await statement.of_user(Reads(pool), user_id, cursor, min(MAX_PAGE, limit - len(found)))
+            part = await score_history.of_user(Reads(pool), user_id, cursor, min(MAX_PAGE, limit - len(found)))
             found += part.page.rows
             cursor = part.page.next
             if cursor is None or len(found) >= limit:

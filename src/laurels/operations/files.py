@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO, Literal
 
 import msgspec
 
-from .errors import NotDone
+from .errors import CommandFailed
 
 Format = Literal["csv", "jsonl"]
 NESTED = ("metadata", "scoring_rules")
@@ -35,7 +35,7 @@ def format_of(path: Path, wanted: Format | None) -> Format:
         return wanted
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in ("csv", "jsonl"):
-        raise NotDone(f"say --format csv or --format jsonl: {path} does not tell")
+        raise CommandFailed(f"say --format csv or --format jsonl: {path} does not tell")
     return "csv" if suffix == "csv" else "jsonl"
 
 
@@ -49,7 +49,7 @@ class _Lines:
         self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
-class Writer:
+class FileWriter:
     """Writes records of one kind.
 
     `spreadsheet_safe` puts an apostrophe before text that a spreadsheet would run as a formula (OWASP, "CSV
@@ -94,4 +94,4 @@ def opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise NotDone(f"can't read {path}: {error.strerror}") from error
+        raise CommandFailed(f"can't read {path}: {error.strerror}") from error

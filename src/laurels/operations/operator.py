@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 
-from ..ledger.audit import Actor
+from ..ledger.events.audit import Actor
 
 
 def operator() -> Actor:

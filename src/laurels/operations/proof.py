@@ -9,16 +9,17 @@ from uuid import uuid4
 import msgspec
 
 from ..config import Settings
-from ..ledger import migrations, repair, snapshots
-from ..ledger.accounts import Accounts
-from ..ledger.catalogue import Catalogue
-from ..ledger.pool import Pool
-from ..ledger.snapshots import Snapshot
-from ..opening import connection, database
+from ..database import connection, database
+from ..ledger.accounts.accounts import Accounts
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.db import migrations
+from ..ledger.db.pool import Pool
+from ..ledger.standings import repair, snapshots
+from ..ledger.standings.snapshots import Snapshot
 from ..ranking.verify import prove
-from ..web.tokens import Tokens
-from ..web.wire.operations import IndexReport
-from .errors import NotDone
+from ..web.api.wire.operations import IndexReport
+from ..web.auth.access_tokens import AccessTokens
+from .errors import CommandFailed
 
 NODE_SECONDS, CONNECT_SECONDS = 600, 2
 """How long a node may take to answer, and to be found."""
@@ -102,16 +103,16 @@ async def _ask_node(settings: Settings, pool: Pool, node: str | None, act: str) 
     Raises NotDone when the node that was named can't be asked; one that was only guessed may be absent.
     """
     address = (node or settings.url).rstrip("/")
-    accounts, tokens = Accounts(pool, uuid4()), Tokens(60)
-    tokens.use(await accounts.signing_keys())
+    accounts, tokens = Accounts(pool, uuid4()), AccessTokens(60)
+    tokens.set_keys(await accounts.signing_keys())
     admin = await accounts.first_admin()
     if admin is None and node is not None:
-        raise NotDone("only an admin may ask a node, and there is none: `laurels user role NAME admin`")
+        raise CommandFailed("only an admin may ask a node, and there is none: `laurels user role NAME admin`")
     if admin is None:
         return {}, "There is no admin account, so no node was asked."
     try:
         report = await _order(f"{address}/api/admin/index/{act}", tokens.issue(admin))
-    except NotDone as error:
+    except CommandFailed as error:
         if node is not None:
             raise
         return {}, f"Only the ledger was checked: {error}."
@@ -131,13 +132,13 @@ async def _order(url: str, token: str) -> IndexReport:
         ):
             body = await reply.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise NotDone(f"no node answers at {place}") from error
+        raise CommandFailed(f"no node answers at {place}") from error
     if reply.status == 401:
-        raise NotDone(f"the node at {place} serves another ledger")
+        raise CommandFailed(f"the node at {place} serves another ledger")
     try:
         if reply.status == 200:
             return msgspec.json.decode(body, type=IndexReport)
     except msgspec.DecodeError:
         pass
     words = body[:200].decode(errors="replace")
-    raise NotDone(f"what runs at {place} answered {reply.status}: {words}")
+    raise CommandFailed(f"what runs at {place} answered {reply.status}: {words}")

@@ -17,7 +17,7 @@ import msgspec
 
 from ..domain.strict_json import strict_json
 from ..ledger.transfer import BadRow, Line
-from .errors import NotDone
+from .errors import CommandFailed
 from .explaining import SHOWN, explain, unknown_columns
 from .files import ESCAPED, NESTED, Format
 from .text import MAX_LINE, TooLong, read_text
@@ -38,7 +38,7 @@ def read_records(stream: BinaryIO, form: Format, kind: type, ignore: Sequence[st
     lines = read_text(stream)
     ignored = frozenset(map(_name, ignore))
     if needed := ignored.intersection(field.name for field in msgspec.structs.fields(kind) if field.required):
-        raise NotDone(f"--ignore-columns: every record needs {', '.join(sorted(needed))}")
+        raise CommandFailed(f"--ignore-columns: every record needs {', '.join(sorted(needed))}")
     return _read_csv(lines, kind, ignored) if form == "csv" else _read_jsonl(lines, kind, ignored)
 
 
@@ -68,7 +68,7 @@ def _read_csv(lines: _Lines, kind: type, ignored: frozenset[str]) -> Read:
             cells = next(reader, None)
         except csv.Error as error:
             if feed.number > number:
-                raise NotDone(f"line {number}: from here on the quotes do not match ({error})") from error
+                raise CommandFailed(f"line {number}: from here on the quotes do not match ({error})") from error
             yield BadRow(number, f"is not CSV: {error}")
             continue
         if feed.too_long:
@@ -103,7 +103,7 @@ class _Feed:
         if not isinstance(line, TooLong):
             return line
         if not at_start:
-            raise NotDone(f"line {self.number} {_LONG}, in the middle of a record")
+            raise CommandFailed(f"line {self.number} {_LONG}, in the middle of a record")
         self.too_long = True
         return "\n"
 
@@ -124,8 +124,10 @@ def _header(feed: _Feed, kind: type, ignored: frozenset[str]) -> tuple[str, list
     best = max((headers for _, headers in readings), key=lambda headers: len(known.intersection(map(_name, headers))))
     strangers = [header for header in best if _name(header) not in known]
     if not strangers:
-        raise NotDone(f"line {feed.number} must name the columns, separated by commas, semicolons or tabs")
-    raise NotDone(f"line {feed.number} must name the columns: {unknown_columns(strangers[:SHOWN_STRANGERS], kind)}")
+        raise CommandFailed(f"line {feed.number} must name the columns, separated by commas, semicolons or tabs")
+    raise CommandFailed(
+        f"line {feed.number} must name the columns: {unknown_columns(strangers[:SHOWN_STRANGERS], kind)}"
+    )
 
 
 def _first_line(feed: _Feed) -> str:
@@ -134,9 +136,9 @@ def _first_line(feed: _Feed) -> str:
         feed.begin_record()
         text = next(feed, None)
         if text is None:
-            raise NotDone("the file is empty: its first line must name the columns")
+            raise CommandFailed("the file is empty: its first line must name the columns")
         if feed.too_long:
-            raise NotDone(f"line {feed.number} {_LONG}: it must name the columns")
+            raise CommandFailed(f"line {feed.number} {_LONG}: it must name the columns")
         if text.strip():
             return text
 
@@ -144,7 +146,7 @@ def _first_line(feed: _Feed) -> str:
 def _check_unique(names: Sequence[str]) -> None:
     for position, name in enumerate(names):
         if name in names[:position]:
-            raise NotDone(f"the first line names the column {name!r} twice")
+            raise CommandFailed(f"the first line names the column {name!r} twice")
 
 
 def _headers(text: str, delimiter: str) -> list[str]:

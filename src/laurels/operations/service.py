@@ -7,18 +7,18 @@ from uuid import uuid4
 import msgspec
 
 from ..config import Settings
-from ..ledger import audit
-from ..ledger.live_settings import LiveSettings, SettingsStore
-from ..ledger.paging import MAX_PAGE
-from ..opening import database
+from ..database import database
+from ..ledger.catalogue.live_settings import LiveSettings, SettingsStore
+from ..ledger.db.paging import MAX_PAGE
+from ..ledger.events import audit
 from .changes import changing
-from .errors import NotDone
+from .errors import CommandFailed
 from .operator import operator
 
 
-async def read_audit(settings: Settings, sought: audit.Sought, limit: int) -> list[audit.Entry]:
+async def read_audit(settings: Settings, sought: audit.AuditFilter, limit: int) -> list[audit.AuditRecord]:
     """The newest `limit` acts."""
-    found: list[audit.Entry] = []
+    found: list[audit.AuditRecord] = []
     cursor = None
     async with database(settings) as pool:
         while len(found) < limit:
@@ -49,10 +49,10 @@ async def set_live_setting(settings: Settings, name: str, value: str | None, rea
 def _parsed(name: str, value: str | None) -> int | bool | None:
     if name not in LiveSettings.__struct_fields__:
         known = ", ".join(LiveSettings.__struct_fields__)
-        raise NotDone(f"there is no setting {name!r}; there are {known}")
+        raise CommandFailed(f"there is no setting {name!r}; there are {known}")
     if value is None:
         return None
     try:
         return LiveSettings.parse(name, value)
     except msgspec.ValidationError as error:
-        raise NotDone(f"{name}: {error}") from error
+        raise CommandFailed(f"{name}: {error}") from error

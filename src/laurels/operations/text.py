@@ -9,7 +9,7 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from .errors import NotDone
+from .errors import CommandFailed
 
 MAX_LINE = 64 * 1024
 _CHUNK = 64 * 1024
@@ -32,7 +32,7 @@ def read_text(stream: BinaryIO) -> Iterator[str | TooLong]:
         try:
             yield line.decode()
         except UnicodeDecodeError as error:
-            raise NotDone(
+            raise CommandFailed(
                 f"line {number}, byte {error.start + 1} of the line: 0x{line[error.start]:02x} is not UTF-8. "
                 f"Convert the file first, such as: iconv -f windows-1252 -t utf-8 FILE > NEW"
             ) from error
@@ -45,7 +45,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield from _from_utf16(head, stream)
         return
     if b"\0" in head:
-        raise NotDone("line 1: this is UTF-16 without a byte order mark. Convert it: iconv -f utf-16le -t utf-8")
+        raise CommandFailed("line 1: this is UTF-16 without a byte order mark. Convert it: iconv -f utf-16le -t utf-8")
     yield head.removeprefix(codecs.BOM_UTF8)
     while chunk := stream.read(_CHUNK):
         yield chunk
@@ -60,7 +60,7 @@ def _from_utf16(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
-            raise NotDone(f"byte {begins + error.start + 1} of the file is not UTF-16") from error
+            raise CommandFailed(f"byte {begins + error.start + 1} of the file is not UTF-16") from error
         yield text.encode()
         if not chunk:
             return

@@ -15,14 +15,14 @@ from typing import IO, Any, BinaryIO, Literal, Protocol
 from uuid import uuid4
 
 from ..config import Settings
+from ..database import database
 from ..ledger import transfer
-from ..ledger.catalogue import Catalogue
-from ..ledger.pool import Pool
-from ..ledger.transfer import BadRow, BatchStopped, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
-from ..ledger.type_editor import TypeEditor
-from ..opening import database
-from .errors import NotDone
-from .files import Format, Writer, format_of, opened
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.catalogue.type_editor import TypeEditor
+from ..ledger.db.pool import Pool
+from ..ledger.transfer import BadRow, BatchStopped, ImportTally, LedgerRecord, Line, NotStorable, TypeRecord, UserRecord
+from .errors import CommandFailed
+from .files import FileWriter, Format, format_of, opened
 from .operator import operator
 from .reading import Read, read_records
 
@@ -38,7 +38,7 @@ KINDS: dict[What, type] = {"users": UserRecord, "action-types": TypeRecord, "led
 class Take(Protocol):
     """Imports a batch. `stop`: raises BatchStopped, with nothing written, if a row of it is bad."""
 
-    def __call__(self, batch: Sequence[Line[Any]], *, stop: bool) -> Awaitable[Tally]: ...
+    def __call__(self, batch: Sequence[Line[Any]], *, stop: bool) -> Awaitable[ImportTally]: ...
 
 
 Progress = Callable[[str, int, int | None], None]
@@ -70,7 +70,7 @@ class Imported:
     def records(self) -> int:
         return self.added + self.present + self.bad_rows
 
-    def count(self, tally: Tally) -> None:
+    def count(self, tally: ImportTally) -> None:
         self.added += tally.added
         self.present += tally.present
         self.note(tally.bad)
@@ -92,12 +92,12 @@ async def export_rows(
 ) -> tuple[int, float]:
     """Write every row to `path` (whole, or not at all) or standard output; (rows, seconds)."""
     if spreadsheet_safe and form != "csv":
-        raise NotDone("--spreadsheet-safe is for CSV: say --format csv")
+        raise CommandFailed("--spreadsheet-safe is for CSV: say --format csv")
     started, done = time.monotonic(), 0
     async with database(settings) as pool:
         total = await transfer.count(pool, what)
         with _written(path) as stream:
-            writer = Writer(stream, form, KINDS[what], spreadsheet_safe=spreadsheet_safe)
+            writer = FileWriter(stream, form, KINDS[what], spreadsheet_safe=spreadsheet_safe)
             async with contextlib.aclosing(_pages(pool, what, password_hashes=password_hashes)) as pages:
                 async for page in pages:
                     writer.write(page)
@@ -155,7 +155,7 @@ def _readable(records: Read, result: Imported) -> Read:
         for record in records:
             read += 1
             yield record
-    except NotDone as error:
+    except CommandFailed as error:
         if not read:
             raise
         result.unread = str(error)
@@ -204,13 +204,13 @@ def _batches(records: Read) -> Iterator[tuple[list[Line[Any]], list[BadRow]]]:
         yield batch, []
 
 
-async def _careful(take: Take, batch: Sequence[Line[Any]], *, stop: bool) -> Tally:
+async def _careful(take: Take, batch: Sequence[Line[Any]], *, stop: bool) -> ImportTally:
     """Import a batch; a row that PostgreSQL can't store is found by halving, and its neighbours go in.
 
     `stop`: import what stands above the first bad row, and count only that one as bad.
     """
     if not batch:
-        return Tally()
+        return ImportTally()
     try:
         return await take(batch, stop=stop)
     except BatchStopped as error:
@@ -219,13 +219,13 @@ async def _careful(take: Take, batch: Sequence[Line[Any]], *, stop: bool) -> Tal
         return above
     except NotStorable as error:
         if len(batch) == 1:
-            return Tally(bad=[BadRow(batch[0].number, str(error).splitlines()[0])])
+            return ImportTally(bad=[BadRow(batch[0].number, str(error).splitlines()[0])])
     middle = len(batch) // 2
     first = await _careful(take, batch[:middle], stop=stop)
     if stop and first.bad:
         return first
     second = await _careful(take, batch[middle:], stop=stop)
-    return Tally(first.added + second.added, first.present + second.present, first.bad + second.bad)
+    return ImportTally(first.added + second.added, first.present + second.present, first.bad + second.bad)
 
 
 async def _taker(pool: Pool, what: What) -> Take:
@@ -281,4 +281,4 @@ def _can_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NotDone(f"can't write {path}: {error.strerror}") from error
+        raise CommandFailed(f"can't write {path}: {error.strerror}") from error

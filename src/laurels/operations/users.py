@@ -6,23 +6,23 @@ from typing import Literal
 from uuid import uuid4
 
 from ..config import Settings
+from ..database import database
 from ..domain.email import check_email
 from ..domain.names import parse_name, similar_keys
 from ..domain.standings import INT64_MAX, INT64_MIN
-from ..ledger import sanctions
-from ..ledger.accounts import Account, Accounts
-from ..ledger.catalogue import Catalogue
-from ..ledger.directory import Directory
-from ..ledger.name_guard import NameGuard
-from ..ledger.paging import MAX_PAGE, Page
-from ..ledger.pool import Pool
-from ..ledger.replicas import Reads
-from ..ledger.sanctions import Sanction
-from ..ledger.sessions import Sessions
-from ..ledger.user_editor import User, UserEditor, Wanted
-from ..opening import database
-from ..web.passwords import Passwords
-from ..web.tokens import new_signing_key
+from ..ledger.accounts import sanctions
+from ..ledger.accounts.accounts import AccountRecord, Accounts
+from ..ledger.accounts.directory import Directory
+from ..ledger.accounts.name_guard import NameGuard
+from ..ledger.accounts.sanctions import Sanction
+from ..ledger.accounts.sessions import Sessions
+from ..ledger.accounts.user_editor import EditedUser, UserEditor, UserFilter
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.db.paging import MAX_PAGE, Page
+from ..ledger.db.pool import Pool
+from ..ledger.db.replicas import Reads
+from ..web.auth.access_tokens import new_signing_key
+from ..web.auth.passwords import Passwords
 from .changes import changing
 from .operator import operator
 
@@ -33,7 +33,7 @@ Sort = Literal["newest", "name", "score"]
 
 async def create_user(
     settings: Settings, username: str, email: str | None, password: str, role: Role, *, allow_similar: bool = False
-) -> Account:
+) -> AccountRecord:
     """`allow_similar`: also next to an operator's or a reserved name."""
     passwords, name = Passwords(1), parse_name(username)
     if email is not None:
@@ -44,9 +44,9 @@ async def create_user(
         return await accounts.create(name, email, hashed, role, operator(), allow_similar=allow_similar)
 
 
-async def list_users(settings: Settings, wanted: Wanted, sort: Sort, limit: int) -> list[User]:
+async def list_users(settings: Settings, wanted: UserFilter, sort: Sort, limit: int) -> list[EditedUser]:
     """The first `limit`: newest first, by name, or best first."""
-    found: list[User] = []
+    found: list[EditedUser] = []
     cursor = None
     async with database(settings) as pool:
         catalogue = Catalogue(pool)
@@ -60,7 +60,7 @@ async def list_users(settings: Settings, wanted: Wanted, sort: Sort, limit: int)
     return found
 
 
-async def get_user(settings: Settings, username: str) -> User:
+async def get_user(settings: Settings, username: str) -> EditedUser:
     async with database(settings) as pool:
         return await UserEditor(pool, uuid4()).get(await _any_user(pool, username))
 
@@ -98,8 +98,8 @@ async def rotate_keys(settings: Settings) -> str:
 
 
 async def _page(
-    pool: Pool, catalogue: Catalogue, wanted: Wanted, sort: Sort, cursor: str | None, limit: int
-) -> Page[User]:
+    pool: Pool, catalogue: Catalogue, wanted: UserFilter, sort: Sort, cursor: str | None, limit: int
+) -> Page[EditedUser]:
     editor = UserEditor(pool, uuid4())
     if sort == "score":
         window = await catalogue.window(catalogue.default_board)

@@ -10,22 +10,22 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from ..concurrency.read_through import Loaded, ReadThrough
 from ..domain.boards import Board, Window
 from ..domain.errors import Code, LaurelsError
-from ..ledger import windows
-from ..ledger.catalogue import Catalogue
-from ..ledger.directory import Directory
-from ..ledger.replicas import Reads
-from ..shared.cache import Loaded, ReadThrough
+from ..ledger.accounts.directory import Directory
+from ..ledger.catalogue import windows
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.db.replicas import Reads
 from .scoreboards import Scoreboard, ScoreRow, WindowSpan
-from .sql import SqlIndex
+from .sql_index import SqlIndex
 
 KEPT_SECONDS = 60.0
 KEPT = 128
 AT_ONCE = 2
 WAITING = 64
 LATE = timedelta(seconds=15)
-"""A batch of a window's last moment is committed or given up by then (`ledger/writer.py`)."""
+"""A batch of a window's last moment is committed or given up by then (`ledger/write/writer.py`)."""
 
 
 class Archive:
@@ -51,7 +51,7 @@ class Archive:
 
     def corrected(self) -> None:
         """Rows of the past were undone, approved or brought in."""
-        self._kept.forget()
+        self._kept.invalidate()
 
     async def _load(self, board: Board, window_id: int, size: int) -> Loaded[bytes]:
         version = self._directory.generation, self._catalogue.generation

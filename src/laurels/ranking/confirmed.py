@@ -1,7 +1,7 @@
 """Which committed batches are known to be in the index.
 
 A replay may acknowledge a batch that its own node never brought to the index: its COMMIT was not answered, or the node
-died. So a replayed action is acknowledged only when its batch is confirmed (ADR 33).
+died. So a replayed action is acknowledged only when its batch is confirmed (ADR 22).
 """
 
 from __future__ import annotations

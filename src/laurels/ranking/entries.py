@@ -16,7 +16,7 @@ from ..domain.boards import TOP_SIZE, Board, Window
 from ..domain.errors import LaurelsError
 from ..domain.judgement import Accepted
 from ..domain.standings import micros, order_key, sort_score
-from ..ledger.batch import CommittedBatch
+from ..ledger.write.batch import CommittedBatch
 from .index import MAX_TOP, Index, Place
 
 log = structlog.get_logger(__name__)

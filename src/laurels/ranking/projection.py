@@ -16,15 +16,15 @@ from .. import telemetry
 from ..domain.actions import Placement, Recorded
 from ..domain.boards import Window
 from ..domain.standings import Standing
-from ..ledger import standings
-from ..ledger.batch import CommittedBatch, StandingChange
-from ..ledger.catalogue import Catalogue
-from ..ledger.journal import Entry
-from ..ledger.pool import Pool
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.db.pool import Pool
+from ..ledger.events.journal import JournalEntry
+from ..ledger.standings import standings
+from ..ledger.write.batch import CommittedBatch, StandingChange
 from .confirmed import ConfirmedBatches
 from .entries import attribute_entries
 from .index import Shift
-from .memory import MemoryIndex
+from .memory_index import MemoryIndex
 from .shadows import shadow_placements
 
 KEEP_ENDED = timedelta(minutes=5)
@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class WindowChanged:
     """A window changed; `top` says whether one of its first MAX_TOP places may have.
 
     `epoch` is empty, and `seq` 0, when the index could not be told and the ledger answers.
@@ -57,7 +57,7 @@ class Projection:
     index: MemoryIndex
     catalogue: Catalogue
     pool: Pool
-    listeners: list[Callable[[Moved], None]] = field(default_factory=list)
+    listeners: list[Callable[[WindowChanged], None]] = field(default_factory=list)
     _confirmed: ConfirmedBatches = field(default_factory=ConfirmedBatches)
     _one_rebuild: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -80,18 +80,18 @@ class Projection:
         """
         batches = self._confirmed.missing(actions)
         if batches:
-            await self.heal(sorted(set().union(*batches.values())))
+            await self.repair(sorted(set().union(*batches.values())))
             self._confirmed.add(batches)
         return 0.0
 
-    async def heal(self, user_ids: Sequence[int]) -> None:
+    async def repair(self, user_ids: Sequence[int]) -> None:
         """Apply what the ledger says of these users: someone else changed them."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
         self._apply(await standings.of_users(self.pool, windows, user_ids))
 
-    async def follow(self, entry: Entry) -> None:
+    async def follow(self, entry: JournalEntry) -> None:
         """Another process changed standings."""
-        await self.heal(entry.ids)
+        await self.repair(entry.ids)
 
     async def load(self, progress: Progress = lambda done, total: None) -> int:
         """Fill the index from the ledger: all open windows; returns how many standings."""
@@ -130,7 +130,7 @@ class Projection:
                 await asyncio.sleep(0)
             progress(len(fresh), total)
         self.index.finish_rebuild(fresh)
-        self._tell(Moved(window, self.index.epoch, fresh.seq, top=True))
+        self._notify(WindowChanged(window, self.index.epoch, fresh.seq, top=True))
         return len(fresh)
 
     async def drop_ended(self, now: datetime) -> None:
@@ -146,10 +146,10 @@ class Projection:
         for window_id, shift in shifts.items():
             window = windows[window_id]
             self._count(window)
-            self._tell(Moved(window, self.index.epoch, shift.seq, shift.top))
+            self._notify(WindowChanged(window, self.index.epoch, shift.seq, shift.top))
         return shifts
 
-    def _tell(self, moved: Moved) -> None:
+    def _notify(self, moved: WindowChanged) -> None:
         for listener in self.listeners:
             listener(moved)
 

@@ -2,7 +2,7 @@
 
 The node that committed a batch may never bring it: it did not hear of its COMMIT, or it died. Other nodes look for what
 was not brought, but give that node a second. The one that acknowledges the batch to a retry must not wait for that
-(ADR 33).
+(ADR 22).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 
 from ..domain.actions import Recorded
 from ..domain.boards import Window
-from ..ledger.catalogue import Catalogue
-from ..ledger.journal import announce_standings
-from ..ledger.pool import Pool
-from ..shared import RedisAway
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.db.pool import Pool
+from ..ledger.events.journal import announce_standings
+from ..redis_store import RedisUnavailable
 from .confirmed import ConfirmedBatches
-from .redis import TAKE_SECONDS, Life, RedisWindows
+from .fallback_index import IndexGenerations
+from .redis_windows import APPLY_SECONDS, IndexGeneration, RedisWindows
 from .scripts import IndexGone
-from .shared import Lives
 
 FOLLOW_SECONDS = 0.6
 """By then every node has read the journal, and has brought what it says that no other node will."""
@@ -32,11 +32,11 @@ class ReplayConfirmation:
     """`writable` looks up the copies that take changes, `heal` brings what the ledger says of users to one of them."""
 
     windows: RedisWindows
-    lives: Lives
+    generations: IndexGenerations
     catalogue: Catalogue
     pool: Pool
-    writable: Callable[[Sequence[Window]], Awaitable[list[Life]]]
-    heal: Callable[[Life, Collection[int], Sequence[int]], Awaitable[None]]
+    writable: Callable[[Sequence[Window]], Awaitable[list[IndexGeneration]]]
+    heal: Callable[[IndexGeneration, Collection[int], Sequence[int]], Awaitable[None]]
     confirmed: ConfirmedBatches = field(default_factory=ConfirmedBatches)
 
     async def confirm(self, actions: Sequence[Recorded]) -> float:
@@ -59,22 +59,24 @@ class ReplayConfirmation:
         """
         windows = list(await self.catalogue.windows_at(datetime.now(UTC)))
         try:
-            async with asyncio.timeout(TAKE_SECONDS):
+            async with asyncio.timeout(APPLY_SECONDS):
                 for _ in range(2):  # a copy that was replaced meanwhile is found at the second try
-                    for life in await self.writable(windows):
-                        if await self._bring_unless_marked(life, user_ids, batch_ids):
-                            windows.remove(life.window)
-        except (RedisAway, TimeoutError) as error:
-            self.lives.lose(str(error) or "Redis was too slow")
+                    for generation in await self.writable(windows):
+                        if await self._bring_unless_marked(generation, user_ids, batch_ids):
+                            windows.remove(generation.window)
+        except (RedisUnavailable, TimeoutError) as error:
+            self.generations.mark_suspect(str(error) or "Redis was too slow")
             return False
-        return not any(row is not None and row.ready for row in map(self.lives.row, windows))
+        return not any(row is not None and row.ready for row in map(self.generations.row, windows))
 
-    async def _bring_unless_marked(self, life: Life, user_ids: Collection[int], batch_ids: Sequence[int]) -> bool:
+    async def _bring_unless_marked(
+        self, generation: IndexGeneration, user_ids: Collection[int], batch_ids: Sequence[int]
+    ) -> bool:
         """Return False when the copy is gone. Raises RedisAway."""
         try:
-            if await self.windows.unmarked(life, batch_ids):
-                await self.heal(life, user_ids, ())
+            if await self.windows.unmarked(generation, batch_ids):
+                await self.heal(generation, user_ids, ())
         except IndexGone:
-            self.lives.gone(life)
+            self.generations.invalidate(generation)
             return False
         return True

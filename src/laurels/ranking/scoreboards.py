@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from ..concurrency.read_through import ReadThrough
 from ..domain.boards import Board, Window
-from ..ledger.catalogue import Catalogue
-from ..ledger.directory import Directory
-from ..ledger.replicas import Reads
-from ..ledger.snapshots import latest_ranks
-from ..shared.cache import ReadThrough
+from ..ledger.accounts.directory import Directory
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.db.replicas import Reads
+from ..ledger.standings.snapshots import latest_ranks
 from .index import Index, Place, Position, Ranking
 from .shadows import Shadows
 
@@ -158,7 +158,7 @@ class Scoreboards:
         windows = await self._catalogue.windows_at(datetime.now(UTC))
         self._baselines = {w.id: await latest_ranks(self._reads, w.id) for w in windows}
         self._directory.forget()
-        self._ready.forget()
+        self._ready.invalidate()
 
     async def _version(self, window: Window) -> Version:
         return window.id, await self._index.position(window), self._directory.generation + self._catalogue.generation

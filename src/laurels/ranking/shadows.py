@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from ..domain.actions import Placement
 from ..domain.boards import Board, Window
 from ..domain.standings import Standing, order_key, sort_score
-from ..ledger import standings
-from ..ledger.batch import CommittedBatch
-from ..ledger.pool import Pool
+from ..ledger.db.pool import Pool
+from ..ledger.standings import standings
+from ..ledger.write.batch import CommittedBatch
 from .index import Index, Place, Ranking
-from .sql import SqlIndex
+from .sql_index import SqlIndex
 
 
 class Shadows:
@@ -41,7 +41,7 @@ class Shadows:
         if standing is None:
             return others
         mine = Place(0, user_id, standing.score, standing.reached_at)
-        return replace(others, places=with_mine(window.board, others.places, mine)[:size], total=others.total + 1)
+        return replace(others, places=insert_own(window.board, others.places, mine)[:size], total=others.total + 1)
 
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
         """The user's place with its neighbours; empty if nothing counts there."""
@@ -50,14 +50,14 @@ class Shadows:
         if mine is None:
             return found
         others = tuple(place for place in found.places if place is not mine)
-        return replace(found, places=with_mine(window.board, others, mine), total=found.total + 1)
+        return replace(found, places=insert_own(window.board, others, mine), total=found.total + 1)
 
     async def _standing(self, window: Window, user_id: int) -> Standing | None:
         found = await standings.of_users(self._pool, [window], [user_id])
         return next((change.standing for change in found if not change.standing.void), None)
 
 
-def with_mine(board: Board, others: tuple[Place, ...], mine: Place) -> tuple[Place, ...]:
+def insert_own(board: Board, others: tuple[Place, ...], mine: Place) -> tuple[Place, ...]:
     """`others`, best first, with `mine` where it belongs, and the ranks they would have with it.
 
     A rank of 0 in `mine` is counted from the others, who then must be the first of the board.

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from ..domain.boards import Window
 from ..domain.standings import Standing
-from ..ledger import standings
-from ..ledger.pool import Pool, acquire
-from ..ledger.repair import count_differing
+from ..ledger.db.pool import Pool, acquire
+from ..ledger.standings import standings
+from ..ledger.standings.repair import count_differing
 from .index import HeldIndex
-from .memory import MemoryWindow
+from .memory_index import MemoryWindow
 
-LOOKS = 4
-LOOK_AGAIN = 0.5
+COMPARISONS = 4
+COMPARE_AGAIN_SECONDS = 0.5
 """Seconds between two looks at a member that seems to have drifted."""
 SAMPLE = 200
 """Members looked at by the sampler, from each side."""
@@ -80,9 +80,9 @@ async def sample(index: HeldIndex, pool: Pool, window: Window) -> int:
 
 async def _count_differs(index: HeldIndex, pool: Pool, window: Window) -> bool:
     """Does the number of members differ, beyond what came or went during the look?"""
-    for look in range(LOOKS):
+    for look in range(COMPARISONS):
         if look:
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(COMPARE_AGAIN_SECONDS)
         before = await index.count(window)
         total = await standings.count(pool, window)
         after = await index.count(window)
@@ -96,11 +96,11 @@ async def _confirm(index: HeldIndex, pool: Pool, window: Window, suspects: list[
 
     One look is not enough: writes go on, and a commit reaches the ledger a moment before the index.
     """
-    for look in range(LOOKS):
+    for look in range(COMPARISONS):
         if not suspects:
             break
         if look:
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(COMPARE_AGAIN_SECONDS)
         suspects = await _disagreeing(index, pool, window, suspects)
     return suspects
 

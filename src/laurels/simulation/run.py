@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from .clock import Clock, Process
 from .model import Costs, Load, Outcome, Shape, check
-from .service import Node, Request, Shared
+from .service import Shared, SimulatedNode, SimulatedRequest
 
 RETRY_AFTER = 1.0
 """What a refusal says, and a connection of the closed loop keeps to."""
@@ -26,7 +26,7 @@ class _Tally:
         self.served_area = 0.0
         """Seconds that requests spent in the service within the measured time."""
 
-    def note(self, request: Request) -> None:
+    def note(self, request: SimulatedRequest) -> None:
         self.answered += not request.refused
         self.refused += request.refused
         self.served_area += max(0.0, min(request.answered, self.ends) - max(request.arrived, self.begins))
@@ -40,10 +40,12 @@ class _Tally:
 
 
 class _Run:
-    def __init__(self, costs: Costs, shape: Shape, load: Load, seed: int, watch: Callable[[Request], None]) -> None:
+    def __init__(
+        self, costs: Costs, shape: Shape, load: Load, seed: int, watch: Callable[[SimulatedRequest], None]
+    ) -> None:
         self.clock = Clock()
         self.shared = Shared(self.clock, costs, shape)
-        self.nodes = [Node(self.shared) for _ in range(shape.nodes)]
+        self.nodes = [SimulatedNode(self.shared) for _ in range(shape.nodes)]
         self.tally = _Tally(load)
         self.marks: list[dict[str, float]] = []
         self._load = load
@@ -75,12 +77,12 @@ class _Run:
     def _one(self) -> Process:
         yield from self._serve(self._request())
 
-    def _request(self) -> Request:
+    def _request(self) -> SimulatedRequest:
         self.tally.arrived += 1
         users = [self._chance.randrange(self._load.users) for _ in range(self._load.actions)]
-        return Request(self.tally.arrived, users, self.clock.now)
+        return SimulatedRequest(self.tally.arrived, users, self.clock.now)
 
-    def _serve(self, request: Request) -> Process:
+    def _serve(self, request: SimulatedRequest) -> Process:
         if self.shared.costs.asking:
             yield self.shared.generator.work(self.shared.costs.asking)
         yield from self.nodes[request.number % len(self.nodes)].handle(request)
@@ -106,7 +108,7 @@ class _Run:
 
 
 def simulate(
-    costs: Costs, shape: Shape, load: Load, *, seed: int = 1, watch: Callable[[Request], None] = lambda _: None
+    costs: Costs, shape: Shape, load: Load, *, seed: int = 1, watch: Callable[[SimulatedRequest], None] = lambda _: None
 ) -> Outcome:
     """Let `load` come upon `shape`; `watch` is told each request when it is answered or refused.
 

@@ -1,4 +1,4 @@
-"""Nodes and what they share, as the writer (`ledger/writer.py`) and the batch (`ledger/batch.py`) have it."""
+"""Nodes and what they share, as in `ledger/write/writer.py` and `ledger/write/batch.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = 0.01
 
 
 @dataclass(slots=True)
-class Request:
+class SimulatedRequest:
     """One request on its way. `batch` numbers the node's batches; `refused` ones have none."""
 
     number: int
@@ -46,7 +46,7 @@ class Shared:
         return Thread(self.machine or Cores(self.clock, 1))
 
 
-class Node:
+class SimulatedNode:
     """A core, a bounded queue, and lanes that take their share of what waits the moment they are free.
 
     While a lane is at work a further one starts for a batch that is worth it, as the writer's do.
@@ -60,14 +60,14 @@ class Node:
         self._touched = 0.0
         self.core = shared.thread()
         self._shared = shared
-        self._queue: deque[tuple[Request, Resume]] = deque()
+        self._queue: deque[tuple[SimulatedRequest, Resume]] = deque()
         self._idle: deque[Resume] = deque()
         self._at_work = 0
         self._patient = False
         for _ in range(shared.shape.lanes):
             shared.clock.start(self._lane())
 
-    def handle(self, request: Request) -> Process:
+    def handle(self, request: SimulatedRequest) -> Process:
         """The request, from its first byte to its answer."""
         half = self._shared.costs.request / 2
         yield self.core.work(half)
@@ -84,7 +84,7 @@ class Node:
         self.queued_area += self.queued * (now - self._touched)
         self._touched = now
 
-    def _enqueue(self, request: Request, resume: Resume) -> None:
+    def _enqueue(self, request: SimulatedRequest, resume: Resume) -> None:
         self._queue.append((request, resume))
         self._count(len(request.users))
         self._wake_one_if_worth_it()
@@ -125,8 +125,8 @@ class Node:
             for _, resume in entries:
                 resume()
 
-    def _take(self) -> list[tuple[Request, Resume]]:
-        entries: list[tuple[Request, Resume]] = []
+    def _take(self) -> list[tuple[SimulatedRequest, Resume]]:
+        entries: list[tuple[SimulatedRequest, Resume]] = []
         taken = 0
         shape = self._shared.shape
         share = min(shape.batch_limit, max(WORTH_A_LANE, -(-self.queued // shape.lanes)))

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..domain.errors import Code, LaurelsError
-from .call import Answer, Call, Handler, Route
+from .http.call import Answer, Call, Handler, Route
 
 
-def served_by(role: str, routes: Iterable[Route]) -> tuple[Route, ...]:
+def routes_of(role: str, routes: Iterable[Route]) -> tuple[Route, ...]:
     """The table of routes for a node of this role: the others are there, and refuse."""
     serves = _SERVES[role]
     return tuple(route if serves(route) else _refusing(route, _other_role(role)) for route in routes)

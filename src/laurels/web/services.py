@@ -5,40 +5,40 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..ledger.accounts import Accounts
-from ..ledger.api_keys import ApiKeys
-from ..ledger.board_editor import BoardEditor
-from ..ledger.catalogue import Catalogue
-from ..ledger.directory import Directory
-from ..ledger.live_settings import SettingsStore
-from ..ledger.people import People
-from ..ledger.pool import Pool
-from ..ledger.readers import Readers
-from ..ledger.receipts import Receipts
-from ..ledger.replicas import Reads
-from ..ledger.revocations import Revocations
-from ..ledger.sessions import Sessions
-from ..ledger.type_editor import TypeEditor
-from ..ledger.user_editor import UserEditor
-from ..ledger.writer import Writer
+from ..concurrency.read_through import ReadThrough
+from ..ledger.accounts.accounts import Accounts
+from ..ledger.accounts.api_keys import ApiKeys
+from ..ledger.accounts.directory import Directory
+from ..ledger.accounts.people import People
+from ..ledger.accounts.revocations import Revocations
+from ..ledger.accounts.sessions import Sessions
+from ..ledger.accounts.user_editor import UserEditor
+from ..ledger.catalogue.board_editor import BoardEditor
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.catalogue.live_settings import SettingsStore
+from ..ledger.catalogue.type_editor import TypeEditor
+from ..ledger.db.pool import Pool
+from ..ledger.db.replicas import Reads
+from ..ledger.queries.readers import Readers
+from ..ledger.write.receipts import Receipts
+from ..ledger.write.writer import Writer
 from ..live.hub import Hub
 from ..ranking.archive import Archive
 from ..ranking.index import HeldIndex
 from ..ranking.projection import Projection
+from ..ranking.redis_projection import RedisProjection
 from ..ranking.scoreboards import Scoreboards
-from ..ranking.shared_projection import SharedProjection
-from ..shared.cache import ReadThrough
-from ..telemetry import Pace
-from .forwarded import ForwardedHeader
-from .guesses import Guesses
-from .keyring import Keyring
-from .limits import RateLimit
-from .login_audit import LoginAudit
-from .origins import Origins
-from .outsiders import Outsiders
-from .passwords import Passwords
-from .ticket_office import TicketOffice
-from .tokens import Tokens
+from ..telemetry import Throughput
+from .auth.access_tokens import AccessTokens
+from .auth.external_tokens import ExternalTokens
+from .auth.keyring import Keyring
+from .auth.login_audit import LoginAudit
+from .auth.login_throttle import LoginThrottle
+from .auth.passwords import Passwords
+from .auth.ticket_signer import TicketSigner
+from .http.forwarded import ForwardedHeader
+from .http.origins import Origins
+from .limits.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,15 @@ class Services:
     revocations: Revocations
     api_keys: ApiKeys
     keyring: Keyring
-    ticket_office: TicketOffice
-    outsiders: Outsiders
+    ticket_signer: TicketSigner
+    external_tokens: ExternalTokens
     catalogue: Catalogue
     ready_types: ReadThrough[str, bytes]
     type_editor: TypeEditor
     board_editor: BoardEditor
     user_editor: UserEditor
     live_settings: SettingsStore
-    pace: Pace
+    throughput: Throughput
     directory: Directory
     reads: Reads
     readers: Readers
@@ -95,16 +95,16 @@ class Services:
     receipts: Receipts
     writer: Writer
     index: HeldIndex
-    projection: Projection | SharedProjection
+    projection: Projection | RedisProjection
     scoreboards: Scoreboards
     archive: Archive
     hub: Hub
-    tokens: Tokens
+    tokens: AccessTokens
     passwords: Passwords
-    guesses: Guesses
+    login_throttle: LoginThrottle
     login_audit: LoginAudit
     limits: Limits
     options: EdgeOptions
     missing: Callable[[], list[str]]
     degraded: Callable[[], list[str]]
-    settle: Callable[[], Awaitable[None]]
+    wait_for_propagation: Callable[[], Awaitable[None]]

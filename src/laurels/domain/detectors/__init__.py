@@ -14,21 +14,21 @@ What it must know goes into `Evidence`, and into `Facts` when it comes from the 
 
 from __future__ import annotations
 
-from .evidence import Detector, Evidence, Suspicion, Thresholds, Usual
-from .looks import DETECTORS
-from .recollection import Crowd, Recollection, Trail
-from .watch import Sighting, Watch
+from .engine import BatchDetection, DetectorEngine
+from .evidence import Baseline, Detector, Evidence, Finding, Thresholds
+from .history import ActivityHistory, AddressActivity, UserActivity
+from .rules import DETECTORS
 
 __all__ = [
     "DETECTORS",
-    "Crowd",
+    "ActivityHistory",
+    "AddressActivity",
+    "Baseline",
+    "BatchDetection",
     "Detector",
+    "DetectorEngine",
     "Evidence",
-    "Recollection",
-    "Sighting",
-    "Suspicion",
+    "Finding",
     "Thresholds",
-    "Trail",
-    "Usual",
-    "Watch",
+    "UserActivity",
 ]

@@ -9,10 +9,10 @@ import msgspec
 
 from ..actions import ActionType, Submission, UserFacts
 from ..rules import Attempt
-from .recollection import Crowd, Habit, Trail
+from .history import AddressActivity, TypeActivity, UserActivity
 
 
-class Suspicion(msgspec.Struct, frozen=True):
+class Finding(msgspec.Struct, frozen=True):
     """Why an action is held: a stable code, and a sentence for whoever reviews it. The sender sees neither."""
 
     code: str
@@ -38,7 +38,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     metronome: int = 12
 
 
-class Usual(msgspec.Struct, frozen=True):
+class Baseline(msgspec.Struct, frozen=True):
     """What three of four users of a type stay within in their busiest minute, learnt from the ledger."""
 
     per_minute: int
@@ -64,11 +64,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempt: Attempt
     earned: int
     thresholds: Thresholds = Thresholds()
-    trail: Trail = Trail()
-    habit: Habit = Habit()
-    crowd: Crowd | None = None
-    usual: Usual | None = None
+    user_activity: UserActivity = UserActivity()
+    type_activity: TypeActivity = TypeActivity()
+    address_activity: AddressActivity | None = None
+    baseline: Baseline | None = None
     last_at: dict[str, datetime | None] = {}
 
 
-Detector = Callable[[Evidence], Suspicion | None]
+Detector = Callable[[Evidence], Finding | None]

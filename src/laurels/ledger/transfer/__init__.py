@@ -15,17 +15,17 @@ from __future__ import annotations
 from .exporting import count, export_ledger, export_types, export_users
 from .folding import analyse, fold_imported, left_to_fold
 from .history import import_history
-from .records import BadRow, BatchStopped, LedgerRecord, Line, NotStorable, Tally, TypeRecord, UserRecord
+from .records import BadRow, BatchStopped, ImportTally, LedgerRecord, Line, NotStorable, TypeRecord, UserRecord
 from .types import import_types
 from .users import import_users
 
 __all__ = [
     "BadRow",
     "BatchStopped",
+    "ImportTally",
     "LedgerRecord",
     "Line",
     "NotStorable",
-    "Tally",
     "TypeRecord",
     "UserRecord",
     "analyse",

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from ..pool import Pool, acquire
+from ..db.pool import Pool, acquire
 from .records import LedgerRecord, TypeRecord, UserRecord
 
 PAGE = 5_000

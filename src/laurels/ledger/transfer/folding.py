@@ -12,19 +12,19 @@ from ...domain.boards import Board, Span, Window, local_day
 from ...domain.refold import Replay
 from ...domain.rules import Progress
 from ...domain.standings import Standing, from_micros, sort_score
-from ..catalogue import BOARD_COLUMNS, board_of
-from ..journal import NOBODY, announce
-from ..pool import Connection, Pool, acquire
-from ..refolding import LockedUser, lock_user, next_standing, rows_of
-from ..sql import columns
+from ..catalogue.catalogue import BOARD_COLUMNS, board_of
+from ..db.pool import Connection, Pool, acquire
+from ..events.journal import EVERY_NODE, announce
+from ..standings.refolding import LockedUser, lock_user, next_standing, rows_of
+from ..write.sql import columns
 
 USERS_AT_ONCE = 50
 
-_LEFT = "SELECT count(*) FROM unfolded"
+_LEFT = "SELECT count(*) FROM pending_refolds"
 # Taken before the rows are read: whoever imports more of them meanwhile waits, and marks the user anew.
 _TAKE = """
-DELETE FROM unfolded WHERE user_id IN (
-    SELECT user_id FROM unfolded ORDER BY user_id LIMIT $1 FOR UPDATE SKIP LOCKED)
+DELETE FROM pending_refolds WHERE user_id IN (
+    SELECT user_id FROM pending_refolds ORDER BY user_id LIMIT $1 FOR UPDATE SKIP LOCKED)
 RETURNING user_id"""
 _WINDOWS = f"""
 SELECT w.id AS window_id, w.starts_at, w.ends_at, b.*
@@ -43,7 +43,8 @@ _PUT_USERS = """
 UPDATE users u SET current_score = n.score, points_today = n.points, points_day = $4
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS n (id, score, points) WHERE u.id = n.id"""
 _PUT_PROGRESS = """
-INSERT INTO progress (user_id, action_type_id, total_count, day, day_count, last_at, hour_count, minute_count, streak)
+INSERT INTO user_action_counters
+    (user_id, action_type_id, total_count, day, day_count, last_at, hour_count, minute_count, streak)
 SELECT * FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::date[], $5::bigint[], $6::timestamptz[], $7::bigint[],
                      $8::bigint[], $9::bigint[])
 ON CONFLICT (user_id, action_type_id) DO UPDATE
@@ -93,7 +94,7 @@ async def _fold(connection: Connection, user_ids: list[int]) -> None:
     await connection.execute(_PUT_USERS, *columns(scores, 3), today)
     counters = [(user.id, *_counters(kind, p)) for user, replay in folded for kind, p in replay.progress.items()]
     await connection.execute(_PUT_PROGRESS, *columns(counters, 9))
-    await announce(connection, NOBODY, "standings", user_ids)
+    await announce(connection, EVERY_NODE, "standings", user_ids)
 
 
 async def _replay(connection: Connection, user: LockedUser, windows: _Windows, today: date) -> Replay:

@@ -16,13 +16,14 @@ from ...domain.judgement import claimed_value
 from ...domain.metadata import canonical_metadata
 from ...domain.names import fold_name
 from ...domain.standings import Standing, fold
-from .. import action_ids, audit
-from ..audit import Actor
-from ..catalogue import Catalogue
-from ..pool import Connection, Pool, acquire
-from ..sql import columns
+from ..catalogue.catalogue import Catalogue
+from ..db import action_ids
+from ..db.pool import Connection, Pool, acquire
+from ..events import audit
+from ..events.audit import Actor
+from ..write.sql import columns
 from .comparing import difference, repeats_differently
-from .records import BadRow, LedgerRecord, Line, Tally, out_of_range, stop_at_bad
+from .records import BadRow, ImportTally, LedgerRecord, Line, out_of_range, stop_at_bad
 
 _USERS = "SELECT username_fold, id FROM users WHERE username_fold = ANY ($1::text[])"
 _STORED = """a.id, a.action_type_id, t.name AS action_type, a.score_earned, a.status,
@@ -64,7 +65,7 @@ _CLAIM = """
 INSERT INTO claims (action_type_id, value, user_id, action_id)
 SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::bigint[]) ON CONFLICT DO NOTHING"""
 _UNFOLDED = """
-INSERT INTO unfolded (user_id) SELECT DISTINCT * FROM unnest($1::bigint[]) ORDER BY 1 ON CONFLICT DO NOTHING"""
+INSERT INTO pending_refolds (user_id) SELECT DISTINCT * FROM unnest($1::bigint[]) ORDER BY 1 ON CONFLICT DO NOTHING"""
 _WINDOWS = """
 INSERT INTO windows (board_id, starts_at, ends_at)
 SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) ON CONFLICT DO NOTHING"""
@@ -83,7 +84,7 @@ _Lines = Sequence[Line[LedgerRecord]]
 
 
 @dataclass(slots=True)
-class _Item:
+class _HistoryItem:
     """A line on its way in, with the ids that its names stand for."""
 
     source: Line[LedgerRecord]
@@ -111,13 +112,15 @@ class _Item:
         return self.record.undoes_kind if self.record.kind == "reversal" else self.record.kind
 
 
-async def import_history(pool: Pool, catalogue: Catalogue, lines: _Lines, actor: Actor, *, stop: bool = False) -> Tally:
+async def import_history(
+    pool: Pool, catalogue: Catalogue, lines: _Lines, actor: Actor, *, stop: bool = False
+) -> ImportTally:
     """One transaction. Rows that are there (by user, kind and identifier) are left alone; a line that differs is bad.
 
     With nothing written, raises what asyncpg raises for a row that PostgreSQL can't store, and BatchStopped for a bad
     row if `stop` is set.
     """
-    tally = Tally()
+    tally = ImportTally()
     async with acquire(pool) as connection, connection.transaction():
         items = await _resolved(connection, catalogue, lines, tally)
         stop_at_bad(tally, stop=stop)
@@ -133,7 +136,7 @@ async def import_history(pool: Pool, catalogue: Catalogue, lines: _Lines, actor:
 
 
 async def _enter(
-    connection: Connection, catalogue: Catalogue, items: Sequence[_Item], actor: Actor, tally: Tally
+    connection: Connection, catalogue: Catalogue, items: Sequence[_HistoryItem], actor: Actor, tally: ImportTally
 ) -> None:
     fresh = await _absent(connection, items, tally)
     if not fresh:
@@ -151,7 +154,9 @@ async def _enter(
     tally.added += len(fresh)
 
 
-async def _resolved(connection: Connection, catalogue: Catalogue, lines: _Lines, tally: Tally) -> list[_Item]:
+async def _resolved(
+    connection: Connection, catalogue: Catalogue, lines: _Lines, tally: ImportTally
+) -> list[_HistoryItem]:
     """In the order of their users, so that two imports never wait for each other in a circle."""
     folds = {fold_name(line.record.username) for line in lines}
     users = dict(await connection.fetch(_USERS, list(folds)))
@@ -169,7 +174,7 @@ async def _resolved(connection: Connection, catalogue: Catalogue, lines: _Lines,
         if why is not None or user_id is None:
             tally.bad.append(BadRow(line.number, why or "no user"))
         else:
-            items.append(_Item(line, user_id, type_id))
+            items.append(_HistoryItem(line, user_id, type_id))
     return sorted(items, key=lambda item: item.user_id)
 
 
@@ -192,20 +197,22 @@ def _complaint(r: LedgerRecord, now: datetime) -> str | None:
     return _SHORTENED.format(r.fingerprint) if _is_shortened(r) else None
 
 
-def _key(item: _Item) -> tuple[object, ...]:
+def _key(item: _HistoryItem) -> tuple[object, ...]:
     """Return the names by which a line refers to its row."""
     return item.user_id, item.record.kind, item.identifier, item.named_kind
 
 
-def _first_of_each(items: Iterable[_Item]) -> dict[tuple[object, ...], _Item]:
+def _first_of_each(items: Iterable[_HistoryItem]) -> dict[tuple[object, ...], _HistoryItem]:
     """Of lines that name the same row the first."""
-    first: dict[tuple[object, ...], _Item] = {}
+    first: dict[tuple[object, ...], _HistoryItem] = {}
     for item in items:
         first.setdefault(_key(item), item)
     return first
 
 
-def _count_repeated(repeated: Sequence[_Item], first: dict[tuple[object, ...], _Item], tally: Tally) -> None:
+def _count_repeated(
+    repeated: Sequence[_HistoryItem], first: dict[tuple[object, ...], _HistoryItem], tally: ImportTally
+) -> None:
     bad = {row.line for row in tally.bad}
     for item in repeated:
         earlier = first[_key(item)]
@@ -217,7 +224,7 @@ def _count_repeated(repeated: Sequence[_Item], first: dict[tuple[object, ...], _
             tally.bad.append(BadRow(item.line, f"names the row of line {earlier.line}, {how}"))
 
 
-async def _absent(connection: Connection, items: Sequence[_Item], tally: Tally) -> list[_Item]:
+async def _absent(connection: Connection, items: Sequence[_HistoryItem], tally: ImportTally) -> list[_HistoryItem]:
     """Return what is not there yet. The rest is counted: present, different, or without a row to undo."""
     named = await _named(connection, items)
     undone = {row["id"] for n, row in named.items() if items[n].record.kind == "reversal"}
@@ -238,7 +245,7 @@ async def _absent(connection: Connection, items: Sequence[_Item], tally: Tally) 
     return absent
 
 
-async def _named(connection: Connection, items: Sequence[_Item]) -> dict[int, asyncpg.Record]:
+async def _named(connection: Connection, items: Sequence[_HistoryItem]) -> dict[int, asyncpg.Record]:
     """Return the stored rows that the items name, or undo, by their position."""
     found: dict[int, asyncpg.Record] = {}
     for kind, statement in NAMED.items():
@@ -248,7 +255,7 @@ async def _named(connection: Connection, items: Sequence[_Item]) -> dict[int, as
     return found
 
 
-def _compare(item: _Item, stored: asyncpg.Record, tally: Tally) -> None:
+def _compare(item: _HistoryItem, stored: asyncpg.Record, tally: ImportTally) -> None:
     text = stored["metadata"]
     members = {**stored, "metadata": None if text is None else msgspec.json.decode(text)}
     column = difference(item.source, members, _KEY)
@@ -258,7 +265,7 @@ def _compare(item: _Item, stored: asyncpg.Record, tally: Tally) -> None:
         tally.bad.append(BadRow(item.line, f"is there already and differs: {column}"))
 
 
-async def _reckon(connection: Connection, board: Board, items: Sequence[_Item]) -> None:
+async def _reckon(connection: Connection, board: Board, items: Sequence[_HistoryItem]) -> None:
     """The default board's score after each row: as the file says, or from the rows before it."""
     scores = dict(await connection.fetch(LAST_SCORES, sorted({item.user_id for item in items})))
     for item in items:
@@ -279,7 +286,7 @@ def _after(board: Board, before: int | None, earned: int) -> int:
         return before or 0
 
 
-async def _make_windows(connection: Connection, catalogue: Catalogue, items: Sequence[_Item]) -> None:
+async def _make_windows(connection: Connection, catalogue: Catalogue, items: Sequence[_HistoryItem]) -> None:
     spans = {
         (board.id, span.starts_at, span.ends_at)
         for board in catalogue.counting
@@ -289,7 +296,7 @@ async def _make_windows(connection: Connection, catalogue: Catalogue, items: Seq
     await connection.execute(_WINDOWS, *columns(sorted(spans, key=str), 3))
 
 
-async def _note(connection: Connection, catalogue: Catalogue, items: Sequence[_Item]) -> None:
+async def _note(connection: Connection, catalogue: Catalogue, items: Sequence[_HistoryItem]) -> None:
     """What belongs to the rows: who is to be folded, what is held, what is claimed for good."""
     await connection.execute(_UNFOLDED, [item.user_id for item in items])
     held = [
@@ -304,7 +311,7 @@ async def _note(connection: Connection, catalogue: Catalogue, items: Sequence[_I
         await connection.execute(_CLAIM, *columns(claims, 4))
 
 
-def _claim(catalogue: Catalogue, item: _Item) -> tuple[object, ...] | None:
+def _claim(catalogue: Catalogue, item: _HistoryItem) -> tuple[object, ...] | None:
     r = item.record
     kind = catalogue.types.get(r.action_type or "")
     if kind is None or r.status == "rejected":
@@ -313,7 +320,7 @@ def _claim(catalogue: Catalogue, item: _Item) -> tuple[object, ...] | None:
     return None if value is None else (kind.id, value, item.user_id, item.id)
 
 
-def _row(item: _Item) -> tuple[object, ...]:
+def _row(item: _HistoryItem) -> tuple[object, ...]:
     r = item.record
     identifier = None if r.kind == "reversal" else r.action_identifier
     at = _counted_at(r)
@@ -340,7 +347,7 @@ def _counted_at(r: LedgerRecord) -> datetime:
     return r.created_at or r.completed_at or datetime.now(UTC)
 
 
-def _fingerprint(item: _Item) -> int:
+def _fingerprint(item: _HistoryItem) -> int:
     r = item.record
     if r.fingerprint is not None:
         return r.fingerprint

@@ -15,7 +15,7 @@ from ...domain.actions import Status
 from ...domain.refold import Kind
 from ...domain.rules import ScoringRules
 from ...domain.standings import INT64_MAX, INT64_MIN
-from ..pool import BadData
+from ..db.pool import BadData
 
 NotStorable = (*BadData, asyncpg.ProgramLimitExceededError)
 """PostgreSQL refuses a row for what is in it: a value out of range, or one that no index holds."""
@@ -115,7 +115,7 @@ class BadRow:
 
 
 @dataclass(slots=True)
-class Tally:
+class ImportTally:
     """What became of the lines of one batch: each is counted once."""
 
     added: int = 0
@@ -131,7 +131,7 @@ class BatchStopped(Exception):
         self.bad = bad
 
 
-def stop_at_bad(tally: Tally, *, stop: bool) -> None:
+def stop_at_bad(tally: ImportTally, *, stop: bool) -> None:
     """Raise BatchStopped with the first bad row, if there is one and `stop` is set."""
     if stop and tally.bad:
         raise BatchStopped(min(tally.bad, key=lambda row: row.line))

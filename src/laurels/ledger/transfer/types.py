@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...domain.errors import Code, LaurelsError
-from ..audit import Actor
-from ..type_editor import TypeDraft, TypeEditor
+from ..catalogue.type_editor import TypeDraft, TypeEditor
+from ..events.audit import Actor
 from .comparing import difference
-from .records import BadRow, Line, Tally, TypeRecord
+from .records import BadRow, ImportTally, Line, TypeRecord
 
 _TypeLine = Line[TypeRecord]
 
 
-async def import_types(editor: TypeEditor, lines: Sequence[_TypeLine], actor: Actor, *, stop: bool = False) -> Tally:
+async def import_types(
+    editor: TypeEditor, lines: Sequence[_TypeLine], actor: Actor, *, stop: bool = False
+) -> ImportTally:
     """Add types, one transaction each, and before each one those further down that it requires.
 
     If `stop` is set, end at the first bad row, and count only that one as bad. What stands below it stays out, except
     what a row above requires.
     """
-    tally = Tally()
+    tally = ImportTally()
     for group in _groups(lines):
         for line in group:
             why = await _add(editor, line, actor, tally)
@@ -50,7 +52,7 @@ def _groups(lines: Sequence[_TypeLine]) -> Iterator[list[_TypeLine]]:
         yield group
 
 
-async def _add(editor: TypeEditor, line: Line[TypeRecord], actor: Actor, tally: Tally) -> str | None:
+async def _add(editor: TypeEditor, line: Line[TypeRecord], actor: Actor, tally: ImportTally) -> str | None:
     """Return why it can't be added now."""
     r = line.record
     draft = TypeDraft(r.name, r.description, r.base_score, r.scoring_rules, r.is_active)
@@ -64,7 +66,7 @@ async def _add(editor: TypeEditor, line: Line[TypeRecord], actor: Actor, tally: 
     return None
 
 
-async def _compare(editor: TypeEditor, line: Line[TypeRecord], tally: Tally) -> str | None:
+async def _compare(editor: TypeEditor, line: Line[TypeRecord], tally: ImportTally) -> str | None:
     stored = (await editor.get(line.record.name)).draft
     members = {
         "description": stored.description,

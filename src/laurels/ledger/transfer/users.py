@@ -10,13 +10,13 @@ import asyncpg
 
 from ...domain.errors import LaurelsError
 from ...domain.names import Name, parse_name
-from .. import audit
-from ..audit import Actor
-from ..journal import NOBODY, announce
-from ..pool import Connection, Pool, acquire
-from ..sql import columns
+from ..db.pool import Connection, Pool, acquire
+from ..events import audit
+from ..events.audit import Actor
+from ..events.journal import EVERY_NODE, announce
+from ..write.sql import columns
 from .comparing import difference, repeats_differently
-from .records import BadRow, Line, Tally, UserRecord, out_of_range, stop_at_bad
+from .records import BadRow, ImportTally, Line, UserRecord, out_of_range, stop_at_bad
 
 _INSERT = """
 INSERT INTO users (username, username_fold, username_skeleton, username_similar, email, role, status, password_hash,
@@ -48,25 +48,27 @@ is made in every deployment.
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class _UserItem:
     line: Line[UserRecord]
     name: Name
 
 
-async def import_users(pool: Pool, lines: Sequence[Line[UserRecord]], actor: Actor, *, stop: bool = False) -> Tally:
+async def import_users(
+    pool: Pool, lines: Sequence[Line[UserRecord]], actor: Actor, *, stop: bool = False
+) -> ImportTally:
     """Add users in one transaction. A name that looks like another's, or an address that has an account, is a bad row.
 
     Names that are merely similar to an operator's are taken: the operator who imports answers for the file. Raises
     BatchStopped for a bad row if `stop` is set.
     """
-    tally, now = Tally(), datetime.now(UTC) + timedelta(days=1)  # clocks differ
+    tally, now = ImportTally(), datetime.now(UTC) + timedelta(days=1)  # clocks differ
     named = [item for line in lines if (item := _named(line, now, tally)) is not None]
     async with acquire(pool) as connection, connection.transaction():
         rows = await connection.fetch(_KNOWN, [item.name.fold for item in named])
         known = {row["username_fold"]: row for row in rows}
         _count_known(named, known, tally)
         unknown = [item for item in named if item.name.fold not in known]
-        first: dict[str, _Item] = {}
+        first: dict[str, _UserItem] = {}
         for item in unknown:
             first.setdefault(item.name.fold, item)
         added = await _insert(connection, list(first.values()), actor)
@@ -78,19 +80,19 @@ async def import_users(pool: Pool, lines: Sequence[Line[UserRecord]], actor: Act
     return tally
 
 
-def _named(line: Line[UserRecord], now: datetime, tally: Tally) -> _Item | None:
+def _named(line: Line[UserRecord], now: datetime, tally: ImportTally) -> _UserItem | None:
     why = out_of_range(now, line.record.created_at)
     if why is not None:
         tally.bad.append(BadRow(line.number, f"{line.record.username!r}: {why}"))
         return None
     try:
-        return _Item(line, parse_name(line.record.username))
+        return _UserItem(line, parse_name(line.record.username))
     except LaurelsError as error:
         tally.bad.append(BadRow(line.number, f"{line.record.username!r}: {error.detail}"))
         return None
 
 
-def _count_known(named: Sequence[_Item], known: Mapping[str, asyncpg.Record], tally: Tally) -> None:
+def _count_known(named: Sequence[_UserItem], known: Mapping[str, asyncpg.Record], tally: ImportTally) -> None:
     for item in named:
         stored = known.get(item.name.fold)
         if stored is None:
@@ -106,7 +108,7 @@ def _count_known(named: Sequence[_Item], known: Mapping[str, asyncpg.Record], ta
 
 
 def _count_repeated(
-    repeated: Sequence[_Item], first: Mapping[str, _Item], added: Collection[str], tally: Tally
+    repeated: Sequence[_UserItem], first: Mapping[str, _UserItem], added: Collection[str], tally: ImportTally
 ) -> None:
     for item in repeated:
         earlier = first[item.name.fold].line
@@ -119,7 +121,7 @@ def _count_repeated(
         tally.bad.append(BadRow(item.line.number, why))
 
 
-async def _insert(connection: Connection, fresh: Sequence[_Item], actor: Actor) -> set[str]:
+async def _insert(connection: Connection, fresh: Sequence[_UserItem], actor: Actor) -> set[str]:
     """Return the folded names of those that went in."""
     if not fresh:
         return set()
@@ -127,11 +129,11 @@ async def _insert(connection: Connection, fresh: Sequence[_Item], actor: Actor) 
     if rows:
         after = {"added": len(rows), "lines": [fresh[0].line.number, fresh[-1].line.number]}
         await audit.record(connection, actor, "import.users", "users", after=after)
-        await announce(connection, NOBODY, "users", [row["id"] for row in rows])
+        await announce(connection, EVERY_NODE, "users", [row["id"] for row in rows])
     return {row["username_fold"] for row in rows}
 
 
-async def _explain(connection: Connection, taken: Sequence[_Item], tally: Tally) -> None:
+async def _explain(connection: Connection, taken: Sequence[_UserItem], tally: ImportTally) -> None:
     """Say of each user that did not go in what is in the way."""
     if not taken:
         return

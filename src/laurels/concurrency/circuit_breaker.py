@@ -1,0 +1,87 @@
+"""A circuit breaker: a server that does not answer is not asked by everybody, each waiting in vain.
+
+closed     every call goes through; `failures` in a row open it
+open       calls are refused at once for `pause` seconds
+half-open  one call goes through at a time: success closes the breaker, failure opens it again
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from .. import telemetry
+
+State = Literal["closed", "half-open", "open"]
+_LEVEL: dict[State, int] = {"closed": 0, "half-open": 1, "open": 2}
+
+
+class BreakerOpen(Exception):
+    """Not asked: the last calls failed a moment ago."""
+
+
+class CircuitBreaker:
+    """`name` labels the metric. Not thread-safe: it belongs to one event loop."""
+
+    def __init__(
+        self, name: str, *, failures: int = 3, pause: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name = name
+        self._limit = failures
+        self._pause = pause
+        self._clock = clock
+        self._failed = 0
+        self._opened_at: float | None = None
+        self._probing = False
+        self._show()
+
+    @property
+    def state(self) -> State:
+        if self._opened_at is None:
+            return "closed"
+        return "open" if self._clock() < self._opened_at + self._pause else "half-open"
+
+    @contextlib.contextmanager
+    def attempt(self, *failures: type[BaseException]) -> Iterator[None]:
+        """Let one call through, and learn from it: `failures` count against the server, nothing else does.
+
+        Raises BreakerOpen without running the block.
+        """
+        probe = self._admit()
+        try:
+            yield
+        except failures:
+            self._fail()
+            raise
+        else:
+            self._close()
+        finally:
+            if probe:
+                self._probing = False
+            self._show()
+
+    def _admit(self) -> bool:
+        """Whether the call that may now be made is a probe."""
+        if self.state == "closed":
+            return False
+        if self.state == "open" or self._probing:
+            raise BreakerOpen(f"{self.name} failed {self._failed} times in a row and is left alone for a moment")
+        self._probing = True
+        self._show()
+        return True
+
+    def _fail(self) -> None:
+        self._failed += 1
+        if self._failed >= self._limit:
+            if self._opened_at is None:
+                telemetry.BREAKER_OPENED.labels(self.name).inc()
+            self._opened_at = self._clock()
+
+    def _close(self) -> None:
+        self._failed = 0
+        self._opened_at = None
+
+    def _show(self) -> None:
+        telemetry.BREAKER_STATE.labels(self.name).set(_LEVEL[self.state])

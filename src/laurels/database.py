@@ -1,0 +1,53 @@
+"""The ledger that the settings name, opened and closed in order: for a node, and for the operator's commands.
+
+Apart from runtime.py so that a command need not import what a node is made of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from .config import Settings
+from .ledger.accounts import bootstrap
+from .ledger.db import migrations
+from .ledger.db import pool as ledger_pool
+from .ledger.db.pool import Pool
+from .ledger.embedded.server import EmbeddedPostgres
+from .web.auth.access_tokens import new_signing_key
+
+log = structlog.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def database(settings: Settings, *, own: bool = False, create: bool = False) -> AsyncIterator[Pool]:
+    """Yield a pool to the ledger, migrated and with what every ledger has. Raises DatabaseUnusable."""
+    async with connection(settings, own=own, create=create) as pool:
+        applied = await migrations.migrate(pool)
+        if applied:
+            log.info("migrated", applied=applied)
+        await bootstrap.prepare(pool, samples=settings.samples, signing_key=new_signing_key())
+        yield pool
+
+
+@contextlib.asynccontextmanager
+async def connection(settings: Settings, *, own: bool = False, create: bool = False) -> AsyncIterator[Pool]:
+    """Yield a pool to the database as it is: DATABASE_URL, or the embedded server.
+
+    Of the embedded server: `own` claims its folder, `create` makes it where there is none. A command that may be typed
+    in the wrong folder does not create one.
+
+    Raises DatabaseUnusable.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        url = settings.database_url
+        if not url:
+            embedded = EmbeddedPostgres(settings.data)
+            stack.push_async_callback(asyncio.to_thread, embedded.stop)
+            url = await asyncio.to_thread(embedded.start, own=own, create=create)
+        pool = await ledger_pool.connect(url, size=settings.pool_size)
+        stack.push_async_callback(ledger_pool.close, pool)
+        yield pool

@@ -1,0 +1,76 @@
+"""The detectors with what they know, as a node keeps them and one batch uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from ..actions import ActionType, Submission, UserFacts
+from ..rules import Attempt
+from ..standings import micros
+from .evidence import Baseline, Detector, Evidence, Finding, Thresholds
+from .history import ActivityHistory, BatchHistory
+from .rules import DETECTORS
+
+
+class DetectorEngine:
+    """One per node. `usual` (action type id -> what is usual) and `thresholds` are replaced as they change."""
+
+    def __init__(self, detectors: Sequence[Detector] = DETECTORS, thresholds: Thresholds | None = None) -> None:
+        self.detectors = detectors
+        self.thresholds = thresholds or Thresholds()
+        self.baselines: Mapping[int, Baseline] = {}
+        self._history = ActivityHistory()
+
+    def batch(self) -> BatchDetection:
+        """For one transaction."""
+        return BatchDetection(self, self._history.batch())
+
+    def commit(self, detection: BatchDetection) -> None:
+        """The transaction was committed: remember what it saw."""
+        self._history.commit(detection.history)
+
+
+class BatchDetection:
+    """One batch under watch."""
+
+    def __init__(self, watch: DetectorEngine, history: BatchHistory) -> None:
+        self._watch = watch
+        self.history = history
+
+    def find(
+        self,
+        submission: Submission,
+        kind: ActionType,
+        user: UserFacts,
+        attempt: Attempt,
+        earned: int,
+        last_at: dict[str, datetime | None],
+    ) -> Finding | None:
+        """Ask every detector in order; None: nothing looks wrong. Servers that hold an API key are believed."""
+        rules = kind.rules.watch
+        if submission.by_server or (rules is not None and rules.off) or not self._watch.detectors:
+            return None
+        at = micros(attempt.now)
+        evidence = Evidence(
+            submission=submission,
+            kind=kind,
+            user=user,
+            attempt=attempt,
+            earned=earned,
+            thresholds=self._watch.thresholds,
+            user_activity=self.history.record_user(user.id, at),
+            type_activity=self.history.record_type(user.id, kind.id, at, submission.metadata, earned),
+            address_activity=None
+            if submission.address is None
+            else self.history.record_address(submission.address, at),
+            baseline=self._watch.baselines.get(kind.id),
+            last_at=last_at,
+        )
+        for detector in self._watch.detectors:
+            found = detector(evidence)
+            if found is not None:
+                if found.code != "still_suspect":
+                    self.history.mark_suspect(user.id, at)
+                return found
+        return None

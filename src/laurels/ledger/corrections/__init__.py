@@ -1,0 +1,5 @@
+"""Rows that undo or add by hand.
+
+corrections   reversals and adjustments
+review        held actions: approve, reject
+"""

@@ -1,0 +1,122 @@
+"""How long callers wait for the primary: a slow database is not an absent one (ADR 18).
+
+A primary that sends nothing for ANSWER_SECONDS is away, and its callers get `database_unavailable`. While it answers
+any of them it is busy: they wait as long as their route may take, in a bounded queue, and get `overloaded` after that.
+Answers are noted where connections are given back; a node asks at least twice a second, because it reads the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+import asyncpg
+
+from ...domain.errors import Code, LaurelsError
+
+ANSWER_SECONDS = 1.8
+"""How long a caller waits for a server that says nothing."""
+ROUTE_SECONDS = 5.0
+"""How long a request may take in all while the server answers others."""
+KEPT_FREE = 1
+"""Connections of a pool that reads leave, beside those of lanes, to the journal, by which the server is heard."""
+
+
+class ServerLiveness:
+    """When the server behind one pool last answered. `reads` bounds how many of its connections reads take."""
+
+    def __init__(self, size: int) -> None:
+        self.heard_at = float("-inf")
+        self._size = size
+        self.waiting = 0
+        self.leave_to_lanes(0)
+
+    def leave_to_lanes(self, lanes: int) -> None:
+        """Bound reads to what is left of the pool when every lane holds a connection. Call it before the first read."""
+        self.reads = asyncio.Semaphore(max(2, self._size - lanes - KEPT_FREE))
+
+    def heard(self) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
+
+
+_OF_POOLS: dict[asyncpg.Pool, ServerLiveness] = {}
+
+
+def liveness(pool: asyncpg.Pool) -> ServerLiveness:
+    """Return what is known of the server behind a pool."""
+    known = _OF_POOLS.get(pool)
+    if known is None:
+        known = _OF_POOLS[pool] = ServerLiveness(pool.get_max_size())
+    return known
+
+
+def forget(pool: asyncpg.Pool) -> None:
+    _OF_POOLS.pop(pool, None)
+
+
+class LivenessTimer:
+    """Calls `end` when the server was silent for `silent` seconds, or after `most` seconds whatever it does.
+
+    Also counts from the start: a server that has not been asked for long is not silent.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        end: Callable[[], None],
+        *,
+        silent: float = ANSWER_SECONDS,
+        most: float = ROUTE_SECONDS,
+    ) -> None:
+        self._server = liveness(pool)
+        self._end = end
+        self._silent = silent
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._most = self._started + most
+        self.ended = False
+        self.overdue = False
+        """Ended although the server answered others meanwhile."""
+        self._timer = self._loop.call_at(min(self._most, self._started + silent), self._look)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def refusal(self) -> LaurelsError:
+        return overloaded() if self.overdue else unavailable()
+
+    def _look(self) -> None:
+        now, heard = self._loop.time(), max(self._server.heard_at, self._started)
+        if now < self._most and now < heard + self._silent:
+            self._timer = self._loop.call_at(min(self._most, heard + self._silent), self._look)
+            return
+        self.ended = True
+        self.overdue = self._server.heard_at > self._started and now < heard + self._silent
+        self._end()
+
+
+@contextlib.asynccontextmanager
+async def within(
+    pool: asyncpg.Pool, *, silent: float = ANSWER_SECONDS, most: float = ROUTE_SECONDS
+) -> AsyncIterator[None]:
+    """Bound a wait for the server. Raises LaurelsError OVERLOADED (slow) or DATABASE_UNAVAILABLE (silent)."""
+    limit = asyncio.timeout(None)
+    timer = LivenessTimer(pool, lambda: limit.reschedule(asyncio.get_running_loop().time()), silent=silent, most=most)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise timer.refusal() from error
+        raise
+    finally:
+        timer.stop()
+
+
+def unavailable() -> LaurelsError:
+    return LaurelsError(Code.DATABASE_UNAVAILABLE, "The ledger can't be reached now.", retry_after=1)
+
+
+def overloaded() -> LaurelsError:
+    return LaurelsError(Code.OVERLOADED, "The ledger is too busy to answer in time. Try again.", retry_after=2)

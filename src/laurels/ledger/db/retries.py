@@ -1,0 +1,39 @@
+"""Trying background work again: pauses that grow, each kind of failure logged once, every failure counted."""
+
+from __future__ import annotations
+
+import structlog
+
+from ... import telemetry
+from ...domain.errors import LaurelsError
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+"""Seconds after the first failure in a row; doubled with each, up to the longest."""
+
+
+class Retries:
+    """The failures in a row of one piece of background work. `pause`: seconds to wait before the next try."""
+
+    def __init__(self, chore: str) -> None:
+        self.pause = 0.0
+        self._chore = chore
+        self._logged: set[str] = set()
+
+    def failed(self, error: Exception) -> None:
+        refusal = error if isinstance(error, LaurelsError) else None
+        kind = str(refusal.code) if refusal else type(error).__name__
+        telemetry.CHORE_FAILURES.labels(self._chore, kind).inc()
+        if kind not in self._logged:
+            reason = refusal.detail if refusal else str(error) or repr(error)
+            log.warning("chore failed, tried again", chore=self._chore, kind=kind, reason=reason)
+            self._logged.add(kind)
+        # A ledger that is away may be back at once, and the journal's next look makes the node ready again.
+        self.pause = 0.0 if refusal else min(LONGEST_PAUSE, self.pause * 2 or FIRST_PAUSE)
+
+    def succeeded(self) -> None:
+        if self._logged:
+            log.info("chore works again", chore=self._chore)
+            self._logged.clear()
+        self.pause = 0.0

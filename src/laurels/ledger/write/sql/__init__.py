@@ -1,0 +1,31 @@
+"""The statements of the hot path, one file each, named by what they do."""
+
+from collections.abc import Iterable, Sequence
+from importlib import resources
+
+
+def _read(name: str) -> str:
+    return (resources.files(__package__) / f"{name}.sql").read_text()
+
+
+LOCK_USERS = _read("lock_users")
+LOCK_TYPES = _read("lock_types")
+READ_TYPES = "SELECT action_type_id, total FROM action_type_totals WHERE action_type_id = ANY ($1::int[])"
+LOAD_BATCH = _read("load_batch")
+LOAD_CLAIMS = _read("load_claims")
+LOAD_TICKETS = _read("load_tickets")
+WRITE_BATCH = _read("write_batch")
+WRITE_SHARED = _read("write_shared")
+WRITE_HELD = _read("write_held")
+WRITE_TICKETS = _read("write_tickets")
+
+
+def columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
+    """Rows to the parallel arrays that `unnest` takes; `width` empty ones when there are no rows."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(width)]
+
+
+def sparse(rows: Iterable[tuple[object, ...]]) -> list[Sequence[object]]:
+    """The same of one row or more; a column of nothing but None is an empty array: `unnest` fills it up with NULL."""
+    return [column if column.count(None) < len(column) else () for column in zip(*rows, strict=True)]

@@ -1,0 +1,83 @@
+"""Who is still there: heartbeats and pings from one timer, and an end to those who don't read.
+
+Viewers sit in the slots of a wheel; every tick looks after one slot, so that ten thousand sockets are
+never written at once and none has a timer of its own. A browser answers pings by itself, so one
+from which nothing came between two of its turns is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from .. import telemetry
+from .client_connection import ClientConnection
+from .protocol import Close
+
+TICK_SECONDS = 0.5
+SLOTS = 25
+"""A turn of the wheel takes 12.5 s: a ping each, a heartbeat every second one."""
+SLOW_SECONDS = 10.0
+"""A reader who is behind for so long is closed with SLOW."""
+SLOW_CHECK_SECONDS = 0.25
+"""Seconds between two looks at those who are behind."""
+
+
+class Keepalive:
+    """Run `beat` and `watch_slow` in tasks."""
+
+    def __init__(self) -> None:
+        self._slots: list[dict[ClientConnection, None]] = [{} for _ in range(SLOTS)]
+        self._next = itertools.count()
+        self._slow: set[ClientConnection] = set()
+
+    def add(self, connection: ClientConnection) -> int:
+        """Its slot; `remove` wants it back."""
+        slot = next(self._next) % SLOTS
+        self._slots[slot][connection] = None
+        return slot
+
+    def remove(self, connection: ClientConnection, slot: int) -> None:
+        self._slots[slot].pop(connection, None)
+        self._slow.discard(connection)
+
+    def on_slow(self, connection: ClientConnection) -> None:
+        connection.behind_since = asyncio.get_running_loop().time()
+        self._slow.add(connection)
+
+    def on_drained(self, connection: ClientConnection) -> None:
+        connection.behind_since = None
+        self._slow.discard(connection)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for turn in itertools.count(1):
+            await asyncio.sleep(began + turn * TICK_SECONDS - loop.time())
+            with_heartbeat = turn // SLOTS % 2 == 1
+            for connection in list(self._slots[turn % SLOTS]):
+                self._check(connection, with_heartbeat=with_heartbeat)
+
+    def _check(self, connection: ClientConnection, *, with_heartbeat: bool) -> None:
+        if not connection.ready:
+            connection.heard = True  # it is not read from while it is behind: `watch_slow` decides
+            return
+        if not connection.heard:
+            connection.abort(Close.SILENT)
+            return
+        beat = connection.keepalive_frames(with_heartbeat=with_heartbeat)
+        if beat:
+            connection.write(beat)
+
+    async def evict_slow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SLOW_CHECK_SECONDS)
+            buffered = 0
+            for connection in list(self._slow):
+                buffered += connection.transport.get_write_buffer_size()
+                since = connection.behind_since
+                if since is not None and loop.time() - since > SLOW_SECONDS:
+                    connection.close(Close.SLOW)
+            telemetry.SLOW_SOCKETS.set(len(self._slow))
+            telemetry.BUFFERED_BYTES.set(buffered)

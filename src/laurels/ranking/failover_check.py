@@ -1,0 +1,83 @@
+"""Another server became the primary: does the index hold what that one never had?
+
+A primary that is demoted shows, for a moment, rows that no standby has confirmed: whoever reads the journal just then
+brings them into the index. Nobody was acknowledged them, and the new primary lacks them. Their versions are not older
+than the ledger's, so that no later reading of the ledger replaces them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from ..domain.standings import Standing
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.db.pool import Pool
+from ..ledger.events import journal
+from ..ledger.standings import standings
+from .index import HeldIndex
+
+log = structlog.get_logger(__name__)
+
+RECENT_SECONDS = 60.0
+"""What was read earlier had reached a standby long before the change."""
+MOST_RECENT = 20_000
+"""Users remembered at most; the oldest are forgotten first."""
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class FailoverCheck:
+    """Call `look` now and then. `rebuild` makes the index anew from the ledger."""
+
+    pool: Pool
+    catalogue: Catalogue
+    index: HeldIndex
+    rebuild: Callable[[], Awaitable[object]]
+    clock: Callable[[], float] = time.monotonic
+    _known: int | None = None
+    _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=MOST_RECENT))
+
+    def record_seen(self, user_ids: Collection[int]) -> None:
+        """The index was told of these users by what the ledger showed."""
+        now = self.clock()
+        self._recent.extend((now, user_id) for user_id in user_ids)
+
+    async def check(self) -> None:
+        """Compare and, if need be, rebuild after a change. Raises LaurelsError: it is done at the next look, then."""
+        present = await journal.timeline(self.pool)
+        if self._known not in (None, present):
+            await self._reconcile()
+        self._known = present
+
+    async def _reconcile(self) -> None:
+        since = self.clock() - RECENT_SECONDS
+        users = sorted({user_id for at, user_id in self._recent if at >= since})
+        phantoms = 0
+        for start in range(0, len(users), CHUNK):
+            phantoms += await self._phantom_standings(users[start : start + CHUNK])
+        log.info("another timeline of the ledger: the index was compared", users=len(users), ahead=phantoms)
+        if phantoms:
+            await self.rebuild()
+        self._recent.clear()
+
+    async def _phantom_standings(self, users: Sequence[int]) -> int:
+        """Standings of the index that a ledger, read afterwards, has neither so nor newer."""
+        found = 0
+        for window in await self.catalogue.windows_at(datetime.now(UTC)):
+            held = await self.index.held(window, users)
+            rows = await standings.of_users(self.pool, [window], users)
+            present = {row.user_id: row.standing for row in rows}
+            found += sum(_is_phantom(standing, present.get(user_id)) for user_id, standing in held.items())
+        return found
+
+
+def _is_phantom(held: Standing, row: Standing | None) -> bool:
+    if row is None or row.version != held.version:
+        return row is None or row.version < held.version
+    return (row.score, row.reached_at) != (held.score, held.reached_at)

@@ -1,0 +1,266 @@
+"""The index in Redis: what a window is there, and what can be asked of it. One script per question.
+
+A window lives under the epoch it was built in. Every script refuses a window that is not wholly
+there, or that was built on another server process: a Redis that was restarted, flushed, failed over
+or lost a key answers `IndexGone`, never a guess. Whether an epoch is the right one, and complete,
+the ledger knows (`ledger/index_lives`), not Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from ..domain.boards import Window
+from ..domain.standings import Standing, order_key, sort_score, split_key
+from ..redis_store import RedisStore
+from .index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top
+from .read_batcher import ReadBatcher
+from .scripts import IndexGone, Run, Script, run_all
+
+CHUNK = 500
+"""Changes, or users asked about, in one script: some 8 ms of Redis' time (2 ms without ranks); others wait."""
+PAGE = 5_000
+KEYS_REMEMBERED = 256
+"""Copies of windows whose key names are kept: the open ones, with room for those that replace them."""
+APPLY_SECONDS = 0.3
+"""So long an acknowledgement waits for its ranks, six times what a batch of a thousand takes."""
+BULK_MEMBERS = 4 * CHUNK
+"""Members in one round trip while a copy is built: some 6 ms of Redis' time, which runs them without a break."""
+_KEY, _VERSION, _ENTRY = 24, 8, 32
+_RANKS = b""
+T = TypeVar("T")
+
+
+POSITION, SLICE, PLACES, PLACE_OF = map(Script, ("position", "slice", "places", "place_of"))
+APPLY, OPEN, MEMBERS = Script("apply", writes=True), Script("open", writes=True, alone=True), Script("members")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexGeneration:
+    """A window under the epoch it was built in."""
+
+    window: Window
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowChanges:
+    """What one window is to take. `asked`: users whose ranks are wanted all the same.
+
+    Not `ranked`: nobody's ranks are wanted, which is most of the work.
+    """
+
+    generation: IndexGeneration
+    standings: Mapping[int, Standing]
+    ranks_wanted: Collection[int] = ()
+    ranked: bool = True
+
+
+class RedisWindows:
+    """Windows of the index in one Redis. Everything raises RedisAway or IndexGone."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+        self._reads = ReadBatcher(store)
+        self.keys = lru_cache(KEYS_REMEMBERED)(self._make_keys)
+        self.address = store.address
+
+    async def create(self, generation: IndexGeneration, first_seq: int) -> str:
+        """Begin an empty window; the server's run id."""
+        board = generation.window.board
+        server: bytes = await self._store.call(
+            lambda redis: OPEN.run(redis, self.keys(generation.window.id, generation.epoch), board.ties, first_seq),
+            idempotent=True,
+        )
+        return server.decode()
+
+    async def ping(self) -> None:
+        """Does Redis answer?"""
+        await self._store.call(lambda redis: redis.ping(), idempotent=True)
+
+    async def drop(self, window_id: int, epoch: str) -> None:
+        """Free what a life held; nothing there is no error."""
+        await self._store.call(lambda redis: redis.unlink(*self.keys(window_id, epoch)), idempotent=True)
+
+    async def apply(self, parts: Sequence[WindowChanges], batch_id: int) -> list[Shift | IndexGone]:
+        """One round trip for all windows: apply, mark the batch as taken, tell the ranks before and after.
+
+        Idempotent by version, but not asked twice: a second answer would tell other ranks before.
+        """
+        runs = [self._applying(part, [batch_id]) for part in parts]
+        replies = await self._store.call(lambda redis: run_all(redis, runs), seconds=APPLY_SECONDS)
+        return [
+            reply if isinstance(reply, IndexGone) else _shift(part, reply)
+            for part, reply in zip(parts, replies, strict=True)
+        ]
+
+    async def upsert(
+        self, generation: IndexGeneration, standings: Mapping[int, Standing], batch_ids: Sequence[int] = ()
+    ) -> Shift:
+        """Apply without asking for ranks, in chunks; with the last one mark the batches."""
+        chunks = [dict(chunk) for chunk in _chunks(list(standings.items()))] or [{}]
+        news = top = False
+        for chunk in chunks:
+            marks = batch_ids if chunk is chunks[-1] else ()
+            reply = await self._call(
+                APPLY, generation, *_applied(WindowChanges(generation, chunk, ranked=False), marks)
+            )
+            news, top = news or bool(reply[2]), top or bool(reply[3])
+        return Shift(reply[0], reply[1], news, top, {})
+
+    async def bulk_load(self, generation: IndexGeneration, packed: bytes) -> None:
+        """Pour what `standings.packed` gave, at most FILL members, in one round trip."""
+        keys = self.keys(generation.window.id, generation.epoch)
+        runs = [(APPLY, keys, (some, b"", b"", MAX_TOP)) for some in _split(packed, CHUNK * _ENTRY)]
+        for reply in await self._store.call(lambda redis: run_all(redis, runs), idempotent=True):
+            if isinstance(reply, IndexGone):
+                raise reply
+
+    async def unmarked(self, generation: IndexGeneration, batch_ids: Sequence[int]) -> set[int]:
+        """Those of the batches that the window has not been told of."""
+        missing: set[int] = set()
+        for some in _chunks(batch_ids) if batch_ids else [[]]:  # asked also for nothing: is it still there?
+            reply = await self._call(POSITION, generation, *some)
+            missing.update(reply[2:])
+        return missing
+
+    async def position(self, generation: IndexGeneration) -> Position:
+        reply = await self._read(POSITION, generation)
+        return Position(generation.epoch, reply[0])
+
+    async def top(self, generation: IndexGeneration, size: int) -> Ranking:
+        return _stretch(generation, await self._read(SLICE, generation, b"", size))
+
+    async def around(self, generation: IndexGeneration, user_id: int, radius: int) -> Ranking:
+        return _stretch(generation, await self._read(SLICE, generation, user_id.to_bytes(8, "big"), radius))
+
+    async def places(self, generation: IndexGeneration, user_ids: Collection[int]) -> Ranking:
+        """At most CHUNK users at one instant; more are of several, told with the last."""
+        found: list[Place] = []
+        for some in _chunks(list(user_ids)) if user_ids else [[]]:
+            reply = await self._read(PLACES, generation, _ids(some))
+            for user_id, rank, value in zip(some, reply[2::2], reply[3::2], strict=True):
+                if rank:
+                    found.append(_place(generation, value[_VERSION:] + user_id.to_bytes(8, "big"), rank))
+        return Ranking(generation.epoch, reply[0], reply[1], tuple(found))
+
+    async def place_of(self, generation: IndexGeneration, user_id: int, standing: Standing) -> Place:
+        """Where a standing that is not on the board would stand."""
+        reply = await self._read(PLACE_OF, generation, _key(generation, user_id, standing))
+        return Place(reply[2], user_id, standing.score, standing.reached_at)
+
+    async def held(self, generation: IndexGeneration, user_ids: Sequence[int]) -> dict[int, Standing]:
+        found = {}
+        for some in _chunks(user_ids):
+            reply = await self._call(PLACES, generation, _ids(some))
+            for user_id, value in zip(some, reply[3::2], strict=True):
+                if len(value) == _KEY:
+                    found[user_id] = _standing(generation, value + user_id.to_bytes(8, "big"))[1]
+        return found
+
+    async def members(self, generation: IndexGeneration) -> AsyncIterator[dict[int, Standing]]:
+        start = 0
+        while page := await self._call(MEMBERS, generation, start, start + PAGE - 1, 0):
+            yield dict(_standing(generation, entry) for entry in _split(page, _ENTRY))
+            start += PAGE
+
+    async def sample(self, generation: IndexGeneration, size: int) -> list[int]:
+        top = await self._call(MEMBERS, generation, 0, min(MAX_TOP, size) - 1, 0)
+        others = await self._call(MEMBERS, generation, 0, 0, size)
+        users = {split_key(entry[_VERSION:])[2]: None for entry in _split(top + others, _ENTRY)}
+        return list(users)[:size]
+
+    async def count(self, generation: IndexGeneration) -> int:
+        reply = await self._read(POSITION, generation)
+        return int(reply[1])
+
+    async def _read(self, script: Script, generation: IndexGeneration, *arguments: bytes | str | int) -> Any:
+        """A question of somebody who waits, together with those of others."""
+        return await self._reads.read((script, self.keys(generation.window.id, generation.epoch), arguments))
+
+    async def _call(self, script: Script, generation: IndexGeneration, *arguments: bytes | str | int) -> Any:
+        keys = self.keys(generation.window.id, generation.epoch)
+        return await self._store.call(lambda redis: script.run(redis, keys, *arguments), idempotent=True)
+
+    def _applying(self, part: WindowChanges, batch_ids: Sequence[int]) -> Run:
+        return APPLY, self.keys(part.generation.window.id, part.generation.epoch), _applied(part, batch_ids)
+
+    def _make_keys(self, window_id: int, epoch: str) -> tuple[str, ...]:
+        return tuple(
+            self._store.key(f"{window_id}.{epoch}", name)
+            for name in ("order", "users", "scores", "counts", "marks", "state")
+        )
+
+
+def _applied(part: WindowChanges, batch_ids: Sequence[int]) -> tuple[bytes | str | int, ...]:
+    order = part.generation.window.board.order
+    puts, removes = [], []
+    for user_id, standing in part.standings.items():
+        version = standing.version.to_bytes(_VERSION, "big")
+        if standing.hidden:
+            removes.append(version + user_id.to_bytes(8, "big"))
+        else:
+            puts.append(version + order_key(sort_score(standing.score, order), standing.reached_at, user_id))
+    blobs = b"".join(puts), b"".join(removes), _ids(_only_asked(part))
+    return (*blobs, _RANKS if part.ranked else MAX_TOP, *batch_ids)
+
+
+def _only_asked(part: WindowChanges) -> list[int]:
+    return [user_id for user_id in part.ranks_wanted if user_id not in part.standings]
+
+
+def _shift(part: WindowChanges, reply: list[int]) -> Shift:
+    seq, total, news, top, *told = reply
+    if not part.ranked:
+        return Shift(seq, total, bool(news), bool(top), {})
+    shown = [user_id for user_id, standing in part.standings.items() if not standing.hidden]
+    if len(shown) < len(part.standings):
+        shown += [user_id for user_id, standing in part.standings.items() if standing.hidden]
+    users, ranks = shown + _only_asked(part), [rank if rank > 0 else None for rank in told]
+    moves = dict(zip(users, zip(ranks[::2], ranks[1::2], strict=True), strict=True))
+    repeated = frozenset(user for user, before in zip(users, told[::2], strict=True) if before < 0)
+    return Shift(seq, total, bool(news), reaches_top(moves), moves, repeated)
+
+
+def _stretch(generation: IndexGeneration, reply: list[Any]) -> Ranking:
+    """Ranks of neighbours follow from the first one's: equal scores share a rank, unless ties are ordinal."""
+    seq, total, *rest = reply
+    if not rest:
+        return Ranking(generation.epoch, seq, total, ())
+    ordinal, rank, *keys = rest
+    places: list[Place] = []
+    for at, key in enumerate(keys, ordinal):
+        place = _place(generation, key, 0)
+        if places and (place.score != places[-1].score or generation.window.board.ties == "ordinal"):
+            rank = rank + 1 if generation.window.board.ties == "dense" else at
+        places.append(Place(rank, place.user_id, place.score, place.reached_at))
+    return Ranking(generation.epoch, seq, total, tuple(places))
+
+
+def _place(generation: IndexGeneration, key: bytes, rank: int) -> Place:
+    value, reached_at, user_id = split_key(key)
+    return Place(rank, user_id, sort_score(value, generation.window.board.order), reached_at)
+
+
+def _standing(generation: IndexGeneration, entry: bytes) -> tuple[int, Standing]:
+    place = _place(generation, entry[_VERSION:], 0)
+    return place.user_id, Standing(place.score, place.reached_at, int.from_bytes(entry[:_VERSION], "big"))
+
+
+def _key(generation: IndexGeneration, user_id: int, standing: Standing) -> bytes:
+    return order_key(sort_score(standing.score, generation.window.board.order), standing.reached_at, user_id)
+
+
+def _ids(user_ids: Collection[int]) -> bytes:
+    return b"".join(user_id.to_bytes(8, "big") for user_id in user_ids)
+
+
+def _split(text: bytes, width: int) -> Iterator[bytes]:
+    return (text[at : at + width] for at in range(0, len(text), width))
+
+
+def _chunks(items: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    return (items[at : at + size] for at in range(0, len(items), size))

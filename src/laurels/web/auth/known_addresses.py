@@ -1,0 +1,74 @@
+"""From which addresses an account was logged in to: the latest in this process, all of the last month in Redis.
+
+Redis is asked only for a log-in that would be refused otherwise, and updated behind the request.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ...redis_store import RedisStore, RedisUnavailable
+from ...redis_store.store import Client
+
+KNOWN_SECONDS = 30 * 86_400
+ASK_SECONDS = 0.2
+UNSHARED = 10_000
+"""Pairs noted between two tellings; those beyond are known to this node alone."""
+AT_ONCE = 500
+
+
+class KnownAddresses:
+    """Pairs of account and address, as digests; the latest `pairs` are held here. Belongs to one event loop."""
+
+    def __init__(self, store: RedisStore | None = None, *, pairs: int = 100_000) -> None:
+        self._store = store
+        self._pairs = pairs
+        self._held: OrderedDict[bytes, None] = OrderedDict()
+        self._unshared: dict[bytes, None] = {}
+
+    def __contains__(self, pair: bytes) -> bool:
+        return pair in self._held
+
+    def add(self, pair: bytes) -> None:
+        self._hold(pair)
+        if self._store is not None and len(self._unshared) < UNSHARED:
+            self._unshared[pair] = None
+
+    async def is_known_elsewhere(self, pair: bytes) -> bool:
+        """Ask Redis whether any node knows the pair. False without an answer in time."""
+        if self._store is None:
+            return False
+        key = self._key(self._store, pair)
+        try:
+            found = await self._store.call(lambda redis: redis.exists(key), seconds=ASK_SECONDS, idempotent=True)
+        except RedisUnavailable:
+            return False
+        if found:
+            self._hold(pair)
+        return bool(found)
+
+    async def share(self) -> None:
+        """Tell Redis what was noted since the last time. Raises RedisAway; what could not be told stays local."""
+        noted, self._unshared = list(self._unshared), {}
+        store = self._store
+        if store is None:
+            return
+        for start in range(0, len(noted), AT_ONCE):
+            keys = [self._key(store, pair) for pair in noted[start : start + AT_ONCE]]
+
+            async def work(redis: Client, keys: list[str] = keys) -> None:
+                pipe = redis.pipeline(transaction=False)
+                for key in keys:
+                    pipe.set(key, b"", ex=KNOWN_SECONDS)
+                await pipe.execute()
+
+            await store.call(work, idempotent=True)
+
+    def _key(self, store: RedisStore, pair: bytes) -> str:
+        return store.key("known_addresses", pair.hex())
+
+    def _hold(self, pair: bytes) -> None:
+        self._held[pair] = None
+        self._held.move_to_end(pair)
+        if len(self._held) > self._pairs:
+            self._held.popitem(last=False)

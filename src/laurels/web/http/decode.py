@@ -1,0 +1,212 @@
+"""From bytes to strict structs: what the JSON libraries let pass is caught here.
+
+msgspec checks types, limits and unknown members. Before it: that all of the body is JSON, without
+duplicate member names (every common decoder silently takes the last). Behind it `domain/metadata.py`
+checks free-form metadata: depth, size, NUL (which PostgreSQL can't store) and integers beyond 64 bits.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from ...domain.actions import Submission
+from ...domain.errors import Code, LaurelsError
+from ...domain.metadata import canonical_metadata
+from ...domain.schema_hints import explain
+from ...domain.strict_json import DuplicateMember, check_strictly
+from ...domain.tickets import Ticket
+from ..api.wire.actions import ActionInput
+from ..api.wire.fields import NO_CONTROLS
+
+REMEMBERED = 1_000
+REMEMBERED_LENGTH = 64
+"""Characters of a query that is remembered: whoever invents queries fills no memory with them."""
+_remembered: dict[tuple[type, str], Any] = {}
+
+
+class _Members(list[tuple[str, Any]]):
+    """An object as it was sent: its members in order, duplicates and all."""
+
+
+_as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
+_Instant = Annotated[datetime, Meta(tz=True)]
+_NO_CONTROLS = re.compile(NO_CONTROLS)
+_MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at (?:`key` in )?`(?P<path>[^`]*)`)?", re.DOTALL)
+
+
+@cache
+def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def decode_body(body: bytes, kind: type, name: str = "body") -> Any:
+    """Return what a body, or what else `name` says, holds. An empty one is an object without members where that is one.
+
+    Raises LaurelsError INVALID_JSON, or INVALID_REQUEST with the path of the member that is wrong.
+    """
+    if not body:
+        return _of_nothing(kind, name)
+    sent = None
+    try:
+        sent = check_strictly(body.decode())
+        return _decoder(kind).decode(body)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, kind, sent) from error
+    except DuplicateMember as error:
+        raise _bad("This member appears twice in its object.", _duplicate_path(body)) from error
+    except RecursionError as error:
+        raise LaurelsError(Code.INVALID_JSON, f"The {name} is nested too deeply.") from error
+    except ValueError as error:  # msgspec.DecodeError, invalid UTF-8
+        raise LaurelsError(Code.INVALID_JSON, f"The {name} is not valid JSON: {error}") from error
+
+
+def _of_nothing(kind: type, name: str) -> Any:
+    """Return what an empty body says. Raises LaurelsError(INVALID_JSON) when members are needed."""
+    if takes_nothing(kind):
+        return _decoder(kind).decode(b"{}")
+    needed = f" with {', '.join(_required(kind))}" if _is_struct(kind) else ""
+    raise LaurelsError(Code.INVALID_JSON, f"The {name} is empty: send a JSON object{needed}.")
+
+
+def takes_nothing(kind: type) -> bool:
+    """Return whether all members may be left out, and with them the body."""
+    return _is_struct(kind) and not _required(kind)
+
+
+def _is_struct(kind: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _required(kind: type) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
+
+
+def params_of(request: web.Request, in_path: Mapping[str, str], kind: type) -> Any:
+    """Path and query parameters of a request. Short queries are remembered, REMEMBERED at most: the structs are frozen.
+
+    Raises LaurelsError(INVALID_REQUEST).
+    """
+    query = request.rel_url.raw_query_string
+    if in_path or len(query) > REMEMBERED_LENGTH:
+        return decode_params(request.query, in_path, kind)
+    known = _remembered.get((kind, query))
+    if known is None:
+        known = decode_params(request.query, in_path, kind)
+        if len(_remembered) >= REMEMBERED:
+            _remembered.clear()
+        _remembered[kind, query] = known
+    return known
+
+
+def decode_params(query: Mapping[str, str], in_path: Mapping[str, str], kind: type) -> Any:
+    """What arrives as text. Raises LaurelsError(INVALID_REQUEST)."""
+    if not query:
+        return _converted(in_path, kind, in_path) if in_path else _defaults(kind)
+    repeated = _first_repeated([*in_path, *(name for name, _ in query.items())])
+    if repeated is not None:
+        raise _bad("This parameter is given twice.", f"$.{repeated}")
+    return _converted({**query, **in_path}, kind, in_path)
+
+
+def _converted(params: Mapping[str, str], kind: type, in_path: Mapping[str, str]) -> Any:
+    try:
+        return msgspec.convert(params, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, kind, hidden=in_path) from error
+
+
+@cache
+def _defaults(kind: type) -> Any:
+    """The parameters of a request that gives none; the structs are frozen, so one serves all."""
+    try:
+        return msgspec.convert({}, kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, kind) from error
+
+
+def submission(
+    user_id: int,
+    action: ActionInput,
+    address: str | None,
+    path: str = "$",
+    *,
+    by_server: bool = False,
+    ticket: Ticket | None = None,
+) -> Submission:
+    """An action off the wire as the ledger takes it. Raises LaurelsError(INVALID_REQUEST)."""
+    if not action.action_identifier.isprintable():
+        raise _bad("An identifier has printable characters only.", f"{path}.action_identifier")
+    if not action.action_type.isprintable() and _NO_CONTROLS.search(action.action_type) is None:
+        raise _bad("The name of a type has no control characters.", f"{path}.action_type")
+    metadata = canonical_metadata(action.metadata, f"{path}.metadata")
+    completed_at = in_utc(action.completed_at, f"{path}.completed_at")
+    return Submission(
+        user_id, action.action_type, action.action_identifier, metadata, completed_at, address, by_server, ticket
+    )
+
+
+def instant(text: str | None, path: str) -> datetime | None:
+    """A parameter that names an instant. Raises LaurelsError(INVALID_REQUEST)."""
+    try:
+        return None if text is None else in_utc(msgspec.convert(text, _Instant), path)
+    except msgspec.ValidationError as error:
+        raise _bad("This is no instant, such as 2026-11-24T12:00:00Z.", path) from error
+
+
+def in_utc(instant: datetime | None, path: str) -> datetime | None:
+    """As the ledger will give it back, so that a replay shows the same receipt to the letter."""
+    try:
+        return None if instant is None else instant.astimezone(UTC)
+    except OverflowError as error:
+        raise _bad("This instant lies outside the years 1 to 9999 in UTC.", path) from error
+
+
+def _duplicate_path(body: bytes) -> str:
+    """Where the outermost object that has a name twice has it the second time."""
+    pending: list[tuple[str, Any]] = [("$", _as_sent(body.decode()))]
+    for path, value in pending:  # grows while it is walked: no recursion, a sender decides the depth
+        members = _members_of(value, path)
+        repeated = _first_repeated(name for name, _ in members)
+        if repeated is not None:
+            return repeated
+        pending += members
+    raise AssertionError("unreachable")
+
+
+def _members_of(value: Any, path: str) -> list[tuple[str, Any]]:
+    if isinstance(value, _Members):
+        return [(f"{path}.{name}", member) for name, member in value]
+    if isinstance(value, list):
+        return [(f"{path}[{position}]", member) for position, member in enumerate(value)]
+    return []
+
+
+def _first_repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _invalid(
+    error: msgspec.ValidationError, kind: type, sent: Any = None, *, hidden: Collection[str] = ()
+) -> LaurelsError:
+    found = _MESSAGE.fullmatch(str(error))
+    assert found is not None, "the pattern matches everything"
+    path = found["path"] or "$"
+    return _bad(explain(found["detail"], path, kind, sent, hidden=hidden), path)
+
+
+def _bad(detail: str, path: str) -> LaurelsError:
+    return LaurelsError(Code.INVALID_REQUEST, detail, path=path)

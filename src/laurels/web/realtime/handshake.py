@@ -1,0 +1,102 @@
+"""How a live connection begins: who may open one, and how the transport leaves the HTTP server."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.web_request import BaseRequest
+
+from ... import telemetry
+from ...domain.errors import Code, LaurelsError
+from ...live import protocol
+from ...live.client_connection import ClientConnection
+from ..http.call import Call
+from ..http.origins import is_origin
+
+
+class UpgradedResponse(web.StreamResponse):
+    """What a handler answers who has taken the transport over: there is nothing left to send."""
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002  aiohttp's signature
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing."""
+
+
+def hand_over(call: Call, connection: ClientConnection, start: Callable[[bytes], None]) -> None:
+    """Move the request's transport from HTTP to `connection`, then `start` it with the bytes that came ahead.
+
+    The only place that takes a seat. Whatever fails from here on gives it back and closes the transport, so everything
+    that depends on what the client sent is parsed before. Raises LaurelsError(TOO_MANY_SOCKETS), ConnectionResetError.
+    """
+    transport = call.request.transport
+    try:
+        call.services.hub.add(connection)
+    except LaurelsError:
+        telemetry.HANDSHAKES.labels("refused").inc()
+        raise
+    try:
+        telemetry.HANDSHAKES.labels("accepted").inc()
+        transport, ahead = call.request.protocol.detach_transport()  # type: ignore[attr-defined]
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        start(ahead)
+    except BaseException:
+        connection.connection_lost(None)
+        if transport is not None:
+            transport.abort()
+        raise
+
+
+def websocket_key(call: Call) -> str:
+    """The key of a handshake as RFC 6455 has it. Raises LaurelsError(UPGRADE_REQUIRED)."""
+    if (call.header(hdrs.UPGRADE) or "").lower() != "websocket":
+        raise LaurelsError(Code.UPGRADE_REQUIRED, "This path speaks WebSocket only.")
+    options = {option.strip().lower() for option in (call.header(hdrs.CONNECTION) or "").split(",")}
+    key = call.header(hdrs.SEC_WEBSOCKET_KEY) or ""
+    if "upgrade" not in options or call.header(hdrs.SEC_WEBSOCKET_VERSION) != "13" or not _is_key(key):
+        raise LaurelsError(
+            Code.UPGRADE_REQUIRED, "This is no WebSocket handshake: Connection, version 13 or key is missing."
+        )
+    return key
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key.encode(), validate=True)) == 16
+    except (binascii.Error, UnicodeEncodeError):
+        return False
+
+
+def offered_protocols(call: Call) -> list[str]:
+    """Subprotocols. Raises LaurelsError(UPGRADE_REQUIRED) when ours is not among those offered."""
+    lines = call.request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
+    offered = [name.strip() for line in lines for name in line.split(",")]
+    if offered and protocol.SUBPROTOCOL not in offered:
+        raise LaurelsError(Code.UPGRADE_REQUIRED, f"This path speaks {protocol.SUBPROTOCOL}.")
+    return offered
+
+
+def origin_allowed(call: Call) -> bool:
+    """Whether the page may speak for a user: none (no browser), the node's own, or one the operator listed.
+
+    Raises LaurelsError(MALFORMED_REQUEST) for what is not an origin at all.
+    """
+    lines = call.request.headers.getall(hdrs.ORIGIN, [])
+    if not lines:
+        return True
+    if len(lines) > 1 or not is_origin(lines[0]):
+        raise LaurelsError(Code.MALFORMED_REQUEST, "Origin is not an origin: scheme://host, or null.")
+    host = lines[0].partition("://")[2]
+    return (host != "" and host == call.header(hdrs.HOST)) or call.services.options.origins.allow(lines[0])
+
+
+def bad_origin() -> LaurelsError:
+    return LaurelsError(
+        Code.ORIGIN_NOT_ALLOWED, "Pages of this origin may not authenticate here. The operator can list it."
+    )

@@ -1,0 +1,166 @@
+"""One live channel as Server-Sent Events, for clients that only listen: curl, `EventSource`, a small screen.
+
+The same frames as on the WebSocket; a board's version is the event's id, so that a browser that
+reconnects resumes by itself. The stream ends with its connection: nothing is ever read from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from functools import partial
+
+from aiohttp import hdrs, web
+
+from ...domain.errors import Code, LaurelsError
+from ...live import protocol
+from ...live.client_connection import ClientConnection
+from ...live.hub import RETRY_MS, Hub
+from ...live.protocol import Close
+from ...live.session import StartSubscription
+from ..auth.access_tokens import Principal
+from ..http.call import Call, Reply
+from ..http.responses import SECURITY_HEADERS
+from .handshake import UpgradedResponse, hand_over
+
+MEDIA_TYPE = "text/event-stream"
+STRAY_BYTES = 4_096
+"""Bytes that a listener may send after its request."""
+
+
+async def events(call: Call) -> Reply | web.StreamResponse:
+    """Answer with a head, and leave the transport to a `Stream`."""
+    subscription = _subscription_of(call)
+    principal = _user(call) if subscription.channel == protocol.ME else None
+    headers = {
+        **SECURITY_HEADERS,
+        **call.services.options.origins.grant(call.request.headers),
+        "Content-Type": MEDIA_TYPE,
+        "Cache-Control": "no-store",
+        "X-Accel-Buffering": "no",  # nginx would keep events until its buffer is full
+        "X-Request-ID": call.request_id,
+    }
+    if call.request.method == hdrs.METH_HEAD:
+        return Reply(b"", 200, headers)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"HTTP/1.1 200 OK\r\n{lines}Connection: close\r\n\r\n".encode()
+    stream = SseConnection(call.services.hub, call.address)
+    if principal is not None:
+        stream.token_ended = partial(call.services.revocations.ends, principal)
+
+    def start(ahead: bytes) -> None:
+        stream.open(head, subscription, principal)
+        stream.data_received(ahead)
+
+    hand_over(call, stream, start)
+    return UpgradedResponse(status=200)
+
+
+def event(kind: str, version: str, message: bytes) -> bytes:
+    """One event; JSON has no line breaks in it. An event without version leaves the last id as it is."""
+    if version:
+        return b"event: %b\nid: %b\ndata: %b\n\n" % (kind.encode(), version.encode(), message)
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), message)
+
+
+class SseConnection(ClientConnection):
+    """One listener. It follows one channel from its first byte to its last.
+
+    What it sends is dropped, and too much of it ends it: only the end of the connection is of interest.
+    """
+
+    __slots__ = ("_received", "_timer")
+
+    encode_frame = staticmethod(event)
+
+    def __init__(self, hub: Hub, address: str) -> None:
+        super().__init__(hub, address)
+        self._timer: asyncio.TimerHandle | None = None
+        self._received = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > STRAY_BYTES:
+            self.abort(Close.TOO_MANY_FRAMES)
+
+    def open(self, head: bytes, subscription: StartSubscription, principal: Principal | None) -> None:
+        self.write(head + _retry(random.randint(*RETRY_MS)))  # noqa: S311  jitter, not a secret
+        if principal is not None and not self._acquire_user(principal):
+            return
+        self.hub.subscribe(self, subscription)
+
+    def _acquire_user(self, principal: Principal) -> bool:
+        try:
+            self.hub.connection_limits.acquire_user(principal.user_id)
+        except LaurelsError as full:
+            self._refuse(full, Close.TOO_MANY_SOCKETS)
+            return False
+        self.user_id, self.username = principal.user_id, principal.username
+        left = principal.ends_at - time.time()
+        self._timer = asyncio.get_running_loop().call_later(left, self.close, Close.TOKEN_ENDED)
+        return True
+
+    def _refuse(self, error: LaurelsError, code: Close) -> None:
+        self.send(event("error", "", protocol.encode(protocol.error_frame(error))))
+        self.close(code)
+
+    def on_channel_gone(self, channel: str, error: LaurelsError, id_: int | None) -> None:  # noqa: ARG002  a stream has no ids
+        self.hub.unsubscribe(self, channel)
+        self._refuse(error, Close.NORMAL)
+
+    def keepalive_frames(self, *, with_heartbeat: bool) -> bytes:
+        """Nobody answers an event: the kernel finds those who are gone."""
+        return event("heartbeat", "", protocol.HEARTBEAT) if with_heartbeat else b""
+
+    def close_bytes(self, code: int) -> bytes:
+        """A stream has no codes: what its reader must know is an `error` event."""
+        refusal = _LAST_WORDS.get(code)
+        return b"" if refusal is None else event("error", "", protocol.encode(protocol.error_frame(refusal)))
+
+    def close(self, code: int) -> None:
+        super().close(code)
+        self.transport.close()
+
+    def drain(self, retry_ms: int) -> None:
+        said = protocol.encode(protocol.Drain(retry_ms=retry_ms))
+        self.send(_retry(retry_ms) + event("drain", "", said))
+        self.close(Close.DRAINING)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+
+_LAST_WORDS: dict[int, LaurelsError] = {
+    Close.TOKEN_ENDED: LaurelsError(Code.TOKEN_INVALID, "This access token has ended. Come back with a fresh one."),
+    Close.NOT_ALLOWED: LaurelsError(Code.BANNED, "This account is banned."),
+}
+
+
+def _retry(milliseconds: int) -> bytes:
+    return b"retry: %d\n\n" % milliseconds
+
+
+def _subscription_of(call: Call) -> StartSubscription:
+    """Raises LaurelsError BOARD_UNKNOWN or INVALID_REQUEST."""
+    params, catalogue = call.params, call.services.catalogue
+    channel = params.channel or protocol.BOARD + catalogue.default_board.slug
+    kind, _, slug = channel.partition(":")
+    if slug:
+        catalogue.board(slug)
+    since = call.header("Last-Event-ID") or params.since
+    if f"{kind}:" != protocol.BOARD:
+        if params.size is not None:
+            raise LaurelsError(Code.INVALID_REQUEST, "Only boards have a size.", path="$.size")
+        since = None
+    size = (params.size or protocol.DEFAULT_SIZE) if f"{kind}:" == protocol.BOARD else None
+    return StartSubscription(channel, size, since, None, confirm=False)
+
+
+def _user(call: Call) -> Principal:
+    """Raises LaurelsError(TOKEN_MISSING)."""
+    if call.caller is None:
+        raise LaurelsError(Code.TOKEN_MISSING, "Your own places need an access token: Authorization: Bearer …")
+    return call.user
