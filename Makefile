@@ -1,8 +1,8 @@
-# Everything a newcomer types. `make help` lists it.
+# The commands of this repository. `make help` lists them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# Tests wait more than they compute: as many processes as there are cores. PARALLEL= runs them in one.
+# Tests mostly wait, so they run in as many processes as there are cores. PARALLEL= runs them in one process.
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -26,7 +26,7 @@ test: $(VENV)/.dev ## Install what the tests need, then run them all (ARGS="test
 	@scripts/ensure-chromium
 	@scripts/ensure-redis
 	@scripts/ensure-pgbouncer
-	@[ "$$(id -u)" != 0 ] || scripts/ensure-cluster edge watching  # its tests run as root alone
+	@[ "$$(id -u)" != 0 ] || scripts/ensure-cluster edge watching  # its tests run only as root
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
 	@$(MAKE) --no-print-directory bench-smoke
 
@@ -37,33 +37,34 @@ test-faults: $(VENV)/.dev ## Break every part of the cluster under load; writes 
 	@scripts/ensure-cluster
 	$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(VENV)/.dev ## Style, types, import contracts, known vulnerabilities
+check: $(VENV)/.dev ## Style, types, import contracts, wording, known vulnerabilities
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/lint-prose
 	@scripts/audit
 
 format: $(VENV)/.dev ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-screenshots: $(VENV)/.dev ## Take the pictures of docs/screenshots/ from a node of its own
+screenshots: $(VENV)/.dev ## Take the pictures in docs/screenshots/ on a temporary node
 	@scripts/ensure-chromium
 	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
 
 ##@ Measure it
 
-bench: $(VENV)/.dev ## Everything against this machine's floor; writes bench/RESULTS.md (ARGS="--only ranks")
+bench: $(VENV)/.dev ## Measure everything against this machine's floor; writes bench/RESULTS.md (ARGS="--only ranks")
 	@scripts/ensure-wrk
 	@scripts/ensure-redis
 	@scripts/ensure-peers $(VENV) requirements/peers.txt
 	$(BIN)/python -m bench $(ARGS)
 
-bench-live: $(VENV)/.dev ## Live frames, sockets and actions over them alone
+bench-live: $(VENV)/.dev ## Only live frames, sockets and actions over them
 	$(BIN)/python -m bench --only fanout screens sockets stream $(ARGS)
 
-bench-smoke: $(VENV)/.dev ## Every measurement at a tiny size: does it still work? Part of `make test`
+bench-smoke: $(VENV)/.dev ## Run every measurement at a tiny size. Part of `make test`
 	@scripts/ensure-redis
 	$(BIN)/python -m bench --smoke
 	$(BIN)/python -m bench.costs --seconds 0.5 --players 200
@@ -74,15 +75,15 @@ cluster: $(VENV)/.dev ## Edge, nodes, PostgreSQL, Redis, all watched (ARGS="--de
 	@scripts/ensure-cluster
 	@$(BIN)/python -m deploy.cluster up $(ARGS)
 
-cluster-down: $(VENV)/.dev ## Stop it, and leave nothing behind
+cluster-down: $(VENV)/.dev ## Stop it and remove its files
 	@$(BIN)/python -m deploy.cluster down $(ARGS)
 
-restore-drill: $(VENV)/.dev ## On the running cluster: back up, restore to a moment, compare the ledgers
+restore-drill: $(VENV)/.dev ## On the running cluster: back up, restore to a point in time, compare the ledgers
 	@$(BIN)/python -m deploy.cluster drill $(ARGS)
 
 ##@ Housekeeping
 
-lock: ## Resolve the dependencies anew into requirements/*.txt
+lock: ## Resolve the dependencies again into requirements/*.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv==0.13.9
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml requirements/build.in -o requirements/run.txt

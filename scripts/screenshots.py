@@ -145,7 +145,7 @@ async def play(server: LaurelsServer) -> None:
 
 
 def wait_for_review(server: LaurelsServer) -> None:
-    """Some do what nobody can do so soon: a detector holds it."""
+    """Complete actions faster than a person can, so that a detector holds them for review."""
     operator = server.post("/api/auth/login", {"username": HERO, "password": PASSWORD})["access_token"]
     server.post("/api/admin/action-types", FINAL, operator)
     for name in NAMES[1:9:3]:

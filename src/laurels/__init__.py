@@ -1,4 +1,4 @@
-"""Laurels: live scoreboards nobody can cheat, and no point is ever lost.
+"""Laurels: live scoreboards that resist cheating and never lose an acknowledged point.
 
 The rooms, top to bottom; a room may import only from rooms below it:
 

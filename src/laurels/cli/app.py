@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 app = App(
     name="laurels",
     version=__version__,
-    help="""Live scoreboards nobody can cheat, and no point is ever lost.
+    help="""Live scoreboards that resist cheating and never lose an acknowledged point.
 
 Settings come from the environment: see `laurels config`.
 

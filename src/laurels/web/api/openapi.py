@@ -18,7 +18,7 @@ from ..http.call import Route
 from ..http.decode import takes_nothing
 
 _DESCRIPTION = (
-    "Live scoreboards nobody can cheat, and no point is ever lost.\n\n"
+    "Live scoreboards that resist cheating and never lose an acknowledged point.\n\n"
     "Every refusal is `application/problem+json` with a stable `code`. Beside those named at each operation, any "
     "request may meet `malformed_request` (400), `not_found` (404), `method_not_allowed` (405) and `internal` (500). "
     "Frames of the live protocol carry the same codes, and two of their own: "
