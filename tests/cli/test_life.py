@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
-from tests.support.wire import connected, exchange, request
+from tests.support.raw_http import connected, exchange, request
 
 from laurels.ledger.embedded.server import EmbeddedPostgres
 

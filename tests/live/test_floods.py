@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from tests.live.raw import RawSocket, frame, raw_socket, text
+from tests.live.raw_websocket import RawSocket, frame, raw_socket, text
 from tests.live.screens import PATIENCE
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually

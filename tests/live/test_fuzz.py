@@ -17,7 +17,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from tests.live.raw import ABNORMAL, RawSocket, frame, raw_socket, text
+from tests.live.raw_websocket import ABNORMAL, RawSocket, frame, raw_socket, text
 from tests.live.screens import PATIENCE
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually

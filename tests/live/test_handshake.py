@@ -7,12 +7,12 @@ import dataclasses
 import json
 
 import pytest
-from tests.live.raw import frame, raw_socket, text
+from tests.live.raw_websocket import frame, raw_socket, text
 from tests.live.screens import HANDSHAKE, PATIENCE
 from tests.support.issuer import Issuer, published
 from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
-from tests.support.wire import exchange
+from tests.support.raw_http import exchange
 
 from laurels.config import Settings
 from laurels.live.protocol import Close

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import structlog
-from tests.live.raw import text
+from tests.live.raw_websocket import text
 from tests.live.screens import HANDSHAKE, PATIENCE
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually

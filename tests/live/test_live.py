@@ -22,7 +22,7 @@ from tests.live.screens import (
 )
 from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
-from tests.support.wire import exchange
+from tests.support.raw_http import exchange
 from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode
 

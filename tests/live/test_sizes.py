@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 from tests.live.screens import PATIENCE, rows, watching
-from tests.live.test_events import listening
+from tests.live.test_sse import listening
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 

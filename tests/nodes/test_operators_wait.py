@@ -15,7 +15,7 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
 from tests.web.admin import call, of_role
-from tests.web.test_admin_access import ADMIN, BODIES, target
+from tests.web.api.test_admin_access import ADMIN, BODIES, target
 
 from laurels.config import Settings
 from laurels.domain.authorization import SCOPES

@@ -16,7 +16,7 @@ from laurels.ledger.db import pool as ledger_pool
 from laurels.ledger.embedded.postgres_binaries import programs
 from laurels.ledger.embedded.server import EmbeddedPostgres
 
-COMMITTED = Path(migrations.__file__).parent.parent / "schema.sql"
+COMMITTED = Path(migrations.__file__).parents[2] / "schema.sql"
 HEADER = "-- The schema that the migrations give; for reading. A test holds it against them.\n\n"
 
 

@@ -1,4 +1,4 @@
-"""The statements of the ledger that `tests/ledger/test_plans*.py` plan, each with the indexes that must serve it."""
+"""The statements of the ledger that `tests/ledger/db/test_plans*.py` plan, each with the indexes that must serve it."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.node import InProcessNode
-from tests.support.wire import Reply, exchange, request
+from tests.support.raw_http import Reply, exchange, request
 
 COMPLETE, BATCH = "/api/actions/complete", "/api/actions/batch"
 GOOD = {"action_type": "lesson", "action_identifier": "a-1"}
