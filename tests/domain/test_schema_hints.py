@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from laurels.domain.errors import LaurelsError
 from laurels.domain.rules import ScoringRules, parse_rules
 from laurels.domain.schema_hints import explain
-from laurels.web.api.wire.admin_catalogue import CreateActionType, CreateBoard
-from laurels.web.api.wire.admin_users import UsersQuery
-from laurels.web.api.wire.keys import CreateKey, RotateKey
-from laurels.web.api.wire.live import ClientFrame
+from laurels.web.api.admin_boards import CreateBoard
+from laurels.web.api.admin_types import CreateActionType
+from laurels.web.api.admin_users import UsersQuery
+from laurels.web.api.frames import ClientFrame
+from laurels.web.api.keys import CreateKey, RotateKey
 from laurels.web.http.decode import decode_body, decode_params
 
 

@@ -11,7 +11,7 @@ from ..database import database
 from ..domain.authorization import Scope
 from ..ledger.accounts.api_keys import ApiKeys, KeyDescription
 from ..ledger.db.paging import MAX_PAGE
-from ..web.api.wire.keys import CreateKey
+from ..web.api.keys import CreateKey
 from ..web.auth.keyring import FreshSecret
 from ..web.auth.secret_box import SecretBox
 from .changes import changing

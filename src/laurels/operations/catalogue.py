@@ -20,7 +20,8 @@ from ..ledger.db.paging import MAX_PAGE
 from ..ledger.db.pool import Pool
 from ..ledger.db.replicas import Reads
 from ..ledger.write.dry_run import DryRun, dry_run, dry_run_identifier
-from ..web.api.wire.admin_catalogue import CreateActionType, CreateBoard, EditActionType, EditBoard, check_time_zone
+from ..web.api.admin_boards import CreateBoard, EditBoard, check_time_zone
+from ..web.api.admin_types import CreateActionType, EditActionType
 from .changes import changing
 from .explaining import check_request
 from .operator import operator

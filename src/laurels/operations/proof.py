@@ -17,7 +17,7 @@ from ..ledger.db.pool import Pool
 from ..ledger.standings import repair, snapshots
 from ..ledger.standings.snapshots import Snapshot
 from ..ranking.verify import prove
-from ..web.api.wire.operations import IndexReport
+from ..web.api.health import IndexReport
 from ..web.auth.access_tokens import AccessTokens
 from .errors import CommandFailed
 

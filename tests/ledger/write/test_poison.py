@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from tests.ledger.conftest import Ledger, add_users, codes, running_ledger
 from tests.support.polling import eventually
 
+from laurels.app.submissions import build_submission
 from laurels.domain.actions import Submission
 from laurels.domain.errors import LaurelsError
 from laurels.domain.standings import INT64_MAX, INT64_MIN
 from laurels.ledger.db.pool import Pool
-from laurels.web.api.wire.actions import CompleteAction
-from laurels.web.http.decode import decode_body, submission
+from laurels.web.api.actions import CompleteAction
+from laurels.web.http.decode import decode_body
 
 RULES = {
     "code": {"once_for_all": "x"},
@@ -123,7 +124,7 @@ def _bodies(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
 
 def _decoded(body: bytes) -> Submission | LaurelsError:
     try:
-        return submission(1, decode_body(body, CompleteAction), None)
+        return build_submission(1, decode_body(body, CompleteAction), None)
     except LaurelsError as refusal:
         return refusal
 

@@ -14,7 +14,7 @@ from tests.support.raw_http import connected, request
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.accounts import sanctions
 from laurels.ledger.events.audit import SYSTEM
-from laurels.web.api.handlers.actions import raise_if_undecided
+from laurels.web.api.receipts import raise_if_undecided
 
 BATCH = "/api/actions/batch"
 

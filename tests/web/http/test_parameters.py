@@ -7,8 +7,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from laurels.domain.errors import LaurelsError
+from laurels.web.api.boards import TopQuery
 from laurels.web.api.routes import ROUTES
-from laurels.web.api.wire.boards import TopQuery
 from laurels.web.http import decode
 
 KINDS = {route.params for route in ROUTES if route.params is not None}

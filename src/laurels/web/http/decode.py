@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any
 
@@ -18,14 +18,10 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from ...domain.actions import Submission
 from ...domain.errors import Code, LaurelsError
-from ...domain.metadata import canonical_metadata
+from ...domain.instants import in_utc
 from ...domain.schema_hints import explain
 from ...domain.strict_json import DuplicateMember, check_strictly
-from ...domain.tickets import Ticket
-from ..api.wire.actions import ActionInput
-from ..api.wire.fields import NO_CONTROLS
 
 REMEMBERED = 1_000
 REMEMBERED_LENGTH = 64
@@ -39,7 +35,6 @@ class _Members(list[tuple[str, Any]]):
 
 _as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
 _Instant = Annotated[datetime, Meta(tz=True)]
-_NO_CONTROLS = re.compile(NO_CONTROLS)
 _MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at (?:`key` in )?`(?P<path>[^`]*)`)?", re.DOTALL)
 
 
@@ -133,41 +128,12 @@ def _defaults(kind: type) -> Any:
         raise _invalid(error, kind) from error
 
 
-def submission(
-    user_id: int,
-    action: ActionInput,
-    address: str | None,
-    path: str = "$",
-    *,
-    by_server: bool = False,
-    ticket: Ticket | None = None,
-) -> Submission:
-    """An action off the wire as the ledger takes it. Raises LaurelsError(INVALID_REQUEST)."""
-    if not action.action_identifier.isprintable():
-        raise _bad("An identifier has printable characters only.", f"{path}.action_identifier")
-    if not action.action_type.isprintable() and _NO_CONTROLS.search(action.action_type) is None:
-        raise _bad("The name of a type has no control characters.", f"{path}.action_type")
-    metadata = canonical_metadata(action.metadata, f"{path}.metadata")
-    completed_at = in_utc(action.completed_at, f"{path}.completed_at")
-    return Submission(
-        user_id, action.action_type, action.action_identifier, metadata, completed_at, address, by_server, ticket
-    )
-
-
 def instant(text: str | None, path: str) -> datetime | None:
     """A parameter that names an instant. Raises LaurelsError(INVALID_REQUEST)."""
     try:
         return None if text is None else in_utc(msgspec.convert(text, _Instant), path)
     except msgspec.ValidationError as error:
         raise _bad("This is no instant, such as 2026-11-24T12:00:00Z.", path) from error
-
-
-def in_utc(instant: datetime | None, path: str) -> datetime | None:
-    """As the ledger will give it back, so that a replay shows the same receipt to the letter."""
-    try:
-        return None if instant is None else instant.astimezone(UTC)
-    except OverflowError as error:
-        raise _bad("This instant lies outside the years 1 to 9999 in UTC.", path) from error
 
 
 def _duplicate_path(body: bytes) -> str:

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ...app.submissions import build_submission
 from ...domain.actions import Submission
 from ...domain.errors import Code, LaurelsError
 from ...ledger.accounts.directory import UserRef
 from ...ledger.write.writer import Result
-from ..api.handlers.actions import complete_each, submission_of
-from ..api.handlers.server import nobody, user_ref
-from ..api.wire.actions import CompleteAction
-from ..api.wire.server import UserOf
+from ..api.actions import CompleteAction, complete_each, submission_of
+from ..api.server import UserOf, nobody, user_ref
 from ..auth.authenticate import server_of_key
-from ..http.decode import submission
 from ..limits.rate_limit import RateLimit
 from ..services import Services
 
@@ -56,7 +54,7 @@ class ServerSubmitter:
         if action.ticket is not None:
             raise LaurelsError(Code.INVALID_REQUEST, "No ticket is asked of servers.", path="$.action.ticket")
         # No address: it would be that of the server, for all users alike.
-        return user_ref(user, "$.user"), submission(0, action, None, "$.action", by_server=True)
+        return user_ref(user, "$.user"), build_submission(0, action, None, "$.action", by_server=True)
 
     async def complete(self, prepared: Sequence[tuple[UserRef, Submission]]) -> list[Result]:
         try:

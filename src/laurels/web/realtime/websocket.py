@@ -33,9 +33,9 @@ from ...live.session import (
     UserIdentity,
     VerifyToken,
 )
-from ..api.handlers.actions import batch_item
-from ..api.wire.actions import CompleteAction
-from ..api.wire.live import ClientFrame
+from ..api.actions import CompleteAction
+from ..api.frames import ClientFrame
+from ..api.receipts import batch_item
 from ..auth.access_tokens import Principal
 from ..auth.authenticate import caller_of_token, external_user_of
 from ..auth.keyring import ApiKey

@@ -1,0 +1,213 @@
+"""Boards, as operators read and change them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from ...domain.boards import Period, Ties, is_time_zone
+from ...domain.errors import Code, LaurelsError
+from ...domain.standings import INT64_MAX, Aggregate, Order
+from ...ledger.catalogue.board_editor import BoardDraft, EditedBoard
+from ..http.call import Call, Reply, Route, json_reply
+from .codes import LEDGER_AWAY
+from .fields import END, NO_CONTROLS, ListQuery, Reason, Request, Slug, TypeName, Version, changes_in, given
+
+BoardName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS, examples=["This month"])]
+
+
+TimeZone = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+" + END, examples=["Europe/Berlin"])
+]
+
+
+PointsCap = Annotated[int, Meta(ge=1, le=INT64_MAX)]
+
+
+BoardTypes = Annotated[list[TypeName], Meta(min_length=1, max_length=100)]
+
+
+class CreateBoard(Request, frozen=True):
+    """`action_types` left out: all count. A periodic board begins with the window that is open."""
+
+    slug: Slug
+    name: BoardName
+    order: Order = "desc"
+    aggregate: Aggregate = "sum"
+    ties: Ties = "ordinal"
+    period: Period = "all_time"
+    time_zone: TimeZone = "UTC"
+    action_types: BoardTypes | None = None
+    reason: Reason | None = None
+
+
+class EditBoard(Request, frozen=True):
+    """Members left out stay as they are. What a rank means is fixed: those members may be sent, but not changed."""
+
+    version: Version
+    name: BoardName | UnsetType = UNSET
+    daily_points_cap: PointsCap | UnsetType | None = UNSET
+    archived: bool | UnsetType = UNSET
+    order: Order | UnsetType = UNSET
+    aggregate: Aggregate | UnsetType = UNSET
+    ties: Ties | UnsetType = UNSET
+    period: Period | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
+    action_types: BoardTypes | UnsetType | None = UNSET
+    reason: Reason | None = None
+
+
+class AdminBoard(msgspec.Struct, frozen=True):
+    """`state`: filling (what counted before is being folded in; not shown yet), open, or archived."""
+
+    id: int
+    slug: str
+    name: str
+    order: str
+    aggregate: str
+    ties: str
+    period: str
+    time_zone: str
+    action_types: list[str] | None
+    daily_points_cap: int | None
+    is_default: bool
+    state: str
+    archived_at: datetime | None
+    version: int
+
+
+class AdminBoards(msgspec.Struct, frozen=True):
+    boards: list[AdminBoard]
+    next: str | None
+
+
+class BoardsQuery(ListQuery, frozen=True):
+    archived: bool | UnsetType = UNSET
+
+
+class AdminBoardQuery(Request, frozen=True):
+    slug: Slug
+
+
+def check_time_zone(name: str) -> None:
+    """Raises LaurelsError(INVALID_REQUEST)."""
+    if not is_time_zone(name):
+        raise LaurelsError(
+            Code.INVALID_REQUEST, f"{name!r} is not a time zone, such as Europe/Berlin.", path="$.time_zone"
+        )
+
+
+async def list_all_boards(call: Call) -> AdminBoards:
+    query = call.params
+    found = await call.services.board_editor.list(query.cursor, query.limit, archived=given(query.archived))
+    return AdminBoards([_board(board) for board in found.rows], found.next)
+
+
+async def get_admin_board(call: Call) -> AdminBoard:
+    return _board(await call.services.board_editor.get(call.params.slug))
+
+
+async def create_board(call: Call) -> Reply:
+    body = call.body
+    check_time_zone(body.time_zone)
+    kinds = None if body.action_types is None else tuple(body.action_types)
+    draft = BoardDraft(body.slug, body.name, body.order, body.aggregate, body.ties, body.period, body.time_zone, kinds)
+    return json_reply(_board(await call.services.board_editor.create(draft, call.actor, body.reason)), 201)
+
+
+async def edit_board(call: Call) -> AdminBoard:
+    changes = changes_in(call.body)
+    if changes.get("action_types") is not None:
+        changes["action_types"] = tuple(changes["action_types"])
+    edited = await call.services.board_editor.edit(
+        call.params.slug, call.body.version, changes, call.actor, call.body.reason
+    )
+    return _board(edited)
+
+
+def _board(board: EditedBoard) -> AdminBoard:
+    draft = board.draft
+    return AdminBoard(
+        id=board.id,
+        slug=draft.slug,
+        name=draft.name,
+        order=draft.order,
+        aggregate=draft.aggregate,
+        ties=draft.ties,
+        period=draft.period,
+        time_zone=draft.time_zone,
+        action_types=None if draft.action_types is None else list(draft.action_types),
+        daily_points_cap=draft.daily_points_cap,
+        is_default=board.is_default,
+        state=board.state,
+        archived_at=board.archived_at,
+        version=board.version,
+    )
+
+
+_TAG = "Admin: catalogue"
+
+ADMIN_BOARDS: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/admin/boards",
+        handler=list_all_boards,
+        tag=_TAG,
+        summary="All boards, also archived ones and those being filled",
+        access="admin",
+        limit="user",
+        params=BoardsQuery,
+        replies={200: AdminBoards},
+        problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/boards",
+        handler=create_board,
+        tag=_TAG,
+        summary="Make a board",
+        description="What counted before is folded into it first; then it is shown (`state` becomes open).",
+        access="admin",
+        scope="catalogue:write",
+        limit="user",
+        body=CreateBoard,
+        replies={201: AdminBoard},
+        problems=(Code.ALREADY_EXISTS, Code.CATALOGUE_FULL, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/admin/boards/{slug}",
+        handler=get_admin_board,
+        tag=_TAG,
+        summary="A board and its version",
+        access="admin",
+        limit="user",
+        params=AdminBoardQuery,
+        replies={200: AdminBoard},
+        problems=(Code.BOARD_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="PATCH",
+        path="/api/admin/boards/{slug}",
+        handler=edit_board,
+        tag=_TAG,
+        summary="Rename, cap or archive a board",
+        description="Order, aggregate, ties, period, time zone and types are fixed for its life: make another board.",
+        access="admin",
+        scope="catalogue:write",
+        limit="user",
+        params=AdminBoardQuery,
+        body=EditBoard,
+        replies={200: AdminBoard},
+        problems=(
+            Code.BOARD_UNKNOWN,
+            Code.VERSION_CONFLICT,
+            Code.BOARD_FIXED,
+            Code.CATALOGUE_FULL,
+            *LEDGER_AWAY,
+        ),
+    ),
+)

@@ -1,0 +1,340 @@
+"""Reviews, reversals, adjustments, sanctions and erasure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType, structs
+
+from ...domain.errors import Code, LaurelsError
+from ...domain.names import fold_name
+from ...domain.standings import INT64_MAX, INT64_MIN
+from ...ledger.accounts import erasure, sanctions
+from ...ledger.corrections import corrections, review
+from ...ledger.queries import score_history
+from ...ledger.queries.score_history import LedgerEntry
+from ..http.call import Call, Route
+from .admin_users import UserId, UserQuery
+from .codes import LEDGER_AWAY
+from .fields import NO_CONTROLS, AnyUsername, Identifier, ListQuery, Reason, Request, given, raw
+
+ActionId = Annotated[int, Meta(ge=1, le=INT64_MAX, examples=[1])]
+Points = Annotated[int, Meta(gt=INT64_MIN, le=INT64_MAX, examples=[-50])]
+
+
+class Decide(Request, frozen=True):
+    reason: Reason
+
+
+class SetStatus(Request, frozen=True):
+    status: Literal["active", "shadowed", "banned"]
+    reason: Reason
+
+
+class Adjust(Request, frozen=True):
+    """`adjustment_identifier` names the adjustment among those of the user: sent again, it is carried out once."""
+
+    points: Points
+    adjustment_identifier: Identifier
+    reason: Reason
+
+
+class Erase(Request, frozen=True):
+    """`username` is the user's name, so that a slip of the hand erases nobody."""
+
+    username: AnyUsername
+    reason: Reason | None = None
+
+
+class HeldAction(msgspec.Struct, frozen=True):
+    """Waits for a decision. `score_earned`: what it counts if approved. `code`, `detail`: what looked wrong."""
+
+    action_id: int
+    user_id: int
+    username: str
+    action_type: str
+    action_identifier: str
+    score_earned: int
+    code: str
+    detail: str
+    metadata: msgspec.Raw | None
+    created_at: datetime
+
+
+class HeldActions(msgspec.Struct, frozen=True):
+    actions: list[HeldAction]
+    next: str | None
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """`replayed`: it was decided so earlier."""
+
+    action_id: int
+    user_id: int
+    status: Literal["awarded", "rejected"]
+    replayed: bool
+
+
+class Corrected(msgspec.Struct, frozen=True):
+    """The row that was added, and the user's score in the default board after it. `replayed`: earlier already."""
+
+    action_id: int
+    user_id: int
+    points: int
+    new_score: int
+    replayed: bool
+
+
+class Sanctioned(msgspec.Struct, frozen=True):
+    """`changed` is false when it was so already."""
+
+    user_id: int
+    status: str
+    changed: bool
+
+
+class AdminLedgerRow(msgspec.Struct, frozen=True):
+    """One row of a user's ledger. `counted` adds up to the total; the members from `held_code` on are its review."""
+
+    action_id: int
+    kind: str
+    action_type: str | None
+    action_identifier: str | None
+    status: str
+    score_earned: int
+    counted: int
+    reason: str | None
+    reverses: int | None
+    reversed_by: int | None
+    metadata: msgspec.Raw | None
+    completed_at: datetime
+    created_at: datetime
+    held_code: str | None
+    held_detail: str | None
+    decided_by: str | None
+    decision_reason: str | None
+
+
+class AdminLedger(msgspec.Struct, frozen=True):
+    """`score` in the default board; `total` is the sum of what counts, over all pages."""
+
+    score: int
+    total: int
+    rows: list[AdminLedgerRow]
+    next: str | None
+
+
+class ReviewQuery(ListQuery, frozen=True):
+    """All that are given must fit. `code`: held by that detector."""
+
+    user_id: UserId | UnsetType = UNSET
+    code: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS)] | None = None
+
+
+class ActionQuery(Request, frozen=True):
+    action_id: ActionId
+
+
+class UserLedgerQuery(ListQuery, frozen=True, kw_only=True):
+    user_id: UserId
+
+
+_SANCTIONS = {"active": sanctions.lift, "shadowed": sanctions.shadow, "banned": sanctions.ban}
+
+
+async def list_held(call: Call) -> HeldActions:
+    query = call.params
+    found = await review.pending(
+        call.services.pool, query.cursor, query.limit, user_id=given(query.user_id), code=query.code
+    )
+    return HeldActions([_held(held) for held in found.rows], found.next)
+
+
+async def approve_action(call: Call) -> Decision:
+    decided = await review.approve(call.services.pool, call.actor, call.params.action_id, call.body.reason)
+    return Decision(*structs.astuple(decided))
+
+
+async def reject_action(call: Call) -> Decision:
+    decided = await review.reject(call.services.pool, call.actor, call.params.action_id, call.body.reason)
+    return Decision(*structs.astuple(decided))
+
+
+async def reverse_action(call: Call) -> Corrected:
+    correction = await corrections.reverse(call.services.pool, call.actor, call.params.action_id, call.body.reason)
+    return Corrected(*structs.astuple(correction))
+
+
+async def adjust_user(call: Call) -> Corrected:
+    services, body = call.services, call.body
+    correction = await corrections.adjust(
+        services.pool,
+        services.catalogue,
+        call.actor,
+        call.params.user_id,
+        body.points,
+        body.reason,
+        body.adjustment_identifier,
+    )
+    return Corrected(*structs.astuple(correction))
+
+
+async def set_user_status(call: Call) -> Sanctioned:
+    user_id, body = call.params.user_id, call.body
+    changed = await _SANCTIONS[body.status](call.services.pool, call.actor, user_id, body.reason)
+    return Sanctioned(user_id, body.status, changed)
+
+
+async def erase_user(call: Call) -> Sanctioned:
+    services, user_id = call.services, call.params.user_id
+    user = await services.user_editor.get(user_id)
+    if fold_name(user.username) != fold_name(call.body.username):
+        raise LaurelsError(Code.INVALID_REQUEST, "This is not the name of this user.", path="$.username")
+    changed = await erasure.erase(services.pool, call.actor, user_id, call.body.reason)
+    return Sanctioned(user_id, "erased", changed)
+
+
+async def get_user_ledger(call: Call) -> AdminLedger:
+    query = call.params
+    found = await score_history.of_user(call.services.reads, query.user_id, query.cursor, query.limit)
+    return AdminLedger(found.score, found.total, [_row(entry) for entry in found.page.rows], found.page.next)
+
+
+def _held(held: review.Held) -> HeldAction:
+    return HeldAction(**{**structs.asdict(held), "metadata": raw(held.metadata)})
+
+
+def _row(entry: LedgerEntry) -> AdminLedgerRow:
+    members = structs.asdict(entry)
+    action_id = members.pop("id")
+    members |= {"metadata": raw(entry.metadata), "reason": entry.words, "counted": entry.counted}
+    return AdminLedgerRow(action_id=action_id, **members)
+
+
+_TAG = "Admin: fairness"
+
+ADMIN_FAIRNESS: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/admin/review",
+        handler=list_held,
+        tag=_TAG,
+        summary="Held actions that wait for a decision",
+        description="Oldest first.",
+        access="moderator",
+        limit="user",
+        params=ReviewQuery,
+        replies={200: HeldActions},
+        problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/actions/{action_id}/approve",
+        handler=approve_action,
+        tag=_TAG,
+        summary="Let a held action count, from its own time on",
+        access="moderator",
+        scope="corrections:write",
+        limit="user",
+        params=ActionQuery,
+        body=Decide,
+        replies={200: Decision},
+        problems=(Code.ACTION_UNKNOWN, Code.NOT_HELD, Code.SCORE_OVERFLOW, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/actions/{action_id}/reject",
+        handler=reject_action,
+        tag=_TAG,
+        summary="Let a held action never count",
+        description="What it used up (caps, cooldowns, claims) is free again.",
+        access="moderator",
+        scope="corrections:write",
+        limit="user",
+        params=ActionQuery,
+        body=Decide,
+        replies={200: Decision},
+        problems=(Code.ACTION_UNKNOWN, Code.NOT_HELD, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/actions/{action_id}/reverse",
+        handler=reverse_action,
+        tag=_TAG,
+        summary="Undo an action with a compensating row",
+        description="Once, however often it is asked. Standings are folded as if it had never been there.",
+        access="moderator",
+        scope="corrections:write",
+        limit="user",
+        params=ActionQuery,
+        body=Decide,
+        replies={200: Corrected},
+        problems=(Code.ACTION_UNKNOWN, Code.NOT_REVERSIBLE, Code.SCORE_OVERFLOW, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/admin/users/{user_id}/ledger",
+        handler=get_user_ledger,
+        tag=_TAG,
+        summary="A user's score, row by row",
+        description="Newest first. What is counted adds up to the total.",
+        access="moderator",
+        limit="user",
+        params=UserLedgerQuery,
+        replies={200: AdminLedger},
+        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="PUT",
+        path="/api/admin/users/{user_id}/status",
+        handler=set_user_status,
+        tag=_TAG,
+        summary="Ban, shadow, or lift either",
+        description="On every node within a second; lifting restores the exact standings. Moderators judge players.",
+        access="moderator",
+        scope="users:write",
+        limit="user",
+        params=UserQuery,
+        body=SetStatus,
+        replies={200: Sanctioned},
+        problems=(Code.USER_UNKNOWN, Code.LAST_ADMIN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/users/{user_id}/adjust",
+        handler=adjust_user,
+        tag=_TAG,
+        summary="Give or take points by hand",
+        description="A row of the ledger with its reason.",
+        access="admin",
+        scope="corrections:write",
+        limit="user",
+        params=UserQuery,
+        body=Adjust,
+        replies={200: Corrected},
+        problems=(
+            Code.USER_UNKNOWN,
+            Code.IDENTIFIER_CONFLICT,
+            Code.NOT_ADJUSTABLE,
+            Code.SCORE_OVERFLOW,
+            *LEDGER_AWAY,
+        ),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/users/{user_id}/erase",
+        handler=erase_user,
+        tag=_TAG,
+        summary="Erase a user's personal data",
+        description="Can't be undone. The ledger keeps its rows under a pseudonym.",
+        access="admin",
+        scope="users:write",
+        limit="user",
+        params=UserQuery,
+        body=Erase,
+        replies={200: Sanctioned},
+        problems=(Code.USER_UNKNOWN, Code.LAST_ADMIN, *LEDGER_AWAY),
+    ),
+)

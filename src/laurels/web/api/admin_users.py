@@ -1,0 +1,204 @@
+"""Users, as operators find and change them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from ...domain.errors import Code, LaurelsError
+from ...domain.standings import INT64_MAX, INT64_MIN
+from ...ledger.accounts.user_editor import EditedUser, UserFilter
+from ..auth.keyring import ApiKey
+from ..http.call import Call, Route
+from .boards import PlaceOnBoard, place_on
+from .codes import LEDGER_AWAY, RANKS_AWAY
+from .fields import NO_CONTROLS, ListQuery, Reason, Request, given
+
+Role = Literal["player", "moderator", "admin"]
+Status = Literal["active", "shadowed", "banned", "erased"]
+UserId = Annotated[int, Meta(ge=1, le=INT64_MAX, examples=[1])]
+Score = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
+
+
+class AdminUser(msgspec.Struct, frozen=True):
+    """`score` is that of the default board. `email` is told to admins only."""
+
+    id: int
+    username: str
+    email: str | None
+    role: str
+    status: str
+    score: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class AdminUsers(msgspec.Struct, frozen=True):
+    users: list[AdminUser]
+    next: str | None
+
+
+class UserDetails(msgspec.Struct, frozen=True):
+    """`places` has one entry per board; who is hidden from a board has no rank there."""
+
+    user: AdminUser
+    places: list[PlaceOnBoard]
+
+
+class SetRole(Request, frozen=True):
+    """`allow_similar`: also when another user's name could be taken for that of the new operator."""
+
+    role: Role
+    reason: Reason | None = None
+    allow_similar: bool = False
+
+
+class ResetPassword(Request, frozen=True):
+    reason: Reason | None = None
+
+
+class FreshPassword(msgspec.Struct, frozen=True):
+    """Shown this once. Every session of the user has ended."""
+
+    password: str
+
+
+class UsersQuery(ListQuery, frozen=True):
+    """All that are given must fit. `sort=score` lists who is on the board; it alone takes min_score, max_score."""
+
+    sort: Literal["newest", "name", "score"] = "newest"
+    prefix: (
+        Annotated[
+            str, Meta(min_length=1, max_length=32, pattern=NO_CONTROLS, description="How the name begins, in any case")
+        ]
+        | None
+    ) = None
+    status: Status | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    min_score: Score = INT64_MIN
+    max_score: Score = INT64_MAX
+
+
+class UserQuery(Request, frozen=True):
+    user_id: UserId
+
+
+async def list_users(call: Call) -> AdminUsers:
+    query: UsersQuery = call.params
+    services, wanted = call.services, UserFilter(query.prefix, given(query.status), given(query.role))
+    scores = (query.min_score, query.max_score)
+    if query.sort != "score" and scores != (INT64_MIN, INT64_MAX):
+        raise LaurelsError(Code.INVALID_REQUEST, "min_score and max_score go with sort=score.", path="$.sort")
+    if query.sort == "score":
+        window = await services.catalogue.window(services.catalogue.default_board)
+        found = await services.user_editor.by_score(window, wanted, scores, query.cursor, query.limit)
+    elif query.sort == "name":
+        found = await services.user_editor.by_name(wanted, query.cursor, query.limit)
+    else:
+        found = await services.user_editor.newest(wanted, query.cursor, query.limit)
+    shows_email = await _may_see_addresses(call)
+    return AdminUsers([_told(user, shows_email) for user in found.rows], found.next)
+
+
+async def get_user(call: Call) -> UserDetails:
+    user = await call.services.user_editor.get(call.params.user_id)
+    places = [await place_on(call, board, user.id, user.username) for board in call.services.catalogue.boards.values()]
+    return UserDetails(_told(user, await _may_see_addresses(call)), places)
+
+
+async def set_user_role(call: Call) -> AdminUser:
+    services, body = call.services, call.body
+    user = await services.user_editor.set_role(
+        call.params.user_id, body.role, call.actor, body.reason, allow_similar=body.allow_similar
+    )
+    return _told(user, shows_email=True)
+
+
+async def reset_user_password(call: Call) -> FreshPassword:
+    password = secrets.token_urlsafe(12)
+    hashed = await call.services.passwords.hash(password)
+    await call.services.user_editor.set_password(call.params.user_id, hashed, call.actor, call.body.reason)
+    return FreshPassword(password)
+
+
+async def _may_see_addresses(call: Call) -> bool:
+    """Moderators judge what people do, not who they are."""
+    if isinstance(call.caller, ApiKey):
+        return True
+    return (await call.services.accounts.by_id(call.user.user_id)).role == "admin"
+
+
+def _told(user: EditedUser, shows_email: bool) -> AdminUser:
+    return AdminUser(
+        user.id,
+        user.username,
+        user.email if shows_email else None,
+        user.role,
+        user.status,
+        user.current_score,
+        user.created_at,
+        user.updated_at,
+    )
+
+
+_TAG = "Admin: users"
+
+ADMIN_USERS: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/admin/users",
+        handler=list_users,
+        tag=_TAG,
+        summary="Find users",
+        access="moderator",
+        limit="user",
+        params=UsersQuery,
+        replies={200: AdminUsers},
+        problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="GET",
+        path="/api/admin/users/{user_id}",
+        handler=get_user,
+        tag=_TAG,
+        summary="A user and their places",
+        access="moderator",
+        limit="user",
+        params=UserQuery,
+        replies={200: UserDetails},
+        problems=(Code.USER_UNKNOWN, *RANKS_AWAY),
+    ),
+    Route(
+        method="PUT",
+        path="/api/admin/users/{user_id}/role",
+        handler=set_user_role,
+        tag=_TAG,
+        summary="Make someone player, moderator or admin",
+        description="Not oneself, and not the last admin. No API key may change roles.",
+        access="admin",
+        limit="user",
+        params=UserQuery,
+        body=SetRole,
+        replies={200: AdminUser},
+        problems=(Code.USER_UNKNOWN, Code.LAST_ADMIN, Code.NAME_SIMILAR, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/users/{user_id}/password",
+        handler=reset_user_password,
+        tag=_TAG,
+        summary="Set a new password and end every session",
+        description="The password is generated, and shown this once.",
+        access="admin",
+        scope="users:write",
+        limit="user",
+        params=UserQuery,
+        body=ResetPassword,
+        replies={200: FreshPassword},
+        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+    ),
+)

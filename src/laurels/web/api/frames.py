@@ -1,0 +1,44 @@
+"""The frames of the live protocol that carry structs of the HTTP API, and the union of all."""
+
+from __future__ import annotations
+
+from ...live import protocol
+from .actions import CompleteAction
+from .receipts import BatchItem
+from .server import UserOf
+
+
+class CompleteFrame(protocol.Complete, tag="complete", frozen=True, kw_only=True):
+    """`user`: on whose behalf, from a socket that speaks for a server; refused from one that speaks for a user."""
+
+    action: CompleteAction
+    user: UserOf | None = None
+
+
+class ResultFrame(BatchItem, tag_field="type", tag="result", frozen=True, omit_defaults=True, kw_only=True):
+    """The answer to `complete`: an item of a batch's reply, with the id of the frame."""
+
+    id: protocol.Id
+
+
+ClientFrame = (
+    protocol.Authenticate | protocol.Subscribe | protocol.Unsubscribe | protocol.Resync | CompleteFrame | protocol.Ping
+)
+
+
+SERVER_FRAMES: tuple[type, ...] = (
+    protocol.Hello,
+    protocol.Authenticated,
+    protocol.TokenExpiring,
+    protocol.Subscribed,
+    protocol.Unsubscribed,
+    protocol.BoardFrame,
+    protocol.Delta,
+    protocol.MeFrame,
+    protocol.Activity,
+    ResultFrame,
+    protocol.Error,
+    protocol.Heartbeat,
+    protocol.Drain,
+    protocol.Pong,
+)

@@ -1,1 +1,0 @@
-"""One function per endpoint: wire -> ledger or ranking -> wire. No rules and no SQL in here."""

@@ -1,0 +1,170 @@
+"""API keys of servers: create, list, rotate, revoke."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ...domain.authorization import SCOPES, Scope
+from ...domain.errors import Code
+from ...domain.standings import INT64_MAX
+from ...ledger.accounts.api_keys import KeyDescription
+from ..auth.keyring import FreshSecret
+from ..http.call import Call, Reply, Route, json_reply
+from .codes import LEDGER_AWAY
+from .fields import NO_CONTROLS, ListQuery, Reason, Request
+
+MAX_OVERLAP = 30 * 86_400
+
+KeyId = Annotated[int, Meta(ge=1, le=INT64_MAX)]
+
+
+class CreateKey(Request, frozen=True):
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS, examples=["game server"])]
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=len(SCOPES))]
+
+
+class RotateKey(Request, frozen=True):
+    overlap_seconds: Annotated[int, Meta(ge=0, le=MAX_OVERLAP, description="How long the old secret stays good")] = (
+        86_400
+    )
+    reason: Reason | None = None
+
+
+class RevokeKey(Request, frozen=True):
+    reason: Reason | None = None
+
+
+class KeyQuery(Request, frozen=True):
+    id: KeyId
+
+
+class Key(msgspec.Struct, frozen=True):
+    """`last_used_at` is right within some minutes. `overlap_until`: when the secret before the last rotation ends."""
+
+    id: int
+    name: str
+    scopes: list[Scope]
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    overlap_until: datetime | None
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    keys: list[Key]
+    next: str | None
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """`api_key` and `signing_secret` are shown this once."""
+
+    key: Key
+    api_key: str
+    signing_secret: str
+
+
+async def list_keys(call: Call) -> Keys:
+    found = await call.services.api_keys.newest(call.params.cursor, call.params.limit)
+    return Keys([_key(key) for key in found.rows], found.next)
+
+
+async def create_key(call: Call) -> Reply:
+    """201 with the key, which nobody will see again."""
+    fresh = FreshSecret.generate()
+    made = await call.services.api_keys.create(
+        call.body.name, call.body.scopes, fresh.stored(call.services.keyring.seal), call.actor
+    )
+    await call.services.keyring.refresh()
+    return json_reply(_shown_once(made, fresh), 201)
+
+
+async def rotate_key(call: Call) -> NewKey:
+    """A new secret; the old one stays good for the overlap."""
+    fresh, body = FreshSecret.generate(), call.body
+    rotated = await call.services.api_keys.rotate(
+        call.params.id,
+        fresh.stored(call.services.keyring.seal),
+        timedelta(seconds=body.overlap_seconds),
+        call.actor,
+        body.reason,
+    )
+    await call.services.keyring.refresh()
+    return _shown_once(rotated, fresh)
+
+
+async def revoke_key(call: Call) -> Key:
+    revoked = await call.services.api_keys.revoke(call.params.id, call.actor, call.body.reason)
+    await call.services.keyring.refresh()
+    return _key(revoked)
+
+
+def _shown_once(key: KeyDescription, fresh: FreshSecret) -> NewKey:
+    return NewKey(_key(key), fresh.key(key.id), fresh.signing)
+
+
+def _key(key: KeyDescription) -> Key:
+    return Key(key.id, key.name, key.scopes, key.created_at, key.last_used_at, key.revoked_at, key.overlap_until)
+
+
+KEYS: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/admin/keys",
+        handler=list_keys,
+        tag="Admin: API keys",
+        summary="All API keys, revoked ones included, without their secrets",
+        access="admin",
+        limit="user",
+        params=ListQuery,
+        replies={200: Keys},
+        problems=LEDGER_AWAY,
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/keys",
+        handler=create_key,
+        tag="Admin: API keys",
+        summary="Make an API key; it is shown once",
+        access="admin",
+        scope="keys:write",
+        limit="user",
+        body=CreateKey,
+        replies={201: NewKey},
+        problems=(Code.TOO_MANY_KEYS, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/keys/{id}/rotate",
+        handler=rotate_key,
+        tag="Admin: API keys",
+        summary="Give a key a new secret; the old one stays good for a while",
+        description="At most two secrets of a key are good at once: those before the last rotation end at the next.",
+        access="admin",
+        scope="keys:write",
+        limit="user",
+        params=KeyQuery,
+        body=RotateKey,
+        replies={200: NewKey},
+        problems=(Code.KEY_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/admin/keys/{id}/revoke",
+        handler=revoke_key,
+        tag="Admin: API keys",
+        summary="End a key for good, within a second on every node",
+        access="admin",
+        scope="keys:write",
+        limit="user",
+        params=KeyQuery,
+        body=RevokeKey,
+        replies={200: Key},
+        problems=(Code.KEY_UNKNOWN, *LEDGER_AWAY),
+    ),
+)

@@ -1,0 +1,80 @@
+"""Live boards: the WebSocket and the stream of events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ...domain.errors import Code
+from ...live import protocol
+from ..http.call import Route
+from ..realtime.sse import MEDIA_TYPE, events
+from ..realtime.upgrade import live
+from .fields import Request
+
+
+class LiveQuery(Request, frozen=True):
+    authenticate: Annotated[
+        bool, Meta(description="A token will come: without a valid one within 5 seconds the socket is closed")
+    ] = False
+
+
+class EventsQuery(Request, frozen=True):
+    """`channel` left out: the default board. `since`: as Last-Event-ID, which wins."""
+
+    channel: protocol.Channel | None = None
+    size: protocol.Size | None = None
+    since: protocol.Version | None = None
+
+
+_TOKEN = (
+    Code.TOKEN_INVALID,
+    Code.TOKEN_EXPIRED,
+    Code.BANNED,
+    Code.ISSUER_UNAVAILABLE,
+    Code.REGISTRATION_CLOSED,
+)
+
+_KEY = (Code.API_KEY_INVALID, Code.FORBIDDEN)
+
+LIVE: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/live",
+        handler=live,
+        tag="Live",
+        summary="Boards, own places and activity, live; and completing actions (WebSocket)",
+        description=(
+            "Upgrade to WebSocket with the subprotocol laurels.v1. What is said there: docs/protocol.md, and "
+            "machine-readable at /api/asyncapi.json. A token, or a server's API key, is sent as first message, or as a "
+            "second subprotocol laurels.token.<token>, never in the address."
+        ),
+        params=LiveQuery,
+        replies={101: None},
+        problems=(
+            Code.MALFORMED_REQUEST,
+            Code.UPGRADE_REQUIRED,
+            Code.TOO_MANY_SOCKETS,
+            Code.ORIGIN_NOT_ALLOWED,
+            *_TOKEN,
+            *_KEY,
+        ),
+    ),
+    Route(
+        method="GET",
+        path="/api/live/events",
+        handler=events,
+        tag="Live",
+        summary="One channel, live, as Server-Sent Events",
+        description=(
+            "The frames of the WebSocket, as events: a whole board, then what changes. The event's id is the version "
+            "of the board; sent back as Last-Event-ID it resumes. The channel `me` needs an access token."
+        ),
+        access="viewer",
+        params=EventsQuery,
+        replies={200: None},
+        media=MEDIA_TYPE,
+        problems=(Code.BOARD_UNKNOWN, Code.TOKEN_MISSING, Code.TOO_MANY_SOCKETS),
+    ),
+)

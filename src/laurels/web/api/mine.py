@@ -1,0 +1,210 @@
+"""A user's own ledger rows, export and erasure."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta
+
+from ...domain.errors import Code, LaurelsError
+from ...ledger.accounts import erasure
+from ...ledger.accounts.erasure import Counter, KeptSession, PersonalData
+from ...ledger.queries import score_history
+from ...ledger.queries.score_history import LedgerEntry
+from ..http.call import JSON, Call, Reply, Route, encode
+from ..http.responses import SECURITY_HEADERS
+from .accounts import knows_password
+from .boards import PlaceOnBoard, place_on
+from .codes import LEDGER_AWAY, RANKS_AWAY
+from .fields import AnyUsername, ListQuery, Request
+
+
+class LedgerQuery(ListQuery, frozen=True):
+    """Newest first."""
+
+
+class LedgerRow(msgspec.Struct, frozen=True):
+    """One row of the ledger. `points` is what it counts now: nothing while it is held or when it was rejected.
+
+    `kind`: completion, reversal (of the row `reverses` names) or adjustment (by hand). `reason`, in plain words, is
+    null where the row is worth what its action type is. `reversed_by` names the row that undid this one.
+    """
+
+    action_id: int
+    kind: str
+    action_type: str | None
+    action_identifier: str | None
+    status: str
+    points: int
+    reason: str | None
+    reverses: int | None
+    reversed_by: int | None
+    metadata: dict[str, Any] | None
+    completed_at: datetime
+    created_at: datetime
+
+
+class MyLedger(msgspec.Struct, frozen=True):
+    """`sum` is that of the points of all rows, `score` the one on the default board: the same where that board sums.
+
+    `next` is the cursor of the page with older rows; null: there are none.
+    """
+
+    score: int
+    sum: int
+    rows: list[LedgerRow]
+    next: str | None
+
+
+class MyData(msgspec.Struct, frozen=True):
+    """Everything that is kept of a user; `sessions` are the newest 1,000. Sent as it is read, newest rows first."""
+
+    user: PersonalData
+    places: list[PlaceOnBoard]
+    counters: list[Counter]
+    sessions: list[KeptSession]
+    ledger: list[LedgerRow]
+
+
+class EraseMe(Request, frozen=True):
+    """Both are asked for so that neither a slip nor a stolen token erases anybody.
+
+    `password` is needed unless the account has none, because its tokens come from another issuer.
+    """
+
+    username: AnyUsername
+    password: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+
+
+EXPORT_PAGE = 1_000
+SLOW_SECONDS = 30.0
+"""How long one page of an export may take to be read before the connection is closed."""
+
+
+async def get_my_ledger(call: Call) -> MyLedger:
+    query = call.params
+    found = await score_history.of_user(call.services.reads, call.user.user_id, query.cursor, query.limit)
+    return MyLedger(found.score, found.total, [_row(entry) for entry in found.page.rows], found.page.next)
+
+
+async def export_me(call: Call) -> Reply | web.StreamResponse:
+    """Streamed: the rows of the ledger are read and sent page by page, so that their number does not matter."""
+    head = await _head(call)
+    if call.request.method == hdrs.METH_HEAD:
+        return Reply()
+    response = web.StreamResponse(
+        headers=SECURITY_HEADERS
+        | {"Content-Type": JSON, "Cache-Control": "no-store", "X-Request-ID": call.request_id}
+        | {"Content-Disposition": 'attachment; filename="laurels-export.json"'}
+    )
+    await response.prepare(call.request)
+    await _write(response, head[:-1] + b',"ledger":[')
+    before: int | None = None
+    while page := await score_history.entries_before(call.services.reads, call.user.user_id, before, EXPORT_PAGE):
+        rows = encode([_row(entry) for entry in page])
+        await _write(response, (b"," if before is not None else b"") + rows[1:-1])
+        before = page[-1].id
+    await _write(response, b"]}")
+    await response.write_eof()
+    return response
+
+
+async def erase_me(call: Call) -> Reply:
+    services, user, body = call.services, call.user, call.body
+    found = await services.accounts.credentials(user.user_id)
+    if found is None:
+        raise LaurelsError(Code.USER_UNKNOWN, "This account no longer exists.")
+    account, stored = found
+    confirmed = account.username == body.username and (
+        stored is None or await knows_password(call, account, stored, body.password or "")
+    )
+    if not confirmed:
+        raise LaurelsError(Code.CREDENTIALS_WRONG, "Send your username as it is written, and your password.")
+    await erasure.erase_own(services.pool, call.actor, user.user_id, "asked for by the user")
+    await services.wait_for_propagation()
+    return Reply(b"", 204, {})
+
+
+async def _head(call: Call) -> bytes:
+    """All but the ledger, as the beginning of MyData."""
+    user_id, boards = call.user.user_id, call.services.catalogue.boards.values()
+    kept = await erasure.kept_of(call.services.reads, user_id)
+    name = (await call.services.directory.people([user_id]))[user_id].username
+    places = [await place_on(call, board, user_id, name) for board in boards]
+    return encode({"user": kept.person, "places": places, "counters": kept.counters, "sessions": kept.sessions})
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    try:
+        async with asyncio.timeout(SLOW_SECONDS):
+            await response.write(data)
+    except TimeoutError as error:
+        raise ConnectionResetError("the export was not read") from error
+
+
+def _row(entry: LedgerEntry) -> LedgerRow:
+    return LedgerRow(
+        action_id=entry.id,
+        kind=entry.kind,
+        action_type=entry.action_type,
+        action_identifier=entry.action_identifier,
+        status=entry.status,
+        points=entry.counted,
+        reason=entry.words,
+        reverses=entry.reverses,
+        reversed_by=entry.reversed_by,
+        metadata=None if entry.metadata is None else msgspec.json.decode(entry.metadata),
+        completed_at=entry.completed_at,
+        created_at=entry.created_at,
+    )
+
+
+MINE: tuple[Route, ...] = (
+    Route(
+        method="GET",
+        path="/api/me/ledger",
+        handler=get_my_ledger,
+        tag="Accounts",
+        summary="My score, row by row",
+        description=(
+            "Every row of the ledger that is mine, newest first: what it counts and why, what undid it, and the sum."
+        ),
+        access="user",
+        limit="user",
+        params=LedgerQuery,
+        replies={200: MyLedger},
+        problems=(Code.USER_UNKNOWN, *LEDGER_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/me/export",
+        handler=export_me,
+        tag="Accounts",
+        summary="Everything that is kept of me",
+        access="user",
+        limit="user",
+        replies={200: MyData},
+        problems=(Code.USER_UNKNOWN, *RANKS_AWAY),
+    ),
+    Route(
+        method="DELETE",
+        path="/api/me",
+        handler=erase_me,
+        tag="Accounts",
+        summary="Erase my account",
+        description=(
+            "Can't be undone. Name, e-mail address, password, log-ins and the metadata of actions are gone; the rows "
+            "of the ledger stay under a pseudonym, because the ranks and archives of others rest on them. "
+            "The last admin stays."
+        ),
+        access="user",
+        limit="login",
+        body=EraseMe,
+        replies={204: None},
+        problems=(Code.CREDENTIALS_WRONG, Code.USER_UNKNOWN, Code.LAST_ADMIN, *LEDGER_AWAY),
+    ),
+)
