@@ -81,24 +81,28 @@ class Boards:
 class Socket(ClientConnection):
     """A viewer without a session behind it."""
 
-    __slots__ = ("told",)
+    __slots__ = ("hub", "told")
+
+    def __init__(self, hub: Hub, address: str) -> None:
+        super().__init__(hub, address)
+        self.hub = hub
 
     @staticmethod
     def encode_frame(_kind: str, _version: str, message: bytes) -> bytes:
         return framing.text_frame(message)
 
-    def beat(self, *, with_heartbeat: bool) -> bytes:
+    def keepalive_frames(self, *, with_heartbeat: bool) -> bytes:
         self.heard = False
         return (protocol.HEARTBEAT_FRAME if with_heartbeat else b"") + framing.PING_FRAME
 
-    def goodbye(self, code: int) -> bytes:
+    def close_bytes(self, code: int) -> bytes:
         return protocol.close_frame(code)
 
     def drain(self, retry_ms: int) -> None:
         self.send(framing.text_frame(protocol.encode(protocol.Drain(retry_ms=retry_ms))))
         self.close(protocol.Close.DRAINING)
 
-    def dropped(self, channel: str, error: LaurelsError, _: int | None) -> None:
+    def on_channel_gone(self, channel: str, error: LaurelsError, _: int | None) -> None:
         self.hub.unsubscribe(self, channel)
         self.told = error.code
 

@@ -89,7 +89,7 @@ async def test_a_client_that_leaves_while_its_issuer_is_asked_holds_nothing(
     async with published(Issuer()) as issuer:
         known = dataclasses.replace(settings, issuers=json.dumps([issuer.settings()]), sockets_per_user=1)
         async with running_node(known) as node:
-            monkeypatch.setattr(live_socket, "introduced_user", slowly)
+            monkeypatch.setattr(live_socket, "external_user_of", slowly)
             async with raw_socket(node, text(type="authenticate", token=issuer.token())):
                 await asyncio.wait_for(asked.wait(), PATIENCE)
             (connection,) = node.services.hub._connections
@@ -123,7 +123,7 @@ async def test_frames_wait_in_order_while_an_issuer_is_asked(
     async with published(Issuer()) as issuer:
         known = dataclasses.replace(settings, issuers=json.dumps([issuer.settings()]))
         async with running_node(known) as node:
-            monkeypatch.setattr(live_socket, "introduced_user", slowly)
+            monkeypatch.setattr(live_socket, "external_user_of", slowly)
             pings = [text(type="ping", id=n) for n in range(20)]
             async with raw_socket(node, text(type="authenticate", token=issuer.token()) + pings[0]) as raw:
                 await asyncio.wait_for(asked.wait(), PATIENCE)

@@ -11,7 +11,6 @@ from tests.live.virtual_time import in_virtual_time
 from websockets.frames import Close
 
 from laurels.live import client_connection, keepalive, protocol
-from laurels.live import topic as live_audience
 
 
 @in_virtual_time
@@ -109,7 +108,7 @@ async def test_heartbeats_come_every_25_seconds() -> None:
 async def test_a_viewer_who_leaves_in_the_middle_of_a_broadcast_is_no_trouble() -> None:
     """Nor one who joins: broadcasts yield between slices."""
     async with a_stage() as stage:
-        pipes = [stage.join() for _ in range(3 * live_audience.SLICE)]
+        pipes = [stage.join() for _ in range(3 * client_connection.SLICE)]
         await asyncio.sleep(1)
         joined: list[Pipe] = []
 

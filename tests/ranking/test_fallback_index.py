@@ -325,7 +325,7 @@ async def test_a_redis_that_takes_nothing_for_long_is_built_anew(
 ) -> None:
     """What it lacks is not remembered without end."""
     one, two = nodes
-    monkeypatch.setattr(redis_projection, "MOST_LOOKS", 3)
+    monkeypatch.setattr(redis_projection, "MAX_JOURNAL_READS", 3)
     before = await one.top()
     own_redis.configure("maxmemory", "1")
     await one.complete(2, "b")

@@ -17,8 +17,7 @@ from ..domain.errors import LaurelsError
 from ..ledger.accounts.directory import PersonRef
 from ..ledger.write.batch import CommittedBatch
 from . import protocol
-from .client_connection import ClientConnection, FrameEncoder, broadcast
-from .topic import in_slices
+from .client_connection import ClientConnection, FrameEncoder, broadcast, in_slices
 
 log = structlog.get_logger(__name__)
 

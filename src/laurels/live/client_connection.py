@@ -10,15 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Protocol, cast
 
 from .. import telemetry
 from ..domain.errors import LaurelsError
 from .protocol import Close
-
-if TYPE_CHECKING:
-    from .hub import Hub
 
 SEND_BUFFER = 32 * 1024
 """What the kernel may hold for one socket (Linux doubles it, and counts overhead): some thirty frames. Left
@@ -29,6 +26,8 @@ CLOSE_GRACE = 5.0
 """Seconds in which the other side may read why and answer, before the connection is cut."""
 ABNORMAL_CLOSURE = 1006
 """The other side went without a word (RFC 6455's code for it)."""
+SLICE = 64
+"""Connections written to between two turns of the loop."""
 DEAD_SECONDS = 20
 """A peer that acknowledges nothing for so long is gone, as the kernel sees it."""
 
@@ -36,6 +35,22 @@ TopicKey = tuple[str, int, int | None]
 """Which audience: slug, size, and the shadowed user whose view it is (nearly always None)."""
 FrameEncoder = Callable[[str, str, bytes], bytes]
 """(type, version or empty, JSON) -> what is written. Frames for many are dressed once per kind of viewer."""
+
+
+class ConnectionListener(Protocol):
+    """What a connection reports to the hub, synchronously. The connection knows nothing else of it."""
+
+    def remove(self, connection: ClientConnection) -> None:
+        """The connection is lost. May be called twice."""
+
+    def unsubscribe_all(self, connection: ClientConnection) -> None:
+        """The connection is closing: write nothing more to it."""
+
+    def on_slow(self, connection: ClientConnection) -> None:
+        """The transport holds bytes back."""
+
+    def on_drained(self, connection: ClientConnection) -> None:
+        """The transport has written everything: send what the client missed."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -51,8 +66,8 @@ class ClientConnection(asyncio.Protocol):
         "behind_since",
         "closed_with",
         "heard",
-        "hub",
         "keepalive_slot",
+        "listener",
         "missed_versions",
         "reading",
         "ready",
@@ -66,8 +81,8 @@ class ClientConnection(asyncio.Protocol):
 
     encode_frame: FrameEncoder
 
-    def __init__(self, hub: Hub, address: str) -> None:
-        self.hub = hub
+    def __init__(self, listener: ConnectionListener, address: str) -> None:
+        self.listener = listener
         self.address = address
         self.ready = True
         self.reading = True
@@ -93,20 +108,20 @@ class ClientConnection(asyncio.Protocol):
         self.ready = False
         if self.closed_with is None:
             self.closed_with = ABNORMAL_CLOSURE  # uvloop raises when a closed transport is written to
-        self.hub.remove(self)
+        self.listener.remove(self)
 
     def pause_writing(self) -> None:
         self.ready = False
         if self.closed_with is None:
             self.update_reading()
-            self.hub.on_slow(self)
+            self.listener.on_slow(self)
 
     def resume_writing(self) -> None:
         if self.closed_with is not None:
             return
         self.ready = True
         self.update_reading()
-        self.hub.on_drained(self)
+        self.listener.on_drained(self)
 
     def accepts_input(self) -> bool:
         """Return whether the transport may read now."""
@@ -145,7 +160,7 @@ class ClientConnection(asyncio.Protocol):
         self.write(self.close_bytes(code))
         self.closed_with = code
         self.ready = False
-        self.hub.unsubscribe_all(self)
+        self.listener.unsubscribe_all(self)
         asyncio.get_running_loop().call_later(CLOSE_GRACE, self.transport.abort)
 
     def abort(self, code: int) -> None:
@@ -189,6 +204,13 @@ def broadcast(connections: Iterable[ClientConnection], frame: bytes, channel: st
     telemetry.FRAMES.inc(written)
     if skipped:
         telemetry.FRAMES_CONFLATED.inc(skipped)
+
+
+async def in_slices(connections: list[ClientConnection]) -> AsyncIterator[list[ClientConnection]]:
+    """A slice at a time, with a turn of the loop between them: requests are answered meanwhile."""
+    for start in range(0, len(connections), SLICE):
+        yield connections[start : start + SLICE]
+        await asyncio.sleep(0)
 
 
 def _tune(transport: asyncio.Transport) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,10 +17,9 @@ from .. import telemetry
 from ..domain.errors import LaurelsError
 from ..ranking.scoreboards import ReadyBoard
 from . import protocol
-from .client_connection import ClientConnection, FrameEncoder, broadcast
+from .client_connection import ClientConnection, FrameEncoder, broadcast, in_slices
 from .feed import Feed, Resumed
 
-SLICE = 64
 HISTORY_SECONDS = 30.0
 """Seconds for which the history of a board that nobody watches is kept, for those who come back."""
 
@@ -179,13 +177,6 @@ class Topic:
                 # Who left, or got the present in another way, since the first slice has no use for this.
                 present = some if not self._served_otherwise else [v for v in some if v not in self._served_otherwise]
                 broadcast(present, frame, channel, base)
-
-
-async def in_slices(connections: list[ClientConnection]) -> AsyncIterator[list[ClientConnection]]:
-    """A slice at a time, with a turn of the loop between them: requests are answered meanwhile."""
-    for start in range(0, len(connections), SLICE):
-        yield connections[start : start + SLICE]
-        await asyncio.sleep(0)
 
 
 _TYPES: dict[Resumed, str] = {"snapshot": "board", "delta": "delta", "current": ""}

@@ -70,12 +70,13 @@ class SseConnection(ClientConnection):
     What it sends is dropped, and too much of it ends it: only the end of the connection is of interest.
     """
 
-    __slots__ = ("_received", "_timer")
+    __slots__ = ("_received", "_timer", "hub")
 
     encode_frame = staticmethod(event)
 
     def __init__(self, hub: Hub, address: str) -> None:
         super().__init__(hub, address)
+        self.hub = hub
         self._timer: asyncio.TimerHandle | None = None
         self._received = 0
 

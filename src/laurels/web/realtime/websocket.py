@@ -66,10 +66,12 @@ class WebSocketConnection(ClientConnection):
         "_submitter",
         "_timer",
         "_timer_at",
+        "hub",
     )
 
     def __init__(self, services: Services, address: str, *, origin_allowed: bool, must_authenticate: bool) -> None:
         super().__init__(services.hub, address)
+        self.hub = services.hub
         self._services = services
         self._origin_allowed = origin_allowed
         self._decoder: framing.Decoder | None = framing.Decoder(protocol.MAX_INCOMING)
