@@ -48,7 +48,7 @@ MANY = 100
 WARM_UP = 1.0
 """Seconds before a run."""
 PROBES = 300
-GROWING = ("actions", "placements", "journal")
+GROWING = ("actions", "receipt_ranks", "journal")
 """Tables that get rows with every action or batch."""
 ROUNDS = 2_000
 """Of the descent: far more than two or three unknowns need."""

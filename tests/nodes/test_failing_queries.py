@@ -41,7 +41,7 @@ async def missing(database_url: str, table: str) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("table", "chore"), [("journal", "journal"), ("placements", "receipts"), ("standings", "drift-sampler")]
+    ("table", "chore"), [("journal", "journal"), ("receipt_ranks", "receipts"), ("standings", "drift-sampler")]
 )
 async def test_a_refused_statement_never_ends_a_node(
     settings: Settings, database_url: str, table: str, chore: str

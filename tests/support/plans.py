@@ -22,8 +22,8 @@ BIG = {
     "users",
     "actions",
     "standings",
-    "progress",
-    "placements",
+    "user_action_counters",
+    "receipt_ranks",
     "journal",
     "audit",
     "refresh_tokens",
@@ -72,7 +72,8 @@ SELECT n, 'odd', 'odd', CASE WHEN n % 50 > 0 THEN now() END FROM generate_series
 INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, version)
 SELECT w, n, n % 977, ~(n % 977)::bigint, now(), 1
 FROM generate_series(1, least({{owners}} * 5000, {{people}})) n, generate_series(1, 8) w;
-INSERT INTO user_action_counters SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {{people}}) n;
+INSERT INTO user_action_counters (user_id, action_type_id, total_count, day, day_count, last_at)
+SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {{people}}) n;
 INSERT INTO receipt_ranks SELECT n, n, ARRAY[n], ARRAY[1], ARRAY[1] FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO audit (actor, act, subject)
 SELECT 'user:' || n % least({{owners}}, 5000), 'user.ban', 'user:' || n % {{owners}}

@@ -1,6 +1,6 @@
 """The schema of a database as text that can be compared and committed.
 
-`python -m tests.support.schema > src/laurels/ledger/schema.sql` writes it anew after a migration.
+`python -m tests.support.schema > src/laurels/ledger/schema.sql` updates it after a new migration.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from laurels import ledger
 from laurels.ledger.db import migrations
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ledger.embedded.postgres_binaries import programs
 from laurels.ledger.embedded.server import EmbeddedPostgres
 
-COMMITTED = Path(migrations.__file__).parents[2] / "schema.sql"
-HEADER = "-- The schema that the migrations give; for reading. A test holds it against them.\n\n"
+COMMITTED = Path(ledger.__file__).parent / "schema.sql"
+HEADER = "-- The schema that results from the migrations, for reading. A test compares the two.\n\n"
 
 
 def dump(url: str) -> str:

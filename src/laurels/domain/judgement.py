@@ -24,7 +24,7 @@ from .standings import INT64_MAX, INT64_MIN, Standing, fold, micros, overflow
 from .tickets import Grant
 
 CLAIM_LENGTH = 64
-"""Characters of a claimed value that is kept as it is; migration 0014 knows it too."""
+"""Characters of a claimed value that is kept as it is."""
 _DIGEST = "sha256:"
 _MINUTE = timedelta(minutes=1)
 _MICROSECOND = timedelta(microseconds=1)

@@ -77,8 +77,10 @@ async def test_idempotency_holds_over_partitions(partitioned: Pool) -> None:
     assert again.accepted.action.action_id == first.accepted.action.action_id
     with pytest.raises(asyncpg.UniqueViolationError):
         await partitioned.execute(
-            "INSERT INTO actions SELECT nextval('actions_id_seq'), user_id, action_type_id, action_identifier, 0, 0,"
-            " status, NULL, 0, 0, now(), now(), kind FROM actions WHERE user_id = 7 AND action_identifier = 'twice'"
+            "INSERT INTO actions (id, user_id, action_type_id, action_identifier, score_earned, new_score, fingerprint,"
+            " batch_id, completed_at, created_at) SELECT nextval('actions_id_seq'), user_id, action_type_id,"
+            " action_identifier, 0, 0, 0, 0, now(), now() FROM actions"
+            " WHERE user_id = 7 AND action_identifier = 'twice'"
         )
 
 

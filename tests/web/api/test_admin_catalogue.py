@@ -316,5 +316,14 @@ async def test_a_trial_waits_for_nobody(node: InProcessNode, admin: str) -> None
 
 
 async def everything(node: InProcessNode) -> list[Any]:
-    tables = ("actions", "progress", "standings", "users", "type_counts", "claims", "journal", "audit")
+    tables = (
+        "actions",
+        "user_action_counters",
+        "standings",
+        "users",
+        "action_type_totals",
+        "claims",
+        "journal",
+        "audit",
+    )
     return [await node.services.pool.fetch(f"SELECT t::text FROM {table} t ORDER BY 1") for table in tables]

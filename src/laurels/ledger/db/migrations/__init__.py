@@ -1,8 +1,7 @@
-"""Numbered SQL files, applied in order, each in a transaction of its own, never edited once released.
+"""Apply the schema: numbered SQL files, in order, each in its own transaction, never edited once released.
 
-A file is applied under an advisory lock (several nodes may start at once) and with short lock
-and statement timeouts, so that a migration which can't get its locks fails instead of queueing
-everybody behind it.
+Files are applied under an advisory lock, because several nodes may start at once, and with short lock and
+statement timeouts, so that a migration that cannot get its locks fails instead of blocking all traffic behind it.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ CREATE TABLE schema_migrations (
 
 
 def scripts() -> list[tuple[str, str]]:
-    """(name, SQL) of every migration, oldest first."""
+    """Return (name, SQL) of every migration, oldest first."""
     folder = resources.files(__package__)
     names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
     return [(name, (folder / name).read_text()) for name in names]
 
 
 async def migrate(pool: Pool) -> list[str]:
-    """Apply what is missing and return its names.
+    """Apply the missing migrations and return their names.
 
     Raises DatabaseUnusable when the database is newer than this program, or an applied file was edited.
     """
     async with pool.acquire() as connection:
-        # Another node may be migrating right now; the pool resets both settings on release.
+        # Long enough to wait for another node that is migrating. The pool resets both settings on release.
         await connection.execute("SET lock_timeout = '60s'; SET statement_timeout = '60s'")
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         try:
@@ -44,13 +43,13 @@ async def migrate(pool: Pool) -> list[str]:
 
 
 async def _apply_missing(connection: Connection) -> list[str]:
-    # Asked first: a node's role may read the table without the right to make one (`laurels migrate` is for the owner).
+    # Checked first: a node's role may read the table but not create one (`laurels migrate` is run by the owner).
     if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
         await connection.execute(_TABLE)
     rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
     applied = {row["name"]: row["checksum"] for row in rows}
     known = scripts()
-    _refuse_strangers(applied, known)
+    _refuse_mismatch(applied, known)
     missing = [(name, sql) for name, sql in known if name not in applied]
     for name, sql in missing:
         await _apply(connection, name, sql)
@@ -64,7 +63,7 @@ async def _apply(connection: Connection, name: str, sql: str) -> None:
         await connection.execute("INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, _checksum(sql))
 
 
-def _refuse_strangers(applied: dict[str, str], known: list[tuple[str, str]]) -> None:
+def _refuse_mismatch(applied: dict[str, str], known: list[tuple[str, str]]) -> None:
     unknown = sorted(set(applied) - {name for name, _ in known})
     if unknown:
         raise DatabaseUnusable(
