@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laurels.domain.actions import ActionType, Facts, Submission, UserFacts
+from laurels.domain.actions import ActionType, Facts, Recorded, Submission, UserFacts
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.judgement import Accepted, Judgement, judge
@@ -19,7 +20,7 @@ POINTS = Window(1, Board(1, "points", "All time", is_default=True), ALL_TIME)
 BEST = Window(2, Board(2, "best", "Best", aggregate="best"), ALL_TIME)
 
 
-def kind(name: str, base: int = 10, *, active: bool = True, **rules: int) -> ActionType:
+def kind(name: str, base: int = 10, *, active: bool = True, **rules: Any) -> ActionType:
     return ActionType(hash(name) % 1000, name, "", base, ScoringRules(**rules), active)
 
 
@@ -36,12 +37,12 @@ TYPES = {
 }
 
 
-def facts(users: int, count: int, **more: object) -> Facts:
+def facts(users: int, count: int, **more: Any) -> Facts:
     people = {user: UserFacts(user, "active", 0) for user in range(1, users + 1)}
     return Facts(NOW, 77, list(range(100, 100 + count)), people, **more)
 
 
-def run(submissions: list[Submission], **more: object) -> Judgement:
+def run(submissions: list[Submission], **more: Any) -> Judgement:
     return judge(submissions, facts(3, len(submissions), **more), TYPES, [POINTS, BEST])
 
 
@@ -59,7 +60,9 @@ def test_a_batch_decides_as_if_its_items_came_one_by_one(items: list[tuple[int, 
     """Caps, cooldowns, replays and scores inside one batch equal those of a sequence of batches of one."""
     submissions = [Submission(user, name, f"{name}-{number}") for user, name, number in items]
     together = run(submissions)
-    known, progress, standings = {}, {}, {}
+    known: dict[tuple[int, str], Recorded] = {}
+    progress: dict[tuple[int, int], Progress] = {}
+    standings: dict[tuple[int, int], Standing] = {}
     one_by_one = []
     for submission in submissions:
         state = facts(3, 1, known=known, progress=progress, standings=standings)

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 from websockets.client import ClientProtocol
-from websockets.frames import Close, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
@@ -21,7 +21,7 @@ from laurels.live.client_connection import ClientConnection
 from laurels.live.connection_limits import ConnectionLimits
 from laurels.live.hub import BoardSources, Hub
 from laurels.live.session import StartSubscription
-from laurels.ranking.index import Place
+from laurels.ranking.index import Place, Position
 from laurels.ranking.scoreboards import PlacesOnBoard, ReadyBoard, Scoreboard, ScoreRow, WindowSpan
 
 PER_SECOND = 10
@@ -61,7 +61,7 @@ class Boards:
         span = WindowSpan(None, None)
         board = Scoreboard(slug, slug, "desc", "all_time", span, "e", seq, datetime.now(UTC), "exact", seq, rows)
         shown = str(seq).encode() if self.shown is None else self.shown
-        return ReadyBoard(board, protocol.encode(board), shown, "", seq, (1, None, 1), self.ends_at)
+        return ReadyBoard(board, protocol.encode(board), shown, "", seq, (1, Position("e", 1), 1), self.ends_at)
 
     async def read_as(self, user: int, slug: str, size: int) -> ReadyBoard:
         ready = await self.read(slug, size)
@@ -69,7 +69,7 @@ class Boards:
         board = msgspec.structs.replace(ready.board, rows=rows)
         return dataclasses.replace(ready, board=board, body=protocol.encode(board), shown=ready.shown + b"as %d" % user)
 
-    async def places(self, slug: str, user_ids: list[int]) -> PlacesOnBoard:
+    async def places(self, slug: str, user_ids: Sequence[int]) -> PlacesOnBoard:
         self.asked.append((slug, sorted(user_ids)))
         places = {user: Place(self.ranks[user], user, 5, 0) for user in user_ids if user in self.ranks}
         return PlacesOnBoard(slug, "e", self.seq, len(self.ranks), "exact", places)
@@ -117,7 +117,7 @@ class Pipe(asyncio.Transport):
         super().__init__()
         self._parser = ClientProtocol(parse_uri("ws://laurels.test/"), state=OPEN)
         self.frames: list[tuple[float, dict]] = []
-        self.close: Close | None = None
+        self.closed_with: Close | None = None
         self.aborted_at: float | None = None
         self.answers_pings = True
         self.reads = True
@@ -137,17 +137,18 @@ class Pipe(asyncio.Transport):
         elif not stalled and not self.connection.ready:
             self.connection.resume_writing()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         now = asyncio.get_running_loop().time()
-        self._parser.receive_data(data)
+        self._parser.receive_data(bytes(data))
         for frame in self._parser.events_received():
-            assert self.close is None, "a frame after the close frame"
+            assert isinstance(frame, Frame)
+            assert self.closed_with is None, "a frame after the close frame"
             if frame.opcode is Opcode.CLOSE:
-                self.close = Close.parse(frame.data)
+                self.closed_with = Close.parse(frame.data)
             elif frame.opcode is Opcode.PING:
                 asyncio.get_running_loop().call_later(0.1, self._pong)
             else:
-                self.frames.append((now, json.loads(frame.data)))
+                self.frames.append((now, json.loads(bytes(frame.data))))
         if self.chokes:
             self.chokes, self.stalled = False, True
 

@@ -11,6 +11,7 @@ from tests.live.screens import applied
 
 from laurels.live import protocol
 from laurels.live.feed import HISTORY, Feed
+from laurels.ranking.index import Position
 from laurels.ranking.scoreboards import ReadyBoard, Scoreboard, ScoreRow, WindowSpan
 
 NAMES = [f"name-{n}" for n in range(8)]
@@ -30,7 +31,7 @@ def read(seq: int, table: tuple) -> ReadyBoard:
         "b", "B", "desc", "all_time", WindowSpan(None, None), epoch, seq, datetime.now(UTC), state, len(rows), rows
     )
     shown = protocol.encode((rows, len(rows), state, "B", 1))
-    return ReadyBoard(board, protocol.encode(board), shown, "", seq, (1, None, 1), None)
+    return ReadyBoard(board, protocol.encode(board), shown, "", seq, (1, Position("e", 1), 1), None)
 
 
 def content(board: dict) -> tuple:

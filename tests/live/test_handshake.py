@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from tests.live.raw_websocket import frame, raw_socket, text
@@ -16,6 +18,7 @@ from tests.support.raw_http import exchange
 
 from laurels.config import Settings
 from laurels.live.protocol import Close
+from laurels.web.auth import authenticate
 from laurels.web.auth.access_tokens import Principal
 from laurels.web.realtime import websocket as live_socket
 
@@ -75,27 +78,38 @@ async def test_pages_of_any_origin_may_watch(node: InProcessNode, origin: str) -
         assert (await raw.said("error"))["code"] == "origin_not_allowed"
 
 
+class HeldLookUp:
+    """The look-up of an external user: `asked` once it begins, answered when the test sets `answer`."""
+
+    def __init__(self, look_up: Callable[..., Awaitable[Principal]]) -> None:
+        self.asked, self.answer = asyncio.Event(), asyncio.Event()
+        self._look_up = look_up
+
+    async def __call__(self, *arguments: Any) -> Principal:
+        self.asked.set()
+        await self.answer.wait()
+        return await self._look_up(*arguments)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> HeldLookUp:
+    held = HeldLookUp(authenticate.external_user_of)
+    monkeypatch.setattr(live_socket, "external_user_of", held)
+    return held
+
+
 async def test_a_client_that_leaves_while_its_issuer_is_asked_holds_nothing(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, held: HeldLookUp
 ) -> None:
-    asked, answer = asyncio.Event(), asyncio.Event()
-    introduce = live_socket.external_user_of
-
-    async def slowly(*arguments: object) -> Principal:
-        asked.set()
-        await answer.wait()
-        return await introduce(*arguments)  # type: ignore[arg-type]
-
     async with published(Issuer()) as issuer:
         known = dataclasses.replace(settings, issuers=json.dumps([issuer.settings()]), sockets_per_user=1)
         async with running_node(known) as node:
-            monkeypatch.setattr(live_socket, "external_user_of", slowly)
             async with raw_socket(node, text(type="authenticate", token=issuer.token())):
-                await asyncio.wait_for(asked.wait(), PATIENCE)
+                await asyncio.wait_for(held.asked.wait(), PATIENCE)
             (connection,) = node.services.hub._connections
             connection.abort(Close.SILENT)  # as it is when the next ping is not answered
             await eventually(lambda: _sockets(node), (0).__eq__)
-            answer.set()
+            held.answer.set()
             # The same user again: the one socket that a user may have here is free.
             async with raw_socket(node, text(type="authenticate", token=issuer.token())) as raw:
                 await raw.said("authenticated")
@@ -109,25 +123,14 @@ async def _sockets(node: InProcessNode) -> int:
     return len(node.services.hub)
 
 
-async def test_frames_wait_in_order_while_an_issuer_is_asked(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, answer = asyncio.Event(), asyncio.Event()
-    introduce = live_socket.external_user_of
-
-    async def slowly(*arguments: object) -> Principal:
-        asked.set()
-        await answer.wait()
-        return await introduce(*arguments)  # type: ignore[arg-type]
-
+async def test_frames_wait_in_order_while_an_issuer_is_asked(settings: Settings, held: HeldLookUp) -> None:
     async with published(Issuer()) as issuer:
         known = dataclasses.replace(settings, issuers=json.dumps([issuer.settings()]))
         async with running_node(known) as node:
-            monkeypatch.setattr(live_socket, "external_user_of", slowly)
             pings = [text(type="ping", id=n) for n in range(20)]
             async with raw_socket(node, text(type="authenticate", token=issuer.token()) + pings[0]) as raw:
-                await asyncio.wait_for(asked.wait(), PATIENCE)
+                await asyncio.wait_for(held.asked.wait(), PATIENCE)
                 await raw.flood(b"".join(pings[1:]))
-                answer.set()
+                held.answer.set()
                 await raw.said("authenticated")
                 assert [(await raw.said("pong"))["id"] for _ in pings] == list(range(20))

@@ -78,7 +78,7 @@ async def test_closing_sends_everybody_away_over_a_while_and_lets_nobody_in() ->
         began = now()
         stage.hub.close()
         await stage.hub.drained()
-        assert {pipe.close.code for pipe in pipes} == {4000}
+        assert {pipe.closed_with.code for pipe in pipes} == {4000}
         drains = [pipe.of_type("drain")[0] for pipe in pipes]
         assert max(at for at, _ in drains) - began == pytest.approx(19 * live_hub.DRAIN_PACE)
         assert len({message["retry_ms"] for _, message in drains}) > 10

@@ -48,7 +48,7 @@ async def test_the_banned_are_sent_away() -> None:
         await asyncio.sleep(1)
         stage.boards.banned = {1}
         await asyncio.sleep(live_hub.SANCTION_SECONDS + SOON)
-        assert (one.close.code, two.close) == (4403, None)
+        assert (one.closed_with.code, two.closed_with) == (4403, None)
 
 
 @in_virtual_time

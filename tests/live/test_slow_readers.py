@@ -39,7 +39,7 @@ async def test_a_reader_who_stays_behind_is_closed_with_4008_and_then_cut() -> N
         pipe.stalled = True
         stage.move()
         await asyncio.sleep(keepalive.SLOW_SECONDS + 2 * keepalive.SLOW_CHECK_SECONDS)
-        assert pipe.close == Close(4008, "read too slowly")
+        assert pipe.closed_with == Close(4008, "read too slowly")
         assert pipe.aborted_at is None
         pipe.stalled = False  # it reads on after all: the last words were the last
         stage.move()
@@ -57,7 +57,7 @@ async def test_nothing_follows_a_close_frame() -> None:
         pipe.connection.close(protocol.Close.SLOW)
         stage.move()
         await asyncio.sleep(SOON)
-        assert (pipe.seqs, pipe.close.code) == ([1], 4403)
+        assert (pipe.seqs, pipe.closed_with.code) == ([1], 4403)
 
 
 @in_virtual_time
@@ -66,7 +66,7 @@ async def test_a_reader_who_stalls_on_a_quiet_board_is_found_by_the_ping() -> No
         pipe = await stage.idle()
         pipe.chokes = True
         await asyncio.sleep(keepalive.TICK_SECONDS * keepalive.SLOTS + keepalive.SLOW_SECONDS + 1)
-        assert pipe.close == Close(4008, "read too slowly")
+        assert pipe.closed_with == Close(4008, "read too slowly")
 
 
 @in_virtual_time

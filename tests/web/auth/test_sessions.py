@@ -34,7 +34,7 @@ async def pair(
     request: pytest.FixtureRequest, settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Pair]:
     """Two nodes that share a ledger, and perhaps Redis. On a busy machine they take longer than operators wait for."""
-    monkeypatch.setattr("laurels.node.SETTLE_SECONDS", 15.0)
+    monkeypatch.setattr("laurels.node.PROPAGATION_SECONDS", 15.0)
     monkeypatch.setattr("laurels.operations.changes.PATIENCE_SECONDS", 15.0)
     shared = replace(settings, redis_url=redis_server.url) if request.param == "Redis too" else settings
     async with running_node(shared) as one, running_node(shared) as other:
@@ -84,7 +84,7 @@ async def test_a_logout_holds_on_every_node_while_redis_is_silent(
     settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bus reaches nobody then, whether or not the nodes have noticed: they are waited for in the ledger."""
-    monkeypatch.setattr("laurels.node.SETTLE_SECONDS", 15.0)
+    monkeypatch.setattr("laurels.node.PROPAGATION_SECONDS", 15.0)
     shared = replace(settings, redis_url=redis_server.url)
     async with running_node(shared) as one, running_node(shared) as other:
         sessions = [await one.register("ada"), (await login(other))[1], (await login(other))[1]]
