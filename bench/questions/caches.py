@@ -19,9 +19,10 @@ from laurels.ledger.catalogue.catalogue import Catalogue
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ledger.db.pool import close as close_pool
 from laurels.ledger.db.replicas import Reads
-from laurels.ranking.fallback_index import FallbackIndex, IndexGenerations
-from laurels.ranking.redis_projection import RedisProjection
-from laurels.ranking.redis_windows import POSITION, RedisWindows
+from laurels.ranking.redis_index.fallback_index import FallbackIndex
+from laurels.ranking.redis_index.generations import IndexGenerations
+from laurels.ranking.redis_index.projection import RedisProjection
+from laurels.ranking.redis_index.windows import POSITION, RedisWindows
 from laurels.ranking.scoreboards import Scoreboards
 from laurels.ranking.sql_index import SqlIndex
 from laurels.redis_store import RedisStore, parse_address

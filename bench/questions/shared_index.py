@@ -15,9 +15,10 @@ from laurels.domain.standings import Standing
 from laurels.ledger.catalogue.catalogue import Catalogue
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ledger.standings import standings
-from laurels.ranking.fallback_index import FallbackIndex, IndexGenerations
-from laurels.ranking.redis_projection import RedisProjection
-from laurels.ranking.redis_windows import IndexGeneration, RedisWindows, WindowChanges
+from laurels.ranking.redis_index.fallback_index import FallbackIndex
+from laurels.ranking.redis_index.generations import IndexGenerations
+from laurels.ranking.redis_index.projection import RedisProjection
+from laurels.ranking.redis_index.windows import IndexGeneration, RedisWindows, WindowChanges
 from laurels.ranking.sql_index import SqlIndex
 from laurels.redis_store import RedisStore, parse_address
 

@@ -28,7 +28,7 @@ from .ledger.standings.board_filler import fill_new_boards
 from .ledger.write import baselines
 from .node import CATALOGUE_SECONDS, Node
 from .ranking.failover_check import FailoverCheck
-from .ranking.redis_projection import RECONCILE_SECONDS, RedisProjection
+from .ranking.redis_index.projection import RECONCILE_SECONDS, RedisProjection
 from .ranking.verify import sample
 from .redis_store import RedisUnavailable
 from .web.auth.login_audit import FLUSH_SECONDS

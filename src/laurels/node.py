@@ -36,11 +36,12 @@ from .live.hub import BoardSources, Hub
 from .live.user_sockets import SharedUserSockets
 from .node_ledger import LedgerParts, lanes_of, ledger_parts
 from .ranking.archive import Archive
-from .ranking.fallback_index import FallbackIndex, IndexGenerations
 from .ranking.memory_index import MemoryIndex
-from .ranking.projection import Projection
-from .ranking.redis_projection import RedisProjection
-from .ranking.redis_windows import RedisWindows
+from .ranking.memory_projection import MemoryProjection
+from .ranking.redis_index.fallback_index import FallbackIndex
+from .ranking.redis_index.generations import IndexGenerations
+from .ranking.redis_index.projection import RedisProjection
+from .ranking.redis_index.windows import RedisWindows
 from .ranking.scoreboards import Scoreboards
 from .ranking.sql_index import SqlIndex
 from .redis_store import RedisStore, parse_address
@@ -131,7 +132,7 @@ def _hub(settings: Settings, scoreboards: Scoreboards, catalogue: Catalogue, dir
     )
 
 
-def _projecting(projection: Projection | RedisProjection, hub: Hub) -> Project:
+def _projecting(projection: MemoryProjection | RedisProjection, hub: Hub) -> Project:
     """What the writer calls with what it has committed: the index first, then those who watch."""
 
     async def project(batch: CommittedBatch) -> Mapping[int, Placement]:
@@ -147,7 +148,7 @@ class _Ranks:
     """What answers ranks, what feeds it, and who shows them."""
 
     index: MemoryIndex | FallbackIndex
-    projection: Projection | RedisProjection
+    projection: MemoryProjection | RedisProjection
     scoreboards: Scoreboards
     hub: Hub
 
@@ -322,12 +323,12 @@ def _shared_limits(store: RedisStore | None, limits: Limits, login_throttle: Log
 
 def _index(
     store: RedisStore | None, catalogue: Catalogue, pool: Pool, node_id: UUID, last_batch: int
-) -> tuple[MemoryIndex, Projection] | tuple[FallbackIndex, RedisProjection]:
+) -> tuple[MemoryIndex, MemoryProjection] | tuple[FallbackIndex, RedisProjection]:
     """What answers ranks, and what feeds it: in this process, or in Redis for several nodes."""
     if store is None:
         # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
         memory = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
-        return memory, Projection(memory, catalogue, pool)
+        return memory, MemoryProjection(memory, catalogue, pool)
     windows, generations = RedisWindows(store), IndexGenerations(pool)
     shared = FallbackIndex(windows, SqlIndex(pool), generations)
     return shared, RedisProjection(windows, shared, generations, catalogue, pool)

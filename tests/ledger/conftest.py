@@ -18,7 +18,7 @@ from laurels.ledger.db.pool import Pool
 from laurels.ledger.write.receipts import Receipts
 from laurels.ledger.write.writer import Result, Writer
 from laurels.ranking.memory_index import MemoryIndex
-from laurels.ranking.projection import Projection
+from laurels.ranking.memory_projection import MemoryProjection
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Ledger:
     pool: Pool
     catalogue: Catalogue
     receipts: Receipts
-    projection: Projection
+    projection: MemoryProjection
     writer: Writer
     node: UUID
 
@@ -46,7 +46,7 @@ async def running_ledger(pool: Pool, **options: Any) -> AsyncIterator[Ledger]:
     catalogue = Catalogue(pool)
     await catalogue.refresh()
     receipts = Receipts(pool)
-    projection = Projection(MemoryIndex("test"), catalogue, pool)
+    projection = MemoryProjection(MemoryIndex("test"), catalogue, pool)
     node = uuid4()
     writer = Writer(pool, catalogue, receipts, projection.project, node, **options)
     async with asyncio.TaskGroup() as tasks:

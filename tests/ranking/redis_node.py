@@ -20,10 +20,11 @@ from laurels.ledger.db.pool import Pool
 from laurels.ledger.write.batch import CommittedBatch, commit_batch
 from laurels.ledger.write.receipts import Receipts
 from laurels.ledger.write.writer import DecidedAction, Writer
-from laurels.ranking.fallback_index import FallbackIndex, IndexGenerations
 from laurels.ranking.index import Ranking
-from laurels.ranking.redis_projection import RedisProjection
-from laurels.ranking.redis_windows import RedisWindows
+from laurels.ranking.redis_index.fallback_index import FallbackIndex
+from laurels.ranking.redis_index.generations import IndexGenerations
+from laurels.ranking.redis_index.projection import RedisProjection
+from laurels.ranking.redis_index.windows import RedisWindows
 from laurels.ranking.sql_index import SqlIndex
 from laurels.ranking.verify import compare
 from laurels.redis_store import RedisStore, parse_address

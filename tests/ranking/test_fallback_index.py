@@ -21,9 +21,9 @@ from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.standings import Standing
 from laurels.ledger.db.pool import Pool
 from laurels.ledger.standings import index_generations
-from laurels.ranking import redis_projection
 from laurels.ranking.index import LEDGER, Ranking
-from laurels.ranking.rebuild_backoff import FIRST_PAUSE
+from laurels.ranking.redis_index import projection
+from laurels.ranking.redis_index.rebuild_backoff import FIRST_PAUSE
 from laurels.ranking.sql_index import SqlIndex
 from laurels.ranking.verify import sample
 
@@ -325,7 +325,7 @@ async def test_a_redis_that_takes_nothing_for_long_is_built_anew(
 ) -> None:
     """What it lacks is not remembered without end."""
     one, two = nodes
-    monkeypatch.setattr(redis_projection, "MAX_JOURNAL_READS", 3)
+    monkeypatch.setattr(projection, "MAX_JOURNAL_READS", 3)
     before = await one.top()
     own_redis.configure("maxmemory", "1")
     await one.complete(2, "b")

@@ -10,9 +10,9 @@ from tests.support.redis import RedisServer
 
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing
-from laurels.ranking.read_batcher import MAX_WAITING, READS_PER_CALL
-from laurels.ranking.redis_windows import IndexGeneration, RedisWindows, WindowChanges
-from laurels.ranking.scripts import IndexGone
+from laurels.ranking.redis_index.read_batcher import MAX_WAITING, READS_PER_CALL
+from laurels.ranking.redis_index.scripts import IndexGone
+from laurels.ranking.redis_index.windows import IndexGeneration, RedisWindows, WindowChanges
 from laurels.redis_store import RedisStore, RedisUnavailable, parse_address
 
 LIFE = IndexGeneration(Window(1, Board(1, "b", "B"), ALL_TIME), "e")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from laurels.ranking.rebuild_backoff import FIRST_PAUSE, LONGEST_PAUSE, RebuildBackoff
+from laurels.ranking.redis_index.rebuild_backoff import FIRST_PAUSE, LONGEST_PAUSE, RebuildBackoff
 
 
 class Clock:

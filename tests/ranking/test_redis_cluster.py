@@ -21,7 +21,7 @@ from tests.support.ports import free_block
 from tests.support.redis import RedisServer
 
 from laurels.config import Settings
-from laurels.ranking.redis_windows import RedisWindows
+from laurels.ranking.redis_index.windows import RedisWindows
 
 SLOTS = 16_384
 

@@ -17,8 +17,8 @@ from tests.support.redis import RedisServer
 from laurels.domain.boards import ALL_TIME, Board, Window
 from laurels.domain.standings import Standing
 from laurels.ranking.index import MAX_TOP, Place, Position, Ranking, Shift
-from laurels.ranking.redis_windows import IndexGeneration, RedisWindows, WindowChanges
-from laurels.ranking.scripts import IndexGone
+from laurels.ranking.redis_index.scripts import IndexGone
+from laurels.ranking.redis_index.windows import IndexGeneration, RedisWindows, WindowChanges
 from laurels.redis_store import RedisStore, RedisUnavailable, parse_address
 
 _numbers = itertools.count(1)

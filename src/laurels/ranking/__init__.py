@@ -1,15 +1,16 @@
-"""The index: a derived, disposable structure that answers ranks.
+"""The index: a derived, disposable structure that answers ranks. It is rebuilt from the ledger at any time.
 
-index        the questions every index answers, and their answers
-memory       sorted lists in this process
-sql          the same answers straight from the ledger, for proof and for bad days
-redis        windows in Redis, for several nodes; lua/ holds its scripts, questions gathers what is asked at once
-shared       Redis while it can be trusted, the ledger otherwise
-projection   the only writer of the index in memory: committed batches, the journal, loading
-shared_projection  the same for Redis: what was not brought is found, what is not whole is built anew (pouring)
-replays      retried actions: confirmed to be in the index (confirmed) before they are acknowledged
-shadows      boards as a shadowed user sees them
-scoreboards  top lists with names, as ready bytes
-archive      top lists of windows that are over
-verify       index == ledger, or the drift
+index              the `Index` protocol, and the types of its answers
+memory_index       ordered windows in this process, for a single node
+sql_index          the same answers counted in the ledger: the proof of the others, and their fallback
+redis_index/       ordered windows in Redis, shared by several nodes, with their writer and the fallback to the ledger
+projection         types that both writers of the index share
+memory_projection  the only writer of the index in memory: committed batches, the journal, loading, rebuilding
+confirmed          batches known to be in the index, so that replays of their actions may be acknowledged
+entries            which action of a batch brought its user into the top
+shadows            boards as a shadowed user sees them
+scoreboards        top lists with names, encoded once per version
+archive            top lists of ended windows
+failover_check     standings that the index holds and a new primary lacks
+verify             proof that the index equals the ledger, or how far it drifted
 """

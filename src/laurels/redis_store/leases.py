@@ -16,7 +16,7 @@ LEASE_SECONDS = 5.0
 KEPT_SECONDS = 900.0
 """A claim that is not renewed for so long ends; see `live/user_sockets.py` for how often it is."""
 
-_SCRIPT = (resources.files(__package__) / "claims.lua").read_text()
+_SCRIPT = (resources.files(__package__) / "leases.lua").read_text()
 
 
 class SocketLease(NamedTuple):

@@ -11,7 +11,7 @@ from .store import Client, RedisStore
 AT_ONCE = 500
 """Keys in one call: Redis does nothing else meanwhile, so it must be short (some 0.5 ms)."""
 
-_SCRIPT = (resources.files(__package__) / "owed.lua").read_text()
+_SCRIPT = (resources.files(__package__) / "rate_limits.lua").read_text()
 
 
 Key: TypeAlias = str | int | bytes

@@ -25,8 +25,8 @@ from ..ledger.write.writer import Writer
 from ..live.hub import Hub
 from ..ranking.archive import Archive
 from ..ranking.index import HeldIndex
-from ..ranking.projection import Projection
-from ..ranking.redis_projection import RedisProjection
+from ..ranking.memory_projection import MemoryProjection
+from ..ranking.redis_index.projection import RedisProjection
 from ..ranking.scoreboards import Scoreboards
 from ..telemetry import Throughput
 from .auth.access_tokens import AccessTokens
@@ -95,7 +95,7 @@ class Services:
     receipts: Receipts
     writer: Writer
     index: HeldIndex
-    projection: Projection | RedisProjection
+    projection: MemoryProjection | RedisProjection
     scoreboards: Scoreboards
     archive: Archive
     hub: Hub

@@ -18,7 +18,7 @@ from laurels.ledger.standings.refolding import lock_user, refold_all, windows_co
 from laurels.ledger.standings.repair import refold
 from laurels.ranking import verify
 from laurels.ranking.memory_index import MemoryIndex
-from laurels.ranking.projection import Projection
+from laurels.ranking.memory_projection import MemoryProjection
 
 
 def lessons(*users: int, tag: str = "a") -> list[Submission]:
@@ -40,7 +40,7 @@ async def test_who_reaches_a_score_first_in_a_batch_wins_the_tie(ledger: Ledger)
     proof = await verify.prove(ledger.pool, window)
     assert (proof.standings, proof.unfolded, proof.misranked) == (5, 0, 0)
     await refold(ledger.pool, window, uuid4())
-    other = Projection(MemoryIndex("other"), ledger.catalogue, ledger.pool)
+    other = MemoryProjection(MemoryIndex("other"), ledger.catalogue, ledger.pool)
     await other.load()
     assert [place.user_id for place in (await other.index.top(window, 100)).places] == arrival
 

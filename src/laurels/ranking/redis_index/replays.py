@@ -12,16 +12,16 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ..domain.actions import Recorded
-from ..domain.boards import Window
-from ..ledger.catalogue.catalogue import Catalogue
-from ..ledger.db.pool import Pool
-from ..ledger.events.journal import announce_standings
-from ..redis_store import RedisUnavailable
-from .confirmed import ConfirmedBatches
-from .fallback_index import IndexGenerations
-from .redis_windows import APPLY_SECONDS, IndexGeneration, RedisWindows
+from ...domain.actions import Recorded
+from ...domain.boards import Window
+from ...ledger.catalogue.catalogue import Catalogue
+from ...ledger.db.pool import Pool
+from ...ledger.events.journal import announce_standings
+from ...redis_store import RedisUnavailable
+from ..confirmed import ConfirmedBatches
+from .generations import IndexGenerations
 from .scripts import IndexGone
+from .windows import APPLY_SECONDS, IndexGeneration, RedisWindows
 
 FOLLOW_SECONDS = 0.6
 """By then every node has read the journal, and has brought what it says that no other node will."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from ..domain.boards import Window
-from ..domain.standings import Standing, order_key, sort_score, split_key
-from ..redis_store import RedisStore
-from .index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top
+from ...domain.boards import Window
+from ...domain.standings import Standing, order_key, sort_score, split_key
+from ...redis_store import RedisStore
+from ..index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top
 from .read_batcher import ReadBatcher
 from .scripts import IndexGone, Run, Script, run_all
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 POSITION, SLICE, PLACES, PLACE_OF = map(Script, ("position", "slice", "places", "place_of"))
-APPLY, OPEN, MEMBERS = Script("apply", writes=True), Script("open", writes=True, alone=True), Script("members")
+APPLY, CREATE, MEMBERS = Script("apply", writes=True), Script("create", writes=True, alone=True), Script("members")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class RedisWindows:
         """Begin an empty window; the server's run id."""
         board = generation.window.board
         server: bytes = await self._store.call(
-            lambda redis: OPEN.run(redis, self.keys(generation.window.id, generation.epoch), board.ties, first_seq),
+            lambda redis: CREATE.run(redis, self.keys(generation.window.id, generation.epoch), board.ties, first_seq),
             idempotent=True,
         )
         return server.decode()

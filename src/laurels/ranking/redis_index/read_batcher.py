@@ -12,8 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..redis_store import RedisStore, RedisUnavailable
-from ..redis_store.store import CALL_SECONDS
+from ...redis_store import RedisStore, RedisUnavailable
+from ...redis_store.store import CALL_SECONDS
 from .scripts import IndexGone, Run, run_all
 
 READS_PER_CALL = 64

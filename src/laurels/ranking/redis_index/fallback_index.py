@@ -14,20 +14,18 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from .. import telemetry
-from ..concurrency.single_flight import SingleFlight
-from ..domain.boards import Window
-from ..domain.errors import Code, LaurelsError
-from ..domain.standings import Standing
-from ..ledger.db.liveness import ROUTE_SECONDS, within
-from ..ledger.db.pool import Pool
-from ..ledger.standings import index_generations
-from ..ledger.standings.index_generations import GenerationRow
-from ..redis_store import RedisUnavailable
-from .index import Place, Position, Ranking
-from .redis_windows import IndexGeneration, RedisWindows
+from ... import telemetry
+from ...concurrency.single_flight import SingleFlight
+from ...domain.boards import Window
+from ...domain.errors import Code, LaurelsError
+from ...domain.standings import Standing
+from ...ledger.db.liveness import ROUTE_SECONDS, within
+from ...redis_store import RedisUnavailable
+from ..index import Place, Position, Ranking
+from ..sql_index import SqlIndex
+from .generations import IndexGenerations
 from .scripts import IndexGone
-from .sql_index import SqlIndex
+from .windows import IndexGeneration, RedisWindows
 
 log = structlog.get_logger(__name__)
 
@@ -36,81 +34,6 @@ LEDGER_WAITING = 64
 LEDGER_SECONDS = 0.9
 """How long the ledger may say nothing: with the deadline of a call to Redis before it, less than 2 s."""
 T = TypeVar("T")
-
-
-class IndexGenerations:
-    """Which copy of each window this node believes in.
-
-    `is_sure`: every commit that is old enough was seen to be in the copies, and none was lost since.
-    """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._rows: dict[int, GenerationRow] = {}
-        self._invalid: set[str] = set()
-        self._made: dict[str, IndexGeneration] = {}
-        self._one_look = asyncio.Lock()
-        self._looks = 0
-        self.suspicions = 0
-        """How often something may not have reached the copies."""
-        self.is_complete = False
-
-    async def refresh(self) -> None:
-        """Ask the ledger. Who asks while another asks takes that one's answer, if it began later."""
-        looks = self._looks
-        async with self._one_look:
-            if self._looks > looks + 1:
-                return
-            self._rows = await index_generations.read(self._pool)
-            self._looks += 1
-            epochs = {row.epoch for row in self._rows.values()}
-            self._invalid &= epochs
-            self._made = {epoch: generation for epoch, generation in self._made.items() if epoch in epochs}
-
-    def row(self, window: Window) -> GenerationRow | None:
-        return self._rows.get(window.id)
-
-    def writable(self, window: Window) -> IndexGeneration | None:
-        """The copy that takes changes, complete or not."""
-        row = self._rows.get(window.id)
-        if row is None or row.epoch in self._invalid:
-            return None
-        generation = self._made.get(row.epoch)
-        if generation is None or generation.window is not window:  # the board may have a new name
-            generation = self._made[row.epoch] = IndexGeneration(window, row.epoch)
-        return generation
-
-    def readable(self, window: Window) -> IndexGeneration | None:
-        """The copy that may be asked."""
-        row = self._rows.get(window.id)
-        return self.writable(window) if self.is_complete and row is not None and row.ready else None
-
-    def needs_building(self, window: Window) -> bool:
-        row = self._rows.get(window.id)
-        return row is None or not row.ready or row.epoch in self._invalid
-
-    def invalidate(self, generation: IndexGeneration) -> None:
-        """Redis does not have this copy as it was built: never ask it again."""
-        if generation.epoch not in self._invalid:
-            self._invalid.add(generation.epoch)
-            log.warning("an index must be built anew", board=generation.window.board.slug, epoch=generation.epoch)
-
-    def mark_suspect(self, reason: str) -> None:
-        """A change may not have reached the copies: count in the ledger until they are seen to be complete."""
-        if self.is_complete:
-            log.warning("ranks are counted in the ledger for now", reason=reason)
-        self.is_complete = False
-        self.suspicions += 1
-        telemetry.INDEX_TRUSTED.set(0)
-
-    def mark_complete(self, losses: int) -> None:
-        """The copies are complete, unless something was lost since `losses` was read."""
-        if self.suspicions != losses:
-            return
-        if not self.is_complete:
-            log.info("the shared index is complete")
-        self.is_complete = True
-        telemetry.INDEX_TRUSTED.set(1)
 
 
 class FallbackIndex:

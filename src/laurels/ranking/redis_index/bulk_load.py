@@ -7,11 +7,11 @@ import time
 
 import structlog
 
-from .. import telemetry
-from ..ledger.db.pool import Pool
-from ..ledger.standings import standings
-from .projection import Progress
-from .redis_windows import BULK_MEMBERS, IndexGeneration, RedisWindows
+from ... import telemetry
+from ...ledger.db.pool import Pool
+from ...ledger.standings import standings
+from ..projection import Progress
+from .windows import BULK_MEMBERS, IndexGeneration, RedisWindows
 
 log = structlog.get_logger(__name__)
 

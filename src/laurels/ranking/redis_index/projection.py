@@ -22,27 +22,28 @@ from uuid import uuid4
 
 import structlog
 
-from .. import telemetry
-from ..domain.actions import Placement, Recorded
-from ..domain.boards import Window
-from ..domain.errors import LaurelsError
-from ..domain.standings import Standing
-from ..ledger.catalogue.catalogue import Catalogue
-from ..ledger.db.pool import Connection, Pool
-from ..ledger.events.journal import Journal, JournalEntry
-from ..ledger.standings import index_generations, standings
-from ..ledger.write.batch import CommittedBatch
-from ..redis_store import RedisUnavailable
+from ... import telemetry
+from ...domain.actions import Placement, Recorded
+from ...domain.boards import Window
+from ...domain.errors import LaurelsError
+from ...domain.standings import Standing
+from ...ledger.catalogue.catalogue import Catalogue
+from ...ledger.db.pool import Connection, Pool
+from ...ledger.events.journal import Journal, JournalEntry
+from ...ledger.standings import index_generations, standings
+from ...ledger.write.batch import CommittedBatch
+from ...redis_store import RedisUnavailable
+from ..entries import attribute_entries
+from ..index import Shift
+from ..projection import KEEP_ENDED, Progress, WindowChanged
+from ..shadows import shadow_placements
 from .bulk_load import bulk_load
-from .entries import attribute_entries
-from .fallback_index import LEDGER_SECONDS, FallbackIndex, IndexGenerations
-from .index import Shift
-from .projection import KEEP_ENDED, Progress, WindowChanged
+from .fallback_index import LEDGER_SECONDS, FallbackIndex
+from .generations import IndexGenerations
 from .rebuild_backoff import RebuildBackoff
-from .redis_windows import IndexGeneration, RedisWindows, WindowChanges
 from .replays import ReplayConfirmation
 from .scripts import IndexGone
-from .shadows import shadow_placements
+from .windows import IndexGeneration, RedisWindows, WindowChanges
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from ..redis_store.store import Client
+from ...redis_store.store import Client
 
 LAYOUT = "2"
 """Of the keys; a copy in another layout is built anew."""
