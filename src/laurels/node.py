@@ -113,7 +113,6 @@ class Node:
 def _hub(settings: Settings, scoreboards: Scoreboards, catalogue: Catalogue, directory: Directory) -> Hub:
     sources = BoardSources(
         top=refused_when_it_fails(scoreboards.top),
-        top_as=refused_when_it_fails(scoreboards.ready_as),
         places=refused_when_it_fails(scoreboards.places),
         names=refused_when_it_fails(directory.people),
         boards=lambda: catalogue.boards,

@@ -23,6 +23,7 @@ from laurels.live.hub import BoardSources, Hub
 from laurels.live.session import StartSubscription
 from laurels.ranking.index import Place, Position
 from laurels.ranking.scoreboards import PlacesOnBoard, ReadyBoard, Scoreboard, ScoreRow, WindowSpan
+from laurels.ranking.view import PUBLIC, View
 
 PER_SECOND = 10
 INTERVAL = 1 / PER_SECOND
@@ -48,7 +49,16 @@ class Boards:
         self.banned: set[int] = set()
         self.shadowed: set[int] = set()
 
-    async def read(self, slug: str, size: int) -> ReadyBoard:
+    async def read(self, slug: str, size: int, view: View = PUBLIC) -> ReadyBoard:
+        ready = await self._read(slug, size)
+        if view == PUBLIC:
+            return ready
+        user = view.shadowed_user
+        rows = [ScoreRow(1, f"user-{user}", 500, None), *ready.board.rows[: size - 1]]
+        board = msgspec.structs.replace(ready.board, rows=rows)
+        return dataclasses.replace(ready, board=board, body=protocol.encode(board), shown=ready.shown + b"as %d" % user)
+
+    async def _read(self, slug: str, size: int) -> ReadyBoard:
         self.reads += 1
         seq = self.seq
         if slug == "stuck" or not self.gate.is_set():
@@ -62,12 +72,6 @@ class Boards:
         board = Scoreboard(slug, slug, "desc", "all_time", span, "e", seq, datetime.now(UTC), "exact", seq, rows)
         shown = str(seq).encode() if self.shown is None else self.shown
         return ReadyBoard(board, protocol.encode(board), shown, "", seq, (1, Position("e", 1), 1), self.ends_at)
-
-    async def read_as(self, user: int, slug: str, size: int) -> ReadyBoard:
-        ready = await self.read(slug, size)
-        rows = [ScoreRow(1, f"user-{user}", 500, None), *ready.board.rows[: size - 1]]
-        board = msgspec.structs.replace(ready.board, rows=rows)
-        return dataclasses.replace(ready, board=board, body=protocol.encode(board), shown=ready.shown + b"as %d" % user)
 
     async def places(self, slug: str, user_ids: Sequence[int]) -> PlacesOnBoard:
         self.asked.append((slug, sorted(user_ids)))
@@ -194,7 +198,6 @@ class Stage:
         self.boards = Boards()
         sources = BoardSources(
             top=self.boards.read,
-            top_as=self.boards.read_as,
             places=self.boards.places,
             names=self.boards.names,
             boards=lambda: SLUGS,

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 from .. import telemetry
 from ..domain.errors import LaurelsError
+from ..ranking.view import View
 from .protocol import Close
 
 SEND_BUFFER = 32 * 1024
@@ -31,8 +32,8 @@ SLICE = 64
 DEAD_SECONDS = 20
 """A peer that acknowledges nothing for so long is gone, as the kernel sees it."""
 
-TopicKey = tuple[str, int, int | None]
-"""Which audience: slug, size, and the shadowed user whose view it is (nearly always None)."""
+TopicKey = tuple[str, int, View]
+"""A topic: slug, size, and the view (nearly always the public one)."""
 FrameEncoder = Callable[[str, str, bytes], bytes]
 """(type, version or empty, JSON) -> what is written. Frames for many are dressed once per kind of viewer."""
 

@@ -22,6 +22,7 @@ from ..domain.errors import Code, LaurelsError
 from ..ledger.write.batch import CommittedBatch
 from ..ranking.projection import WindowChanged
 from ..ranking.scoreboards import PlacesOnBoard, ReadyBoard
+from ..ranking.view import PUBLIC, View
 from . import client_connection, protocol
 from .activity_feed import ActivityFeed, LoadPeople
 from .client_connection import ClientConnection, TopicKey
@@ -50,13 +51,9 @@ RETRY_MS = (500, 5_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSources:
-    """Where what is shown comes from. `top` (slug, size) and `places` (slug, user ids) raise LaurelsError.
+    """Where what is shown comes from. `top` (slug, size, view) and `places` (slug, user ids) raise LaurelsError."""
 
-    `top_as` (user id, slug, size): the board as a shadowed user sees it.
-    """
-
-    top: Callable[[str, int], Awaitable[ReadyBoard]]
-    top_as: Callable[[int, str, int], Awaitable[ReadyBoard]]
+    top: Callable[[str, int, View], Awaitable[ReadyBoard]]
     places: Callable[[str, Sequence[int]], Awaitable[PlacesOnBoard]]
     names: LoadPeople
     boards: Callable[[], Iterable[str]]
@@ -116,8 +113,8 @@ class Hub:
         self._activity.on_batch_committed(batch)
         if self._sources.shadowed():  # what they do moves no index, but what they see themselves
             acted = {action.user_id for action in batch.new_actions}
-            for (_, _, as_user), topic in self._topics.items():
-                if as_user in acted:
+            for (_, _, view), topic in self._topics.items():
+                if view.shadowed_user in acted:
                     topic.mark_moved()
 
     # -- who is here
@@ -180,7 +177,7 @@ class Hub:
         elif subscription.channel.startswith(protocol.ACTIVITY):
             self._activity.subscribe(connection, slug, subscription.id)
         else:
-            key = (slug, protocol.sent_size(subscription.size), self._viewpoint(connection))
+            key = (slug, protocol.sent_size(subscription.size), self._view_of(connection))
             connection.subscriptions[subscription.channel] = key
             topic = self._topics.get(key)
             if topic is None:  # an empty one counts: it has the history
@@ -262,9 +259,9 @@ class Hub:
         for one in list(self._connections):
             one.abort(Close.DRAINING)
 
-    def _viewpoint(self, connection: ClientConnection) -> int | None:
-        """Whose eyes a viewer sees boards with: a shadowed user's own, or everybody's."""
-        return connection.user_id if connection.user_id in self._sources.shadowed() else None
+    def _view_of(self, connection: ClientConnection) -> View:
+        """Return the view with which a connection is shown boards."""
+        return View(connection.user_id) if connection.user_id in self._sources.shadowed() else PUBLIC
 
     def _open(self, key: TopicKey) -> Topic:
         slug, size, _ = key
@@ -275,11 +272,11 @@ class Hub:
     async def _refresh_loop(self, key: TopicKey, topic: Topic) -> None:
         """Read and send a board whenever it moved, as long as somebody watches."""
         loop = asyncio.get_running_loop()
-        slug, size, as_user = key
+        slug, size, view = key
         while await topic.wait_for_subscribers(HISTORY_SECONDS if len(self._topics) <= MAX_IDLE_TOPICS else 0):
             moved_at, began = topic.begin_read(), loop.time()
             try:
-                ready = await self._read(slug, size, as_user)
+                ready = await self._sources.top(slug, size, view)
             except LaurelsError as error:
                 if error.code is Code.BOARD_UNKNOWN:
                     break
@@ -293,11 +290,6 @@ class Hub:
             await topic.wait_until_due()
         del self._topics[key]
         topic.end(_board_unknown(slug, self._sources.boards()))
-
-    async def _read(self, slug: str, size: int, as_user: int | None) -> ReadyBoard:
-        if as_user is None:
-            return await self._sources.top(slug, size)
-        return await self._sources.top_as(as_user, slug, size)
 
     async def _refresh_all_loop(self) -> None:
         while True:
@@ -333,7 +325,7 @@ class Hub:
                 one.close(Close.TOKEN_ENDED)
 
     def _resubscribe_as_seen(self, connection: ClientConnection) -> None:
-        view = self._viewpoint(connection)
+        view = self._view_of(connection)
         for channel, key in list(connection.subscriptions.items()):
             if key is not None and key[2] != view:
                 self.unsubscribe(connection, channel)

@@ -8,6 +8,7 @@ projection         types that both writers of the index share
 memory_projection  the only writer of the index in memory: committed batches, the journal, loading, rebuilding
 confirmed          batches known to be in the index, so that replays of their actions may be acknowledged
 entries            which action of a batch brought its user into the top
+view               whose view of a board is read: the public one, or a shadowed user's
 shadows            boards as a shadowed user sees them
 scoreboards        top lists with names, encoded once per version
 archive            top lists of ended windows

@@ -20,6 +20,7 @@ from ..ledger.db.replicas import Reads
 from ..ledger.standings.snapshots import latest_ranks
 from .index import Index, Place, Position, Ranking
 from .shadows import Shadows
+from .view import PUBLIC, View
 
 READY_LIMIT = 512
 """Encoded boards kept: boards x sizes asked for."""
@@ -65,7 +66,8 @@ Version = tuple[int, Position, int]
 
 @dataclass(frozen=True, slots=True)
 class ReadyBoard:
-    """A Scoreboard and its encoding. `version` names what it was made from; the ETag is its printed form.
+    """A Scoreboard and its encoding. `version` names what it was made from; the ETag is its printed form, or empty
+    where the version does not determine what is shown.
 
     `shown` is the part that people see: equal when only places below the list have moved.
     `ends_at`: when the window is over, and the board begins anew.
@@ -101,16 +103,20 @@ class Scoreboards:
         self._catalogue = catalogue
         self._directory = directory
         self._reads = reads
-        self.shadows = Shadows(index, reads.primary)
+        self._shadows = Shadows(index, reads.primary)
         self._ready: ReadThrough[tuple[str, int], ReadyBoard] = ReadThrough(
             "scoreboards", seconds=READY_SECONDS, limit=READY_LIMIT
         )
         self._baselines: dict[int, dict[int, int]] = {}
 
-    async def top(self, slug: str, size: int) -> ReadyBoard:
-        """The first `size` places of a board's present window. Raises LaurelsError(BOARD_UNKNOWN)."""
-        board = self._catalogue.board(slug)
-        window = await self._catalogue.window(board)
+    async def top(self, slug: str, size: int, view: View = PUBLIC) -> ReadyBoard:
+        """Return the first `size` places of a board's current window. Raises LaurelsError(BOARD_UNKNOWN).
+
+        The public view is encoded once per version; other views are read each time, because shadowed users are few.
+        """
+        window = await self._catalogue.window(self._catalogue.board(slug))
+        if view.shadowed_user is not None:
+            return await self._private_top(window, size, view.shadowed_user)
         version = await self._version(window)
         return await self._ready.get((slug, size), version, lambda: self._load(window, size, version[2]))
 
@@ -119,29 +125,26 @@ class Scoreboards:
         scoreboard = await self._scoreboard(window, ranking)
         # Names may have been awaited: the version is the one of the ranking that was read.
         version = (window.id, Position(ranking.epoch, ranking.seq), generation)
-        return version, self._encoded(window, scoreboard, version, size)
+        etag = f'"{ranking.epoch}-{window.id}-{ranking.seq}-{generation}-{size}"'
+        return version, self._encoded(window, scoreboard, version, etag)
 
-    async def around(self, slug: str, user_id: int, radius: int) -> Scoreboard:
-        """A user's place with its neighbours; no rows when the user is not on the board."""
-        window = await self._catalogue.window(self._catalogue.board(slug))
-        ranking = await self._index.around(window, user_id, radius)
-        return await self._scoreboard(window, ranking)
+    async def _private_top(self, window: Window, size: int, user_id: int) -> ReadyBoard:
+        board = await self._scoreboard(window, await self._shadows.top(window, user_id, size))
+        # No ETag: the user's own standing changes what they see without moving the index.
+        return self._encoded(window, board, (window.id, Position(board.epoch, board.seq), 0), etag="")
 
-    async def top_as(self, user_id: int, slug: str, size: int) -> Scoreboard:
-        """The same as a shadowed user sees it. Raises LaurelsError(BOARD_UNKNOWN)."""
+    async def around(self, slug: str, user_id: int, radius: int, view: View = PUBLIC) -> Scoreboard:
+        """Return a user's place with its neighbours; no rows when the user is not on the board in this view."""
         window = await self._catalogue.window(self._catalogue.board(slug))
-        return await self._scoreboard(window, await self.shadows.top(window, user_id, size))
+        index = self._shadows if view.shadowed_user == user_id else self._index
+        return await self._scoreboard(window, await index.around(window, user_id, radius))
 
-    async def ready_as(self, user_id: int, slug: str, size: int) -> ReadyBoard:
-        """`top_as`, encoded. Nothing is kept: shadowed users are few."""
-        window = await self._catalogue.window(self._catalogue.board(slug))
-        board = await self._scoreboard(window, await self.shadows.top(window, user_id, size))
-        return self._encoded(window, board, (window.id, Position(board.epoch, board.seq), 0), size)
-
-    async def around_as(self, slug: str, user_id: int, radius: int) -> Scoreboard:
-        """A shadowed user with its neighbours, as that user sees it."""
-        window = await self._catalogue.window(self._catalogue.board(slug))
-        return await self._scoreboard(window, await self.shadows.around(window, user_id, radius))
+    async def place(self, board: Board, user_id: int, view: View = PUBLIC) -> Ranking:
+        """Return a ranking with the place of one user, or without places when the user has none in this view."""
+        window = await self._catalogue.window(board)
+        if view.shadowed_user == user_id:
+            return await self._shadows.place(window, user_id)
+        return await self._index.places(window, [user_id])
 
     async def places(self, slug: str, user_ids: Sequence[int]) -> PlacesOnBoard:
         """Many users' places, in one call of the index. Raises LaurelsError(BOARD_UNKNOWN)."""
@@ -149,7 +152,7 @@ class Scoreboards:
         ranking = await self._index.places(window, user_ids)
         places = {place.user_id: place for place in ranking.places}
         for user_id in self._directory.shadowed.intersection(user_ids):  # they see themselves; nobody else does
-            own = await self.shadows.place(window, user_id)
+            own = await self._shadows.place(window, user_id)
             places.update({place.user_id: place for place in own.places})
         return PlacesOnBoard(slug, ranking.epoch, ranking.seq, ranking.total, ranking.rank_state, places)
 
@@ -176,8 +179,7 @@ class Scoreboards:
             rows.append(ScoreRow(place.rank, person.username, place.score, movement))
         return rows
 
-    def _encoded(self, window: Window, board: Scoreboard, version: Version, size: int) -> ReadyBoard:
-        etag = f'"{board.epoch}-{window.id}-{board.seq}-{version[2]}-{size}"'
+    def _encoded(self, window: Window, board: Scoreboard, version: Version, etag: str) -> ReadyBoard:
         shown = _encode((board.rows, board.total_users, board.rank_state, board.name, window.id))
         return ReadyBoard(board, _encode(board), shown, etag, board.seq, version, window.span.ends_at)
 

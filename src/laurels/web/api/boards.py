@@ -12,6 +12,7 @@ from ...domain.boards import Board
 from ...domain.errors import Code, LaurelsError
 from ...ledger.catalogue import windows
 from ...ranking.scoreboards import ReadyBoard, Scoreboard
+from ...ranking.view import PUBLIC, View
 from ..auth.access_tokens import Principal
 from ..http.call import JSON, Call, Reply, Route
 from .codes import LEDGER_AWAY, RANKS_AWAY
@@ -96,11 +97,11 @@ class RankQuery(Request, frozen=True):
 _READ = {"Content-Type": JSON, "Cache-Control": "no-cache"}
 
 
-async def get_scoreboard(call: Call) -> Reply | Scoreboard:
+async def get_scoreboard(call: Call) -> Reply:
     return await _top(call, call.services.catalogue.default_board.slug)
 
 
-async def get_board(call: Call) -> Reply | Scoreboard:
+async def get_board(call: Call) -> Reply:
     return await _top(call, call.params.slug)
 
 
@@ -108,8 +109,7 @@ async def get_around(call: Call) -> Scoreboard:
     services, params = call.services, call.params
     services.catalogue.board(params.slug)
     user_id = (await services.directory.who(params.username)).id
-    read = services.scoreboards.around_as if shadow_of(call) == user_id else services.scoreboards.around
-    around = await read(params.slug, user_id, params.radius)
+    around = await services.scoreboards.around(params.slug, user_id, params.radius, view_of(call))
     if not around.rows:
         raise LaurelsError(Code.USER_UNKNOWN, f"{params.username!r} has not scored on this board yet.")
     return around
@@ -144,12 +144,7 @@ async def get_window(call: Call) -> Reply:
 
 async def place_on(call: Call, board: Board, user_id: int, username: str) -> PlaceOnBoard:
     """Where a user stands on one board, at the instant that epoch and seq name."""
-    services = call.services
-    window = await services.catalogue.window(board)
-    if shadow_of(call) == user_id:
-        ranking = await services.scoreboards.shadows.place(window, user_id)
-    else:
-        ranking = await services.index.places(window, [user_id])
+    ranking = await call.services.scoreboards.place(board, user_id, view_of(call))
     place = ranking.places[0] if ranking.places else None
     return PlaceOnBoard(
         board=board.slug,
@@ -163,22 +158,21 @@ async def place_on(call: Call, board: Board, user_id: int, username: str) -> Pla
     )
 
 
-def shadow_of(call: Call) -> int | None:
-    """The user who asks, if shadowed: such a user sees boards with the own standing on them."""
+def view_of(call: Call) -> View:
+    """Return the caller's view of boards."""
     caller = call.caller
     if isinstance(caller, Principal) and caller.user_id in call.services.directory.shadowed:
-        return caller.user_id
-    return None
+        return View(caller.user_id)
+    return PUBLIC
 
 
-async def _top(call: Call, slug: str) -> Reply | Scoreboard:
-    shadow, scoreboards = shadow_of(call), call.services.scoreboards
-    if shadow is not None:
-        return await scoreboards.top_as(shadow, slug, call.params.limit)
-    return _ready(call, await scoreboards.top(slug, call.params.limit))
+async def _top(call: Call, slug: str) -> Reply:
+    return _ready(call, await call.services.scoreboards.top(slug, call.params.limit, view_of(call)))
 
 
 def _ready(call: Call, ready: ReadyBoard) -> Reply:
+    if not ready.etag:
+        return Reply(ready.body)
     headers = {**_READ, "ETag": ready.etag}
     if call.already_has(ready.etag):
         return Reply(b"", 304, headers)

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from ...domain.errors import Code
 from ..http.call import Call, Route
-from .boards import PlaceOnBoard, place_on, shadow_of
+from .boards import PlaceOnBoard, place_on, view_of
 from .codes import LEDGER_AWAY, RANKS_AWAY
 from .fields import AnyUsername, Request
 
@@ -95,7 +95,7 @@ async def get_history(call: Call) -> ScoreHistory:
 
 
 def _unseen(call: Call, user_id: int) -> bool:
-    return user_id in call.services.directory.shadowed and shadow_of(call) != user_id
+    return user_id in call.services.directory.shadowed and view_of(call).shadowed_user != user_id
 
 
 PEOPLE: tuple[Route, ...] = (
