@@ -40,7 +40,7 @@ WORK = (
     ("SQL", ("laurels/ledger/", "asyncpg/", "pgproto.c", "(protocol.c")),
     ("index", ("laurels/ranking/", "sortedcontainers/")),
     ("live", ("laurels/live/",)),
-    ("reply", ("laurels/web/handlers/", "laurels/web/sending", "laurels/web/http/call.py", "json_reply")),
+    ("reply", ("laurels/web/handlers/", "laurels/web/sending", "laurels/web/pipeline/call.py", "json_reply")),
     ("metrics and logs", ("laurels/telemetry", "prometheus_client/", "structlog/")),
     ("HTTP", ("aiohttp/", "laurels/web/", "yarl/", "multidict/", "(_http_", "(_helpers_c")),
 )

@@ -48,16 +48,17 @@ from .redis_store import RedisStore, parse_address
 from .redis_store.leases import SocketLeases
 from .telemetry import Throughput
 from .web.auth.access_tokens import AccessTokens
+from .web.auth.authenticate import Authenticator
 from .web.auth.external_tokens import ExternalTokens
 from .web.auth.issuers import parse_issuers
 from .web.auth.keyring import Keyring
 from .web.auth.login_audit import LoginAudit
-from .web.auth.login_throttle import LoginThrottle
 from .web.auth.passwords import Passwords
 from .web.auth.secret_box import SecretBox
 from .web.auth.ticket_signer import TicketSigner
 from .web.http.forwarded import ForwardedHeader
 from .web.http.origins import Origins
+from .web.limits.login_throttle import LoginThrottle
 from .web.limits.rate_limit import RateLimit
 from .web.limits.rate_limit_sync import RateLimitSync
 from .web.services import EdgeOptions, Limits, Services
@@ -268,6 +269,9 @@ def _services(
         keyring=auth.keyring,
         ticket_signer=auth.ticket_signer,
         external_tokens=external_tokens,
+        authenticator=Authenticator(
+            auth.tokens, external_tokens, auth.keyring, ledger.directory, revocations, ledger.accounts, pool
+        ),
         catalogue=catalogue,
         ready_types=ReadThrough("action_types", seconds=CATALOGUE_SECONDS, limit=1),
         type_editor=TypeEditor(pool, catalogue, node_id),

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import web
 
 from . import telemetry
 from .background import Background
@@ -32,9 +31,10 @@ from .ranking.projection import Progress
 from .redis_store import RedisUnavailable, RedisUnusable
 from .startup import StartError
 from .web.api.routes import ROUTES
-from .web.http.call import Route
-from .web.http.edge import application
-from .web.http.server import Runner
+from .web.http.server import HttpServer
+from .web.http.server import serve as serve_http
+from .web.pipeline.application import application
+from .web.pipeline.route import Route
 from .web.roles import health_only, routes_of, without_metrics
 from .web.services import Services
 
@@ -44,6 +44,8 @@ GC_THRESHOLD = 20_000
 """Allocations between two looks of the collector at young objects (CPython: 700): requests make few cycles."""
 DRAIN_SECONDS = 10.0
 """How long requests under way may take once a stop was asked for."""
+IDLE_SECONDS = 75.0
+"""How long a connection without a request stays open: longer than common proxies keep theirs."""
 END_SECONDS = 2.0
 """How long a chore may take to end before it is told once more."""
 
@@ -157,16 +159,16 @@ async def _run(
         receipts = tasks.create_task(services.receipts.run(), name="receipts")
         hub = tasks.create_task(services.hub.run(), name="live-hub")
         chores = background.start(tasks)
-        runner = await _listen(settings, services, ports.public)
+        server = await _listen(settings, services, ports.public)
         health = None if ports.health is None else await _serve_routes(health_only(ROUTES), services, ports.health)
         _settle_garbage_collector()
         telemetry.READY.set(1)
         on_ready(_address(ports.public), await make_first_admin(services, settings, shown=shows_password))
         on_node(_address(ports.public), node)
         await _until(stopping, lanes)
-        await _drain(node, runner, lanes, receipts, hub, chores)
+        await _drain(node, server, lanes, receipts, hub, chores)
         if health is not None:
-            await health.cleanup()
+            await health.close()
 
 
 def _settle_garbage_collector() -> None:
@@ -184,7 +186,7 @@ async def _until(stopping: asyncio.Event, lanes: asyncio.Task[None]) -> None:
 
 async def _drain(
     node: Node,
-    runner: web.AppRunner,
+    server: HttpServer,
     lanes: asyncio.Task[None],
     receipts: asyncio.Task[None],
     hub: asyncio.Task[None],
@@ -197,10 +199,9 @@ async def _drain(
     # First, while requests are still answered: who comes for a socket is told to go elsewhere.
     services.hub.close()
     await services.hub.drained()
-    for site in list(runner.sites):
-        await site.stop()
+    await server.stop_listening()
     await _end(chores)
-    await runner.cleanup()
+    await server.close()
     services.writer.close()
     await lanes
     services.receipts.close()
@@ -222,23 +223,15 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
         _, left = await asyncio.wait(left, timeout=END_SECONDS)
 
 
-async def _listen(settings: Settings, services: Services, listener: socket.socket) -> web.AppRunner:
+async def _listen(settings: Settings, services: Services, listener: socket.socket) -> HttpServer:
     routes = routes_of(settings.role, ROUTES)
     elsewhere = settings.workers > 1 or settings.metrics_private
     return await _serve_routes(without_metrics(routes) if elsewhere else routes, services, listener)
 
 
-async def _serve_routes(routes: Sequence[Route], services: Services, listener: socket.socket) -> web.AppRunner:
-    runner = Runner(
-        *application(routes, services),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=DRAIN_SECONDS,
-        keepalive_timeout=75,
-    )
-    await runner.setup()
-    await web.SockSite(runner, listener, backlog=2048).start()
-    return runner
+async def _serve_routes(routes: Sequence[Route], services: Services, listener: socket.socket) -> HttpServer:
+    app = application(routes, services)
+    return await serve_http(app, listener, drain_seconds=DRAIN_SECONDS, idle_seconds=IDLE_SECONDS)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -18,9 +19,8 @@ from tests.support.raw_http import exchange
 
 from laurels.config import Settings
 from laurels.live.protocol import Close
-from laurels.web.auth import authenticate
 from laurels.web.auth.access_tokens import Principal
-from laurels.web.realtime import websocket as live_socket
+from laurels.web.auth.authenticate import Authenticator
 
 
 def with_origin(*origins: str) -> bytes:
@@ -93,8 +93,8 @@ class HeldLookUp:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> HeldLookUp:
-    held = HeldLookUp(authenticate.external_user_of)
-    monkeypatch.setattr(live_socket, "external_user_of", held)
+    held = HeldLookUp(Authenticator.external_user_of)
+    monkeypatch.setattr(Authenticator, "external_user_of", partialmethod(held))
     return held
 
 

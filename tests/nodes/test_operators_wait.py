@@ -22,7 +22,7 @@ from laurels.domain.authorization import SCOPES
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ledger.db.pool import Pool, acquire_per_statement
-from laurels.web.http.call import Route
+from laurels.web.pipeline.route import Route
 
 NO_QUERY = {"list_settings", "get_stats", "set_user_role"}
 """Answered from memory; no key changes a role."""

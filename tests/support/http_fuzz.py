@@ -18,8 +18,8 @@ from urllib.parse import quote, urlsplit
 from hypothesis import strategies as st
 
 from laurels.web.api.routes import ROUTES
-from laurels.web.http.call import Route
 from laurels.web.http.problems import STATUS
+from laurels.web.pipeline.route import Route
 
 PATIENCE = 40.0
 """Seconds until a connection must have been answered or closed; the server's own deadlines are below three."""

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from ..domain.errors import Code, LaurelsError
-from .http.call import Answer, Call, Handler, Route
+from .http.responses import Answer
+from .pipeline.call import Call, Handler
+from .pipeline.route import Route
 
 
 def routes_of(role: str, routes: Iterable[Route]) -> tuple[Route, ...]:

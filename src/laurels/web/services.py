@@ -30,14 +30,15 @@ from ..ranking.redis_index.projection import RedisProjection
 from ..ranking.scoreboards import Scoreboards
 from ..telemetry import Throughput
 from .auth.access_tokens import AccessTokens
+from .auth.authenticate import Authenticator
 from .auth.external_tokens import ExternalTokens
 from .auth.keyring import Keyring
 from .auth.login_audit import LoginAudit
-from .auth.login_throttle import LoginThrottle
 from .auth.passwords import Passwords
 from .auth.ticket_signer import TicketSigner
 from .http.forwarded import ForwardedHeader
 from .http.origins import Origins
+from .limits.login_throttle import LoginThrottle
 from .limits.rate_limit import RateLimit
 
 
@@ -81,6 +82,7 @@ class Services:
     keyring: Keyring
     ticket_signer: TicketSigner
     external_tokens: ExternalTokens
+    authenticator: Authenticator
     catalogue: Catalogue
     ready_types: ReadThrough[str, bytes]
     type_editor: TypeEditor

@@ -9,7 +9,7 @@ from tests.support.node import InProcessNode
 from tests.web.admin import call, of_role
 
 from laurels.web.api.routes import ROUTES
-from laurels.web.http.call import Route
+from laurels.web.pipeline.route import Route
 
 ADMIN = [route for route in ROUTES if route.path.startswith("/api/admin/")]
 

@@ -21,7 +21,7 @@ from laurels.ledger.corrections import corrections, review
 from laurels.ledger.events.audit import Actor
 from laurels.web.api.routes import ROUTES
 from laurels.web.auth.authenticate import scope_for
-from laurels.web.http.call import Route
+from laurels.web.pipeline.route import Route
 
 WHY = {"reason": "a test"}
 CHANGING = [route for route in ROUTES if route.access in ("moderator", "admin") and route.method != "GET"]

@@ -28,7 +28,6 @@ from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.rules import TicketRule
 from laurels.domain.strict_json import strict_json
 from laurels.ledger.accounts.accounts import AccountRecord, SigningKey
-from laurels.web.auth import authenticate
 from laurels.web.auth.access_tokens import new_signing_key
 from laurels.web.auth.ticket_signer import TicketSigner
 
@@ -141,7 +140,7 @@ async def test_no_text_is_a_token_or_a_key(scene: Scene, examples: int) -> None:
     def check(text: str) -> None:
         if text in specimens:
             return
-        caller = accepted(lambda: authenticate.caller_of_token(services, text))
+        caller = accepted(lambda: services.authenticator.caller_of_token(text))
         assert caller is None, "only what claims to be of an outside issuer is left to be asked"
 
     prefixed = st.builds(str.__add__, st.sampled_from(["lk_", f"lk_{scene.key_id}_", "", "ey"]), any_text)

@@ -13,7 +13,7 @@ from tests.web.admin import call
 
 from laurels import telemetry
 from laurels.config import Settings
-from laurels.web.auth.login_throttle import network_of
+from laurels.web.limits.login_throttle import network_of
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tests.support.raw_http import connected, exchange, request
 from tests.web.attacker import COMPLETE, Attacker, action, assert_problem
 
 from laurels.web.api.routes import ROUTES
-from laurels.web.http.edge import application
 from laurels.web.http.server import Runner
+from laurels.web.pipeline.application import application
 
 NOT_HTTP = {
     "nonsense": b"nonsense\r\n\r\n",
@@ -129,4 +129,4 @@ async def test_callers_that_hang_up_halfway_leave_no_trace(
     with socket.create_connection(attacker.node.url.removeprefix("http://").split(":")) as plain:
         plain.sendall(half)
     assert (await attacker.get("/livez")).status == 200
-    assert "unforeseen" not in capsys.readouterr().out
+    assert "unexpected" not in capsys.readouterr().out

@@ -14,9 +14,10 @@ from tests.support.raw_http import connected, exchange, request
 
 from laurels.domain.errors import Code, LaurelsError
 from laurels.web.api.routes import ROUTES
-from laurels.web.http.call import Call, Route
-from laurels.web.http.edge import application
 from laurels.web.http.server import Runner
+from laurels.web.pipeline.application import application
+from laurels.web.pipeline.call import Call
+from laurels.web.pipeline.route import Route
 from laurels.web.services import Services
 
 
@@ -68,7 +69,7 @@ async def test_an_unforeseen_failure_is_told_without_its_cause(
     assert problem["code"] == "internal"
     assert b"secret" not in reply.body
     logged = capsys.readouterr().out
-    assert "unforeseen failure" in logged
+    assert "unexpected failure" in logged
     assert problem["request_id"] in logged
 
 

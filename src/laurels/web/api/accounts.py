@@ -15,7 +15,9 @@ from ...ledger.accounts import accounts
 from ...ledger.accounts.sessions import Lifetimes, LoginSession, NotGood
 from ...ledger.events.audit import Actor
 from ..auth.login_audit import LoginRecord
-from ..http.call import Call, Reply, Route, json_reply
+from ..http.responses import Reply, json_reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .boards import PlaceOnBoard, place_on
 from .codes import LEDGER_AWAY, RANKS_AWAY
 from .fields import AnyUsername, Email, Password, RefreshToken, Request, Username

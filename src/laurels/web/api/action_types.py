@@ -7,7 +7,9 @@ import msgspec
 from ...concurrency.read_through import Loaded
 from ...domain.actions import ActionType
 from ...domain.rules import Member
-from ..http.call import Call, Reply, Route, encode
+from ..http.responses import Reply, encode
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 
 
 class TicketTimes(msgspec.Struct, frozen=True):

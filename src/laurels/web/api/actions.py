@@ -14,7 +14,9 @@ from ...domain.actions import Submission
 from ...domain.errors import Code, LaurelsError, Refusal
 from ...domain.metadata import METADATA_BYTES, METADATA_DEPTH
 from ...ledger.write.writer import Result
-from ..http.call import Call, Reply, Route, json_reply
+from ..http.responses import Reply, json_reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from ..services import Services
 from .codes import LEDGER_AWAY, VERDICTS, WRITE
 from .fields import NO_CONTROLS, Request, SaidIdentifier, SaidTypeName, TypeName

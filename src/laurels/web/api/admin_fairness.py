@@ -15,7 +15,8 @@ from ...ledger.accounts import erasure, sanctions
 from ...ledger.corrections import corrections, review
 from ...ledger.queries import score_history
 from ...ledger.queries.score_history import LedgerEntry
-from ..http.call import Call, Route
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .admin_users import UserId, UserQuery
 from .codes import LEDGER_AWAY
 from .fields import NO_CONTROLS, AnyUsername, Identifier, ListQuery, Reason, Request, given, raw

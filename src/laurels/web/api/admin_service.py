@@ -12,8 +12,9 @@ from msgspec import UNSET, Meta, UnsetType, structs
 from ... import telemetry
 from ...ledger.catalogue.live_settings import LiveSettings, meaning
 from ...ledger.events import audit
-from ..http.call import Call, Route
 from ..http.decode import instant
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
 from .fields import END, NO_CONTROLS, ListQuery, Reason, Request, raw
 

@@ -17,7 +17,9 @@ from ...domain.rules import ScoringRules, check_rules
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.catalogue.type_editor import EditedType, TypeDraft
 from ...ledger.write.dry_run import dry_run, dry_run_identifier
-from ..http.call import Call, Reply, Route, json_reply
+from ..http.responses import Reply, json_reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
 from .fields import END, AnyUsername, ListQuery, Reason, Request, TypeName, Version, changes_in, given
 

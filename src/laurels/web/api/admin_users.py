@@ -13,7 +13,8 @@ from ...domain.errors import Code, LaurelsError
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.accounts.user_editor import EditedUser, UserFilter
 from ..auth.keyring import ApiKey
-from ..http.call import Call, Route
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .boards import PlaceOnBoard, place_on
 from .codes import LEDGER_AWAY, RANKS_AWAY
 from .fields import NO_CONTROLS, ListQuery, Reason, Request, given

@@ -14,7 +14,9 @@ from ...ledger.catalogue import windows
 from ...ranking.scoreboards import ReadyBoard, Scoreboard
 from ...ranking.view import PUBLIC, View
 from ..auth.access_tokens import Principal
-from ..http.call import JSON, Call, Reply, Route
+from ..http.responses import JSON, Reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .codes import LEDGER_AWAY, RANKS_AWAY
 from .fields import AnyUsername, Request, Slug
 

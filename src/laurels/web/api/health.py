@@ -9,7 +9,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from ... import telemetry
 from ...ranking.verify import compare
-from ..http.call import Call, Reply, Route, encode
+from ..http.responses import Reply, encode
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .codes import RANKS_AWAY
 
 

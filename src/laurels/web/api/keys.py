@@ -13,7 +13,9 @@ from ...domain.errors import Code
 from ...domain.standings import INT64_MAX
 from ...ledger.accounts.api_keys import KeyDescription
 from ..auth.keyring import FreshSecret
-from ..http.call import Call, Reply, Route, json_reply
+from ..http.responses import Reply, json_reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
 from .fields import NO_CONTROLS, ListQuery, Reason, Request
 

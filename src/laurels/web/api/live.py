@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from ...domain.errors import Code
 from ...live import protocol
-from ..http.call import Route
+from ..pipeline.route import Route
 from ..realtime.sse import MEDIA_TYPE, events
 from ..realtime.upgrade import live
 from .fields import Request

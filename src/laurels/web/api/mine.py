@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from aiohttp import hdrs, web
 from msgspec import Meta
 
 from ...domain.errors import Code, LaurelsError
@@ -15,8 +14,10 @@ from ...ledger.accounts import erasure
 from ...ledger.accounts.erasure import Counter, KeptSession, PersonalData
 from ...ledger.queries import score_history
 from ...ledger.queries.score_history import LedgerEntry
-from ..http.call import JSON, Call, Reply, Route, encode
-from ..http.responses import SECURITY_HEADERS
+from ..http.messages import StreamResponse, hdrs
+from ..http.responses import JSON, SECURITY_HEADERS, Reply, encode
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .accounts import knows_password
 from .boards import PlaceOnBoard, place_on
 from .codes import LEDGER_AWAY, RANKS_AWAY
@@ -91,12 +92,12 @@ async def get_my_ledger(call: Call) -> MyLedger:
     return MyLedger(found.score, found.total, [_row(entry) for entry in found.page.rows], found.page.next)
 
 
-async def export_me(call: Call) -> Reply | web.StreamResponse:
+async def export_me(call: Call) -> Reply | StreamResponse:
     """Streamed: the rows of the ledger are read and sent page by page, so that their number does not matter."""
     head = await _head(call)
     if call.request.method == hdrs.METH_HEAD:
         return Reply()
-    response = web.StreamResponse(
+    response = StreamResponse(
         headers=SECURITY_HEADERS
         | {"Content-Type": JSON, "Cache-Control": "no-store", "X-Request-ID": call.request_id}
         | {"Content-Disposition": 'attachment; filename="laurels-export.json"'}
@@ -138,7 +139,7 @@ async def _head(call: Call) -> bytes:
     return encode({"user": kept.person, "places": places, "counters": kept.counters, "sessions": kept.sessions})
 
 
-async def _write(response: web.StreamResponse, data: bytes) -> None:
+async def _write(response: StreamResponse, data: bytes) -> None:
     try:
         async with asyncio.timeout(SLOW_SECONDS):
             await response.write(data)

@@ -14,8 +14,8 @@ from ...domain.errors import Code
 from ..auth import signatures
 from ..auth.authenticate import scope_for
 from ..http import problems
-from ..http.call import Route
 from ..http.decode import takes_nothing
+from ..pipeline.route import Route
 
 _DESCRIPTION = (
     "Live scoreboards that resist cheating and never lose an acknowledged point.\n\n"

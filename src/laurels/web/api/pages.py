@@ -8,7 +8,9 @@ from functools import cache
 from importlib import resources
 
 from ...domain.errors import Code, LaurelsError
-from ..http.call import Call, Reply, Route
+from ..http.responses import Reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .asyncapi import document as live_document
 from .openapi import document
 

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from ...domain.errors import Code
-from ..http.call import Call, Route
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .boards import PlaceOnBoard, place_on, view_of
 from .codes import LEDGER_AWAY, RANKS_AWAY
 from .fields import AnyUsername, Request

@@ -12,8 +12,10 @@ from ...domain.boards import TOP_SIZE
 from ...domain.errors import Code, LaurelsError
 from ...domain.judgement import Accepted
 from ...ledger.write.writer import DecidedAction, Result
-from ..http.call import Call, Reply, Route, json_reply
 from ..http.problems import retry_seconds, status_of
+from ..http.responses import Reply, json_reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
 from .fields import Identifier, Request
 

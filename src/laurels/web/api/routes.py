@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..http.call import Route
+from ..pipeline.route import Route
 from .accounts import ACCOUNTS
 from .action_types import ACTION_TYPES
 from .actions import ACTIONS

@@ -12,7 +12,9 @@ from ...domain.errors import Code, LaurelsError
 from ...domain.standings import INT64_MAX
 from ...ledger.accounts.directory import UserRef
 from ...ledger.write.writer import Result
-from ..http.call import Call, Reply, Route
+from ..http.responses import Reply
+from ..pipeline.call import Call
+from ..pipeline.route import Route
 from .actions import MAX_BATCH, ActionInput
 from .codes import VERDICTS, WRITE
 from .fields import NO_CONTROLS, AnyUsername, Request

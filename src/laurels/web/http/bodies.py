@@ -12,6 +12,7 @@ import zlib
 from aiohttp import HttpVersion11, hdrs, web
 
 from ...domain.errors import Code, LaurelsError
+from .aiohttp_private import send_continue
 
 IN_STEP, OUT_STEP = 4 * 1024, 64 * 1024
 """Compressed bytes taken and bytes made in one turn of the loop at most: about a millisecond, whatever was sent.
@@ -73,9 +74,7 @@ def _at_once(request: web.Request, limit: int) -> bytes:
 async def _invite(request: web.Request) -> None:
     """Answer Expect: 100-continue now that the body is wanted; other expectations may be ignored (RFC 9110)."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # Bytes in front of the reply, not of it: what asks whether the reply has begun must not count them.
-        request.writer.output_size = 0
+        await send_continue(request)
 
 
 async def _as_it_arrives(request: web.Request, limit: int, seconds: float) -> bytes:

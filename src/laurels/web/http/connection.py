@@ -1,7 +1,7 @@
 """One HTTP connection: aiohttp's, whose replies leave together with those of other connections.
 
-What is no HTTP, and targets that are no path, are refused as a problem too: aiohttp answers those in plain text, with a
-traceback in the log for each.
+Malformed HTTP and targets that are not a path are refused as problem+json too; aiohttp answers those in plain text and
+logs a traceback for each.
 """
 
 from __future__ import annotations
@@ -14,15 +14,22 @@ from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.web_protocol import RequestHandler
 
 from ...domain.errors import Code, LaurelsError
-from .edge import refusal_reply, response_to
+from .aiohttp_private import (
+    has_received_request,
+    reply_has_begun,
+    resume_reading,
+    set_waiting_request,
+    unparsed_bytes,
+)
+from .problems import refusal_reply
+from .responses import response_to
 
 log = structlog.get_logger(__name__)
 
 HEAD_SECONDS = 5.0
-"""How long the head of a connection's first request may take; a WebSocket handshake is nothing else."""
+"""How long the head of a connection's first request may take, and with it a WebSocket handshake."""
 LINGER_SECONDS, LINGER_BYTES = 2.0, 2 * 1024 * 1024
 """How long, and how many bytes of, an unread body are read and dropped: twice the largest that any route takes."""
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -31,9 +38,9 @@ MAX_COALESCED = 32
 
 
 class WriteCoalescer:
-    """Connections with a reply to send: all of one turn of the loop, one right after the other.
+    """Sends the replies of one turn of the loop together, one right after the other.
 
-    Written one by one, as they become ready, reading a board takes the node 32 µs instead of 28 (ADR 21).
+    Written one by one, as they become ready, replies cost more: reading a board takes 32 µs instead of 28 (ADR 21).
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -41,6 +48,7 @@ class WriteCoalescer:
         self._connections: list[HttpConnection] = []
 
     def add(self, connection: HttpConnection) -> None:
+        """Have `connection` flushed at the end of this turn, or now when MAX_COALESCED wait."""
         if not self._connections:
             self._loop.call_soon(self.flush_all)
         self._connections.append(connection)
@@ -48,13 +56,14 @@ class WriteCoalescer:
             self.flush_all()
 
     def flush_all(self) -> None:
+        """Flush every connection that was added."""
         connections, self._connections = self._connections, []
         for connection in connections:
             connection.flush()
 
 
-class HttpConnection(RequestHandler):
-    """`send` is for whole replies; what writes to the transport itself, `flush`es before."""
+class HttpConnection(web.RequestHandler):
+    """`send` takes whole replies. Code that writes to the transport itself calls `flush` before."""
 
     __slots__ = ("__weakref__", "_coalescer", "_drop_ends", "_undropped", "_unsent")
 
@@ -66,10 +75,12 @@ class HttpConnection(RequestHandler):
         self._undropped = LINGER_BYTES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the clock of the first request."""
         super().connection_made(transport)
-        self._loop.call_later(HEAD_SECONDS, _close_silent, weakref.ref(self))
+        asyncio.get_running_loop().call_later(HEAD_SECONDS, _close_silent, weakref.ref(self))
 
     def data_received(self, data: bytes) -> None:
+        """Parse what arrived, or drop it while an unread body is being dropped."""
         if self._drop_ends is None:
             super().data_received(data)
             return
@@ -78,6 +89,7 @@ class HttpConnection(RequestHandler):
             self._end_drop()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """End the connection, and with it the dropping of a body."""
         super().connection_lost(exc)
         self._end_drop()
 
@@ -86,30 +98,31 @@ class HttpConnection(RequestHandler):
             self._drop_ends.set_result(None)
 
     def send(self, reply: bytes) -> None:
-        """With the replies of other connections, this turn of the loop."""
+        """Send the reply at the end of this turn of the loop, with those of other connections."""
         self._unsent += reply
         self._coalescer.add(self)
 
     def flush(self) -> None:
-        """Send now what is to leave this turn."""
+        """Send now what waits for the end of this turn."""
         unsent, self._unsent = self._unsent, b""
         if unsent and self.transport is not None and not self.transport.is_closing():
             self.transport.write(unsent)
 
     def force_close(self) -> None:
+        """Send what waits, then close."""
         self.flush()
         super().force_close()
 
     def detach_transport(self) -> tuple[asyncio.Transport, bytes]:
-        """The transport, for whoever speaks another protocol on it from here on, and what came ahead of that.
+        """Give the transport away to speak another protocol on it; return it with the bytes that arrived ahead.
 
-        Nothing of ours is left on it, so a live socket weighs what it needs and has no task. The handler
-        that asked answers with `Handed`.
+        Nothing of the HTTP connection is left on it, so a live socket has no task and no buffers of its own.
+        Raises ConnectionResetError.
         """
-        transport, tail = self.transport, self._message_tail
+        transport, tail = self.transport, unparsed_bytes(self)
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("gone")
-        self.transport = None  # else it would be closed
+            raise ConnectionResetError("the client has gone")
+        self.transport = None  # `connection_lost` would close it
         self.connection_lost(None)
         return transport, tail
 
@@ -120,12 +133,12 @@ class HttpConnection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  the caller's signature
     ) -> web.StreamResponse:
-        """The last words on a connection: what follows on it can't be told from what was broken."""
-        if request.writer.output_size or isinstance(exc, ConnectionError):
-            raise ConnectionResetError("nobody can be told")
-        refusal = LaurelsError(Code.MALFORMED_REQUEST, "This is no HTTP as RFC 9112 has it, or a line is too long.")
+        """Return the last response of a connection: after malformed HTTP the next request can't be found."""
+        if reply_has_begun(request) or isinstance(exc, ConnectionError):
+            raise ConnectionResetError("too late for an answer")
+        refusal = LaurelsError(Code.MALFORMED_REQUEST, "Malformed HTTP request, or a line is too long.")
         if status >= 500:
-            log.error("unforeseen failure", exc_info=exc)
+            log.error("unexpected failure", exc_info=exc)
             refusal = LaurelsError(Code.INTERNAL, "This is our fault.")
         response = _problem(refusal)
         response.force_close()
@@ -134,11 +147,8 @@ class HttpConnection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send the reply, then drop what is left of a body that nobody read, or close.
-
-        Routes answer every path: an exception of aiohttp means that no route was asked.
-        """
-        if isinstance(resp, web.HTTPException):
+        """Send the reply, then drop what is left of a body that was not read, or close."""
+        if isinstance(resp, web.HTTPException):  # the target is not a path: every path has a route
             resp = _problem(LaurelsError(Code.NOT_FOUND, "Nothing lives here: a target starts with a slash."))
         if request.content.is_eof():
             return await super().finish_response(request, resp, start_time)
@@ -152,36 +162,36 @@ class HttpConnection(RequestHandler):
         return sent
 
     async def _drop_unparsed(self) -> None:
-        """Drop what arrives as `_discard_body` does, but look at none of it; the connection ends with that.
+        """Drop what arrives as `_discard_body` does, but without parsing it; the connection ends after that.
 
         Parsing takes a microsecond or more for each chunk, however small.
         """
-        self._drop_ends = self._loop.create_future()
-        self._resume_transport_reading()
+        self._drop_ends = asyncio.get_running_loop().create_future()
+        resume_reading(self)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
                 await self._drop_ends
 
     async def _discard_body(self, request: web.BaseRequest) -> None:
-        """Read and drop at most LINGER_BYTES of a body within LINGER_SECONDS, so that its sender reads the reply.
+        """Read and drop at most LINGER_BYTES of a body within LINGER_SECONDS, so that the client can read the reply.
 
-        A connection that is closed with bytes unread is reset, and a reply on its way is lost with it. What is left
-        after that ends the connection.
+        Closing a connection with unread bytes resets it, and a reply on its way is lost. When more of the body is
+        left, the connection ends.
         """
         left = LINGER_BYTES
-        self._current_request = request  # if the client leaves, the wait ends
+        set_waiting_request(self, request)
         try:
             async with asyncio.timeout(LINGER_SECONDS):
                 while left > 0 and self.transport is not None and not request.content.is_eof():
                     left -= len(await request.content.readany())
-        except (OSError, web.RequestPayloadError):  # TimeoutError is one
+        except (OSError, web.RequestPayloadError):  # TimeoutError is an OSError
             pass  # aiohttp closes when the body has not ended
         finally:
-            self._current_request = None
+            set_waiting_request(self, None)
 
 
 def _may_follow(request: web.BaseRequest) -> bool:
-    """Whether another request may follow an unread body: its end is known and near, and it is sent at all."""
+    """Return whether another request may follow an unread body: its end is known and near, and it is sent at all."""
     if _is_chunked(request):
         return False
     return (request.content_length or 0) <= LINGER_BYTES and hdrs.EXPECT not in request.headers
@@ -192,9 +202,9 @@ def _is_chunked(request: web.BaseRequest) -> bool:
 
 
 def _close_silent(connection: weakref.ref[HttpConnection]) -> None:
-    """Whoever has connected asks within HEAD_SECONDS, all of it: thousands who don't would fill the table."""
+    """Close a connection that has sent no whole request head within HEAD_SECONDS: thousands would use up the files."""
     silent = connection()
-    if silent is not None and not silent._request_count and silent.transport is not None:  # noqa: SLF001
+    if silent is not None and not has_received_request(silent) and silent.transport is not None:
         silent.force_close()
 
 

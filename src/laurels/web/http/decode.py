@@ -15,13 +15,13 @@ from functools import cache
 from typing import Annotated, Any
 
 import msgspec
-from aiohttp import web
 from msgspec import Meta
 
 from ...domain.errors import Code, LaurelsError
 from ...domain.instants import in_utc
 from ...domain.schema_hints import explain
 from ...domain.strict_json import DuplicateMember, check_strictly
+from .messages import Request
 
 REMEMBERED = 1_000
 REMEMBERED_LENGTH = 64
@@ -85,7 +85,7 @@ def _required(kind: type) -> list[str]:
     return [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
 
 
-def params_of(request: web.Request, in_path: Mapping[str, str], kind: type) -> Any:
+def params_of(request: Request, in_path: Mapping[str, str], kind: type) -> Any:
     """Path and query parameters of a request. Short queries are remembered, REMEMBERED at most: the structs are frozen.
 
     Raises LaurelsError(INVALID_REQUEST).

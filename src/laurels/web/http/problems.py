@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ...domain.errors import Code, LaurelsError, Refusal
+from .responses import Reply, encode
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -136,6 +137,12 @@ def retry_seconds(error: LaurelsError) -> int | None:
     if isinstance(error, Refusal) and error.retry_at is not None:
         seconds = (error.retry_at - datetime.now(UTC)).total_seconds()
     return None if seconds is None else max(1, math.ceil(seconds))
+
+
+def refusal_reply(error: LaurelsError, request_id: str) -> Reply:
+    """Return a refusal as problem+json."""
+    body, headers = problem(error, request_id)
+    return Reply(encode(body), body.status, headers)
 
 
 def _headers(code: Code, status: int, retry_after: int | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from ... import telemetry
 from ...redis_store import RedisStore, RedisUnavailable
 from ...redis_store.rate_limits import sync_rate_limits
-from ..auth.known_addresses import KnownAddresses
+from .known_addresses import KnownAddresses
 from .rate_limit import RateLimit
 
 SYNC_SECONDS = 0.1

@@ -6,26 +6,14 @@ import base64
 import binascii
 from collections.abc import Callable
 
-from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.web_request import BaseRequest
-
 from ... import telemetry
 from ...domain.errors import Code, LaurelsError
 from ...live import protocol
 from ...live.client_connection import ClientConnection
-from ..http.call import Call
+from ..http.messages import hdrs
 from ..http.origins import is_origin
-
-
-class UpgradedResponse(web.StreamResponse):
-    """What a handler answers who has taken the transport over: there is nothing left to send."""
-
-    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002  aiohttp's signature
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing."""
+from ..http.upgrade import take_over_transport
+from ..pipeline.call import Call
 
 
 def hand_over(call: Call, connection: ClientConnection, start: Callable[[bytes], None]) -> None:
@@ -42,7 +30,7 @@ def hand_over(call: Call, connection: ClientConnection, start: Callable[[bytes],
         raise
     try:
         telemetry.HANDSHAKES.labels("accepted").inc()
-        transport, ahead = call.request.protocol.detach_transport()  # type: ignore[attr-defined]
+        transport, ahead = take_over_transport(call.request)
         transport.set_protocol(connection)
         connection.connection_made(transport)
         start(ahead)

@@ -11,8 +11,6 @@ import random
 import time
 from functools import partial
 
-from aiohttp import hdrs, web
-
 from ...domain.errors import Code, LaurelsError
 from ...live import protocol
 from ...live.client_connection import ClientConnection
@@ -20,16 +18,18 @@ from ...live.hub import RETRY_MS, Hub
 from ...live.protocol import Close
 from ...live.session import StartSubscription
 from ..auth.access_tokens import Principal
-from ..http.call import Call, Reply
-from ..http.responses import SECURITY_HEADERS
-from .handshake import UpgradedResponse, hand_over
+from ..http.messages import StreamResponse, hdrs
+from ..http.responses import SECURITY_HEADERS, Reply
+from ..http.upgrade import UpgradedResponse
+from ..pipeline.call import Call
+from .handshake import hand_over
 
 MEDIA_TYPE = "text/event-stream"
 STRAY_BYTES = 4_096
 """Bytes that a listener may send after its request."""
 
 
-async def events(call: Call) -> Reply | web.StreamResponse:
+async def events(call: Call) -> Reply | StreamResponse:
     """Answer with a head, and leave the transport to a `Stream`."""
     subscription = _subscription_of(call)
     principal = _user(call) if subscription.channel == protocol.ME else None

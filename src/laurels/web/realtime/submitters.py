@@ -6,7 +6,6 @@ when it can't be an action. `complete` has those that arrived together decided t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,8 +18,7 @@ from ...ledger.accounts.directory import UserRef
 from ...ledger.write.writer import Result
 from ..api.actions import CompleteAction, complete_each, submission_of
 from ..api.server import UserOf, nobody, user_ref
-from ..auth.authenticate import server_of_key
-from ..limits.rate_limit import RateLimit
+from ..limits.spending import spend
 from ..services import Services
 
 
@@ -34,7 +32,7 @@ class UserSubmitter:
         """Raises LaurelsError BANNED, RATE_LIMITED, INVALID_REQUEST or TICKET_INVALID."""
         if self.user_id in self.services.directory.blocked:
             raise LaurelsError(Code.BANNED, "This account is banned.")
-        _spend(self.services.limits.user, self.user_id)
+        spend(self.services.limits.user, self.user_id)
         return submission_of(self.services, self.user_id, self.address, action, "$.action")
 
     async def complete(self, prepared: Sequence[Submission]) -> list[Result]:
@@ -50,7 +48,7 @@ class ServerSubmitter:
 
     def prepare(self, action: CompleteAction, user: UserOf) -> tuple[UserRef, Submission]:
         """Raises LaurelsError API_KEY_INVALID, FORBIDDEN, RATE_LIMITED or INVALID_REQUEST."""
-        _spend(self.services.limits.key, server_of_key(self.services, self.key).id)
+        spend(self.services.limits.key, self.services.authenticator.server_of_key(self.key).id)
         if action.ticket is not None:
             raise LaurelsError(Code.INVALID_REQUEST, "No ticket is asked of servers.", path="$.action.ticket")
         # No address: it would be that of the server, for all users alike.
@@ -71,14 +69,3 @@ class ServerSubmitter:
 
 
 Submitter = UserSubmitter | ServerSubmitter
-
-
-def _spend(limit: RateLimit, key: int) -> None:
-    """Raises LaurelsError(RATE_LIMITED), as over HTTP."""
-    allowance = limit.hit(key, time.monotonic(), 1)
-    if allowance.refused:
-        raise LaurelsError(
-            Code.RATE_LIMITED,
-            f"More than {allowance.limit} a minute ({limit.policy}).",
-            retry_after=allowance.retry_after,
-        )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
 from ...live import framing, protocol
-from ..auth.authenticate import caller_of_token, external_user_of
-from ..http.call import Call
-from .handshake import UpgradedResponse, bad_origin, hand_over, offered_protocols, origin_allowed, websocket_key
+from ..http.messages import StreamResponse
+from ..http.upgrade import UpgradedResponse
+from ..pipeline.call import Call
+from .handshake import bad_origin, hand_over, offered_protocols, origin_allowed, websocket_key
 from .websocket import WebSocketConnection
 
 _HEAD = (
@@ -16,7 +15,7 @@ _HEAD = (
 )
 
 
-async def live(call: Call) -> web.StreamResponse:
+async def live(call: Call) -> StreamResponse:
     """Shake hands and leave the transport to a `Connection`."""
     key = websocket_key(call)
     offered = offered_protocols(call)
@@ -27,7 +26,8 @@ async def live(call: Call) -> web.StreamResponse:
         if not may_authenticate:
             raise bad_origin()
         shown = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
-        caller = caller_of_token(call.services, shown) or await external_user_of(call.services, shown)
+        authenticator = call.services.authenticator
+        caller = authenticator.caller_of_token(shown) or await authenticator.external_user_of(shown)
     head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
     if protocol.SUBPROTOCOL in offered:
         head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"

@@ -37,10 +37,9 @@ from ..api.actions import CompleteAction
 from ..api.frames import ClientFrame
 from ..api.receipts import batch_item
 from ..auth.access_tokens import Principal
-from ..auth.authenticate import caller_of_token, external_user_of
 from ..auth.keyring import ApiKey
-from ..http.call import encode
 from ..http.decode import decode_body
+from ..http.responses import encode
 from ..services import Services
 from .handshake import bad_origin
 from .submitters import ServerSubmitter, Submitter, UserSubmitter
@@ -120,7 +119,7 @@ class WebSocketConnection(ClientConnection):
         except framing.FrameError as error:
             self.close(error.code)
         except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
-            log.error("unforeseen failure", exc_info=failure)
+            log.error("unexpected failure", exc_info=failure)
             self.close(Close.FAILED)
         else:
             if more:
@@ -205,7 +204,7 @@ class WebSocketConnection(ClientConnection):
         try:
             if not self._origin_allowed:
                 raise bad_origin()
-            caller = caller_of_token(self._services, wanted.token)
+            caller = self._services.authenticator.caller_of_token(wanted.token)
         except LaurelsError as error:
             self._apply(self._session.not_verified(error, wanted.id, _CLOSE_CODES.get(error.code)))
             return
@@ -218,7 +217,9 @@ class WebSocketConnection(ClientConnection):
     async def _verify_external(self, wanted: VerifyToken) -> None:
         """Ask an outside issuer; frames that arrive meanwhile are not decoded before, so that the order stays."""
         try:
-            self.authenticate_as(await external_user_of(self._services, wanted.token), wanted.token, wanted.id)
+            self.authenticate_as(
+                await self._services.authenticator.external_user_of(wanted.token), wanted.token, wanted.id
+            )
         except LaurelsError as error:
             self._apply(self._session.not_verified(error, wanted.id, _CLOSE_CODES.get(error.code)))
         finally:
@@ -233,7 +234,7 @@ class WebSocketConnection(ClientConnection):
         try:
             await work
         except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
-            log.error("unforeseen failure", exc_info=failure)
+            log.error("unexpected failure", exc_info=failure)
             self.close(Close.FAILED)
 
     def authenticate_as(self, caller: Principal | ApiKey, token: str, id_: int | None) -> None:

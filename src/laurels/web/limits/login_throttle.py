@@ -21,8 +21,8 @@ import structlog
 from ... import telemetry
 from ...domain.errors import Code, LaurelsError
 from ...redis_store import RedisStore
-from ..limits.rate_limit import MINUTE, Allowance, RateLimit
 from .known_addresses import KnownAddresses
+from .rate_limit import MINUTE, Allowance, RateLimit
 
 log = structlog.get_logger(__name__)
 

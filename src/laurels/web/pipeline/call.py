@@ -1,0 +1,67 @@
+"""A request as its handler sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...ledger.events.audit import Actor
+from ..auth.access_tokens import Principal
+from ..auth.keyring import ApiKey
+from ..http import request_ids
+from ..http.messages import Request
+from ..http.responses import Answer
+from ..services import Services
+
+
+@dataclass(slots=True)
+class Call:
+    """One request. `body` and `params` are the structs that the route declares, already validated."""
+
+    services: Services
+    request: Request
+    caller: Principal | ApiKey | None
+    address: str
+    request_id: str = ""
+    _own_request_id: str = ""
+    params: Any = None
+    body: Any = None
+
+    @property
+    def own_request_id(self) -> str:
+        """The id that this node gave the request; `request_id` may be one that the caller chose."""
+        if not self._own_request_id:
+            chosen = self.request_id == self.header(request_ids.HEADER)
+            self._own_request_id = request_ids.new_request_id() if chosen else self.request_id
+        return self._own_request_id
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit trail names it."""
+        who = self.caller
+        name = f"key:{who.id}" if isinstance(who, ApiKey) else f"user:{self.user.user_id}"
+        return Actor(name, self.request_id)
+
+    @property
+    def user(self) -> Principal:
+        """The caller of a route that only users may call."""
+        assert isinstance(self.caller, Principal), "the route is not for users alone"
+        return self.caller
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a request header."""
+        return self.request.headers.get(name)
+
+    def already_has(self, etag: str) -> bool:
+        """Return whether If-None-Match names this ETag (RFC 9110: a list, compared weakly, or `*`)."""
+        lines = self.request.headers.getall("If-None-Match", ())
+        if not lines:
+            return False
+        if lines == [etag]:  # the common case
+            return True
+        names = [name.strip().removeprefix("W/") for line in lines for name in line.split(",")]
+        return names == ["*"] or etag in names
+
+
+Handler = Callable[[Call], Awaitable[Answer]]
