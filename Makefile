@@ -94,10 +94,10 @@ lock: ## Resolve the dependencies again into requirements/*.txt
 clean: ## Remove the virtual environment (never the data)
 	rm -rf $(VENV)
 
-$(VENV)/.run: requirements/run.txt pyproject.toml
+$(VENV)/.run: requirements/run.txt pyproject.toml clients/python/pyproject.toml
 	@scripts/make-venv $(PYTHON) $(VENV) requirements/run.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml
+$(VENV)/.dev: requirements/dev.txt pyproject.toml clients/python/pyproject.toml
 	@scripts/make-venv $(PYTHON) $(VENV) requirements/dev.txt
 	@touch $@ $(VENV)/.run

@@ -20,12 +20,12 @@ import asyncpg
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.server import PASSWORD, LaurelsServer
 
-from laurels.client import Action, Laurels
 from laurels.ledger.accounts import bootstrap
 from laurels.ledger.db import migrations
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ledger.embedded.server import EmbeddedPostgres
 from laurels.web.auth.access_tokens import new_signing_key
+from laurels_client import Action, Laurels
 
 FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
 PATIENCE_MS = 30_000

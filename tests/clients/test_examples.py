@@ -20,7 +20,7 @@ from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.programs import PATIENCE, output
 
-from laurels.client import Action
+from laurels_client import Action
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 ADDRESS = "https://laurels.example.org"

@@ -22,11 +22,11 @@ from tests.support.node import InProcessNode
 from tests.support.ports import free_port
 from tests.support.programs import PATIENCE, output
 
-from laurels.client import BlockingLaurels, Unsettled
+from laurels_client import BlockingLaurels, Unsettled
 
 FORK = """
 import os, sys
-from laurels.client import BlockingLaurels
+from laurels_client import BlockingLaurels
 url, token = sys.argv[1:]
 laurels = BlockingLaurels(url, token)
 laurels.complete("lesson", "parent-1")  # the thread runs, and its connection is open
@@ -45,7 +45,7 @@ laurels.close()
 
 BUSY_FORK = """
 import multiprocessing, sys, threading
-from laurels.client import BlockingLaurels
+from laurels_client import BlockingLaurels
 url, token = sys.argv[1:]
 laurels = BlockingLaurels(url, token)
 
@@ -70,7 +70,7 @@ if __name__ == "__main__":
 
 APPLICATION = """
 import os
-from laurels.client import BlockingLaurels
+from laurels_client import BlockingLaurels
 
 laurels = BlockingLaurels(os.environ["LAURELS_URL"], os.environ["LAURELS_TOKEN"])
 laurels.top()  # in the master, before it forks

@@ -1,4 +1,4 @@
-"""`laurels.client` counts everything once, whatever the network does, and says what is final and what is not."""
+"""`laurels_client` counts everything once, whatever the network does, and says what is final and what is not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.clients.proxy import LossyProxy
 from tests.support.node import PASSWORD, InProcessNode
 from tests.support.polling import eventually
 
-from laurels.client import Action, BlockingLaurels, Laurels, Refused, Result, Unsettled, User
-from laurels.client.batch import Batch
-from laurels.client.outcome import FIRST_WAIT, LAST_WAIT, Patience
+from laurels_client import Action, BlockingLaurels, Laurels, Refused, Result, Unsettled, User
+from laurels_client.batch import Batch
+from laurels_client.outcome import FIRST_WAIT, LAST_WAIT, Patience
 
 
 async def test_a_receipt_has_what_the_server_told(node: InProcessNode) -> None:

@@ -11,8 +11,8 @@ from tests.live.test_sse import listening
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 
-from laurels.client import Laurels
 from laurels.live import protocol
+from laurels_client import Laurels
 
 PLAYERS = 12
 

@@ -4,7 +4,7 @@ import os
 
 from flask import Flask, jsonify, request
 
-from laurels.client import BlockingLaurels, Refused, Unsettled, User
+from laurels_client import BlockingLaurels, Refused, Unsettled, User
 
 app = Flask(__name__)
 laurels = BlockingLaurels(os.environ["LAURELS_URL"], os.environ["LAURELS_KEY"], deadline=5)

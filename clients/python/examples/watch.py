@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from laurels.client import Laurels
+from laurels_client import Laurels
 
 
 async def main(url: str, board: str) -> None:

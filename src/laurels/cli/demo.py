@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -52,8 +53,7 @@ def demo(
     seed
         The same seed gives the same names and habits.
     """
-    from .. import demo as play  # lazily: no other command needs it
-
+    play = _demo()
     plan = play.Plan(url or config.load().url, people, rate, seconds, seed, cheaters)
     try:
         tally = run(play.run(plan, None if json else out))
@@ -62,3 +62,14 @@ def demo(
     if json:
         print_json(tally.summary())
     return 0 if tally.healthy else 1
+
+
+def _demo() -> ModuleType:
+    """Import the demo, which no other command needs. Raises CommandFailed where the client is not installed."""
+    try:
+        from .. import demo
+    except ModuleNotFoundError as error:
+        if error.name != "laurels_client":
+            raise
+        raise CommandFailed("the demo plays through the Python client: pip install ./clients/python") from error
+    return demo

@@ -1,4 +1,4 @@
-"""How the demo's people speak to Laurels: through `laurels.client`, as any app would. There is no other way in.
+"""How the demo's people speak to Laurels: through `laurels_client`, as any app would. There is no other way in.
 
 What that client leaves to an app is here: registering, and fresh tokens.
 """
@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from ..client import Laurels, LaurelsFailure, Receipt, Refused
+from laurels_client import Laurels, LaurelsFailure, Receipt, Refused
+
 from .people import SimulatedPerson
 
 PATIENCE = 30.0

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from ..client import Receipt, Refused, Unsettled
+from laurels_client import Receipt, Refused, Unsettled
+
 from ..event_loop import stopped_by_signals
 from .cheaters import GAPS, corrupt, facts, target
 from .client import CONNECTIONS, TIMEOUT, Client, Kind
