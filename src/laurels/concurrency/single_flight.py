@@ -1,8 +1,4 @@
-"""One question serves all who were waiting when it was asked.
-
-Nobody is answered with what was asked before they came: who comes while a question is under way shares the next one. So
-at most one per key is under way, however many wait, and each waits for two at most.
-"""
+"""Of many concurrent callers one does the work, and all get its result."""
 
 from __future__ import annotations
 
@@ -15,36 +11,65 @@ V = TypeVar("V")
 
 
 class SingleFlight(Generic[K, V]):
-    """Not thread-safe: it belongs to one event loop."""
+    """Shares calls by key. Not thread-safe: it belongs to one event loop.
+
+    A call is a task of its own: a caller that is cancelled does not cancel it for the others. Its error is raised to
+    all who share it.
+    """
 
     def __init__(self) -> None:
-        self._under_way: dict[K, asyncio.Task[V]] = {}
-        self._next: dict[K, asyncio.Task[V]] = {}
+        self._running: dict[K, asyncio.Future[V]] = {}
+        self._pending: dict[K, asyncio.Future[V]] = {}
+        """Calls that have not begun: they wait for the running one, or for their first turn of the loop."""
 
-    async def run(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
-        """What `ask` answers, asked after this call; it raises through to all who share it.
+    def is_running(self, key: K) -> bool:
+        """Return whether `run` would join a call."""
+        return key in self._running
 
-        Who goes away takes nothing from the others.
+    async def run(self, key: K, call: Callable[[], Awaitable[V]]) -> V:
+        """Return the result of the call in flight, or of `call` when there is none."""
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = self._start(key, call())
+        return await asyncio.shield(task)
+
+    async def run_fresh(self, key: K, call: Callable[[], Awaitable[V]]) -> V:
+        """Return the result of a call that begins after this one was requested.
+
+        Callers that arrive during a call share the next one, so nobody gets data older than their request. At most one
+        call per key runs, however many wait; each caller waits for two calls at most.
         """
-        round_ = self._next.get(key)
-        if round_ is None:
-            before = self._under_way.get(key)
-            round_ = asyncio.create_task(self._round(key, ask, before), name="round")
-            round_.add_done_callback(_heard)
-            (self._under_way if before is None else self._next)[key] = round_
-        return await asyncio.shield(round_)
+        task = self._pending.get(key)
+        if task is None:
+            task = self._pending[key] = self._start(key, self._call_next(key, call, self._running.get(key)))
+        return await asyncio.shield(task)
 
-    async def _round(self, key: K, ask: Callable[[], Awaitable[V]], before: asyncio.Task[V] | None) -> V:
-        if before is not None:
-            await asyncio.wait({before})
-            self._under_way[key] = self._next.pop(key)
-        try:
-            return await ask()
-        finally:
-            del self._under_way[key]
+    def forget(self) -> None:
+        """Let no later caller of `run` join the calls in flight; who has joined still gets their results."""
+        self._running.clear()
 
+    async def close(self) -> None:
+        """Cancel the calls that have not begun, and wait for the running ones."""
+        for task in self._pending.values():
+            task.cancel()
+        tasks = {*self._pending.values(), *self._running.values()}
+        if tasks:
+            await asyncio.wait(tasks)
 
-def _heard(round_: asyncio.Task[V]) -> None:
-    """Nobody may be left to hear of a failure."""
-    if not round_.cancelled():
-        round_.exception()
+    def _start(self, key: K, work: Awaitable[V]) -> asyncio.Future[V]:
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(lambda done: self._finish(key, done))
+        return task
+
+    async def _call_next(self, key: K, call: Callable[[], Awaitable[V]], previous: asyncio.Future[V] | None) -> V:
+        if previous is not None:
+            await asyncio.wait({previous})
+        self._running[key] = self._pending.pop(key)
+        return await call()
+
+    def _finish(self, key: K, task: asyncio.Future[V]) -> None:
+        for tasks in (self._running, self._pending):
+            if tasks.get(key) is task:
+                del tasks[key]
+        if not task.cancelled():
+            task.exception()  # all callers may have gone: an error is not reported as never retrieved

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Literal
 
 import msgspec
 
+from ..concurrency.bounded_dict import BoundedDict
 from ..domain.boards import TOP_SIZE
 from ..ranking.scoreboards import ReadyBoard, Scoreboard, ScoreRow
 from . import protocol
@@ -36,7 +36,7 @@ class Feed:
         self.channel = protocol.BOARD + slug
         self.version = ""
         self._ready: ReadyBoard | None = None
-        self._history: OrderedDict[str, Scoreboard] = OrderedDict()
+        self._history: BoundedDict[str, Scoreboard] = BoundedDict(HISTORY)
         self._deltas: dict[str, bytes] = {}
         self._snapshot = b""
 
@@ -49,10 +49,7 @@ class Feed:
         before = None if self._ready is None else self._ready.board
         self._ready = _sharing_rows(ready, before) if before is not None else ready
         self.version = version
-        self._history[version] = self._ready.board
-        self._history.move_to_end(version)
-        if len(self._history) > HISTORY:
-            self._history.popitem(last=False)
+        self._history.put(version, self._ready.board)
         return changed
 
     def knows(self, version: str | None) -> bool:

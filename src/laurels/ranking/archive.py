@@ -5,11 +5,11 @@ Counting a window is O(its standings), so answers are kept for a minute and few 
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from ..concurrency.bulkhead import Bulkhead
 from ..concurrency.read_through import Loaded, ReadThrough
 from ..domain.boards import Board, Window
 from ..domain.errors import Code, LaurelsError
@@ -36,8 +36,7 @@ class Archive:
         self._index = SqlIndex(reads.primary, reads=reads)
         self._catalogue = catalogue
         self._directory = directory
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._counts = Bulkhead(AT_ONCE, admitted=WAITING, refusal=_too_many)
         self._kept: ReadThrough[tuple[int, int, int], bytes] = ReadThrough("archive", seconds=KEPT_SECONDS, limit=KEPT)
 
     async def top(self, board: Board, window_id: int, size: int) -> bytes:
@@ -55,16 +54,10 @@ class Archive:
 
     async def _load(self, board: Board, window_id: int, size: int) -> Loaded[bytes]:
         version = self._directory.generation, self._catalogue.generation
-        if self._waiting >= WAITING:
-            raise LaurelsError(Code.OVERLOADED, "Too many windows that are over are asked for.", retry_after=1)
-        self._waiting += 1
-        try:
-            async with self._turns:
-                as_of = datetime.now(UTC)
-                window = await windows.find(self._reads, board, window_id)
-                body = await self._read(window, size, as_of)
-        finally:
-            self._waiting -= 1
+        async with self._counts:
+            as_of = datetime.now(UTC)
+            window = await windows.find(self._reads, board, window_id)
+            body = await self._read(window, size, as_of)
         ends_at = window.span.ends_at
         is_late = ends_at is not None and ends_at <= as_of < ends_at + LATE
         return (None if is_late else version), body  # None is nobody's version: the next one who asks loads
@@ -87,3 +80,7 @@ class Archive:
             rows=[ScoreRow(p.rank, people[p.user_id].username, p.score, None) for p in ranking.places],
         )
         return msgspec.json.encode(scoreboard)
+
+
+def _too_many() -> LaurelsError:
+    return LaurelsError(Code.OVERLOADED, "Too many ended windows are being counted. Try again.", retry_after=1)

@@ -7,9 +7,9 @@ died. So a replayed action is acknowledged only when its batch is confirmed (ADR
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
+from ..concurrency.bounded_dict import BoundedDict
 from ..domain.actions import Recorded
 
 REMEMBERED = 20_000
@@ -20,15 +20,14 @@ class ConfirmedBatches:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._shown_at: OrderedDict[int, float] = OrderedDict()
+        self._shown_at: BoundedDict[int, float] = BoundedDict(REMEMBERED)
 
     def add(self, batch_ids: Iterable[int], *, after: float = 0.0) -> None:
         """Note that these are shown by every node, in `after` seconds at the latest."""
         shown_at = self._clock() + after
         for batch_id in batch_ids:
-            self._shown_at.setdefault(batch_id, shown_at)
-        while len(self._shown_at) > REMEMBERED:
-            self._shown_at.popitem(last=False)
+            if batch_id not in self._shown_at:
+                self._shown_at.put(batch_id, shown_at)
 
     def missing(self, actions: Sequence[Recorded]) -> dict[int, set[int]]:
         """Batch id -> users of those actions whose batch is not confirmed."""

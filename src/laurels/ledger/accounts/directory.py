@@ -6,7 +6,6 @@ WHO_SECONDS at most; nobody is, so that whoever registers is found at once.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from datetime import datetime
 import asyncpg
 
 from ... import telemetry
+from ...concurrency.bounded_dict import BoundedDict
 from ...concurrency.read_through import Loaded, ReadThrough
 from ...domain.errors import Code, LaurelsError
 from ...domain.names import fold_name
@@ -72,8 +72,7 @@ class Directory:
     def __init__(self, reads: Reads, *, limit: int = 100_000) -> None:
         self._reads = reads
         self._pool = reads.primary
-        self._limit = limit
-        self._people: OrderedDict[int, PersonRef] = OrderedDict()
+        self._people: BoundedDict[int, PersonRef] = BoundedDict(limit)
         self._by_name: ReadThrough[str, KnownUser] = ReadThrough("names", seconds=WHO_SECONDS, limit=limit)
         self._hit, self._miss, self._forgotten = (
             telemetry.CACHE.labels("people", outcome) for outcome in ("hit", "miss", "forgotten")
@@ -165,9 +164,8 @@ class Directory:
             del self._people[user_id]
 
     def _keep(self, fresh: dict[int, PersonRef]) -> None:
-        self._people.update(fresh)
-        while len(self._people) > self._limit:
-            self._people.popitem(last=False)
+        for user_id, person in fresh.items():
+            self._people.put(user_id, person)
 
 
 def _unknown(username: str) -> LaurelsError:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
+from ...concurrency.bounded_dict import BoundedDict
 from ..db.pool import Connection, Pool, acquire_within
 from ..db.trimming import AT_ONCE, delete_in_steps
 
@@ -71,16 +72,14 @@ class Journal:
         self.node = node
         self._horizon: str | None = None
         self._seen: set[int] = set()
-        self._doubtful: OrderedDict[int, float] = OrderedDict()
+        self._doubtful: BoundedDict[int, float] = BoundedDict(DOUBTFUL)
 
     def expect(self, entry_id: int) -> None:
         """Hand out this entry too although it is the node's own: the reply to its COMMIT was lost.
 
         It is looked for by its id: it may have been committed before the last look, or not yet.
         """
-        self._doubtful[entry_id] = time.monotonic() + DOUBT_SECONDS
-        if len(self._doubtful) > DOUBTFUL:
-            self._doubtful.popitem(last=False)
+        self._doubtful.put(entry_id, time.monotonic() + DOUBT_SECONDS)
 
     @property
     def horizon(self) -> str | None:

@@ -7,12 +7,13 @@ What no lane has taken when the caller must be answered is not written, and the 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from ...concurrency.bounded_dict import BoundedDict
 from ...domain.actions import Placement, Submission
 from ...domain.errors import Code, LaurelsError
 from ...domain.judgement import Accepted
@@ -119,7 +120,7 @@ class CommitQueue:
         self._waiting: deque[CommitRequest] = deque()
         self._mixed: deque[Batch] = deque()
         self._blamed: deque[Batch] = deque()
-        self._suspects: OrderedDict[int, float] = OrderedDict()
+        self._suspects: BoundedDict[int, float] = BoundedDict(MAX_SUSPECTS)
 
     def __bool__(self) -> bool:
         return bool(self._requests or self._mixed or self._blamed)
@@ -207,10 +208,7 @@ class CommitQueue:
 
     def suspect(self, user_id: int, now: float) -> None:
         """Note that a user sent what can't be stored."""
-        self._suspects[user_id] = now + SUSPECT_SECONDS
-        self._suspects.move_to_end(user_id)
-        while len(self._suspects) > MAX_SUSPECTS:
-            self._suspects.popitem(last=False)
+        self._suspects.put(user_id, now + SUSPECT_SECONDS)
 
     def drain(self) -> Iterator[Slice]:
         """Yield all that waits, and forget it."""

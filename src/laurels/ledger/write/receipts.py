@@ -9,11 +9,11 @@ between leaves UNRECORDED placements: the points are safe, and the replay says t
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import structlog
 
+from ...concurrency.bounded_dict import BoundedDict
 from ...domain.actions import UNRECORDED, Placement, Recorded
 from ..db.pool import ANSWER_SECONDS, QUERY_FAILURES, Connection, Pool, acquire, acquire_within, closed_at
 from ..db.retries import Retries
@@ -42,8 +42,7 @@ class Receipts:
 
     def __init__(self, pool: Pool, *, recent_limit: int = 5_000, pending_limit: int = 5_000) -> None:
         self._pool = pool
-        self._recent: OrderedDict[int, BatchPlacements] = OrderedDict()
-        self._recent_limit = recent_limit
+        self._recent: BoundedDict[int, BatchPlacements] = BoundedDict(recent_limit)
         self._pending: dict[int, BatchPlacements] = {}
         self._pending_limit = pending_limit
         self._work = asyncio.Event()
@@ -54,9 +53,7 @@ class Receipts:
         """Take note of a batch's placements. Never blocks."""
         if not batch.new_actions:
             return
-        self._recent[batch.batch_id] = told
-        if len(self._recent) > self._recent_limit:
-            self._recent.popitem(last=False)
+        self._recent.put(batch.batch_id, told)
         if len(self._pending) >= self._pending_limit:
             log.warning("placements dropped, the ledger does not keep up", batch=batch.batch_id)
             return

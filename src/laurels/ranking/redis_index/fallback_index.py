@@ -7,7 +7,6 @@ slow, so few count at once, none for long, and the answer says `rebuilding`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ import msgspec
 import structlog
 
 from ... import telemetry
+from ...concurrency.bulkhead import Bulkhead
 from ...concurrency.single_flight import SingleFlight
 from ...domain.boards import Window
 from ...domain.errors import Code, LaurelsError
@@ -43,13 +43,12 @@ class FallbackIndex:
         self._windows = windows
         self._ledger = ledger
         self._generations = generations
-        self._turns = asyncio.Semaphore(LEDGER_AT_ONCE)
-        self._waiting = 0
+        self._counts = Bulkhead(LEDGER_AT_ONCE, admitted=LEDGER_WAITING, refusal=_too_many)
         self._positions: SingleFlight[int, Position] = SingleFlight()
 
     async def position(self, window: Window) -> Position:
         """One question for all who wait: readers of a ready board ask for nothing else."""
-        return await self._positions.run(window.id, lambda: self._position(window))
+        return await self._positions.run_fresh(window.id, lambda: self._position(window))
 
     async def _position(self, window: Window) -> Position:
         return await self._ask_or_count(window, self._windows.position, lambda: self._ledger.position(window))
@@ -119,15 +118,9 @@ class FallbackIndex:
         return await self._count_in_ledger(count)
 
     async def _count_in_ledger(self, count: Callable[[], Awaitable[T]], most: float = ROUTE_SECONDS) -> T:
-        if self._waiting >= LEDGER_WAITING:
-            raise _too_many()
-        self._waiting += 1
-        try:
-            async with within(self._ledger.pool, silent=LEDGER_SECONDS, most=most), self._turns:
-                telemetry.INDEX_FALLBACK_READS.inc()
-                return await count()
-        finally:
-            self._waiting -= 1
+        async with within(self._ledger.pool, silent=LEDGER_SECONDS, most=most), self._counts:
+            telemetry.INDEX_FALLBACK_READS.inc()
+            return await count()
 
     async def _ask_copy(self, window: Window, ask: Callable[[IndexGeneration], Awaitable[T]]) -> T:
         """For comparing the copy with the ledger: no copy, no answer. Raises LaurelsError(OVERLOADED)."""

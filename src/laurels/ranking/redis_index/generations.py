@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from ... import telemetry
+from ...concurrency.single_flight import SingleFlight
 from ...domain.boards import Window
 from ...ledger.db.pool import Pool
 from ...ledger.standings import index_generations
@@ -27,23 +26,20 @@ class IndexGenerations:
         self._rows: dict[int, GenerationRow] = {}
         self._invalid: set[str] = set()
         self._made: dict[str, IndexGeneration] = {}
-        self._one_look = asyncio.Lock()
-        self._looks = 0
+        self._reads: SingleFlight[None, None] = SingleFlight()
         self.suspicions = 0
         """How often something may not have reached the copies."""
         self.is_complete = False
 
     async def refresh(self) -> None:
-        """Ask the ledger. Who asks while another asks takes that one's answer, if it began later."""
-        looks = self._looks
-        async with self._one_look:
-            if self._looks > looks + 1:
-                return
-            self._rows = await index_generations.read(self._pool)
-            self._looks += 1
-            epochs = {row.epoch for row in self._rows.values()}
-            self._invalid &= epochs
-            self._made = {epoch: generation for epoch, generation in self._made.items() if epoch in epochs}
+        """Read again from the ledger which copies count. Concurrent callers share one read that begins after them."""
+        await self._reads.run_fresh(None, self._read)
+
+    async def _read(self) -> None:
+        self._rows = await index_generations.read(self._pool)
+        epochs = {row.epoch for row in self._rows.values()}
+        self._invalid &= epochs
+        self._made = {epoch: generation for epoch, generation in self._made.items() if epoch in epochs}
 
     def row(self, window: Window) -> GenerationRow | None:
         return self._rows.get(window.id)

@@ -17,7 +17,7 @@ from ...domain.boards import Window
 from ...domain.standings import Standing, order_key, sort_score, split_key
 from ...redis_store import RedisStore
 from ..index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top
-from .read_batcher import ReadBatcher
+from .read_batcher import read_batcher
 from .scripts import IndexGone, Run, Script, run_all
 
 CHUNK = 500
@@ -64,7 +64,7 @@ class RedisWindows:
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
-        self._reads = ReadBatcher(store)
+        self._reads = read_batcher(store)
         self.keys = lru_cache(KEYS_REMEMBERED)(self._make_keys)
         self.address = store.address
 
@@ -178,8 +178,8 @@ class RedisWindows:
         return int(reply[1])
 
     async def _read(self, script: Script, generation: IndexGeneration, *arguments: bytes | str | int) -> Any:
-        """A question of somebody who waits, together with those of others."""
-        return await self._reads.read((script, self.keys(generation.window.id, generation.epoch), arguments))
+        """Read together with other callers, in one round trip."""
+        return await self._reads.request((script, self.keys(generation.window.id, generation.epoch), arguments))
 
     async def _call(self, script: Script, generation: IndexGeneration, *arguments: bytes | str | int) -> Any:
         keys = self.keys(generation.window.id, generation.epoch)

@@ -13,7 +13,6 @@ import hmac
 import math
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -23,6 +22,7 @@ from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jwk import KeySet, OKPKey
 
+from ...concurrency.bounded_dict import BoundedDict
 from ...domain.errors import Code, LaurelsError
 from ...domain.standings import INT64_MAX
 from ...ledger.accounts.accounts import AccountRecord, SigningKey
@@ -69,8 +69,7 @@ class AccessTokens:
 
     def __init__(self, lifetime: int, *, remember: int = 50_000) -> None:
         self.lifetime = lifetime
-        self._remember = remember
-        self._verified: OrderedDict[str, Principal] = OrderedDict()
+        self._verified: BoundedDict[str, Principal] = BoundedDict(remember)
         self._keys = KeySet([])
         self._signer: OKPKey | None = None
         self._floor = -math.inf
@@ -137,9 +136,8 @@ class AccessTokens:
 
         Raises LaurelsError TOKEN_INVALID or TOKEN_EXPIRED.
         """
-        principal = self._verified[authorization] = self._verify(token)
-        if len(self._verified) > self._remember:
-            self._verified.popitem(last=False)
+        principal = self._verify(token)
+        self._verified.put(authorization, principal)
         return principal
 
     def _verify(self, token: str) -> Principal:

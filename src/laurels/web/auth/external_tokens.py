@@ -11,7 +11,6 @@ import base64
 import re
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -19,6 +18,7 @@ import msgspec
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 
+from ...concurrency.bounded_dict import BoundedDict
 from ...domain.errors import Code, LaurelsError
 from ...domain.names import external_names
 from ...domain.strict_json import strict_json
@@ -67,8 +67,7 @@ class ExternalTokens:
         self._issuers = {one.issuer: (one, KeySource(one)) for one in issuers}
         self._accounts = accounts
         self._registration_open = registration_open
-        self._remember = remember
-        self._checked: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._checked: BoundedDict[str, tuple[Principal, float]] = BoundedDict(remember)
         self._refusals = RefusalLog()
 
     def cached(self, token: str) -> Principal | None:
@@ -158,9 +157,7 @@ class ExternalTokens:
         return known.account
 
     def _keep(self, token: str, principal: Principal) -> None:
-        self._checked[token] = (principal, min(principal.ends_at, time.time() + RECHECK_SECONDS))
-        if len(self._checked) > self._remember:
-            self._checked.popitem(last=False)
+        self._checked.put(token, (principal, min(principal.ends_at, time.time() + RECHECK_SECONDS)))
 
 
 def _issuer_of(token: str) -> str:

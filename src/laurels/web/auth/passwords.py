@@ -14,6 +14,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from ...concurrency.bulkhead import Bulkhead
 from ...domain.errors import Code, LaurelsError
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ class Passwords:
     def __init__(self, workers: int) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
-        self._pending = 0
+        self._queue = Bulkhead(QUEUE, admitted=QUEUE, refusal=_too_many)
         self._decoy = self._hasher.hash("no account has this password")
 
     async def hash(self, password: str) -> str:
@@ -48,10 +49,9 @@ class Passwords:
         return stored is not None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._pending >= QUEUE:
-            raise LaurelsError(Code.OVERLOADED, "Too many log-ins at once. Try again.", retry_after=2)
-        self._pending += 1
-        try:
+        async with self._queue:  # the threads bound how many are computed at once
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._pending -= 1
+
+
+def _too_many() -> LaurelsError:
+    return LaurelsError(Code.OVERLOADED, "Too many log-ins at once. Try again.", retry_after=2)

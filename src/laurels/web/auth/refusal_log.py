@@ -6,10 +6,11 @@ Each kind of refusal has a budget of lines. What exceeds it is counted and told 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import structlog
+
+from ...concurrency.bounded_dict import BoundedDict
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,7 @@ class RefusalLog:
     """Holds at most KINDS budgets."""
 
     def __init__(self) -> None:
-        self._budgets: OrderedDict[tuple[str, str], _Budget] = OrderedDict()
+        self._budgets: BoundedDict[tuple[str, str], _Budget] = BoundedDict(KINDS)
 
     def refused(self, issuer: str, check: str, detail: str) -> None:
         """Log that a token which claims this issuer failed this check."""
@@ -46,12 +47,10 @@ class RefusalLog:
         log.warning("outside token refused", issuer=shown(issuer), check=check, detail=detail, **more)
 
     def _budget(self, kind: tuple[str, str], now: float) -> _Budget:
-        found = self._budgets.pop(kind, None) or _Budget(BURST, now)
+        found = self._budgets.get(kind) or _Budget(BURST, now)
         found.lines = min(BURST, found.lines + (now - found.at) / REFILL_SECONDS)
         found.at = now
-        self._budgets[kind] = found
-        if len(self._budgets) > KINDS:
-            self._budgets.popitem(last=False)
+        self._budgets.put(kind, found)
         return found
 
 

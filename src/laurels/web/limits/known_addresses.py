@@ -5,8 +5,7 @@ Redis is asked only for a log-in that would be refused otherwise, and updated be
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
+from ...concurrency.bounded_dict import BoundedDict
 from ...redis_store import RedisStore, RedisUnavailable
 from ...redis_store.store import Client
 
@@ -22,15 +21,14 @@ class KnownAddresses:
 
     def __init__(self, store: RedisStore | None = None, *, pairs: int = 100_000) -> None:
         self._store = store
-        self._pairs = pairs
-        self._held: OrderedDict[bytes, None] = OrderedDict()
+        self._held: BoundedDict[bytes, None] = BoundedDict(pairs)
         self._unshared: dict[bytes, None] = {}
 
     def __contains__(self, pair: bytes) -> bool:
         return pair in self._held
 
     def add(self, pair: bytes) -> None:
-        self._hold(pair)
+        self._held.put(pair, None)
         if self._store is not None and len(self._unshared) < UNSHARED:
             self._unshared[pair] = None
 
@@ -44,7 +42,7 @@ class KnownAddresses:
         except RedisUnavailable:
             return False
         if found:
-            self._hold(pair)
+            self._held.put(pair, None)
         return bool(found)
 
     async def share(self) -> None:
@@ -66,9 +64,3 @@ class KnownAddresses:
 
     def _key(self, store: RedisStore, pair: bytes) -> str:
         return store.key("known_addresses", pair.hex())
-
-    def _hold(self, pair: bytes) -> None:
-        self._held[pair] = None
-        self._held.move_to_end(pair)
-        if len(self._held) > self._pairs:
-            self._held.popitem(last=False)

@@ -7,11 +7,12 @@ it can't be doubled by straddling a boundary; unlike a log of hits it costs one 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TypeAlias
 
 import msgspec
+
+from ...concurrency.bounded_dict import BoundedDict
 
 MINUTE = 60.0
 MAX_PENDING = 20_000
@@ -48,8 +49,7 @@ class RateLimit:
         self.policy = policy
         self._limit = per_minute
         self._step = MINUTE / per_minute
-        self._keys = keys
-        self._tat: OrderedDict[Key, float] = OrderedDict()
+        self._tat: BoundedDict[Key, float] = BoundedDict(keys)
         self._pending: dict[Key, float] | None = None
 
     def set_rate(self, per_minute: int) -> None:
@@ -63,7 +63,7 @@ class RateLimit:
         after = full_at + min(cost, self._limit) * self._step
         if after - now > MINUTE + 1e-6:
             return Allowance(self._limit, self._left(full_at, now), full_at - now, after - now - MINUTE)
-        self._keep(key, after)
+        self._tat.put(key, after)
         if self._pending is not None and (key in self._pending or len(self._pending) < MAX_PENDING):
             self._pending[key] = self._pending.get(key, 0.0) + after - full_at
         return Allowance(self._limit, self._left(after, now), after - now, None)
@@ -81,13 +81,7 @@ class RateLimit:
         """What keys owe over all nodes, in seconds. More than a burst when several nodes granted one at once."""
         unshared = self._pending or {}
         for key, seconds in owed.items():
-            self._keep(key, max(now + seconds + unshared.get(key, 0.0), self._tat.get(key, 0.0)))
-
-    def _keep(self, key: Key, full_at: float) -> None:
-        self._tat[key] = full_at
-        self._tat.move_to_end(key)
-        if len(self._tat) > self._keys:
-            self._tat.popitem(last=False)
+            self._tat.put(key, max(now + seconds + unshared.get(key, 0.0), self._tat.get(key, 0.0)))
 
     def is_spent(self, key: Key, now: float) -> bool:
         """Whether a hit would be refused now."""
