@@ -33,8 +33,8 @@ Tape = list[tuple[str, tuple[Any, ...]]]
 """The statements of one batch, to read and to write, each with its arguments."""
 
 LANES = Settings().lanes
-USERS, VERSIONS = 3, 33
-"""Places among the arguments of write_batch."""
+USERS = 3
+"""Place of the users' rows among the arguments of write_batch."""
 POINTS = 10
 """What a lesson is worth."""
 COLUMNS = (
@@ -66,9 +66,9 @@ class _Recorder:
     def is_in_transaction(self) -> bool:
         return False
 
-    async def fetch(self, sql: str, *arguments: Any) -> Any:
+    async def fetchrow(self, sql: str, *arguments: Any) -> Any:
         self.tape.append((sql, arguments))
-        return await self._connection.fetch(sql, *arguments)
+        return await self._connection.fetchrow(sql, *arguments)
 
     async def execute(self, sql: str, *arguments: Any) -> str:
         self.tape.append((sql, arguments))
@@ -150,9 +150,11 @@ async def _copy(connection: Any, kind: int, batches: Iterator[Sequence[Submissio
 async def _play(connection: Any, tapes: Iterator[Tape], turns: UserLocks) -> None:
     """Tapes that share a user go one after the other, as the service's batches do."""
     for (load, asked), (write, arguments) in tapes:
-        async with turns.hold(set(arguments[USERS])):
-            versions = {row["user_id"]: row["version"] for row in await connection.fetch(load, *asked)}
+        users = arguments[USERS]
+        async with turns.hold({user.id for user in users}):
+            loaded = await connection.fetchrow(load, *asked)
+            versions = dict(zip(loaded["user_ids"], loaded["user_versions"], strict=True))
             current = list(arguments)
-            current[VERSIONS] = [versions[user] for user in arguments[USERS]]
+            current[USERS] = [user._replace(version=versions[user.id]) for user in users]
             if await connection.execute(write, *current) == "INSERT 0 0":
                 raise RuntimeError("somebody else changed a user of this ledger")

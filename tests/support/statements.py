@@ -66,7 +66,7 @@ CASES = [
     Case(LOCK_USERS, [[5, 6, 7]], {"users_pkey"}, lane=True),
     Case(
         LOAD_BATCH,
-        [[5, 6], [1, 2], [5, 6], ["i5", "i6"], [5, 6], [1, 1], 2],
+        [[5, 6], [1, 2], '{"(5,i5)","(6,i6)"}', '{"(5,1)","(6,1)"}', 2],
         {"actions_identifier", "user_action_counters_pkey", "standings_pkey"},
         lane=True,
     ),

@@ -1,5 +1,82 @@
 -- The schema that results from the migrations, for reading. A test compares the two.
 
+CREATE TYPE public.action_key AS (
+	user_id bigint,
+	action_identifier text
+);
+
+CREATE TYPE public.batch_action AS (
+	id bigint,
+	user_id bigint,
+	action_type_id integer,
+	action_identifier text,
+	score_earned bigint,
+	new_score bigint,
+	metadata jsonb,
+	fingerprint bigint,
+	status text,
+	reason text,
+	completed_at timestamp with time zone,
+	created_at bigint
+);
+
+COMMENT ON COLUMN public.batch_action.completed_at IS 'As the client said; NULL when it did not.';
+
+COMMENT ON COLUMN public.batch_action.created_at IS 'Microseconds since 1970, as the domain counts.';
+
+CREATE TYPE public.batch_counter AS (
+	user_id bigint,
+	action_type_id integer,
+	total_count bigint,
+	day date,
+	day_count bigint,
+	hour_count bigint,
+	minute_count bigint,
+	streak bigint,
+	last_at timestamp with time zone
+);
+
+CREATE TYPE public.batch_standing AS (
+	window_id bigint,
+	user_id bigint,
+	score bigint,
+	sort_score bigint,
+	reached_at bigint,
+	version bigint,
+	hidden boolean
+);
+
+COMMENT ON COLUMN public.batch_standing.reached_at IS 'Microseconds since 1970, as the domain counts.';
+
+CREATE TYPE public.batch_user AS (
+	id bigint,
+	version xid,
+	current_score bigint,
+	points_day date,
+	points_today bigint
+);
+
+COMMENT ON COLUMN public.batch_user.version IS 'xmin of the row: whatever changes what judging reads of a user also writes this row.';
+
+CREATE TYPE public.counter_key AS (
+	user_id bigint,
+	action_type_id integer
+);
+
+CREATE TYPE public.known_action AS (
+	id bigint,
+	user_id bigint,
+	action_type text,
+	action_identifier text,
+	fingerprint bigint,
+	score_earned bigint,
+	new_score bigint,
+	completed_at timestamp with time zone,
+	batch_id bigint,
+	status text,
+	reason text
+);
+
 CREATE FUNCTION public.guard_ledger() RETURNS trigger
     LANGUAGE plpgsql
     AS $$

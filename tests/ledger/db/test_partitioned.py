@@ -44,7 +44,7 @@ async def partitioned(pool: Pool) -> Pool:
 @pytest.mark.parametrize(
     ("statement", "arguments"),
     [
-        (LOAD_BATCH, "ARRAY[5], ARRAY[1], ARRAY[5], ARRAY['i4'], ARRAY[5], ARRAY[1], 1"),
+        (LOAD_BATCH, "ARRAY[5], ARRAY[1], '{\"(5,i4)\"}', '{\"(5,1)\"}', 1"),
         (readers.RECEIPT, "5, 'i4'"),
         (readers.RECENT_ACTIONS, "5, 20"),
         (people.HISTORY, "5, '2026-01-01', 5000"),

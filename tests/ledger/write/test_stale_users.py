@@ -32,7 +32,9 @@ from laurels.ledger.write.user_locks import UserLocks
 from laurels.web.auth.access_tokens import new_signing_key
 
 ADMIN = Actor("operator:test", "request-1")
-WAITS_FOR_A_LOCK = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- One statement%'"
+WAITS_FOR_A_LOCK = (
+    "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '-- Writes a whole batch%'"
+)
 
 Change = Callable[[Ledger, dict[str, int]], Awaitable[object]]
 
@@ -53,8 +55,12 @@ class _Meanwhile:
         return await self._connection.execute(sql, *arguments)
 
 
-async def _commit(ledger: Ledger, connection: Any, *submissions: Submission, locking: bool = False) -> CommittedBatch:
-    return await commit_batch(connection, ledger.catalogue, uuid4(), submissions, DetectorEngine(), locking=locking)
+async def _commit(
+    ledger: Ledger, connection: Any, *submissions: Submission, pessimistic: bool = False
+) -> CommittedBatch:
+    return await commit_batch(
+        connection, ledger.catalogue, uuid4(), submissions, DetectorEngine(), pessimistic=pessimistic
+    )
 
 
 async def _refold(ledger: Ledger, _: dict[str, int]) -> None:
@@ -102,7 +108,7 @@ async def test_whatever_changes_a_user_makes_the_batch_judge_anew(pool: Pool, na
             await _commit(ledger, changing, *batch)
         assert not await pool.fetchval("SELECT count(*) FROM actions WHERE action_identifier = 'mine'")
         assert not await pool.fetchval("SELECT count(*) FROM standings WHERE user_id = 2")
-        await _commit(ledger, connection, *batch, locking=True)
+        await _commit(ledger, connection, *batch, pessimistic=True)
         window = await ledger.catalogue.window(ledger.catalogue.default_board, await pool.fetchval("SELECT now()"))
         assert await repair.refold(pool, window, uuid4()) == 0
 
@@ -220,11 +226,11 @@ async def test_after_one_that_met_another_nodes_batches_lock_first_for_a_while(
     locked: list[bool] = []
     meets = iter([True])
 
-    async def commit(*given: Any, locking: bool) -> CommittedBatch:
-        locked.append(locking)
+    async def commit(*given: Any, pessimistic: bool) -> CommittedBatch:
+        locked.append(pessimistic)
         if next(meets, False):
             raise StaleUser
-        return await commit_batch(*given, locking=locking)
+        return await commit_batch(*given, pessimistic=pessimistic)
 
     monkeypatch.setattr(committer, "commit_batch", commit)
     for n in range(committer.PESSIMISTIC_BATCHES + 2):

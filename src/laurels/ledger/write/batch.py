@@ -1,13 +1,14 @@
-"""One batch: read what judging needs, judge, write it in one statement.
+"""Judge one batch and write it in one statement that detects stale users.
 
-Two round trips whatever the batch holds, and no lock between them: the statement that writes finds out whether
-one of its users changed meanwhile, and then writes nothing (ADR 20). Who was told so comes again and locks the
-users first, as does a batch whose rules look at what other users did. The promise is made by the commit; whatever
+A batch takes two round trips whatever it holds, and no lock between them: the writing statement checks that none of
+its users has changed since they were read, and otherwise writes nothing (ADR 20). Then the batch is committed again
+with its users locked first, as is a batch whose rules read other users' actions. The commit makes the promise; whatever
 fails before it has written nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,11 +22,12 @@ from ...domain.actions import Facts, Recorded, Submission
 from ...domain.boards import Window
 from ...domain.detectors import DetectorEngine
 from ...domain.judgement import Accepted, Judgement, Outcome, judge
-from ...domain.standings import Standing, micros, sort_score
+from ...domain.standings import Standing
 from ..catalogue.catalogue import Catalogue
 from ..db.pool import BROKEN, Connection, is_closed
+from . import rows
 from .facts import load_facts, needs_shared_state
-from .sql import LOCK_USERS, WRITE_BATCH, WRITE_HELD, WRITE_SHARED, WRITE_TICKETS, columns, sparse
+from .sql import LOCK_USERS, WRITE_BATCH, WRITE_HELD, WRITE_SHARED, WRITE_TICKETS, columns
 
 Statement: TypeAlias = tuple[Any, ...]
 """SQL and its arguments."""
@@ -36,17 +38,22 @@ _DOUBTFUL = ("08", "57P", "58", "XX")
 
 
 class TransactionResolutionUnknown(Exception):
-    """The connection broke during what commits: the batch may be written, or not. `batch_id`: None if it is not."""
+    """The connection broke while committing: the batch may be written, or not.
 
-    batch_id: int | None = None
+    `batch_id` is None when the batch was not sent yet.
+    """
+
+    def __init__(self, reason: str, batch_id: int | None = None) -> None:
+        super().__init__(reason)
+        self.batch_id = batch_id
 
 
 class StaleUser(Exception):
-    """Somebody changed a user of the batch after it had read them: nothing is written."""
+    """A user of the batch has changed since they were read: nothing is written."""
 
 
 class WindowRolledOver(Exception):
-    """The ledger's clock has passed into another window than this process assumed."""
+    """By the ledger's clock a window has ended that this process assumed open: nothing is written."""
 
     def __init__(self, now: datetime) -> None:
         super().__init__(now.isoformat())
@@ -54,7 +61,7 @@ class WindowRolledOver(Exception):
 
 
 class StandingChange(msgspec.Struct, frozen=True, gc=False):
-    """One committed standing, as the index takes it."""
+    """One committed standing, for the index."""
 
     window: Window
     user_id: int
@@ -63,10 +70,10 @@ class StandingChange(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class CommittedBatch:
-    """What one COMMIT wrote. `outcomes` are in the order of the submissions.
+    """The rows of one COMMIT. `outcomes` are in the order of the submissions.
 
-    `shadows`: shadowed user id -> standing in the default board before and after. The action at position n counted
-    at `now` and min(n, `room`) microseconds.
+    `shadows`: shadowed user id -> standing in the default board before and after. The action at position n counts
+    at `now` plus min(n, `room`) microseconds.
     """
 
     batch_id: int
@@ -85,18 +92,19 @@ async def commit_batch(
     submissions: Sequence[Submission],
     watch: DetectorEngine,
     *,
-    locking: bool = False,
+    pessimistic: bool = False,
 ) -> CommittedBatch:
-    """Judge and write `submissions`, all of them or none.
+    """Judge `submissions` and write them, all or none. `pessimistic` locks their users before reading them.
 
-    Raises UserMoved (nothing written; ask again, `locking`), WindowMoved (nothing written; ask again), CommitUnknown,
-    or what asyncpg raises (nothing written).
+    Raises StaleUser (retry it, `pessimistic`), WindowRolledOver (retry it), TransactionResolutionUnknown, or an error
+    of asyncpg; in every case but TransactionResolutionUnknown nothing is written.
     """
     windows = await catalogue.windows_at(datetime.now(UTC))
     detection = watch.batch()
     try:
-        if locking or needs_shared_state(catalogue, submissions):
-            await _begin_locked(connection, submissions)
+        if pessimistic or needs_shared_state(catalogue, submissions):
+            await connection.execute("BEGIN")
+            await connection.execute(LOCK_USERS, sorted({submission.user_id for submission in submissions}))
         facts = await load_facts(connection, catalogue, submissions, windows)
         if not all(window.span.covers(facts.now) for window in windows):
             raise WindowRolledOver(facts.now)
@@ -109,32 +117,22 @@ async def commit_batch(
     return _committed(facts, judgement, windows)
 
 
-async def _begin_locked(connection: Connection, submissions: Sequence[Submission]) -> None:
-    await connection.execute("BEGIN")
-    await connection.execute(LOCK_USERS, sorted({submission.user_id for submission in submissions}))
-
-
 async def _write(connection: Connection, statements: Sequence[Statement], batch_id: int) -> None:
-    """One statement is a transaction by itself; several, or what was locked, need theirs."""
-    try:
-        await _write_all(connection, statements)
-    except TransactionResolutionUnknown as unknown:
-        unknown.batch_id = batch_id
-        raise
-
-
-async def _write_all(connection: Connection, statements: Sequence[Statement]) -> None:
-    begun = connection.is_in_transaction()
-    if len(statements) == 1 and not begun:
-        _check_not_stale(statements[0], await _execute_commit(connection, *statements[0]))
-    elif statements or begun:
-        if not begun:
+    """Run the statements in one transaction. A single one is a transaction by itself, unless users are locked."""
+    is_begun = connection.is_in_transaction()
+    if len(statements) == 1 and not is_begun:
+        with _resolved(batch_id):
+            status = await connection.execute(*statements[0])
+        _check_not_stale(statements[0], status)
+    elif statements or is_begun:
+        if not is_begun:
             await connection.execute("BEGIN")
         for statement in statements:
             _check_not_stale(statement, await connection.execute(*statement))
-        status = await _execute_commit(connection, "COMMIT")
+        with _resolved(batch_id):
+            status = await connection.execute("COMMIT")
         if status != "COMMIT":
-            raise TransactionResolutionUnknown(f"COMMIT answered {status}")
+            raise TransactionResolutionUnknown(f"COMMIT answered {status}", batch_id)
 
 
 def _check_not_stale(statement: Statement, status: str) -> None:
@@ -142,23 +140,25 @@ def _check_not_stale(statement: Statement, status: str) -> None:
         raise StaleUser
 
 
-async def _execute_commit(connection: Connection, statement: str, *arguments: object) -> str:
-    """Run what commits. Raises CommitUnknown unless the server says for certain that nothing was written."""
+@contextlib.contextmanager
+def _resolved(batch_id: int) -> Iterator[None]:
+    """Raise TransactionResolutionUnknown for an error that leaves open whether the commit in the body happened."""
     try:
-        return str(await connection.execute(statement, *arguments))
+        yield
     except asyncpg.PostgresError as error:
-        if _is_certain(error):
+        if _nothing_written(error):
             raise
-        raise TransactionResolutionUnknown(str(error)) from error
+        raise TransactionResolutionUnknown(str(error), batch_id) from error
     except BROKEN as error:
-        raise TransactionResolutionUnknown(str(error)) from error
+        raise TransactionResolutionUnknown(str(error), batch_id) from error
 
 
-def _is_certain(error: asyncpg.PostgresError) -> bool:
-    """An ERROR aborts: PostgreSQL panics rather than abort what it has committed.
+def _nothing_written(error: asyncpg.PostgresError) -> bool:
+    """Return whether an error of the committing statement proves that the transaction was rolled back.
 
-    FATAL may come while a commit that is done already waits for a standby, and a proxy in between tells of trouble
-    with its server in the other classes. A value that asyncpg can't encode has no severity: nothing was sent.
+    ERROR does: PostgreSQL panics rather than abort a transaction that it has committed. FATAL does not, because it may
+    end a commit that is done and waits for a standby; nor do the doubtful classes, in which a proxy reports trouble
+    with its server. A value that asyncpg can't encode has no severity, and was never sent.
     """
     if error.severity_en is None and isinstance(error, asyncpg.DataError):
         return True
@@ -173,98 +173,36 @@ def _statements(
     submissions: Sequence[Submission],
     windows: Sequence[Window],
 ) -> list[Statement]:
-    """What writes a judgement; write_batch, which finds out whether it may, comes first."""
+    """Return the statements that write a judgement. WRITE_BATCH, which detects stale users, comes first."""
     if not judgement.actions:
-        # A replay must wait for the synchronous standby as its first commit did. A transaction that
-        # wrote nothing waits for nothing, and would acknowledge a row that failover then loses.
+        # A replay must wait for the synchronous standby as its first commit did. A transaction that writes nothing
+        # waits for nothing, and would acknowledge a row that a failover then loses.
         replays = any(isinstance(outcome, Accepted) for outcome in judgement.outcomes)
         return [(_ACKNOWLEDGE_REPLAY,)] if replays else []
-    users, first = sorted(judgement.scores), micros(facts.now)
     batch: Statement = (
         WRITE_BATCH,
-        facts.now,
         facts.batch_id,
         node,
-        users,
-        *sparse([_action_row(catalogue, submissions, judgement.room, *item) for item in judgement.actions]),
-        *columns(_progress_rows(judgement, facts.now), 8),
-        *columns(_standing_rows(judgement, windows, first), 7),
-        [judgement.scores[user] for user in users],
-        [judgement.points[user] for user in users],
-        [facts.users[user].version for user in users],
-        facts.day,
+        facts.now,
+        rows.user_rows(facts, judgement),
+        rows.action_rows(catalogue, facts.now, judgement, submissions),
+        rows.counter_rows(judgement),
+        rows.standing_rows(judgement, windows),
     )
     return [batch, *_optional_statements(judgement)]
 
 
 def _optional_statements(judgement: Judgement) -> Iterator[Statement]:
-    """What most batches have nothing of."""
+    """Yield statements that most batches do not need."""
     if judgement.type_counts:
-        yield WRITE_SHARED, *columns(judgement.type_counts.items(), 2), *columns(_claim_rows(judgement), 4)
+        claims = [(claim.action_type_id, claim.value, claim.user_id, claim.action_id) for claim in judgement.claims]
+        yield WRITE_SHARED, *columns(judgement.type_counts.items(), 2), *columns(claims, 4)
     if judgement.held:
         reasons = [(action_id, held.code, held.detail) for action_id, held in judgement.held.items()]
         yield WRITE_HELD, *columns(reasons, 3)
     if judgement.ticket_uses:
         uses = [(use.nonce, use.action_id, use.expires_at) for use in judgement.ticket_uses]
         yield WRITE_TICKETS, *columns(uses, 3)
-
-
-def _action_row(
-    catalogue: Catalogue, submissions: Sequence[Submission], room: int, index: int, action: Recorded
-) -> tuple[object, ...]:
-    """What is as usual is None: write_batch.sql knows what that stands for."""
-    submission = submissions[index]
-    return (
-        action.action_id,
-        action.user_id,
-        catalogue.types[action.action_type].id,
-        action.identifier,
-        action.score_earned,
-        action.new_score,
-        submission.metadata,
-        action.fingerprint,
-        submission.completed_at,
-        None if action.status == "awarded" else action.status,
-        action.reason,
-        index if index < room else room,  # noqa: FURB136  a call for every action
-    )
-
-
-def _progress_rows(judgement: Judgement, now: datetime) -> list[tuple[object, ...]]:
-    first = now.microsecond
-    return [
-        (
-            user_id,
-            type_id,
-            p.total_count,
-            p.day_count,
-            p.hour_count,
-            p.minute_count,
-            p.streak,
-            0 if p.last_at is None else (p.last_at.microsecond - first) % 1_000_000,  # less than a second apart
-        )
-        for (user_id, type_id), p in sorted(judgement.progress.items())
-    ]
-
-
-def _standing_rows(judgement: Judgement, windows: Sequence[Window], first: int) -> list[tuple[object, ...]]:
-    orders = {window.id: window.board.order for window in windows}
-    return [
-        (
-            window_id,
-            user_id,
-            standing.score,
-            sort_score(standing.score, orders[window_id]),
-            standing.version,
-            standing.hidden,
-            standing.reached_at - first,
-        )
-        for (window_id, user_id), standing in sorted(judgement.standings.items())
-    ]
-
-
-def _claim_rows(judgement: Judgement) -> list[tuple[object, ...]]:
-    return [(claim.action_type_id, claim.value, claim.user_id, claim.action_id) for claim in judgement.claims]
 
 
 async def _roll_back(connection: Connection) -> None:

@@ -66,21 +66,21 @@ class Committer:
                     self._cost.observe(rows, loop.time() - started)
 
     async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
-        locking = self._pessimistic_left > 0
-        if locking:
+        pessimistic = self._pessimistic_left > 0
+        if pessimistic:
             self._pessimistic_left -= 1
         for left in reversed(range(MAX_ATTEMPTS)):
             try:
                 with map_closed_connection(connection):
                     return await commit_batch(
-                        connection, self._catalogue, self._node, submissions, self._watch, locking=locking
+                        connection, self._catalogue, self._node, submissions, self._watch, pessimistic=pessimistic
                     )
             except (*RETRYABLE, StaleUser, asyncpg.UniqueViolationError) as error:
                 if not left:
                     raise
                 if isinstance(error, StaleUser):
                     self._pessimistic_left = PESSIMISTIC_BATCHES
-                locking = True  # also behind an import, which wrote the same identifier a moment ago
+                pessimistic = True  # also behind an import, which wrote the same identifier a moment ago
             except WindowRolledOver as moved:
                 await self._catalogue.windows_at(moved.now)
                 if not left:

@@ -1,11 +1,12 @@
-"""What judging a batch needs, as the ledger has it: read in one statement, so of one instant.
+"""Load what judging a batch needs, in one statement and therefore as of one instant.
 
-Types whose rules look at what others have done, and tickets, need a statement more each.
+Action types whose rules read other users' actions need another statement for their totals and claims, as do tickets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import asyncpg
 
@@ -28,38 +29,48 @@ async def load_facts(
     *,
     writing: bool = True,
 ) -> Facts:
-    """Not `writing`, there are no action ids, and nothing is locked.
+    """Load the facts about `submissions` in the open `windows`.
 
-    Inside the caller's transaction when a type `looks_at_others`: their counts are locked.
+    Needs the caller's transaction when `needs_shared_state`: the totals of those action types are locked. When not
+    `writing`, no action ids are reserved and nothing is locked.
     """
-    user_ids = sorted({submission.user_id for submission in submissions})
-    shared = await _shared(connection, catalogue, submissions, LOCK_TYPES if writing else READ_TYPES)
-    identifiers = {(item.user_id, item.identifier): None for item in submissions}
-    counters = {
-        (item.user_id, type_id): None for item in submissions for type_id in catalogue.counted_types(item.action_type)
-    }
+    shared = await _shared_state(connection, catalogue, submissions, LOCK_TYPES if writing else READ_TYPES)
     used: set[bytes] = set()
-    while True:  # again for each ticket that shows up as used, so seldom more than once
-        rows = await connection.fetch(
-            LOAD_BATCH,
-            user_ids,
-            [window.id for window in windows],
-            *columns(identifiers, 2),
-            *columns(counters, 2),
-            len(submissions) if writing else 0,
-        )
-        seen, used = used, await _used_tickets(connection, catalogue, submissions)
-        if used <= seen:
-            break  # else a ticket may have been used since, by an action that was not there yet: it is now
-    facts = _facts(rows, catalogue.default_board.time_zone)
+    while True:  # another turn for each ticket that turns out to be used, so seldom more than one
+        loaded = await _load(connection, catalogue, submissions, windows, writing)
+        known_as_used, used = used, await _used_tickets(connection, catalogue, submissions)
+        if used <= known_as_used:
+            break  # the action that used any other ticket may have been written after `loaded` was read
+    facts = _facts(loaded, catalogue.default_board.time_zone)
     facts.type_counts, facts.claims = shared
     facts.used_tickets = used
     return facts
 
 
 def needs_shared_state(catalogue: Catalogue, submissions: Iterable[Submission]) -> bool:
-    """Whether judging needs what other users did: no user's row tells when that changes."""
+    """Return whether judging reads other users' actions: no user's row shows when those change."""
     return bool(_shared_types(catalogue, submissions))
+
+
+async def _load(
+    connection: Connection,
+    catalogue: Catalogue,
+    submissions: Sequence[Submission],
+    windows: Sequence[Window],
+    writing: bool,
+) -> asyncpg.Record:
+    actions = {(item.user_id, item.identifier): None for item in submissions}
+    counters = {
+        (item.user_id, type_id): None for item in submissions for type_id in catalogue.counted_types(item.action_type)
+    }
+    return await connection.fetchrow(
+        LOAD_BATCH,
+        sorted({item.user_id for item in submissions}),
+        [window.id for window in windows],
+        list(actions),
+        list(counters),
+        len(submissions) if writing else 0,
+    )
 
 
 def _shared_types(catalogue: Catalogue, submissions: Iterable[Submission]) -> dict[str, ActionType]:
@@ -67,27 +78,27 @@ def _shared_types(catalogue: Catalogue, submissions: Iterable[Submission]) -> di
     return {name: kind for name in names if (kind := catalogue.types.get(name)) is not None and kind.rules.is_shared}
 
 
-async def _shared(
-    connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission], statement: str
+async def _shared_state(
+    connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission], read_totals: str
 ) -> tuple[dict[int, int], set[tuple[int, str]]]:
-    """Counts and claims of the types whose rules look at what others have done; nothing for a batch without."""
+    """Return the totals and claims of types whose rules read other users' actions; runs no SQL without such a type."""
     shared = _shared_types(catalogue, submissions)
     if not shared:
         return {}, set()
-    counts = await connection.fetch(statement, sorted(kind.id for kind in shared.values()))
+    totals = await connection.fetch(read_totals, sorted(kind.id for kind in shared.values()))
     wanted = {
         (kind.id, value)
         for item in submissions
         if (kind := shared.get(item.action_type)) and (value := claimed_value(kind, item.decoded())) is not None
     }
     claims = await connection.fetch(LOAD_CLAIMS, *columns(wanted, 2)) if wanted else []
-    return dict(counts), {(row[0], row[1]) for row in claims}
+    return dict(totals), {(row["action_type_id"], row["value"]) for row in claims}
 
 
 async def _used_tickets(connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission]) -> set[bytes]:
-    """Which of the tickets presented were used before; asks nothing for a batch without.
+    """Return which of the presented tickets were used before; runs no SQL without a ticket.
 
-    After the users were read: a use that was missed then has changed its user since.
+    Must run after the users were read: a use that this misses has changed its user since.
     """
     presented = [
         grant.nonce
@@ -101,33 +112,68 @@ async def _used_tickets(connection: Connection, catalogue: Catalogue, submission
     return {row["nonce"] for row in await connection.fetch(LOAD_TICKETS, presented)}
 
 
-def _facts(rows: Sequence[asyncpg.Record], zone: str) -> Facts:
-    """The UNION of load_batch.sql taken apart; its first row is the clock."""
-    clock = next(row for row in rows if row["kind"] == 0)
-    facts = Facts(clock["at"], clock["ref"], action_ids.spread(clock["ids"]), {}, zone=zone)
-    for row in rows:
-        kind, user_id, ref = row["kind"], row["user_id"], row["ref"]
-        if kind == 3:
-            facts.standings[ref, user_id] = Standing(row["a"], micros(row["at"]), row["b"], row["flag"], bool(row["c"]))
-        elif kind == 4:
-            facts.users[user_id] = UserFacts(user_id, row["status"], row["a"], row["day"], row["b"], row["version"])
-        elif kind == 2:
-            facts.progress[user_id, ref] = Progress(row["a"], row["day"], row["b"], row["at"], *row["ids"])
-        elif kind == 1:
-            facts.known[user_id, row["identifier"]] = _recorded(row)
-    return facts
+def _facts(loaded: asyncpg.Record, zone: str) -> Facts:
+    return Facts(
+        loaded["now"],
+        loaded["batch_id"],
+        action_ids.spread(loaded["first_action_ids"]),
+        users=_users(loaded),
+        known={(row["user_id"], row["action_identifier"]): _recorded(row) for row in loaded["known_actions"]},
+        progress=_counters(loaded),
+        standings=_standings(loaded),
+        zone=zone,
+    )
+
+
+def _users(loaded: asyncpg.Record) -> dict[int, UserFacts]:
+    columns = ("user_ids", "user_statuses", "user_current_scores", "user_points_days", "user_points_today")
+    return {
+        user_id: UserFacts(user_id, status, current_score, points_day, points_today, version)
+        for user_id, status, current_score, points_day, points_today, version in _rows(
+            loaded, *columns, "user_versions"
+        )
+    }
+
+
+def _counters(loaded: asyncpg.Record) -> dict[tuple[int, int], Progress]:
+    keys = _rows(loaded, "counter_user_ids", "counter_action_type_ids")
+    counters = _rows(
+        loaded,
+        "counter_total_counts",
+        "counter_days",
+        "counter_day_counts",
+        "counter_last_at",
+        "counter_hour_counts",
+        "counter_minute_counts",
+        "counter_streaks",
+    )
+    return {key: Progress(*counted) for key, counted in zip(keys, counters, strict=True)}
+
+
+def _standings(loaded: asyncpg.Record) -> dict[tuple[int, int], Standing]:
+    keys = _rows(loaded, "standing_window_ids", "standing_user_ids")
+    columns = ("standing_scores", "standing_reached_at", "standing_versions", "standing_hidden", "standing_void")
+    return {
+        key: Standing(score, micros(reached_at), version, hidden, void)
+        for key, (score, reached_at, version, hidden, void) in zip(keys, _rows(loaded, *columns), strict=True)
+    }
+
+
+def _rows(loaded: asyncpg.Record, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Return the rows of some parallel arrays; an array is None when there was no row."""
+    return zip(*(loaded[column] or () for column in columns), strict=True)
 
 
 def _recorded(row: asyncpg.Record) -> Recorded:
     return Recorded(
-        action_id=row["ref"],
+        action_id=row["id"],
         user_id=row["user_id"],
-        action_type=row["name"],
-        identifier=row["identifier"],
-        fingerprint=row["a"],
-        score_earned=row["b"],
-        new_score=row["c"],
-        completed_at=row["at"],
+        action_type=row["action_type"],
+        identifier=row["action_identifier"],
+        fingerprint=row["fingerprint"],
+        score_earned=row["score_earned"],
+        new_score=row["new_score"],
+        completed_at=row["completed_at"],
         batch_id=row["batch_id"],
         status=row["status"],
         reason=row["reason"],

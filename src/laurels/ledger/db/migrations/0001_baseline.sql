@@ -456,3 +456,73 @@ BEGIN
 END $$;
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The rows that the write path exchanges with its two statements, load_batch.sql and write_batch.sql, as arrays.
+-- An attribute is never added to one of these types: nodes of the version before go on sending the rows that they know.
+-- A statement that needs another attribute gets a new type, and the old one goes when no node uses it any more.
+CREATE TYPE action_key AS (
+    user_id           bigint,
+    action_identifier text
+);
+CREATE TYPE counter_key AS (
+    user_id        bigint,
+    action_type_id int
+);
+CREATE TYPE known_action AS (
+    id                bigint,
+    user_id           bigint,
+    action_type       text,
+    action_identifier text,
+    fingerprint       bigint,
+    score_earned      bigint,
+    new_score         bigint,
+    completed_at      timestamptz,
+    batch_id          bigint,
+    status            text,
+    reason            text
+);
+CREATE TYPE batch_user AS (
+    id            bigint,
+    version       xid,
+    current_score bigint,
+    points_day    date,
+    points_today  bigint
+);
+COMMENT ON COLUMN batch_user.version IS 'xmin of the row: whatever changes what judging reads of a user also writes this row.';
+CREATE TYPE batch_action AS (
+    id                bigint,
+    user_id           bigint,
+    action_type_id    int,
+    action_identifier text,
+    score_earned      bigint,
+    new_score         bigint,
+    metadata          jsonb,
+    fingerprint       bigint,
+    status            text,
+    reason            text,
+    completed_at      timestamptz,
+    created_at        bigint
+);
+COMMENT ON COLUMN batch_action.completed_at IS 'As the client said; NULL when it did not.';
+COMMENT ON COLUMN batch_action.created_at IS 'Microseconds since 1970, as the domain counts.';
+CREATE TYPE batch_counter AS (
+    user_id        bigint,
+    action_type_id int,
+    total_count    bigint,
+    day            date,
+    day_count      bigint,
+    hour_count     bigint,
+    minute_count   bigint,
+    streak         bigint,
+    last_at        timestamptz
+);
+CREATE TYPE batch_standing AS (
+    window_id  bigint,
+    user_id    bigint,
+    score      bigint,
+    sort_score bigint,
+    reached_at bigint,
+    version    bigint,
+    hidden     boolean
+);
+COMMENT ON COLUMN batch_standing.reached_at IS 'Microseconds since 1970, as the domain counts.';

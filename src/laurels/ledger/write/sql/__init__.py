@@ -1,6 +1,6 @@
-"""The statements of the hot path, one file each, named by what they do."""
+"""The statements of the write path, one file each, named by what they do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import resources
 
 
@@ -21,11 +21,6 @@ WRITE_TICKETS = _read("write_tickets")
 
 
 def columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
-    """Rows to the parallel arrays that `unnest` takes; `width` empty ones when there are no rows."""
+    """Return the columns of `rows` as the parallel arrays that `unnest` takes; without rows, `width` empty ones."""
     columns = [list(column) for column in zip(*rows, strict=True)]
     return columns or [[] for _ in range(width)]
-
-
-def sparse(rows: Iterable[tuple[object, ...]]) -> list[Sequence[object]]:
-    """The same of one row or more; a column of nothing but None is an empty array: `unnest` fills it up with NULL."""
-    return [column if column.count(None) < len(column) else () for column in zip(*rows, strict=True)]

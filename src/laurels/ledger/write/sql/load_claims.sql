@@ -1,4 +1,4 @@
--- $1/$2 (action type id, value) pairs, under the locks of lock_types.
-SELECT c.action_type_id, c.value
-FROM unnest($1::int[], $2::text[]) AS k (action_type_id, value)
-JOIN claims c ON c.action_type_id = k.action_type_id AND c.value = k.value
+-- $1 action type ids and $2 values, in pairs. Runs under the locks of lock_types.
+SELECT claim.action_type_id, claim.value
+FROM unnest($1::int[], $2::text[]) AS wanted (action_type_id, value)
+JOIN claims claim ON claim.action_type_id = wanted.action_type_id AND claim.value = wanted.value

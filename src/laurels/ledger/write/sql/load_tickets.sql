@@ -1,2 +1,2 @@
--- $1 nonces, after load_batch: a ticket is one user's, so who uses it beside us changes that user.
+-- $1 nonces. Runs after load_batch: a ticket belongs to one user, so a concurrent use of it changes that user's row.
 SELECT nonce FROM ticket_uses WHERE nonce = ANY ($1::bytea[])

@@ -1,8 +1,10 @@
--- What one batch changed for everybody, under the locks of lock_types.
--- $1/$2 type counts: types, totals; $3.. claims: types, values, users, actions
-WITH counted AS (
-    UPDATE action_type_totals t SET total = n.total
-    FROM unnest($1::int[], $2::bigint[]) AS n (id, total) WHERE t.action_type_id = n.id
+-- What one batch changed for all users, under the locks of lock_types.
+-- Totals: $1 action type ids, $2 totals. Claims: $3 action type ids, $4 values, $5 user ids, $6 action ids.
+WITH written_totals AS (
+    UPDATE action_type_totals stored SET total = counted.total
+    FROM unnest($1::int[], $2::bigint[]) AS counted (action_type_id, total)
+    WHERE stored.action_type_id = counted.action_type_id
 )
 INSERT INTO claims (action_type_id, value, user_id, action_id)
-SELECT * FROM unnest($3::int[], $4::text[], $5::bigint[], $6::bigint[])
+SELECT claim.action_type_id, claim.value, claim.user_id, claim.action_id
+FROM unnest($3::int[], $4::text[], $5::bigint[], $6::bigint[]) AS claim (action_type_id, value, user_id, action_id)
