@@ -14,21 +14,21 @@ FILE = Path(__file__).parent.parent.parent / "docs" / "faults.md"
 SMALL_ROWS = (*WIRE_ROWS, DISK_ROW)
 _HEAD = """# Faults
 
-Written by `make test-faults`. {players} players and {viewers} viewers come in through the edge; one thing is broken,
-held, mended. What a client does not know it asks again, under one identifier. Then a checker decides from the clients'
-records and the ledger alone: every acknowledged action is there once, as its receipt says; no refused one is; scores
-are sums; no cap or cooldown was passed; no viewer's board went back, whatever node it came to; every node's board and
-every viewer's last frame are the ledger's; every request had an end; nodes and edge hold no more memory and open files
-than before, the database no transaction and no lock.
+Written by `make test-faults`. {players} players and {viewers} viewers connect through the edge; one fault is injected,
+held and repaired. A client that does not know an outcome sends the request again, with the same identifier. Then a
+checker decides from the clients' records and the ledger alone: every acknowledged action is in the ledger once, as its
+receipt says; no refused one is; scores are sums; no cap or cooldown was exceeded; no viewer's board went back in time,
+whichever node it reached; every node's board and every viewer's last frame equal the ledger; every request had an end;
+nodes and edge hold no more memory and open files than before, the database no transaction and no lock.
 
-*Gap* is the longest time in which nobody was acknowledged anything, *slowest* the request that took longest. The same
-seed plays the same (`make test-faults ARGS="--seed 7"`). A row that is played alone (`--only`) replaces its line.
+*Gap* is the longest time without an acknowledgement, *slowest* the longest request. The same seed repeats the same run
+(`make test-faults ARGS="--seed 7"`). A row that is run alone (`--only`) replaces its line.
 """
 _SCENES = {
-    "The whole cluster": (ROWS, "On one machine; each database and each Redis in a network namespace of its own."),
-    "Two nodes, a PostgreSQL, and the wire between them": (
+    "The whole cluster": (ROWS, "On one machine; each database and each Redis has its own network namespace."),
+    "Two nodes, a PostgreSQL, and the connection between them": (
         SMALL_ROWS,
-        "The wire goes through a proxy that can harm it.",
+        "The connection goes through a proxy that can disturb it.",
     ),
 }
 _TABLE = """
@@ -36,7 +36,7 @@ _TABLE = """
 
 {words}
 
-| fault | acknowledged | asked again | gap | allowed | slowest | seed | promises |
+| fault | acknowledged | retried | gap | allowed | slowest | seed | promises |
 |---|---:|---:|---:|---:|---:|---:|---|
 """
 
