@@ -151,7 +151,7 @@ def wait_for_review(server: LaurelsServer) -> None:
     for name in NAMES[1:9:3]:
         token = server.post("/api/auth/login", {"username": name, "password": PASSWORD})["access_token"]
         server.complete(token)
-        server.complete(token, FINAL["name"])
+        server.complete(token, str(FINAL["name"]))
 
 
 def go_round(server: LaurelsServer) -> None:

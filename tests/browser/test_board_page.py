@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -126,9 +126,8 @@ def test_wreath_badge_and_name_stand_apart_on_a_phone(chromium_page: OpenPage, *
     for name in ("Shafi Goldwasser", "Edsger Dijkstra", "ada"):
         shown = row(page, name)
         expect(shown).to_be_visible()
-        wreath, badge, text = (
-            shown.locator(part).bounding_box() for part in (".wreath", ".move > span:first-child", ".name bdi")
-        )
+        parts = (".wreath", ".move > span:first-child", ".name bdi")
+        wreath, badge, text = (cast("dict[str, float]", shown.locator(part).bounding_box()) for part in parts)
         assert wreath["x"] + wreath["width"] + 6 <= badge["x"]
         assert badge["x"] + badge["width"] + 8 <= text["x"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def first(text: str, kind: type, form: Format = "csv", ignore: tuple[str, ...] =
         (TypeRecord, "scoring_rules", '"{""daily_cap"": ""x""}"', ("$.daily_cap",)),
     ],
 )
-def test_a_bad_cell_is_explained(kind: type, column: str, cell: str, words: tuple[str, ...]) -> None:
+def test_a_bad_cell_is_explained(kind: Any, column: str, cell: str, words: tuple[str, ...]) -> None:
     names, values = NAMES[kind], VALUES[kind]
     if column in names:
         names, values = names.removesuffix(f",{column}"), values.rsplit(",", 1)[0]

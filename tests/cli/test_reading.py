@@ -104,7 +104,7 @@ def test_a_member_that_stands_twice_is_a_bad_record() -> None:
 def test_a_quote_that_is_never_closed_ends_it() -> None:
     """Nothing after it can be trusted; what stands above has been read."""
     records = read_records(io.BytesIO(b'username\nann\n"bob\ncid\n'), "csv", UserRecord)
-    assert next(records).record.username == "ann"  # type: ignore[union-attr]
+    assert next(records).record.username == "ann"
     with pytest.raises(CommandFailed, match="line 3"):
         next(records)
 

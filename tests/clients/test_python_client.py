@@ -121,7 +121,7 @@ async def test_a_function_of_tokens_that_fails_loses_no_result(node: InProcessNo
         return given_out.pop()
 
     class Results(list[Result]):
-        def __iadd__(self, more: Iterable[Result]) -> Self:
+        def __iadd__(self, more: Iterable[Result]) -> Self:  # type: ignore[override, misc]
             laurels._token = None  # as if the server had said that it has expired
             self.extend(more)
             return self

@@ -34,7 +34,7 @@ def answering(version: int, value: str, made: list[str] | None = None, gate: asy
 async def test_of_a_hundred_readers_one_loads() -> None:
     cache: ReadThrough[str, str] = ReadThrough("crowd", seconds=60, limit=10)
     gate = asyncio.Event()
-    made: list[object] = []
+    made: list[str] = []
     readers = [asyncio.create_task(cache.get("k", 1, answering(1, "v", made, gate))) for _ in range(100)]
     await asyncio.sleep(0)
     readers[0].cancel()  # who began to load goes away: the others lose nothing

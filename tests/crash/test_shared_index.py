@@ -26,13 +26,11 @@ async def servers(
     database_url: str, own_redis: RedisServer, tmp_path: Path
 ) -> AsyncIterator[tuple[LaurelsServer, LaurelsServer]]:
     """Two nodes as processes, on one ledger and one Redis."""
-    pair = tuple(
-        LaurelsServer(database_url, tmp_path / f"log{n}", REDIS_URL=own_redis.url, LAURELS_VERIFY_SECONDS="1")
-        for n in range(2)
-    )
+    settings = {"REDIS_URL": own_redis.url, "LAURELS_VERIFY_SECONDS": "1"}
+    pair = tuple(LaurelsServer(database_url, tmp_path / f"log{n}", **settings) for n in range(2))
     for server in pair:
         await asyncio.to_thread(server.start)
-    yield pair
+    yield pair[0], pair[1]
     own_redis.resume()
     for server in pair:
         if server.process is not None and server.process.poll() is None:

@@ -82,7 +82,7 @@ def test_the_nodes_cannot_change_what_was_awarded(cluster: Supervisor) -> None:
 def test_status_is_json_for_machines(cluster: Supervisor) -> None:
     record = {"first_port": cluster.layout.first_port, "rate": cluster.layout.rate, "settings": cluster.layout.settings}
     (cluster.layout.folder / "run" / "layout.json").write_text(json.dumps(record))
-    command = [sys.executable, "-m", "deploy.cluster", "status", "--json", "--folder", cluster.layout.folder]
+    command = [sys.executable, "-m", "deploy.cluster", "status", "--json", "--folder", str(cluster.layout.folder)]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert {part["name"] for part in told} == {part.name for part in cluster_parts(cluster)}
 

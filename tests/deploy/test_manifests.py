@@ -39,7 +39,7 @@ def documents() -> list[dict[str, Any]]:
 
 
 def test_compose_fits_its_specification() -> None:
-    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
     told = subprocess.run(check, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout + told.stderr
 

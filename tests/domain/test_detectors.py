@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ class Table:
         self.count = 0
         self.at = 0.0
 
-    def play(self, at: float, user: int = 1, *, kind: str = "play", **more: object) -> str | None:
+    def play(self, at: float, user: int = 1, *, kind: str = "play", **more: Any) -> str | None:
         """The code of the suspicion, None when it counts. `at` in seconds."""
         self.count += 1
         submission = Submission(user, kind, f"i{self.count}", **more)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
 from laurels.domain.boards import ALL_TIME, Board, Span, Window
-from laurels.domain.refold import LedgerRowToFold, Refold, fold_rows
+from laurels.domain.refold import Kind, LedgerRowToFold, Refold, fold_rows
 from laurels.domain.rules import Progress
-from laurels.domain.standings import Standing, fold, micros
+from laurels.domain.standings import Aggregate, Order, Standing, fold, micros
 
 START = datetime(2026, 11, 23, 22, tzinfo=UTC)
 LESSON, QUIZ = 1, 2
@@ -48,7 +49,8 @@ class Person:
             self._decide(act, pick)
 
     def _add(self, act: str, points: int) -> None:
-        kind, type_id = ("adjustment", None) if act == "adjust" else ("completion", LESSON if points % 2 else QUIZ)
+        kind: Kind = "adjustment" if act == "adjust" else "completion"
+        type_id = None if act == "adjust" else LESSON if points % 2 else QUIZ
         row = LedgerRowToFold(next(self.ids), kind, "held" if act == "hold" else "awarded", type_id, points, self.clock)
         self.rows.append(row)
         board = self.window.board
@@ -89,7 +91,8 @@ def modelled(rows: list[LedgerRowToFold], window: Window) -> tuple[int, datetime
         return None
     values = [row.score_earned for row in counting]
     best = max if window.board.order == "desc" else min
-    meaning = {"sum": sum, "best": best, "latest": lambda some: some[-1]}[window.board.aggregate]
+    meanings: dict[Aggregate, Any] = {"sum": sum, "best": best, "latest": lambda some: some[-1]}
+    meaning = meanings[window.board.aggregate]
     scores = [meaning(values[: n + 1]) for n in range(len(values))]
     reached = max(n for n in range(len(scores)) if n == 0 or scores[n] != scores[n - 1])
     return scores[-1], counting[reached].at
@@ -97,7 +100,7 @@ def modelled(rows: list[LedgerRowToFold], window: Window) -> tuple[int, datetime
 
 @given(ACTS, AGGREGATES, ORDERS, st.booleans(), st.booleans())
 def test_a_standing_is_always_the_fold_of_its_rows(
-    acts: list[tuple[str, int, int]], aggregate: str, order: str, some_types: bool, ends: bool
+    acts: list[tuple[str, int, int]], aggregate: Aggregate, order: Order, some_types: bool, ends: bool
 ) -> None:
     """Whatever is completed, held, decided, undone and adjusted, in whatever order: what was folded step by step
     equals the fold from nothing, and both equal the model.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 import msgspec
 import pytest
@@ -30,7 +31,7 @@ NOW = datetime(2026, 11, 23, 12, 30, 45, tzinfo=UTC)
 
 def attempt(document: dict, progress: Progress | None = None, **more: object) -> Attempt:
     rules = parse_rules(msgspec.json.encode(document))
-    facts = {"base_score": 10, "now": NOW, "day": NOW.date(), **more}
+    facts: dict[str, Any] = {"base_score": 10, "now": NOW, "day": NOW.date(), **more}
     return Attempt(rules=rules, progress=progress or Progress(), **facts)
 
 
@@ -65,7 +66,8 @@ def test_a_cap_counts_within_its_stretch_and_names_the_end(rule: str, refused: s
 @given(st.lists(st.integers(1, 100_000), max_size=40))
 def test_counters_equal_a_list_of_all_awards(gaps: list[int]) -> None:
     """Total, day, hour, minute and streak against counting the awards anew each time."""
-    progress, at, awards = Progress(), NOW, []
+    progress, at = Progress(), NOW
+    awards: list[datetime] = []
     for gap in gaps:
         at += timedelta(seconds=gap)
         assert progress.in_minute(at) == sum(a.replace(second=0) == at.replace(second=0) for a in awards)

@@ -10,6 +10,8 @@ from laurels.domain.errors import Code, Refusal
 from laurels.domain.standings import (
     INT64_MAX,
     INT64_MIN,
+    Aggregate,
+    Order,
     Standing,
     fold,
     from_micros,
@@ -39,7 +41,7 @@ def test_keys_sort_as_sql_does_on_ascending_boards(rows: list[tuple[int, int, in
 
 
 @given(SCORES, INSTANTS, USERS, st.sampled_from(["desc", "asc"]))
-def test_a_key_gives_back_what_it_was_made_of(score: int, at: int, user: int, order: str) -> None:
+def test_a_key_gives_back_what_it_was_made_of(score: int, at: int, user: int, order: Order) -> None:
     key = order_key(sort_score(score, order), at, user)
     value, reached_at, user_id = split_key(key)
     assert len(key) == 24
@@ -52,7 +54,7 @@ def test_microseconds_survive_the_round_trip(value: int) -> None:
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=20), st.sampled_from(["sum", "best", "latest"]))
-def test_the_fold_is_what_its_name_says(awards: list[int], aggregate: str) -> None:
+def test_the_fold_is_what_its_name_says(awards: list[int], aggregate: Aggregate) -> None:
     """sum adds, best keeps the best, latest the last; reached_at is when the score last changed."""
     standing = None
     changed_at = 0

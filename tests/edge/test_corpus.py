@@ -32,7 +32,7 @@ def send(edge: Edge, request: dict[str, Any], token: str | None = None) -> Reply
 
 def test_every_legitimate_request_reaches_the_node(edge: Edge, token: str) -> None:
     """Names like O'Brien, passwords like SQL, emoji, Cyrillic: nobody is refused for what they are called."""
-    wrong = {}
+    wrong: dict[str, object] = {}
     for request in requests("legitimate"):
         reply = send(edge, request, token)
         refusal = reply.json().get("code") if reply.status >= 400 else None

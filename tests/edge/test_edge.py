@@ -29,7 +29,7 @@ SECURITY = {
 
 
 def _curl(edge: Edge, wanted: str, url: str) -> str:
-    command = ["curl", "-s", "--cacert", edge.layout.authority, "-o", "/dev/null", "-w", wanted, url]
+    command = ["curl", "-s", "--cacert", str(edge.layout.authority), "-o", "/dev/null", "-w", wanted, url]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

@@ -76,7 +76,7 @@ def test_whatever_operators_write_is_taken(edge: Edge, boss: str, somebody: int,
     kind = {"name": f"{number} {reason}"[:64], "base_score": 1, "description": reason, "reason": reason}
     board = {"slug": f"text-{number}", "name": reason[:64], "action_types": [kind["name"]], "reason": reason}
     tried = {"username": "text-player", "metadata": {reason[:20]: reason, "deep": [{"x": [reason]}]}}
-    rules = {"once_for_all": reason[:64], "requires": [{"action_type": kind["name"]}]}
+    rules: dict[str, object] = {"once_for_all": reason[:64], "requires": [{"action_type": kind["name"]}]}
     rules |= {"metadata": {reason[:64]: {"type": "string", "one_of": [reason]}}}
     named = f"/api/admin/action-types/{quote(str(kind['name']), safe='')}"
     in_path = [] if "/../" in str(kind["name"]) or "/.." in str(kind["name"]) else [named]

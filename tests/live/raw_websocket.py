@@ -63,7 +63,7 @@ class RawSocket:
     async def said(self, kind: str) -> dict[str, Any]:
         """Return the next message of this type."""
         while (one := await self.next()) is not None:
-            if one.opcode is Opcode.TEXT and (message := json.loads(one.data))["type"] == kind:
+            if one.opcode is Opcode.TEXT and (message := json.loads(bytes(one.data)))["type"] == kind:
                 return dict(message)
         raise AssertionError(f"no {kind} before the end")
 

@@ -8,16 +8,21 @@ import itertools
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from tests.support.node import InProcessNode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 PATIENCE = 60.0
 V1 = Subprotocol("laurels.v1")
+
+
+class Reachable(Protocol):
+    """Anything with the address of a node."""
+
+    url: str
 
 
 class Screen:
@@ -82,6 +87,7 @@ class Screen:
                 while True:
                     self.frames.append(json.loads(await self.connection.recv()))
             await self.connection.wait_closed()
+        assert self.connection.close_code is not None
         return self.connection.close_code
 
     def _show(self, frame: dict[str, Any]) -> None:
@@ -102,14 +108,14 @@ def applied(board: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def open_screen(node: InProcessNode, query: str = "", **options: Any) -> AsyncIterator[Screen]:
+async def open_screen(node: Reachable, query: str = "", **options: Any) -> AsyncIterator[Screen]:
     """A socket that has said nothing yet."""
     async with connect(address(node) + query, **{"subprotocols": [V1], **options}) as connection:
         yield Screen(connection)
 
 
 @contextlib.asynccontextmanager
-async def watching(node: InProcessNode, board: str = "points", **options: Any) -> AsyncIterator[Screen]:
+async def watching(node: Reachable, board: str = "points", **options: Any) -> AsyncIterator[Screen]:
     """A socket that has asked for a board."""
     subscription = {name: options.pop(name) for name in ("size", "since") if name in options}
     async with open_screen(node, **options) as screen:
@@ -119,13 +125,13 @@ async def watching(node: InProcessNode, board: str = "points", **options: Any) -
 
 
 @contextlib.asynccontextmanager
-async def several_watching(node: InProcessNode, count: int) -> AsyncIterator[list[Screen]]:
+async def several_watching(node: Reachable, count: int) -> AsyncIterator[list[Screen]]:
     async with contextlib.AsyncExitStack() as stack:
         yield [await stack.enter_async_context(watching(node)) for _ in range(count)]
 
 
 @contextlib.asynccontextmanager
-async def stalled(node: InProcessNode) -> AsyncIterator[socket.socket]:
+async def stalled(node: Reachable) -> AsyncIterator[socket.socket]:
     """A socket that asked for a board and then reads nothing, with as little room for bytes as the kernel allows."""
     place = urlsplit(node.url)
     loop = asyncio.get_running_loop()
@@ -143,7 +149,7 @@ def masked(message: bytes) -> bytes:
     return bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message
 
 
-def address(node: InProcessNode) -> str:
+def address(node: Reachable) -> str:
     return node.url.replace("http://", "ws://") + "/api/live"
 
 

@@ -196,7 +196,8 @@ async def test_compression_is_not_negotiated(node: InProcessNode) -> None:
 @pytest.mark.parametrize("limit", ["sockets_per_address", "sockets"])
 async def test_more_sockets_than_allowed_are_refused_before_the_handshake(settings: Settings, limit: str) -> None:
     """503 and when to try again; a closed socket makes room."""
-    async with running_node(dataclasses.replace(settings, **{limit: 2})) as node:
+    limits: dict[str, Any] = {limit: 2}
+    async with running_node(dataclasses.replace(settings, **limits)) as node:
         async with watching(node) as first, watching(node):
             await first.next_board()
             with pytest.raises(InvalidStatus) as refused:

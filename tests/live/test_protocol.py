@@ -17,7 +17,7 @@ def parsed(data: bytes) -> list[Frame]:
     client = ClientProtocol(parse_uri("ws://laurels.test/"), state=OPEN, max_size=None)
     client.receive_data(data)
     assert client.parser_exc is None
-    return client.events_received()
+    return [event for event in client.events_received() if isinstance(event, Frame)]
 
 
 @given(st.binary(max_size=300).map(lambda some: some.hex().encode()), st.binary(max_size=40).map(bytes.hex))

@@ -176,7 +176,8 @@ def test_a_bad_token_is_refused_with_its_id(close: Close | None) -> None:
 @given(st.lists(st.floats(0, 0.3), max_size=400))
 def test_the_rate_of_frames_is_bounded(waits: list[float]) -> None:
     """Over any stretch no more than the burst and what time gives back."""
-    session, now, taken = LiveSession(0.0), 0.0, Counter()
+    session, now = LiveSession(0.0), 0.0
+    taken: Counter[bool] = Counter()
     for wait in waits:
         now += wait
         taken[bool(session.receive(protocol.Ping(), now))] += not session.closed

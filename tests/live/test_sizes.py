@@ -61,7 +61,7 @@ async def test_a_hundred_sizes_are_few_boards_to_keep_up(node: InProcessNode) ->
 async def test_the_rows_asked_for_are_the_first_of_those_sent(node: InProcessNode) -> None:
     """A cut view stays right over deltas that move people across its edge, also for the Python client."""
     tokens = await play(node)
-    seen: list[list[tuple[int, str, int]]] = []
+    seen: list[list[tuple[int | None, str, int]]] = []
 
     async def follow(laurels: Laurels) -> None:
         async for board in laurels.live("points", 3):
@@ -77,7 +77,7 @@ async def test_the_rows_asked_for_are_the_first_of_those_sent(node: InProcessNod
         shown = await screen.until(lambda board: board["seq"] == told["seq"])
         assert rows(shown)[:3] == rows(told)
 
-        async def last() -> list[tuple[int, str, int]]:
+        async def last() -> list[tuple[int | None, str, int]]:
             return seen[-1] if seen else []
 
         await eventually(last, rows(told).__eq__, within=PATIENCE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from tests.live.screens import score_of, watching
@@ -28,7 +29,7 @@ async def pair(
         first = await stack.enter_async_context(running_node(settings))
         second = await stack.enter_async_context(running_node(settings))
         for node in (first, second):
-            await eventually(lambda node=node: _is_up(node), bool)
+            await eventually(partial(_is_up, node), bool)
         yield first, second
 
 

@@ -14,7 +14,8 @@ HISTORIES = st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 50)), mi
 
 def truth(history: list[tuple[str, int]]) -> Evidence:
     """What an honest service shows after these (user, points)."""
-    rows, sums = [], {}
+    rows: list[Row] = []
+    sums: dict[str, int] = {}
     for action_id, (user, points) in enumerate(history, 1):
         sums[user] = sums.get(user, 0) + points
         rows.append(Row(user, f"i{action_id}", action_id, points, sums[user]))

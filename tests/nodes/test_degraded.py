@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import aiohttp
 import asyncpg
@@ -58,16 +59,14 @@ class Scene:
         ordered = sorted(standings, key=lambda one: one.order)
         wanted = [(one.user, one.score, rank) for rank, one in enumerate(ordered, 1)]
         for node in self.nodes:
-            await eventually(lambda node=node: board(self.http, node.url), lambda seen: seen[0] == wanted, within=10)
+            await eventually(partial(board, self.http, node.url), lambda seen: seen[0] == wanted, within=10)
 
     async def is_well(self) -> None:
         """Nothing is degraded, ranks are exact, all that was told is kept."""
         await eventually(self.lacks, lambda lacks: not lacks, within=RECOVERY)
         await self.load.settle()
         for node in self.nodes:
-            await eventually(
-                lambda node=node: board(self.http, node.url), lambda seen: seen[1] == "exact", within=RECOVERY
-            )
+            await eventually(partial(board, self.http, node.url), lambda seen: seen[1] == "exact", within=RECOVERY)
         await self.boards_are_true()
         boards = {node.url: (await board(self.http, node.url))[0] for node in self.nodes}
         assert await verdict(self.load, self.database_url, boards) == []

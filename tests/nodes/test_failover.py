@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -66,7 +67,7 @@ async def test_a_failover_under_load_loses_nothing_and_ranks_nobody_wrongly(
         await load.settle()
         for node in nodes:
             await _is_exact(http, node.url, database_url)
-            await eventually(lambda node=node: _drift(http, node.url), lambda drift: drift == 0, within=15)
+            await eventually(partial(_drift, http, node.url), lambda drift: drift == 0, within=15)
         boards = {node.url: (await board(http, node.url))[0] for node in nodes}
         assert await verdict(load, database_url, boards) == []
 

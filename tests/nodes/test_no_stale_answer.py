@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def servers(postgres: str) -> Iterator[Servers]:
         try:
             with ThreadPoolExecutor() as threads:
                 list(threads.map(LaurelsServer.start, both))
-            yield Servers(*both, redis)
+            yield Servers(both[0], both[1], redis)
         finally:
             for server in both:
                 server.kill()
@@ -133,9 +134,7 @@ async def pair(servers: Servers) -> AsyncIterator[Pair]:
     async with aiohttp.ClientSession() as http:
         here, there = Side(servers.here.url, http), Side(servers.there.url, http)
         for side in (here, there):
-            await eventually(
-                lambda side=side: side.done("GET", "/readyz"), lambda told: not told["degraded"], within=20
-            )
+            await eventually(partial(side.done, "GET", "/readyz"), lambda told: not told["degraded"], within=20)
         database_url = servers.here.database_url
         yield Pair(here, there, await _an_admin(here, database_url), servers.redis, database_url)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -101,11 +102,9 @@ async def _until_quiet(
     wanted = [(one.user, one.score, rank) for rank, one in enumerate(ordered, 1)]
     with contextlib.suppress(AssertionError):
         for server in servers:
-            await eventually(
-                lambda server=server: board(http, server.url), lambda seen: seen == (wanted, "exact"), within=15
-            )
+            await eventually(partial(board, http, server.url), lambda seen: seen == (wanted, "exact"), within=15)
         for screen in screens:
-            await eventually(lambda screen=screen: _rows(screen), lambda rows: rows == wanted[:10], within=30)
+            await eventually(partial(_rows, screen), lambda rows: rows == wanted[:10], within=30)
 
 
 async def _rows(screen: Screen) -> list[tuple[str, int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 import asyncpg
 import pytest
@@ -38,7 +39,7 @@ async def nodes(
         here = await stack.enter_async_context(running_node(shared))
         there = await stack.enter_async_context(running_node(replace(shared, database_url=other_url)))
         for node in (here, there):
-            await eventually(lambda node=node: node.get("/readyz"), lambda told: not told[1]["degraded"], within=20)
+            await eventually(partial(node.get, "/readyz"), lambda told: not told[1]["degraded"], within=20)
         yield here, there
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -55,8 +56,9 @@ async def scene(settings: Settings, database_url: str, own_redis: RedisServer) -
             )
         ]
         for node in nodes:
-            await eventually(lambda node=node: node.get("/readyz"), lambda told: not told[1]["degraded"], within=20)
-        yield Scene(*nodes, wire, line, database_url)
+            await eventually(partial(node.get, "/readyz"), lambda told: not told[1]["degraded"], within=20)
+        first, second, third = nodes
+        yield Scene(first, second, third, wire, line, database_url)
         wire.heal()
         line.heal()
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.ranking.model import Model
 
-from laurels.domain.boards import Window
-from laurels.domain.standings import INT64_MAX, INT64_MIN, Standing
+from laurels.domain.boards import Ties, Window
+from laurels.domain.standings import INT64_MAX, INT64_MIN, Order, Standing
 from laurels.ranking.index import Index, Place
 
 PEOPLE = range(1, 13)
@@ -44,7 +44,7 @@ class IndexBehaviour(RuleBasedStateMachine):
     index: Index
     window: Window
 
-    def open_window(self, order: str, ties: str) -> None:
+    def open_window(self, order: Order, ties: Ties) -> None:
         """Set `index` and `window`, empty."""
         raise NotImplementedError
 
@@ -61,7 +61,7 @@ class IndexBehaviour(RuleBasedStateMachine):
         order=st.sampled_from(["desc", "asc"]),
         ties=st.sampled_from(["ordinal", "competition", "dense"]),
     )
-    def begin(self, seed: int, order: str, ties: str) -> None:
+    def begin(self, seed: int, order: Order, ties: Ties) -> None:
         self.seed = seed
         self.open_window(order, ties)
         self.model = Model(self.window)

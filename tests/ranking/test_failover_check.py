@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.ledger.conftest import add_users
-from tests.ranking.test_fallback_index import SharedNode, shared_node
+from tests.ranking.redis_node import SharedNode, shared_node
 from tests.support.redis import RedisServer
 
 from laurels.domain.standings import Standing

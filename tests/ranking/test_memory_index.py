@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis.stateful import rule
 from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples, told
 
-from laurels.domain.boards import ALL_TIME, Board, Window
-from laurels.domain.standings import Standing
+from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.standings import Order, Standing
 from laurels.ledger.write.batch import StandingChange
 from laurels.ranking.memory_index import MemoryIndex
 
@@ -17,7 +17,7 @@ from laurels.ranking.memory_index import MemoryIndex
 class MemoryIndexMachine(IndexBehaviour):
     index: MemoryIndex
 
-    def open_window(self, order: str, ties: str) -> None:
+    def open_window(self, order: Order, ties: Ties) -> None:
         self.window = Window(7, Board(1, "b", "B", order=order, ties=ties), ALL_TIME)
         self.index = MemoryIndex("e", first_seq=100)
         self.fresh: Any = None

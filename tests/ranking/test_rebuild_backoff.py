@@ -27,7 +27,7 @@ def test_a_first_build_and_one_after_ones_own_loss_are_not_put_off() -> None:
 def test_builds_that_others_replace_come_ever_more_slowly() -> None:
     """In a day of a split there are some 300 of them, not one every second."""
     clock = Clock()
-    contest, builds = RebuildBackoff(clock), []
+    contest, builds = RebuildBackoff(clock), list[float]()
     while clock.now < 86_400:
         if contest.may_build(1, "theirs"):
             assert contest.built(1, "mine", "theirs") == bool(builds), "the first one contests nobody's"

@@ -14,8 +14,8 @@ from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples, tol
 from tests.ranking.model import Model
 from tests.support.redis import RedisServer
 
-from laurels.domain.boards import ALL_TIME, Board, Window
-from laurels.domain.standings import Standing
+from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.standings import Order, Standing
 from laurels.ranking.index import MAX_TOP, Place, Position, Ranking, Shift
 from laurels.ranking.redis_index.scripts import IndexGone
 from laurels.ranking.redis_index.windows import IndexGeneration, RedisWindows, WindowChanges
@@ -51,7 +51,7 @@ class RedisMachine(IndexBehaviour):
     runner: asyncio.Runner
     windows: RedisWindows
 
-    def open_window(self, order: str, ties: str) -> None:
+    def open_window(self, order: Order, ties: Ties) -> None:
         self.window = Window(next(_numbers), Board(1, "b", "B", order=order, ties=ties), ALL_TIME)
         self.generation = IndexGeneration(self.window, "e")
         self.wait(self.windows.create(self.generation, 100))
@@ -124,7 +124,7 @@ async def windows(own_redis: RedisServer) -> AsyncIterator[RedisWindows]:
     await store.close()
 
 
-async def _built(windows: RedisWindows, ties: str = "ordinal") -> IndexGeneration:
+async def _built(windows: RedisWindows, ties: Ties = "ordinal") -> IndexGeneration:
     generation = IndexGeneration(Window(1, Board(1, "b", "B", ties=ties), ALL_TIME), "e")
     await windows.create(generation, 0)
     await windows.upsert(generation, {user: Standing(user % 7, user, 1) for user in range(1, 2_001)}, [1, 2])
@@ -202,7 +202,7 @@ SHARED_DOUBLES = [2**53 + n for n in range(-2, 6)] + [2**60 + n for n in range(4
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("ties", ["ordinal", "competition", "dense"])
-async def test_scores_that_share_a_double_are_ranked_apart(windows: RedisWindows, order: str, ties: str) -> None:
+async def test_scores_that_share_a_double_are_ranked_apart(windows: RedisWindows, order: Order, ties: Ties) -> None:
     """Of who is on the board, and of who is not: before, between and behind those who are."""
     window = Window(1, Board(1, "b", "B", order=order, ties=ties), ALL_TIME)
     generation, model, chance = IndexGeneration(window, "e"), Model(window), random.Random(3)

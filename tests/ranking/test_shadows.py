@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.ranking.model import Model
 
-from laurels.domain.boards import ALL_TIME, Board, Window
-from laurels.domain.standings import Standing
+from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.standings import Order, Standing
 from laurels.ranking.index import Place
 from laurels.ranking.shadows import insert_own
 
@@ -22,7 +22,7 @@ OTHERS = st.dictionaries(st.integers(1, 99).filter(lambda user: user != ME), st.
     st.integers(1, 10), st.integers(0, 4),
 )  # fmt: skip
 def test_my_row_is_where_it_would_be_and_so_is_everybody_behind_it(
-    others: dict[int, tuple[int, int]], score: int, at: int, order: str, ties: str, size: int, radius: int
+    others: dict[int, tuple[int, int]], score: int, at: int, order: Order, ties: Ties, size: int, radius: int
 ) -> None:
     """Under every tie policy: the top list, and my neighbours, as of a board that I am on."""
     window = Window(1, Board(1, "b", "B", order, ties=ties), ALL_TIME)

@@ -11,8 +11,8 @@ import asyncpg
 from hypothesis.stateful import run_state_machine_as_test
 from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples
 
-from laurels.domain.boards import ALL_TIME, Board, Window
-from laurels.domain.standings import from_micros, sort_score
+from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.standings import Order, from_micros, sort_score
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ranking.sql_index import SqlIndex
 
@@ -33,7 +33,7 @@ def test_sql_answers_as_a_sorted_list_would(postgres: str) -> None:
         pool = runner.run(_database(postgres))
 
         class SqlIndexMachine(IndexBehaviour):
-            def open_window(self, order: str, ties: str) -> None:
+            def open_window(self, order: Order, ties: Ties) -> None:
                 self.index = SqlIndex(pool)
                 self.window = self.wait(_window(pool, order, ties))
 
@@ -56,7 +56,7 @@ async def _database(postgres: str) -> ledger_pool.Pool:
     return pool
 
 
-async def _window(pool: ledger_pool.Pool, order: str, ties: str) -> Window:
+async def _window(pool: ledger_pool.Pool, order: Order, ties: Ties) -> Window:
     slug = f"b{next(_numbers)}"
     board_id = await pool.fetchval(_BOARD, slug, order, ties)
     window_id = await pool.fetchval("INSERT INTO windows (board_id) VALUES ($1) RETURNING id", board_id)

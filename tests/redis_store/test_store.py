@@ -90,7 +90,8 @@ async def test_a_connection_that_was_reset_is_a_redis_that_is_away(own_redis: Re
 
         async def increment(client: Client) -> list[int]:
             pipe = client.pipeline(transaction=False)
-            return list(await pipe.incr("n").execute())
+            pipe.incr("n")
+            return list(await pipe.execute())
 
         for turns in range(60):
             with contextlib.suppress(RedisUnavailable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -13,7 +14,7 @@ from laurels.simulation import Costs, Load, Outcome, Shape, Unusable, service, s
 from laurels.simulation.clock import Clock, Disk, Process, Rows
 from laurels.simulation.service import SimulatedRequest
 
-SHORT = {"seconds": 0.4, "warm_up": 0.1}
+SHORT: dict[str, Any] = {"seconds": 0.4, "warm_up": 0.1}
 FREE = Costs(request=0, batch=0, action=0, statements=0, row=0, flush=0, round_trip=0, call=0, change=0)
 
 shapes = st.builds(
@@ -109,7 +110,7 @@ def test_a_node_answers_no_more_than_its_core_can(request: float, nodes: int) ->
 def test_more_lanes_are_never_slower_where_the_database_has_cores(lanes: int, fixed: float) -> None:
     costs = Costs(**{**_as_dict(FREE), "statements": fixed, "flush": 0.0})
     load = Load(connections=200, users=10**9, seconds=1.0, warm_up=0.5)
-    shape = {"batch_limit": 10, "database_cores": 8}
+    shape: dict[str, Any] = {"batch_limit": 10, "database_cores": 8}
     assert _rate(costs, Shape(lanes=lanes + 1, **shape), load) >= _rate(costs, Shape(lanes=lanes, **shape), load) * 0.99
 
 

@@ -3,6 +3,7 @@
 import os
 
 from flask import Flask, jsonify, request
+from flask.typing import ResponseReturnValue
 
 from laurels_client import BlockingLaurels, Refused, Unsettled, User
 
@@ -11,7 +12,7 @@ laurels = BlockingLaurels(os.environ["LAURELS_URL"], os.environ["LAURELS_KEY"], 
 
 
 @app.post("/lessons/<lesson>/finish")
-def finish(lesson: str):
+def finish(lesson: str) -> ResponseReturnValue:
     """The identifier is made of our own data: a user who clicks twice, and a retry of ours, count once."""
     try:
         receipt = laurels.complete("lesson", lesson, user=User(username=request.headers["X-User"]))

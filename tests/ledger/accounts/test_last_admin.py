@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -74,9 +73,8 @@ async def test_of_two_who_leave_at_once_one_stays(pool: Pool, database_url: str,
     other_pool = await ledger_pool.connect(database_url, size=4)
     for second in WAYS:
         one, two = await two_admins(pool)
-        answers: list[Any] = await asyncio.gather(
-            remove(pool, first, two, one), remove(other_pool, second, one, two), return_exceptions=True
-        )
+        removals = [remove(pool, first, two, one), remove(other_pool, second, one, two)]
+        answers = await asyncio.gather(*removals, return_exceptions=True)
         assert await active_admins(pool) == 1, (first, second, answers)
         (refused,) = [answer for answer in answers if isinstance(answer, BaseException)]
         assert isinstance(refused, LaurelsError), (first, second, refused)

@@ -51,7 +51,7 @@ async def add_board(ledger: Ledger, slug: str, **columns: str) -> int:
     return int(board)
 
 
-async def standing(ledger: Ledger, slug: str, user: int) -> tuple[int, datetime] | None:
+async def standing(ledger: Ledger, slug: str, user: int) -> Any:
     """(score, reached at) on one board; None when it is void or was never there."""
     window = await ledger.catalogue.window(ledger.catalogue.board(slug))
     row = await ledger.pool.fetchrow(
@@ -207,7 +207,8 @@ async def test_held_actions_are_listed_oldest_first_in_pages(pool: Pool) -> None
     async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
         ids = [await complete(ledger, 1 + n % 2, f"odd-{n}", metadata='{"n":1}') for n in range(7)]
     await review.approve(pool, ADMIN, ids[0], "fine")
-    found, cursor = [], None
+    found: list[Any] = []
+    cursor = None
     while True:
         page = await review.pending(pool, cursor, 2)
         found += page.rows

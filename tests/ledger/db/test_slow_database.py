@@ -19,6 +19,7 @@ from laurels.config import Settings
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ledger.db import replicas
+from laurels.ledger.db.liveness import liveness
 from laurels.ledger.db.pool import Pool, acquire, acquire_per_statement, acquire_within
 from laurels.ledger.db.replicas import Reads
 
@@ -169,7 +170,7 @@ async def test_names_not_yet_known_are_read_from_a_slow_database(
 
 async def test_a_connection_that_was_cut_tells_nothing_of_the_server(pool: Pool, database_url: str) -> None:
     """Giving back what is closed asks nobody: it must not count as an answer."""
-    server = ledger_pool.liveness(pool)
+    server = liveness(pool)
     server.heard_at = float("-inf")
     with contextlib.suppress(LaurelsError):
         async with acquire(pool) as connection:

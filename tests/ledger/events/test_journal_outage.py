@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from uuid import uuid4
 
@@ -19,7 +20,9 @@ from laurels.ledger.events.audit import SYSTEM
 from laurels.ledger.events.journal import Journal
 
 
-async def test_an_entry_that_could_not_be_taken_is_taken_later(node: InProcessNode, settings: Settings) -> None:
+async def test_an_entry_that_could_not_be_taken_is_taken_later(
+    node: InProcessNode, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The journal hands an entry out once: a ban must not be lost because its look-up failed."""
     pool = node.services.pool
     directory, journal = Directory(Reads(pool)), Journal(pool, uuid4())
@@ -28,12 +31,12 @@ async def test_an_entry_that_could_not_be_taken_is_taken_later(node: InProcessNo
     player = (await node.register())["user"]["id"]
     look_up, away = directory.changed, iter([unavailable()])
 
-    async def changed(user_ids: list[int]) -> None:
+    async def changed(user_ids: Iterable[int]) -> None:
         for error in away:
             raise error
         await look_up(user_ids)
 
-    directory.changed = changed
+    monkeypatch.setattr(directory, "changed", changed)
     await journal.start()
     await sanctions.ban(pool, SYSTEM, player, None)
     with pytest.raises(LaurelsError):

@@ -9,7 +9,7 @@ import pytest
 from tests.ledger.conftest import add_users
 
 from laurels.domain.boards import ALL_TIME, Board, Window
-from laurels.domain.standings import INT64_MAX, INT64_MIN, from_micros, micros, order_key, sort_score
+from laurels.domain.standings import INT64_MAX, INT64_MIN, Order, from_micros, micros, order_key, sort_score
 from laurels.ledger.catalogue.catalogue import Catalogue
 from laurels.ledger.db.pool import Pool
 from laurels.ledger.standings import standings
@@ -21,7 +21,7 @@ EARLY, LATE = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, 23, 59, 59, 
 
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
-async def test_packed_standings_are_order_keys_best_first(pool: Pool, order: str) -> None:
+async def test_packed_standings_are_order_keys_best_first(pool: Pool, order: Order) -> None:
     """The bytes that PostgreSQL makes are those that Python makes, at both ends of every field; hidden ones are left
     out."""
     catalogue = Catalogue(pool)

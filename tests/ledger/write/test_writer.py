@@ -132,13 +132,13 @@ async def test_a_batch_that_can_not_finish_ends_at_its_deadline(pool: Pool) -> N
     assert await pool.fetchval("SELECT count(*) FROM actions") == 1
 
 
-async def test_a_window_that_ended_meanwhile_is_replaced(ledger: Ledger) -> None:
+async def test_a_window_that_ended_meanwhile_is_replaced(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ledger's clock decides: a process whose own clock is a month behind writes into this week all the same."""
     catalogue, now = ledger.catalogue, datetime.now(UTC)
     this_week = await catalogue.window(catalogue.board("points-weekly"), now)
     ask = catalogue.windows_at
     slow_clock = iter([now - timedelta(days=30)])
-    catalogue.windows_at = lambda instant: ask(next(slow_clock, instant))
+    monkeypatch.setattr(catalogue, "windows_at", lambda instant: ask(next(slow_clock, instant)))
     assert codes([await ledger.complete(1, "a")]) == ["ok"]
     rows = await ledger.pool.fetch("SELECT window_id FROM standings WHERE user_id = 1")
     assert this_week.id in {row["window_id"] for row in rows}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -164,9 +165,7 @@ async def test_a_new_board_is_exact_when_it_is_shown(node: InProcessNode, settin
             return [(row["username"], row["score"]) for row in shown.get("rows", [])]
 
         for where in (node, other):
-            await eventually(
-                lambda where=where: rows(where), lambda seen: seen == [("ada", 20), ("bob", 10)], within=20
-            )
+            await eventually(partial(rows, where), lambda seen: seen == [("ada", 20), ("bob", 10)], within=20)
     assert (await node.get(f"{BOARDS}/lessons", admin))[1]["state"] == "open"
 
 

@@ -56,7 +56,7 @@ async def test_an_action_is_reversed_once_however_often_it_is_asked(node: InProc
 async def test_held_actions_are_listed_and_decided(node: InProcessNode, moderator: str) -> None:
     """Oldest first, by user and by what looked wrong; decided once, in one way."""
     tokens = {name: await node.register(name) for name in ("ada", "bob")}
-    ids = []
+    ids: list[int] = []
     for name in ("ada", "bob", "ada"):
         _, receipt = await node.complete(tokens[name]["access_token"], f"h-{len(ids)}")
         await hold(node, receipt["action_id"])

@@ -14,6 +14,7 @@ from tests.support.raw_http import connected, request
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.accounts import sanctions
 from laurels.ledger.events.audit import SYSTEM
+from laurels.ledger.write.commit_queue import DecidedAction
 from laurels.web.api.receipts import raise_if_undecided
 
 BATCH = "/api/actions/batch"
@@ -224,7 +225,7 @@ async def test_a_batch_that_takes_too_long_gets_there_by_being_sent_again(node: 
     ],
 )
 def test_a_batch_is_refused_with_what_leaves_the_most_open(codes: list[Code], told: Code | None) -> None:
-    results = [LaurelsError(code, "as it is", retry_after=1) for code in codes]
+    results: list[DecidedAction | LaurelsError] = [LaurelsError(code, "as it is", retry_after=1) for code in codes]
     if told is None:
         raise_if_undecided(results, statuses=(401, 403, 503))
         return

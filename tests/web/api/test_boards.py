@@ -73,7 +73,8 @@ async def test_boards_of_different_sizes_have_different_etags(node: InProcessNod
 @contextlib.asynccontextmanager
 async def no_free_connection(node: InProcessNode) -> AsyncIterator[None]:
     """Hold every connection of the pool, so that whoever needs one waits in vain."""
-    pool, held = node.services.pool, []
+    pool = node.services.pool
+    held: list[Any] = []
     try:
         while len(held) < pool.get_max_size():
             try:

@@ -135,8 +135,9 @@ async def test_by_default_a_type_is_required(door: InProcessNode, issuer: Issuer
 async def test_clocks_may_differ_by_the_leeway_of_the_issuer(settings: Settings, issuer: Issuer, leeway: int) -> None:
     now = int(time.time())
     async with running_node(knowing(settings, issuer, leeway=leeway)) as node:
-        within = [{"exp": now - leeway + 30}, {"nbf": now + leeway - 30}, {"iat": now + leeway - 30}]
-        beyond = [{"exp": now - leeway - 1}, {"nbf": now + leeway + 30}, {"iat": now + leeway + 30}]
+        soon, late = now + leeway - 30, now + leeway + 30
+        within: list[dict[str, Any]] = [{"exp": now - leeway + 30}, {"nbf": soon}, {"iat": soon}]
+        beyond: list[dict[str, Any]] = [{"exp": now - leeway - 1}, {"nbf": late}, {"iat": late}]
         for claims in within if leeway else ({},):
             assert (await node.get("/api/me", issuer.token(**claims)))[0] == 200, claims
         for claims in beyond:
@@ -240,8 +241,8 @@ async def test_names_that_stand_in_for_a_taken_one_cannot_be_registered_first(
     """They are random: nobody who knows issuer and subject can work them out and lock their owner out."""
     mark = hashlib.sha256(f"{issuer.name}\0s1".encode()).hexdigest()
     derived = external_names("Ada", mark)
-    for name in derived:
-        await door.register(name.display)
+    for taken in derived:
+        await door.register(taken.display)
     name = await name_of(door, issuer.token(subject="s1", name="Ada"))
     assert name.startswith("Ada-")
     assert name not in [one.display for one in derived]

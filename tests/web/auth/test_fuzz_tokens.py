@@ -155,7 +155,7 @@ async def test_no_claims_under_our_own_key_break_the_reader(scene: Scene, exampl
     signing = tokens._signer
     assert signing is not None
     good_header = {"alg": "Ed25519", "typ": "at+jwt", "kid": signing.kid}
-    good = {"iss": "laurels", "aud": "laurels", "sub": "1", "name": "ada", "role": "player"}
+    good: dict[str, Any] = {"iss": "laurels", "aud": "laurels", "sub": "1", "name": "ada", "role": "player"}
     good |= {"iat": int(time.time()), "exp": int(time.time()) + 600, "gen": 0, "sid": "x"}
 
     def check(parts: tuple[bytes, bytes]) -> None:

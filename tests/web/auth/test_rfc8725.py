@@ -24,7 +24,7 @@ from laurels.web.auth.external_tokens import MAX_LENGTH
 
 LEEWAY = 60
 """The default of an issuer."""
-RS256 = {"alg": "RS256", "typ": "JWT", "kid": "rsa"}
+RS256: dict[str, object] = {"alg": "RS256", "typ": "JWT", "kid": "rsa"}
 
 
 @dataclass
@@ -277,22 +277,20 @@ async def test_3_10_nothing_in_a_token_leads_elsewhere(door: Door) -> None:
     claims = door.issuer.claims()
     assert await door.ask(door.issuer.token()) == (200, None)
     asked = door.issuer.asked
-    tokens = {
-        name: by_hand(RS256 | header, claims, sign)
-        for name, header in {
-            "jwk": {"jwk": public},
-            "jku": {"jku": trap},
-            "x5u": {"x5u": trap},
-            "x5c": {"x5c": ["MIIB"]},
-            "kid as a path": {"kid": "../../../dev/null"},
-            "kid as SQL": {"kid": "' OR 1=1 --"},
-            "kid as an address": {"kid": trap},
-            "kid too long": {"kid": "x" * 300},
-            "kid as a number": {"kid": 7},
-            "kid as a list": {"kid": ["rsa"]},
-            "an empty kid": {"kid": ""},
-        }.items()
+    headers: dict[str, dict[str, object]] = {
+        "jwk": {"jwk": public},
+        "jku": {"jku": trap},
+        "x5u": {"x5u": trap},
+        "x5c": {"x5c": ["MIIB"]},
+        "kid as a path": {"kid": "../../../dev/null"},
+        "kid as SQL": {"kid": "' OR 1=1 --"},
+        "kid as an address": {"kid": trap},
+        "kid too long": {"kid": "x" * 300},
+        "kid as a number": {"kid": 7},
+        "kid as a list": {"kid": ["rsa"]},
+        "an empty kid": {"kid": ""},
     }
+    tokens = {name: by_hand(RS256 | header, claims, sign) for name, header in headers.items()}
     tokens["crit"] = door.issuer.token(header={"crit": ["exp"], "exp": 1})
     tokens["crit, unknown"] = door.issuer.token(header={"crit": ["b64"], "b64": False})
     tokens["crit, empty"] = door.issuer.token(header={"crit": []})

@@ -73,7 +73,8 @@ async def test_a_logout_ends_every_access_token_of_its_login(node: InProcessNode
         body = {"refresh_token": tokens[-1]["refresh_token"]}
         tokens.append((await node.post("/api/auth/refresh", body))[1])
     body = {"refresh_token": tokens[-1]["refresh_token"]}
-    (_, last), _ = await asyncio.gather(node.post("/api/auth/refresh", body), node.post("/api/auth/logout", body))
+    both = [node.post("/api/auth/refresh", body), node.post("/api/auth/logout", body)]
+    _, last = (await asyncio.gather(*both))[0]
     assert [await status_of(node, one["access_token"]) for one in tokens] == [401] * 4
     if "access_token" in last:
         assert await status_of(node, last["access_token"]) == 401
@@ -410,10 +411,10 @@ async def test_entries_are_dropped_when_no_token_is_left_that_they_end(
     assert len(revocations.users) == 2
     revocations.forget_expired()
     assert len(revocations.users) == 2
-    now = time.time()
-    monkeypatch.setattr(revocations_module.time, "time", lambda: now + node.services.tokens.lifetime + 120)
+    now, clock = time.time(), "laurels.ledger.accounts.revocations.time.time"
+    monkeypatch.setattr(clock, lambda: now + node.services.tokens.lifetime + 120)
     revocations.forget_expired()
     assert list(revocations.users) == [everywhere["user"]["id"]]
-    monkeypatch.setattr(revocations_module.time, "time", lambda: now + 90_000)
+    monkeypatch.setattr(clock, lambda: now + 90_000)
     revocations.forget_expired()
     assert not revocations.users

@@ -126,7 +126,8 @@ async def test_callers_that_hang_up_halfway_leave_no_trace(
             wire.send(half)
             await asyncio.sleep(0)
             wire.abort()
-    with socket.create_connection(attacker.node.url.removeprefix("http://").split(":")) as plain:
+    host, port = attacker.node.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as plain:
         plain.sendall(half)
     assert (await attacker.get("/livez")).status == 200
     assert "unexpected" not in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import example, given
@@ -17,7 +18,7 @@ from laurels.web.http.forwarded import MAX_ELEMENT, ForwardedHeader, client_addr
 
 PEER = "198.51.100.7"
 IPV4 = st.ip_addresses(v=4).map(str)
-IPV6 = st.ip_addresses(v=6).filter(lambda address: address.ipv4_mapped is None).map(str)
+IPV6 = st.ip_addresses(v=6).map(IPv6Address).filter(lambda address: address.ipv4_mapped is None).map(str)
 PORT = st.one_of(st.just(""), st.integers(1, 65_535).map(":{}".format))
 HEADER_TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60)
 

@@ -11,14 +11,14 @@ from laurels.web.api.boards import TopQuery
 from laurels.web.api.routes import ROUTES
 from laurels.web.http import decode
 
-KINDS = {route.params for route in ROUTES if route.params is not None}
+KINDS: set[type[msgspec.Struct]] = {route.params for route in ROUTES if route.params is not None}
 
 
 def _asked(query: str) -> object:
     return decode.params_of(make_mocked_request("GET", f"/api/scoreboard{query}"), {}, TopQuery)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS, key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(KINDS, key=str))
 def test_what_is_shared_by_requests_can_not_be_changed(kind: type[msgspec.Struct]) -> None:
     """One object serves all requests with the same query: it is frozen, and so is what it holds."""
     assert kind.__struct_config__.frozen
