@@ -51,9 +51,9 @@ class Boards:
 
     async def read(self, slug: str, size: int, view: View = PUBLIC) -> ReadyBoard:
         ready = await self._read(slug, size)
-        if view == PUBLIC:
-            return ready
         user = view.shadowed_user
+        if user is None:
+            return ready
         rows = [ScoreRow(1, f"user-{user}", 500, None), *ready.board.rows[: size - 1]]
         board = msgspec.structs.replace(ready.board, rows=rows)
         return dataclasses.replace(ready, board=board, body=protocol.encode(board), shown=ready.shown + b"as %d" % user)
