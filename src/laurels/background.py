@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import structlog
 
 from . import telemetry
+from .app.login_audit import FLUSH_SECONDS
 from .config import Settings
 from .domain.errors import Code, LaurelsError
 from .ledger.accounts import nonces
@@ -31,7 +32,6 @@ from .ranking.failover_check import FailoverCheck
 from .ranking.redis_index.projection import RECONCILE_SECONDS, RedisProjection
 from .ranking.verify import sample
 from .redis_store import RedisUnavailable
-from .web.auth.login_audit import FLUSH_SECONDS
 
 log = structlog.get_logger(__name__)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
 import structlog
 
+from .app.login_audit import LoginAudit
 from .concurrency.read_through import ReadThrough
 from .config import Settings
 from .domain.actions import Placement
@@ -34,6 +36,7 @@ from .live.bus import Bus, BusListener
 from .live.connection_limits import ConnectionLimits
 from .live.hub import BoardSources, Hub
 from .live.user_sockets import SharedUserSockets
+from .node_contexts import contexts_of
 from .node_ledger import LedgerParts, lanes_of, ledger_parts
 from .ranking.archive import Archive
 from .ranking.memory_index import MemoryIndex
@@ -52,16 +55,16 @@ from .web.auth.authenticate import Authenticator
 from .web.auth.external_tokens import ExternalTokens
 from .web.auth.issuers import parse_issuers
 from .web.auth.keyring import Keyring
-from .web.auth.login_audit import LoginAudit
 from .web.auth.passwords import Passwords
 from .web.auth.secret_box import SecretBox
 from .web.auth.ticket_signer import TicketSigner
+from .web.context import EdgeOptions, Limits
 from .web.http.forwarded import ForwardedHeader
 from .web.http.origins import Origins
 from .web.limits.login_throttle import LoginThrottle
 from .web.limits.rate_limit import RateLimit
 from .web.limits.rate_limit_sync import RateLimitSync
-from .web.services import EdgeOptions, Limits, Services
+from .web.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -260,7 +263,7 @@ def _services(
     revocations = ledger.revocations
     revocations.on_floor_raised(lambda: auth.tokens.expire_older(revocations.floor))
     revocations.on_floor_raised(external_tokens.forget)
-    return Services(
+    services = Services(
         pool=pool,
         accounts=ledger.accounts,
         sessions=Sessions(pool),
@@ -296,7 +299,6 @@ def _services(
         login_audit=LoginAudit(pool),
         limits=auth.limits,
         options=EdgeOptions(
-            settings.refresh_days,
             settings.trusted_proxies,
             settings.access_log,
             Origins(settings.allowed_origins),
@@ -306,6 +308,7 @@ def _services(
         degraded=readiness.degraded,
         wait_for_propagation=wait_for_propagation,
     )
+    return replace(services, contexts=contexts_of(services, timedelta(days=settings.refresh_days)))
 
 
 def _user_sockets(store: RedisStore | None, node_id: UUID, hub: Hub) -> SharedUserSockets | None:

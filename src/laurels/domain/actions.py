@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from .boards import local_day
+from .errors import Code, Refusal
 from .rules import Check, Progress, ScoringRules, checks_for
 from .standings import Standing
 from .tickets import Ticket
@@ -34,6 +35,16 @@ class ActionType:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "checks", checks_for(self.rules))
+
+
+def active_type(types: Mapping[str, ActionType], name: str) -> ActionType:
+    """Return the type of this name. Raises Refusal ACTION_TYPE_UNKNOWN or ACTION_TYPE_INACTIVE."""
+    kind = types.get(name)
+    if kind is None:
+        raise Refusal(Code.ACTION_TYPE_UNKNOWN, f"There is no action type {name!r}.")
+    if not kind.is_active:
+        raise Refusal(Code.ACTION_TYPE_INACTIVE, f"{name!r} is not active now.")
+    return kind
 
 
 class Submission(msgspec.Struct, frozen=True, gc=False):

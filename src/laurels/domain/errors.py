@@ -9,6 +9,7 @@ The HTTP status of each code is decided at the edge (`web/http/problems.py`).
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from enum import StrEnum
 
@@ -138,3 +139,11 @@ class Refusal(LaurelsError):
         super().__init__(code, detail, path=path)
         self.retry_at = retry_at
         self.rule = rule
+
+
+def retry_seconds(error: LaurelsError, now: datetime) -> int | None:
+    """Return the whole seconds until another try may succeed, at least 1, or None when waiting does not help."""
+    seconds = error.retry_after
+    if isinstance(error, Refusal) and error.retry_at is not None:
+        seconds = (error.retry_at - now).total_seconds()
+    return None if seconds is None else max(1, math.ceil(seconds))

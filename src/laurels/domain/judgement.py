@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from .actions import ActionType, Facts, Recorded, Status, Submission, UserFacts
+from .actions import ActionType, Facts, Recorded, Status, Submission, UserFacts, active_type
 from .boards import Window, span_at
 from .detectors import BatchDetection, Finding
 from .errors import Code, LaurelsError, Refusal
@@ -136,7 +136,7 @@ class _BatchJudge:
         known = self._facts.known.get((user.id, submission.identifier))
         if known is not None:
             return _replay(known, submission)
-        kind = self._type(submission.action_type)
+        kind = active_type(self._types, submission.action_type)
         attempt = self._attempt(submission, user, kind)
         refusal = first_refusal(attempt, kind.checks)
         if refusal is not None:
@@ -157,14 +157,6 @@ class _BatchJudge:
         if user.status == "erased":
             raise LaurelsError(Code.TOKEN_INVALID, "This account no longer exists.")
         return user
-
-    def _type(self, name: str) -> ActionType:
-        kind = self._types.get(name)
-        if kind is None:
-            raise Refusal(Code.ACTION_TYPE_UNKNOWN, f"There is no action type {name!r}.")
-        if not kind.is_active:
-            raise Refusal(Code.ACTION_TYPE_INACTIVE, f"{name!r} is not active at present.")
-        return kind
 
     def _attempt(self, submission: Submission, user: UserFacts, kind: ActionType) -> Attempt:
         facts, rules = self._facts, kind.rules

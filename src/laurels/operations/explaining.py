@@ -9,7 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from ..domain import email
-from ..web.api.fields import Reason
+from ..web.fields import Reason
 from .errors import CommandFailed
 
 SHOWN = 64

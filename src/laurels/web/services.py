@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ..app.login_audit import LoginAudit
 from ..concurrency.read_through import ReadThrough
 from ..ledger.accounts.accounts import Accounts
 from ..ledger.accounts.api_keys import ApiKeys
@@ -33,38 +34,10 @@ from .auth.access_tokens import AccessTokens
 from .auth.authenticate import Authenticator
 from .auth.external_tokens import ExternalTokens
 from .auth.keyring import Keyring
-from .auth.login_audit import LoginAudit
 from .auth.passwords import Passwords
 from .auth.ticket_signer import TicketSigner
-from .http.forwarded import ForwardedHeader
-from .http.origins import Origins
+from .context import EdgeOptions, Limits
 from .limits.login_throttle import LoginThrottle
-from .limits.rate_limit import RateLimit
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    user: RateLimit
-    key: RateLimit
-    address: RateLimit
-    login: RateLimit
-    probe: RateLimit
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeOptions:
-    """`refresh_days`: life of a refresh token. `slow_seconds`: a request slower than this is logged.
-
-    `body_seconds`: how long a body may take to arrive.
-    """
-
-    refresh_days: int
-    trusted_proxies: int
-    access_log: bool
-    origins: Origins
-    slow_seconds: float = 1.0
-    body_seconds: float = 30.0
-    forwarded_header: ForwardedHeader = "either"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +83,4 @@ class Services:
     missing: Callable[[], list[str]]
     degraded: Callable[[], list[str]]
     wait_for_propagation: Callable[[], Awaitable[None]]
+    contexts: tuple[object, ...] = ()

@@ -19,8 +19,8 @@ from laurels.domain.actions import Submission
 from laurels.domain.errors import LaurelsError
 from laurels.domain.standings import INT64_MAX, INT64_MIN
 from laurels.ledger.db.pool import Pool
-from laurels.web.api.actions import CompleteAction
 from laurels.web.http.decode import decode_body
+from laurels.web.inputs import CompleteAction
 
 RULES = {
     "code": {"once_for_all": "x"},

@@ -11,11 +11,11 @@ from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.raw_http import connected, request
 
+from laurels.app.actions import raise_if_undecided
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.accounts import sanctions
 from laurels.ledger.events.audit import SYSTEM
 from laurels.ledger.write.commit_queue import DecidedAction
-from laurels.web.api.receipts import raise_if_undecided
 
 BATCH = "/api/actions/batch"
 
@@ -227,9 +227,9 @@ async def test_a_batch_that_takes_too_long_gets_there_by_being_sent_again(node: 
 def test_a_batch_is_refused_with_what_leaves_the_most_open(codes: list[Code], told: Code | None) -> None:
     results: list[DecidedAction | LaurelsError] = [LaurelsError(code, "as it is", retry_after=1) for code in codes]
     if told is None:
-        raise_if_undecided(results, statuses=(401, 403, 503))
+        raise_if_undecided(results, refusing_all=(Code.BANNED,))
         return
     with pytest.raises(LaurelsError) as refused:
-        raise_if_undecided(results, statuses=(401, 403, 503))
+        raise_if_undecided(results, refusing_all=(Code.BANNED,))
     assert refused.value.code is told
     assert refused.value.retry_after == 1

@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.support.node import InProcessNode
 from tests.support.raw_http import connected, exchange, request
 
+from laurels.app.context import ActionContext
 from laurels.domain.errors import Code, LaurelsError
 from laurels.web.api.routes import ROUTES
 from laurels.web.http.server import Runner
@@ -101,12 +102,21 @@ async def test_a_refusal_shared_by_many_requests_does_not_grow(node: InProcessNo
     headers = {"Authorization": f"Bearer {token}"}
     body = {"action_type": "lesson", "action_identifier": "a-1"}
     lengths = []
-    async with serving(replace(node.services, writer=writer), ROUTES) as url:  # type: ignore[arg-type]
+    async with serving(with_writer(node.services, writer), ROUTES) as url:
         for path, sent in (("complete", body), ("batch", {"actions": [body, body]})) * 20:
             async with node.http.post(f"{url}/api/actions/{path}", json=sent, headers=headers) as reply:
                 assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
             lengths.append(frames(writer.refusal))
     assert max(lengths) == max(lengths[:2])
+
+
+def with_writer(services: Services, writer: Any) -> Services:
+    return replace(
+        services,
+        contexts=tuple(
+            replace(one, writer=writer) if isinstance(one, ActionContext) else one for one in services.contexts
+        ),
+    )
 
 
 def frames(error: BaseException) -> int:

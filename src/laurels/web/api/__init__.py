@@ -1,14 +1,13 @@
 """The HTTP API: one file per area holds its structs, its handlers and its routes.
 
 routes        the table of all endpoints
-fields        kinds of members that several requests share, and the strict base of all requests
 codes         groups of error codes that several routes share
 actions       starting and completing actions as a user
 receipts      what answers an action
 action_types  what can be completed
 server        completing on behalf of users, with an API key
 boards        boards, their windows and places on them
-live          WebSocket and Server-Sent Events;  frames: those that carry structs of this API
+live          WebSocket and Server-Sent Events
 people        public profiles
 accounts      registration, log-in, the own account;  mine: the own ledger rows, export, erasure
 keys          API keys

@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from ...concurrency.read_through import Loaded
-from ...domain.actions import ActionType
-from ...domain.rules import Member
-from ..http.responses import Reply, encode
+from ...app import action_types
+from ...app.action_types import ActionTypes
+from ...app.context import ActionContext
+from ..http.responses import Reply
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 
 
-class TicketTimes(msgspec.Struct, frozen=True):
-    """How long after its start an action counts, in seconds."""
-
-    min_seconds: int
-    max_seconds: int
-
-
-class ActionTypeInfo(msgspec.Struct, frozen=True):
-    """`server_only`: completed by your app's server. `ticket`: to be started first at /api/actions/start.
-
-    `metadata`: the members that metadata may have; null: anything.
-    """
-
-    name: str
-    description: str
-    base_score: int
-    server_only: bool
-    ticket: TicketTimes | None
-    metadata: dict[str, Member] | None
-
-
-class ActionTypes(msgspec.Struct, frozen=True):
-    action_types: list[ActionTypeInfo]
-
-
-async def list_action_types(call: Call) -> Reply:
-    services = call.services
-
-    async def load() -> Loaded[bytes]:
-        kinds = [_type_info(kind) for kind in services.catalogue.types.values() if kind.is_active]
-        return services.catalogue.generation, encode(ActionTypes(kinds))
-
-    return Reply(await services.ready_types.get("active", services.catalogue.generation, load))
-
-
-def _type_info(kind: ActionType) -> ActionTypeInfo:
-    rule = kind.rules.ticket
-    times = None if rule is None else TicketTimes(rule.min_seconds, rule.max_seconds)
-    return ActionTypeInfo(
-        kind.name, kind.description, kind.base_score, kind.rules.issuer == "server", times, kind.rules.metadata
-    )
+async def list_action_types(context: ActionContext, _: Call) -> Reply:
+    """Answer with all active types."""
+    return Reply(await action_types.list_active(context))
 
 
 ACTION_TYPES: tuple[Route, ...] = (

@@ -12,11 +12,11 @@ from ...domain.boards import Period, Ties, is_time_zone
 from ...domain.errors import Code, LaurelsError
 from ...domain.standings import INT64_MAX, Aggregate, Order
 from ...ledger.catalogue.board_editor import BoardDraft, EditedBoard
+from ..fields import END, NO_CONTROLS, ListQuery, Reason, Request, Slug, TypeName, Version, changes_in, given
 from ..http.responses import Reply, json_reply
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
-from .fields import END, NO_CONTROLS, ListQuery, Reason, Request, Slug, TypeName, Version, changes_in, given
 
 BoardName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS, examples=["This month"])]
 

@@ -15,11 +15,11 @@ from ...ledger.accounts import erasure, sanctions
 from ...ledger.corrections import corrections, review
 from ...ledger.queries import score_history
 from ...ledger.queries.score_history import LedgerEntry
+from ..fields import NO_CONTROLS, AnyUsername, Identifier, ListQuery, Reason, Request, given, raw
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .admin_users import UserId, UserQuery
 from .codes import LEDGER_AWAY
-from .fields import NO_CONTROLS, AnyUsername, Identifier, ListQuery, Reason, Request, given, raw
 
 ActionId = Annotated[int, Meta(ge=1, le=INT64_MAX, examples=[1])]
 Points = Annotated[int, Meta(gt=INT64_MIN, le=INT64_MAX, examples=[-50])]

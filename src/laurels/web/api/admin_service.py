@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, UnsetType, structs
 from ... import telemetry
 from ...ledger.catalogue.live_settings import LiveSettings, meaning
 from ...ledger.events import audit
+from ..fields import END, NO_CONTROLS, ListQuery, Reason, Request, raw
 from ..http.decode import instant
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
-from .fields import END, NO_CONTROLS, ListQuery, Reason, Request, raw
 
 Word = Annotated[str, Meta(min_length=1, max_length=128, pattern=NO_CONTROLS)]
 Instant = Annotated[

@@ -17,11 +17,11 @@ from ...domain.rules import ScoringRules, check_rules
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.catalogue.type_editor import EditedType, TypeDraft
 from ...ledger.write.dry_run import dry_run, dry_run_identifier
+from ..fields import END, AnyUsername, ListQuery, Reason, Request, TypeName, Version, changes_in, given
 from ..http.responses import Reply, json_reply
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
-from .fields import END, AnyUsername, ListQuery, Reason, Request, TypeName, Version, changes_in, given
 
 Score = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX, examples=[10])]
 

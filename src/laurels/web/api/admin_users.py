@@ -9,15 +9,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ...app.boards import PlaceOnBoard, read_places, view_of
+from ...app.context import BoardContext
 from ...domain.errors import Code, LaurelsError
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.accounts.user_editor import EditedUser, UserFilter
 from ..auth.keyring import ApiKey
+from ..fields import NO_CONTROLS, ListQuery, Reason, Request, given
 from ..pipeline.call import Call
 from ..pipeline.route import Route
-from .boards import PlaceOnBoard, place_on
 from .codes import LEDGER_AWAY, RANKS_AWAY
-from .fields import NO_CONTROLS, ListQuery, Reason, Request, given
 
 Role = Literal["player", "moderator", "admin"]
 Status = Literal["active", "shadowed", "banned", "erased"]
@@ -105,9 +106,9 @@ async def list_users(call: Call) -> AdminUsers:
     return AdminUsers([_told(user, shows_email) for user in found.rows], found.next)
 
 
-async def get_user(call: Call) -> UserDetails:
+async def get_user(boards: BoardContext, call: Call) -> UserDetails:
     user = await call.services.user_editor.get(call.params.user_id)
-    places = [await place_on(call, board, user.id, user.username) for board in call.services.catalogue.boards.values()]
+    places = await read_places(boards, user.id, user.username, view_of(boards, call.user_id))
     return UserDetails(_told(user, await _may_see_addresses(call)), places)
 
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import msgspec
 
 from ...live import protocol
-from .frames import SERVER_FRAMES, ClientFrame
+from ..realtime.frames import SERVER_FRAMES, ClientFrame
 
 _REF = "#/components/schemas/{name}"
 CLIENT_FRAMES: tuple[type, ...] = get_args(ClientFrame)

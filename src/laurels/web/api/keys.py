@@ -13,11 +13,11 @@ from ...domain.errors import Code
 from ...domain.standings import INT64_MAX
 from ...ledger.accounts.api_keys import KeyDescription
 from ..auth.keyring import FreshSecret
+from ..fields import NO_CONTROLS, ListQuery, Reason, Request
 from ..http.responses import Reply, json_reply
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
-from .fields import NO_CONTROLS, ListQuery, Reason, Request
 
 MAX_OVERLAP = 30 * 86_400
 

@@ -8,10 +8,10 @@ from msgspec import Meta
 
 from ...domain.errors import Code
 from ...live import protocol
+from ..fields import Request
 from ..pipeline.route import Route
 from ..realtime.sse import MEDIA_TYPE, events
 from ..realtime.upgrade import live
-from .fields import Request
 
 
 class LiveQuery(Request, frozen=True):

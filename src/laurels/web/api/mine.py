@@ -9,19 +9,21 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ...domain.errors import Code, LaurelsError
-from ...ledger.accounts import erasure
+from ...app import accounts, own_data
+from ...app.boards import PlaceOnBoard
+from ...app.context import AccountContext, OwnDataContext
+from ...domain.errors import Code
 from ...ledger.accounts.erasure import Counter, KeptSession, PersonalData
-from ...ledger.queries import score_history
 from ...ledger.queries.score_history import LedgerEntry
+from ..fields import AnyUsername, ListQuery, Request
 from ..http.messages import StreamResponse, hdrs
 from ..http.responses import JSON, SECURITY_HEADERS, Reply, encode
 from ..pipeline.call import Call
 from ..pipeline.route import Route
-from .accounts import knows_password
-from .boards import PlaceOnBoard, place_on
 from .codes import LEDGER_AWAY, RANKS_AWAY
-from .fields import AnyUsername, ListQuery, Request
+
+SLOW_SECONDS = 30.0
+"""How long the client may take to read one page of an export before the connection is closed."""
 
 
 class LedgerQuery(ListQuery, frozen=True):
@@ -81,20 +83,17 @@ class EraseMe(Request, frozen=True):
     password: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
-EXPORT_PAGE = 1_000
-SLOW_SECONDS = 30.0
-"""How long one page of an export may take to be read before the connection is closed."""
-
-
-async def get_my_ledger(call: Call) -> MyLedger:
+async def get_my_ledger(context: OwnDataContext, call: Call) -> MyLedger:
+    """Answer with a page of the caller's ledger rows."""
     query = call.params
-    found = await score_history.of_user(call.services.reads, call.user.user_id, query.cursor, query.limit)
+    found = await own_data.read_score_history(context, call.user.user_id, query.cursor, query.limit)
     return MyLedger(found.score, found.total, [_row(entry) for entry in found.page.rows], found.page.next)
 
 
-async def export_me(call: Call) -> Reply | StreamResponse:
-    """Streamed: the rows of the ledger are read and sent page by page, so that their number does not matter."""
-    head = await _head(call)
+async def export_me(context: OwnDataContext, call: Call) -> Reply | StreamResponse:
+    """Stream everything that is kept of the caller, a page of the ledger at a time."""
+    user_id = call.user.user_id
+    head = encode(await own_data.read_record(context, user_id))
     if call.request.method == hdrs.METH_HEAD:
         return Reply()
     response = StreamResponse(
@@ -104,39 +103,20 @@ async def export_me(call: Call) -> Reply | StreamResponse:
     )
     await response.prepare(call.request)
     await _write(response, head[:-1] + b',"ledger":[')
-    before: int | None = None
-    while page := await score_history.entries_before(call.services.reads, call.user.user_id, before, EXPORT_PAGE):
-        rows = encode([_row(entry) for entry in page])
-        await _write(response, (b"," if before is not None else b"") + rows[1:-1])
-        before = page[-1].id
+    separator = b""
+    async for page in own_data.ledger_pages(context, user_id):
+        await _write(response, separator + encode([_row(entry) for entry in page])[1:-1])
+        separator = b","
     await _write(response, b"]}")
     await response.write_eof()
     return response
 
 
-async def erase_me(call: Call) -> Reply:
-    services, user, body = call.services, call.user, call.body
-    found = await services.accounts.credentials(user.user_id)
-    if found is None:
-        raise LaurelsError(Code.USER_UNKNOWN, "This account no longer exists.")
-    account, stored = found
-    confirmed = account.username == body.username and (
-        stored is None or await knows_password(call, account, stored, body.password or "")
-    )
-    if not confirmed:
-        raise LaurelsError(Code.CREDENTIALS_WRONG, "Send your username as it is written, and your password.")
-    await erasure.erase_own(services.pool, call.actor, user.user_id, "asked for by the user")
-    await services.wait_for_propagation()
+async def erase_me(context: AccountContext, call: Call) -> Reply:
+    """Answer 204 when the caller's personal data is erased."""
+    body = call.body
+    await accounts.erase(context, call.origin, call.actor, call.user.user_id, body.username, body.password)
     return Reply(b"", 204, {})
-
-
-async def _head(call: Call) -> bytes:
-    """All but the ledger, as the beginning of MyData."""
-    user_id, boards = call.user.user_id, call.services.catalogue.boards.values()
-    kept = await erasure.kept_of(call.services.reads, user_id)
-    name = (await call.services.directory.people([user_id]))[user_id].username
-    places = [await place_on(call, board, user_id, name) for board in boards]
-    return encode({"user": kept.person, "places": places, "counters": kept.counters, "sessions": kept.sessions})
 
 
 async def _write(response: StreamResponse, data: bytes) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 
 import msgspec
 
-from ...domain.errors import Code, LaurelsError, Refusal
+from ...domain.errors import Code, LaurelsError, Refusal, retry_seconds
 from .responses import Reply, encode
 
 MEDIA_TYPE = "application/problem+json"
@@ -116,7 +115,7 @@ def status_of(code: Code) -> int:
 def problem(error: LaurelsError, request_id: str) -> tuple[Problem, dict[str, str]]:
     """The body and the headers that belong to it."""
     status, title = STATUS[error.code]
-    retry_after = retry_seconds(error)
+    retry_after = retry_seconds(error, datetime.now(UTC))
     body = Problem(
         type=f"/api/docs#{error.code}",
         title=title,
@@ -129,14 +128,6 @@ def problem(error: LaurelsError, request_id: str) -> tuple[Problem, dict[str, st
         retry_at=error.retry_at if isinstance(error, Refusal) else None,
     )
     return body, _headers(error.code, status, retry_after)
-
-
-def retry_seconds(error: LaurelsError) -> int | None:
-    """Whole seconds until another try may succeed, at least 1; None when waiting does not help."""
-    seconds = error.retry_after
-    if isinstance(error, Refusal) and error.retry_at is not None:
-        seconds = (error.retry_at - datetime.now(UTC)).total_seconds()
-    return None if seconds is None else max(1, math.ceil(seconds))
 
 
 def refusal_reply(error: LaurelsError, request_id: str) -> Reply:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...app.accounts import RequestOrigin
 from ...ledger.events.audit import Actor
 from ..auth.access_tokens import Principal
 from ..auth.keyring import ApiKey
@@ -49,6 +50,17 @@ class Call:
         assert isinstance(self.caller, Principal), "the route is not for users alone"
         return self.caller
 
+    @property
+    def user_id(self) -> int | None:
+        """The caller's user id; None for a server or an anonymous caller."""
+        return self.caller.user_id if isinstance(self.caller, Principal) else None
+
+    @property
+    def origin(self) -> RequestOrigin:
+        """Where the request comes from, for the log and the audit trail of log-ins."""
+        chosen = self.request_id if self.own_request_id != self.request_id else None
+        return RequestOrigin(self.address, self.own_request_id, chosen)
+
     def header(self, name: str) -> str | None:
         """Return the first value of a request header."""
         return self.request.headers.get(name)
@@ -64,4 +76,5 @@ class Call:
         return names == ["*"] or etag in names
 
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[..., Awaitable[Answer]]
+"""Takes the contexts that its parameters are annotated with, then the Call."""

@@ -32,7 +32,8 @@ from ..http.responses import Answer, response_to
 from ..http.router import Endpoint
 from ..limits.spending import spend
 from ..services import Services
-from .call import Call
+from .binding import bind
+from .call import Call, Handler
 from .route import Route
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ def endpoint_of(route: Route, services: Services) -> Endpoint:
     seconds = telemetry.REQUEST_SECONDS.labels(route.name)
     counters: dict[int, Counter] = {}
     origins = services.options.origins
+    handler = bind(route.handler, services.contexts)
 
     async def handle(request: Request, in_path: Mapping[str, str]) -> StreamResponse:
         started = time.perf_counter()
@@ -52,7 +54,7 @@ def endpoint_of(route: Route, services: Services) -> Endpoint:
             headers.update(origins.grant(request.headers))
         code: Code | None = None
         try:
-            answer = await _answer(route, services, request, in_path, headers)
+            answer = await _answer(route, handler, services, request, in_path, headers)
         except Exception as failure:
             error = _as_refusal(failure, request, route, request_id)
             if reply_has_begun(request):
@@ -84,7 +86,12 @@ def _counter(counters: dict[int, Counter], route: Route, status: int) -> Counter
 
 
 async def _answer(
-    route: Route, services: Services, request: Request, in_path: Mapping[str, str], headers: dict[str, str]
+    route: Route,
+    handler: Handler,
+    services: Services,
+    request: Request,
+    in_path: Mapping[str, str],
+    headers: dict[str, str],
 ) -> Answer:
     """Check the request and call the handler. Raises LaurelsError."""
     address = client_address_of(services, request)
@@ -106,7 +113,7 @@ async def _answer(
     if caller is not None and route.access != "viewer":
         _spend_of_caller(services, caller, route.cost(call.body), headers)
         await services.authenticator.authorize(caller, route)
-    answer = await route.handler(call)
+    answer = await handler(call)
     if route.access in ("moderator", "admin") and route.method != hdrs.METH_GET:
         await services.wait_for_propagation()  # the change is in the journal by now
     return answer

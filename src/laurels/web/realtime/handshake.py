@@ -10,13 +10,14 @@ from ... import telemetry
 from ...domain.errors import Code, LaurelsError
 from ...live import protocol
 from ...live.client_connection import ClientConnection
+from ...live.hub import Hub
 from ..http.messages import hdrs
-from ..http.origins import is_origin
+from ..http.origins import Origins, is_origin
 from ..http.upgrade import take_over_transport
 from ..pipeline.call import Call
 
 
-def hand_over(call: Call, connection: ClientConnection, start: Callable[[bytes], None]) -> None:
+def hand_over(hub: Hub, call: Call, connection: ClientConnection, start: Callable[[bytes], None]) -> None:
     """Move the request's transport from HTTP to `connection`, then `start` it with the bytes that came ahead.
 
     The only place that takes a seat. Whatever fails from here on gives it back and closes the transport, so everything
@@ -24,7 +25,7 @@ def hand_over(call: Call, connection: ClientConnection, start: Callable[[bytes],
     """
     transport = call.request.transport
     try:
-        call.services.hub.add(connection)
+        hub.add(connection)
     except LaurelsError:
         telemetry.HANDSHAKES.labels("refused").inc()
         raise
@@ -70,7 +71,7 @@ def offered_protocols(call: Call) -> list[str]:
     return offered
 
 
-def origin_allowed(call: Call) -> bool:
+def origin_allowed(origins: Origins, call: Call) -> bool:
     """Whether the page may speak for a user: none (no browser), the node's own, or one the operator listed.
 
     Raises LaurelsError(MALFORMED_REQUEST) for what is not an origin at all.
@@ -81,7 +82,7 @@ def origin_allowed(call: Call) -> bool:
     if len(lines) > 1 or not is_origin(lines[0]):
         raise LaurelsError(Code.MALFORMED_REQUEST, "Origin is not an origin: scheme://host, or null.")
     host = lines[0].partition("://")[2]
-    return (host != "" and host == call.header(hdrs.HOST)) or call.services.options.origins.allow(lines[0])
+    return (host != "" and host == call.header(hdrs.HOST)) or origins.allow(lines[0])
 
 
 def bad_origin() -> LaurelsError:

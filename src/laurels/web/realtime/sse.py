@@ -12,12 +12,14 @@ import time
 from functools import partial
 
 from ...domain.errors import Code, LaurelsError
+from ...ledger.catalogue.catalogue import Catalogue
 from ...live import protocol
 from ...live.client_connection import ClientConnection
 from ...live.hub import RETRY_MS, Hub
 from ...live.protocol import Close
 from ...live.session import StartSubscription
 from ..auth.access_tokens import Principal
+from ..context import LiveContext
 from ..http.messages import StreamResponse, hdrs
 from ..http.responses import SECURITY_HEADERS, Reply
 from ..http.upgrade import UpgradedResponse
@@ -29,13 +31,13 @@ STRAY_BYTES = 4_096
 """Bytes that a listener may send after its request."""
 
 
-async def events(call: Call) -> Reply | StreamResponse:
+async def events(context: LiveContext, call: Call) -> Reply | StreamResponse:
     """Answer with a head, and leave the transport to a `Stream`."""
-    subscription = _subscription_of(call)
+    subscription = _subscription_of(context.actions.catalogue, call)
     principal = _user(call) if subscription.channel == protocol.ME else None
     headers = {
         **SECURITY_HEADERS,
-        **call.services.options.origins.grant(call.request.headers),
+        **context.origins.grant(call.request.headers),
         "Content-Type": MEDIA_TYPE,
         "Cache-Control": "no-store",
         "X-Accel-Buffering": "no",  # nginx would keep events until its buffer is full
@@ -45,15 +47,15 @@ async def events(call: Call) -> Reply | StreamResponse:
         return Reply(b"", 200, headers)
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"HTTP/1.1 200 OK\r\n{lines}Connection: close\r\n\r\n".encode()
-    stream = SseConnection(call.services.hub, call.address)
+    stream = SseConnection(context.hub, call.address)
     if principal is not None:
-        stream.token_ended = partial(call.services.revocations.ends, principal)
+        stream.token_ended = partial(context.revocations.ends, principal)
 
     def start(ahead: bytes) -> None:
         stream.open(head, subscription, principal)
         stream.data_received(ahead)
 
-    hand_over(call, stream, start)
+    hand_over(context.hub, call, stream, start)
     return UpgradedResponse(status=200)
 
 
@@ -144,9 +146,9 @@ def _retry(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
-def _subscription_of(call: Call) -> StartSubscription:
+def _subscription_of(catalogue: Catalogue, call: Call) -> StartSubscription:
     """Raises LaurelsError BOARD_UNKNOWN or INVALID_REQUEST."""
-    params, catalogue = call.params, call.services.catalogue
+    params = call.params
     channel = params.channel or protocol.BOARD + catalogue.default_board.slug
     kind, _, slug = channel.partition(":")
     if slug:

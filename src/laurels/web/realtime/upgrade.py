@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...live import framing, protocol
+from ..context import LiveContext
 from ..http.messages import StreamResponse
 from ..http.upgrade import UpgradedResponse
 from ..pipeline.call import Call
@@ -15,24 +16,24 @@ _HEAD = (
 )
 
 
-async def live(call: Call) -> StreamResponse:
+async def live(context: LiveContext, call: Call) -> StreamResponse:
     """Shake hands and leave the transport to a `Connection`."""
     key = websocket_key(call)
     offered = offered_protocols(call)
-    may_authenticate = origin_allowed(call)
+    may_authenticate = origin_allowed(context.origins, call)
     token = next((name for name in offered if name.startswith(protocol.TOKEN_SUBPROTOCOL)), None)
     shown, caller = "", None
     if token is not None:
         if not may_authenticate:
             raise bad_origin()
         shown = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
-        authenticator = call.services.authenticator
+        authenticator = context.authenticator
         caller = authenticator.caller_of_token(shown) or await authenticator.external_user_of(shown)
     head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
     if protocol.SUBPROTOCOL in offered:
         head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"
     connection = WebSocketConnection(
-        call.services,
+        context,
         call.address,
         origin_allowed=may_authenticate,
         must_authenticate=call.params.authenticate and caller is None,
@@ -45,5 +46,5 @@ async def live(call: Call) -> StreamResponse:
         if ahead:
             connection.data_received(ahead)
 
-    hand_over(call, connection, start)
+    hand_over(context.hub, call, connection, start)
     return UpgradedResponse(status=101)

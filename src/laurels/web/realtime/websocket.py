@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from ... import telemetry
+from ...app.receipts import batch_item
 from ...domain.errors import Code, LaurelsError
 from ...ledger.write.writer import Result
 from ...live import client_connection, framing, protocol
@@ -33,14 +34,13 @@ from ...live.session import (
     UserIdentity,
     VerifyToken,
 )
-from ..api.actions import CompleteAction
-from ..api.frames import ClientFrame
-from ..api.receipts import batch_item
 from ..auth.access_tokens import Principal
 from ..auth.keyring import ApiKey
+from ..context import LiveContext
 from ..http.decode import decode_body
 from ..http.responses import encode
-from ..services import Services
+from ..inputs import CompleteAction
+from .frames import ClientFrame
 from .handshake import bad_origin
 from .submitters import ServerSubmitter, Submitter, UserSubmitter
 
@@ -55,11 +55,11 @@ class WebSocketConnection(ClientConnection):
     """
 
     __slots__ = (
+        "_context",
         "_decoder",
         "_introducing",
         "_next_turn",
         "_origin_allowed",
-        "_services",
         "_session",
         "_submits",
         "_submitter",
@@ -68,10 +68,10 @@ class WebSocketConnection(ClientConnection):
         "hub",
     )
 
-    def __init__(self, services: Services, address: str, *, origin_allowed: bool, must_authenticate: bool) -> None:
-        super().__init__(services.hub, address)
-        self.hub = services.hub
-        self._services = services
+    def __init__(self, context: LiveContext, address: str, *, origin_allowed: bool, must_authenticate: bool) -> None:
+        super().__init__(context.hub, address)
+        self.hub = context.hub
+        self._context = context
         self._origin_allowed = origin_allowed
         self._decoder: framing.Decoder | None = framing.Decoder(protocol.MAX_INCOMING)
         self._session = LiveSession(_now(), must_authenticate=must_authenticate)
@@ -204,7 +204,7 @@ class WebSocketConnection(ClientConnection):
         try:
             if not self._origin_allowed:
                 raise bad_origin()
-            caller = self._services.authenticator.caller_of_token(wanted.token)
+            caller = self._context.authenticator.caller_of_token(wanted.token)
         except LaurelsError as error:
             self._apply(self._session.not_verified(error, wanted.id, _CLOSE_CODES.get(error.code)))
             return
@@ -218,7 +218,7 @@ class WebSocketConnection(ClientConnection):
         """Ask an outside issuer; frames that arrive meanwhile are not decoded before, so that the order stays."""
         try:
             self.authenticate_as(
-                await self._services.authenticator.external_user_of(wanted.token), wanted.token, wanted.id
+                await self._context.authenticator.external_user_of(wanted.token), wanted.token, wanted.id
             )
         except LaurelsError as error:
             self._apply(self._session.not_verified(error, wanted.id, _CLOSE_CODES.get(error.code)))
@@ -247,18 +247,18 @@ class WebSocketConnection(ClientConnection):
         identity: UserIdentity | ServerIdentity
         if isinstance(caller, ApiKey):
             identity = ServerIdentity(caller.id, caller.name)
-            submitter: Submitter = ServerSubmitter(self._services, token)
+            submitter: Submitter = ServerSubmitter(self._context, token)
         else:
             if self._submitter is None and not self._acquire_user(caller, id_):
                 return
             ends_in = caller.ends_at - time.time()
             identity = UserIdentity(caller.user_id, caller.username, caller.expires_at, _now() + ends_in)
-            submitter = UserSubmitter(self._services, caller.user_id, self.address)
+            submitter = UserSubmitter(self._context, caller.user_id, self.address)
         self._apply(self._session.verified(identity, id_, _now()))
         if self._session.identity == identity:
             self._submitter = submitter
             if isinstance(caller, Principal):
-                self.token_ended = partial(self._services.revocations.ends, caller)
+                self.token_ended = partial(self._context.revocations.ends, caller)
         self._set_timer()
 
     def _acquire_user(self, caller: Principal, id_: int | None) -> bool:
@@ -356,7 +356,7 @@ class WebSocketConnection(ClientConnection):
 
     async def _complete(self, submitter: Submitter, taken: list[SubmitAction], prepared: list[Any]) -> None:
         results = await submitter.complete(prepared)
-        board = self._services.catalogue.default_board.slug
+        board = self._context.actions.catalogue.default_board.slug
         self._session.answered(len(taken))
         self.send(b"".join(_answer(submit, result, board) for submit, result in zip(taken, results, strict=True)))
         if isinstance(submitter, UserSubmitter) and any(_is_ban(result) for result in results):

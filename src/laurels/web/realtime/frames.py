@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from ...app.receipts import BatchItem
 from ...live import protocol
-from .actions import CompleteAction
-from .receipts import BatchItem
-from .server import UserOf
+from ..inputs import CompleteAction, UserOf
 
 
 class CompleteFrame(protocol.Complete, tag="complete", frozen=True, kw_only=True):

@@ -7,9 +7,9 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ...domain import email
-from ...domain.standings import INT64_MAX
-from ...ledger.db.paging import MAX_PAGE
+from ..domain import email
+from ..domain.standings import INT64_MAX
+from ..ledger.db.paging import MAX_PAGE
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from ...domain.errors import LaurelsError
-from ...ledger.db.pool import Pool
-from ...ledger.events import audit
-from ...ledger.events.audit import Actor
+from ..domain.errors import LaurelsError
+from ..ledger.db.pool import Pool
+from ..ledger.events import audit
+from ..ledger.events.audit import Actor
 
 log = structlog.get_logger(__name__)
 

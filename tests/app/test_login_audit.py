@@ -10,10 +10,10 @@ import structlog
 from tests.support.node import PASSWORD, InProcessNode
 from tests.web.admin import call
 
+from laurels.app import login_audit
 from laurels.domain.errors import LaurelsError
 from laurels.ledger.accounts import sanctions
 from laurels.ledger.events.audit import SYSTEM
-from laurels.web.auth import login_audit
 
 OURS = "a-trace-of-ours-1"
 

@@ -1,0 +1,143 @@
+"""Reading boards: tops, neighbours, ranks, and windows that have ended.
+
+A top comes encoded, with an ETag; reading one that has not changed costs no query.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from ..domain.boards import Board
+from ..domain.errors import Code, LaurelsError
+from ..ledger.catalogue import windows
+from ..ranking.index import Ranking
+from ..ranking.scoreboards import ReadyBoard, Scoreboard
+from ..ranking.view import PUBLIC, View
+from .context import BoardContext
+
+
+class BoardInfo(msgspec.Struct, frozen=True):
+    slug: str
+    name: str
+    is_default: bool
+    order: str
+    aggregate: str
+    ties: str
+    period: str
+    time_zone: str
+
+
+class Boards(msgspec.Struct, frozen=True):
+    boards: list[BoardInfo]
+
+
+class WindowInfo(msgspec.Struct, frozen=True):
+    """`ends_at` is exclusive. `id` is what `/windows/{id}` takes."""
+
+    id: int
+    starts_at: datetime
+    ends_at: datetime
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """Newest first; `next_before` asks for those before them, null when there are no more."""
+
+    windows: list[WindowInfo]
+    next_before: int | None
+
+
+class PlaceOnBoard(msgspec.Struct, frozen=True):
+    """`rank` and `score` are null for users who have not scored in this window."""
+
+    board: str
+    username: str
+    rank: int | None
+    score: int | None
+    total_users: int
+    epoch: str
+    seq: int
+    rank_state: str
+
+
+def view_of(context: BoardContext, user_id: int | None) -> View:
+    """Return the view in which a user sees boards, or in which nobody in particular does."""
+    return View(user_id) if user_id in context.directory.shadowed else PUBLIC
+
+
+def list_boards(context: BoardContext) -> Boards:
+    """Return all boards that are open."""
+    boards = context.catalogue.boards.values()
+    return Boards(
+        [BoardInfo(b.slug, b.name, b.is_default, b.order, b.aggregate, b.ties, b.period, b.time_zone) for b in boards]
+    )
+
+
+async def read_top(context: BoardContext, slug: str | None, size: int, view: View) -> ReadyBoard:
+    """Return the top of a board's current window; `slug` None: of the default board.
+
+    Raises LaurelsError(BOARD_UNKNOWN). A shadowed user's view has no ETag.
+    """
+    return await context.scoreboards.top(slug or context.catalogue.default_board.slug, size, view)
+
+
+async def read_around(context: BoardContext, slug: str, username: str, radius: int, view: View) -> Scoreboard:
+    """Return a user's place with up to `radius` neighbours on each side.
+
+    Raises LaurelsError BOARD_UNKNOWN, or USER_UNKNOWN, also for a user who has not scored there.
+    """
+    context.catalogue.board(slug)
+    user_id = (await context.directory.who(username)).id
+    around = await context.scoreboards.around(slug, user_id, radius, view)
+    if not around.rows:
+        raise LaurelsError(Code.USER_UNKNOWN, f"{username!r} has not scored on this board yet.")
+    return around
+
+
+async def read_rank(context: BoardContext, slug: str, username: str, view: View) -> PlaceOnBoard:
+    """Return a user's place. Raises LaurelsError BOARD_UNKNOWN or USER_UNKNOWN."""
+    board = context.catalogue.board(slug)
+    who = await context.directory.who(username)
+    return _place_on(board, who.username, await context.scoreboards.place(board, who.id, view))
+
+
+async def read_places(context: BoardContext, user_id: int, username: str, view: View) -> list[PlaceOnBoard]:
+    """Return a user's place on every board."""
+    return [
+        _place_on(board, username, await context.scoreboards.place(board, user_id, view))
+        for board in list(context.catalogue.boards.values())
+    ]
+
+
+async def list_windows(context: BoardContext, slug: str, before: int, limit: int) -> Windows:
+    """Return windows that began before the one with the id `before`, newest first.
+
+    Raises LaurelsError(BOARD_UNKNOWN).
+    """
+    board = context.catalogue.board(slug)
+    found = await windows.before(context.reads, board, before, limit)
+    shown = [WindowInfo(w.id, w.span.starts_at, w.span.ends_at) for w in found if w.span.starts_at and w.span.ends_at]
+    return Windows(shown, shown[-1].id if len(found) == limit else None)
+
+
+async def read_window(context: BoardContext, slug: str, window_id: int, size: int) -> bytes:
+    """Return the top of one window as an encoded Scoreboard, at most a minute old.
+
+    Raises LaurelsError BOARD_UNKNOWN, WINDOW_UNKNOWN, OVERLOADED or DATABASE_UNAVAILABLE.
+    """
+    return await context.archive.top(context.catalogue.board(slug), window_id, size)
+
+
+def _place_on(board: Board, username: str, ranking: Ranking) -> PlaceOnBoard:
+    place = ranking.places[0] if ranking.places else None
+    return PlaceOnBoard(
+        board=board.slug,
+        username=username,
+        rank=None if place is None else place.rank,
+        score=None if place is None else place.score,
+        total_users=ranking.total,
+        epoch=ranking.epoch,
+        seq=ranking.seq,
+        rank_state=ranking.rank_state,
+    )

@@ -1,0 +1,40 @@
+"""The contexts of a node: for each group of use cases and handlers the parts that it works with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from .app.context import AccountContext, ActionContext, BoardContext, OwnDataContext, PeopleContext
+from .web.context import LiveContext
+from .web.services import Services
+
+
+def contexts_of(parts: Services, refresh_life: timedelta) -> tuple[object, ...]:
+    """Return what handlers may ask for. `refresh_life`: of a refresh token."""
+    actions = ActionContext(
+        parts.writer,
+        parts.catalogue,
+        parts.directory,
+        parts.readers,
+        parts.receipts,
+        parts.ticket_signer,
+        parts.ready_types,
+    )
+    boards = BoardContext(parts.catalogue, parts.directory, parts.reads, parts.scoreboards, parts.archive)
+    accounts = AccountContext(
+        pool=parts.pool,
+        accounts=parts.accounts,
+        sessions=parts.sessions,
+        users=parts.user_editor,
+        settings=parts.live_settings,
+        tokens=parts.tokens,
+        passwords=parts.passwords,
+        throttle=parts.login_throttle,
+        audit=parts.login_audit,
+        refresh_life=refresh_life,
+        wait_for_propagation=parts.wait_for_propagation,
+    )
+    live = LiveContext(parts.hub, parts.authenticator, parts.revocations, parts.limits, parts.options.origins, actions)
+    people = PeopleContext(boards, parts.people)
+    own_data = OwnDataContext(boards, parts.accounts, parts.readers)
+    return actions, boards, people, accounts, own_data, live, parts.tokens

@@ -1,0 +1,70 @@
+"""What the web works with beside the use cases' own contexts. Each part is handed only to who needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ..app.context import ActionContext
+from ..ledger.accounts.revocations import Revocations
+from ..live.hub import Hub
+from .auth.authenticate import Authenticator
+from .http.forwarded import ForwardedHeader
+from .http.origins import Origins
+from .limits.rate_limit import RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Request rates: of a user, of an API key, of an address, of log-ins from an address, and of health checks."""
+
+    user: RateLimit
+    key: RateLimit
+    address: RateLimit
+    login: RateLimit
+    probe: RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeOptions:
+    """`slow_seconds`: a slower request is logged. `body_seconds`: the time in which a body must arrive."""
+
+    trusted_proxies: int
+    access_log: bool
+    origins: Origins
+    slow_seconds: float = 1.0
+    body_seconds: float = 30.0
+    forwarded_header: ForwardedHeader = "either"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeContext:
+    """What checks a request before its handler is called.
+
+    `wait_for_propagation` waits, for a bounded time, until every node has applied what is in the journal.
+    """
+
+    options: EdgeOptions
+    limits: Limits
+    authenticator: Authenticator
+    wait_for_propagation: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveContext:
+    """What live connections work with."""
+
+    hub: Hub
+    authenticator: Authenticator
+    revocations: Revocations
+    limits: Limits
+    origins: Origins
+    actions: ActionContext
+
+
+@dataclass(frozen=True, slots=True)
+class HealthContext:
+    """What keeps the node from serving (`missing`) and what it serves without (`degraded`), as sentences."""
+
+    missing: Callable[[], list[str]]
+    degraded: Callable[[], list[str]]
