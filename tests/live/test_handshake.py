@@ -15,7 +15,7 @@ from tests.live.screens import HANDSHAKE, PATIENCE
 from tests.support.issuer import Issuer, published
 from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
-from tests.support.raw_http import exchange
+from tests.support.raw_http import connected, exchange
 
 from laurels.config import Settings
 from laurels.live.protocol import Close
@@ -76,6 +76,31 @@ async def test_pages_of_any_origin_may_watch(node: InProcessNode, origin: str) -
         await raw.said("board")
         await raw.flood(text(type="authenticate", token=token))
         assert (await raw.said("error"))["code"] == "origin_not_allowed"
+
+
+@pytest.mark.parametrize("declared", [b"Content-Length: 21", b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_handshake_with_a_body_is_refused(node: InProcessNode, declared: bytes, at_once: bool) -> None:
+    """Its bytes are neither frames nor a request of their own, whenever they arrive."""
+    head = HANDSHAKE.removesuffix(b"\r\n") + declared + b"\r\n\r\n"
+    body = text(type="ping")[:21].ljust(21, b"x") if declared.startswith(b"Content") else b"1\r\nx\r\n0\r\n\r\n"
+    async with connected(node.url) as wire:
+        wire.send(head + body if at_once else head)
+        reply = await wire.reply()
+        assert (reply.status, reply.json()["code"]) == (400, "malformed_request")
+        if not at_once:
+            wire.send(body)
+        if reply.headers.get("connection") == "close":
+            assert await wire.ended()
+        else:
+            wire.send(b"GET /livez HTTP/1.1\r\nHost: laurels.test\r\n\r\n")
+            assert (await wire.reply()).status == 200
+    assert node.services.hub.connection_limits.acquired == 0
+
+
+async def test_a_handshake_may_say_that_its_body_is_empty(node: InProcessNode) -> None:
+    async with raw_socket(node, head=HANDSHAKE.removesuffix(b"\r\n") + b"Content-Length: 0\r\n\r\n") as raw:
+        await raw.said("hello")
 
 
 class HeldLookUp:

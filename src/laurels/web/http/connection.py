@@ -192,7 +192,7 @@ class HttpConnection(web.RequestHandler):
 
 def _may_follow(request: web.BaseRequest) -> bool:
     """Return whether another request may follow an unread body: its end is known and near, and it is sent at all."""
-    if _is_chunked(request):
+    if _is_chunked(request) or hdrs.UPGRADE in request.headers:  # behind an upgrade, aiohttp parses no more requests
         return False
     return (request.content_length or 0) <= LINGER_BYTES and hdrs.EXPECT not in request.headers
 

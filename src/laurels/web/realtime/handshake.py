@@ -1,4 +1,4 @@
-"""How a live connection begins: who may open one, and how the transport leaves the HTTP server."""
+"""The beginning of a live connection: which handshakes are accepted, and how the transport leaves the HTTP server."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from ..pipeline.call import Call
 def hand_over(hub: Hub, call: Call, connection: ClientConnection, start: Callable[[bytes], None]) -> None:
     """Move the request's transport from HTTP to `connection`, then `start` it with the bytes that came ahead.
 
-    The only place that takes a seat. Whatever fails from here on gives it back and closes the transport, so everything
-    that depends on what the client sent is parsed before. Raises LaurelsError(TOO_MANY_SOCKETS), ConnectionResetError.
+    This is the only place that acquires a place of the connection limits. Every failure from here on releases it and
+    closes the transport, so everything that the client sent must be validated before.
+    Raises LaurelsError(TOO_MANY_SOCKETS), ConnectionResetError.
     """
     transport = call.request.transport
     try:
@@ -43,15 +44,21 @@ def hand_over(hub: Hub, call: Call, connection: ClientConnection, start: Callabl
 
 
 def websocket_key(call: Call) -> str:
-    """The key of a handshake as RFC 6455 has it. Raises LaurelsError(UPGRADE_REQUIRED)."""
+    """Return the key of a handshake (RFC 6455).
+
+    Raises LaurelsError UPGRADE_REQUIRED, or MALFORMED_REQUEST when the request declares a body.
+    """
     if (call.header(hdrs.UPGRADE) or "").lower() != "websocket":
         raise LaurelsError(Code.UPGRADE_REQUIRED, "This path speaks WebSocket only.")
     options = {option.strip().lower() for option in (call.header(hdrs.CONNECTION) or "").split(",")}
     key = call.header(hdrs.SEC_WEBSOCKET_KEY) or ""
     if "upgrade" not in options or call.header(hdrs.SEC_WEBSOCKET_VERSION) != "13" or not _is_key(key):
         raise LaurelsError(
-            Code.UPGRADE_REQUIRED, "This is no WebSocket handshake: Connection, version 13 or key is missing."
+            Code.UPGRADE_REQUIRED,
+            "This is not a WebSocket handshake: Connection, Sec-WebSocket-Version: 13 or Sec-WebSocket-Key is missing.",
         )
+    if call.request.body_exists:  # its bytes would be read as frames
+        raise LaurelsError(Code.MALFORMED_REQUEST, "A WebSocket handshake has no body: leave Content-Length out.")
     return key
 
 
@@ -63,7 +70,7 @@ def _is_key(key: str) -> bool:
 
 
 def offered_protocols(call: Call) -> list[str]:
-    """Subprotocols. Raises LaurelsError(UPGRADE_REQUIRED) when ours is not among those offered."""
+    """Return the offered subprotocols. Raises LaurelsError(UPGRADE_REQUIRED) when ours is not among them."""
     lines = call.request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
     offered = [name.strip() for line in lines for name in line.split(",")]
     if offered and protocol.SUBPROTOCOL not in offered:
@@ -72,9 +79,9 @@ def offered_protocols(call: Call) -> list[str]:
 
 
 def origin_allowed(origins: Origins, call: Call) -> bool:
-    """Whether the page may speak for a user: none (no browser), the node's own, or one the operator listed.
+    """Return whether the page may authenticate: no Origin (not a browser), the node's own, or one that is allowed.
 
-    Raises LaurelsError(MALFORMED_REQUEST) for what is not an origin at all.
+    Raises LaurelsError(MALFORMED_REQUEST) when the header is not an origin.
     """
     lines = call.request.headers.getall(hdrs.ORIGIN, [])
     if not lines:
@@ -86,6 +93,7 @@ def origin_allowed(origins: Origins, call: Call) -> bool:
 
 
 def bad_origin() -> LaurelsError:
+    """Return the refusal of a page whose origin is not allowed."""
     return LaurelsError(
         Code.ORIGIN_NOT_ALLOWED, "Pages of this origin may not authenticate here. The operator can list it."
     )
