@@ -1,7 +1,7 @@
 """Log-ins in the log and in the audit trail: the address, the account or a digest of the name, the node's request id.
 
 Every log-in has a line in the log. In the audit trail, which is never trimmed, failures are bounded: the first of an
-account and address is written at once, those that follow within a minute are counted and written as one row; more
+account and address is written at once, those that follow within a minute are counted and written as one row. More
 pairs than PAIRS in a minute share one row.
 """
 
@@ -26,7 +26,10 @@ ANONYMOUS = "anonymous"
 
 @dataclass(frozen=True, slots=True)
 class LoginRecord:
-    """`account`: `user:ID`, or `name:DIGEST` of a name that nobody has. `client_request_id`: what the caller chose."""
+    """A log-in as it is recorded.
+
+    `account`: `user:ID`, or `name:DIGEST` of a name without an account. `client_request_id`: the id the caller chose.
+    """
 
     account: str
     address: str
@@ -34,45 +37,45 @@ class LoginRecord:
     client_request_id: str | None = None
 
     def log(self, event: str, **more: str) -> None:
-        """Write a line about it."""
+        """Write a line to the log."""
         if self.client_request_id is not None:
             more["client_request_id"] = self.client_request_id
         log.info(event, account=self.account, address=self.address, request_id=self.request_id, **more)
 
 
 class LoginAudit:
-    """Call `flush` every FLUSH_SECONDS."""
+    """Writes failed log-ins to the audit trail. Call `flush` every FLUSH_SECONDS."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._repeated: dict[tuple[str, str], int] = {}
         self._not_listed = 0
 
-    async def failed(self, attempt: LoginRecord, reason: str) -> None:
-        """Log it; write it to the audit trail, or count it there. Raises LaurelsError; then it is counted."""
-        attempt.log("login failed", reason=reason)
-        pair = (attempt.account, attempt.address)
+    async def failed(self, record: LoginRecord, reason: str) -> None:
+        """Log a failed log-in, and write it to the audit trail or count it. Raises LaurelsError; then it is counted."""
+        record.log("login failed", reason=reason)
+        pair = (record.account, record.address)
         if pair in self._repeated:
             self._repeated[pair] += 1
         elif len(self._repeated) >= PAIRS:
             self._not_listed += 1
         else:
             self._repeated[pair] = 0
-            actor = Actor(ANONYMOUS, attempt.request_id)
+            actor = Actor(ANONYMOUS, record.request_id)
             try:
-                await self._write(actor, attempt.account, {"address": attempt.address, "attempts": 1}, reason)
+                await self._write(actor, record.account, {"address": record.address, "attempts": 1}, reason)
             except LaurelsError:
                 self._repeated[pair] = self._repeated.get(pair, 0) + 1
                 raise
 
     async def flush(self) -> None:
-        """Write what was counted since the last call. What can't be written now stays counted. Raises LaurelsError."""
+        """Write the counts since the last call. Counts that can't be written are kept. Raises LaurelsError."""
         for pair, count in list(self._repeated.items()):
             if count:
                 after = {"address": pair[1], "attempts": count}
                 await self._write(Actor(ANONYMOUS), pair[0], after, "repeated")
             left = self._repeated.pop(pair, count) - count
-            if left:  # they came meanwhile
+            if left:  # failures that arrived meanwhile
                 self._repeated[pair] = left
         if not_listed := self._not_listed:
             await self._write(Actor(ANONYMOUS), "many", {"attempts": not_listed}, "too many accounts to list")

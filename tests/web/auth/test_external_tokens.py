@@ -152,7 +152,7 @@ async def test_the_default_leeway_is_a_minute(door: InProcessNode, issuer: Issue
 
 
 def refusals(logged: list[Any]) -> list[Any]:
-    return [line for line in logged if line["event"] == "outside token refused"]
+    return [line for line in logged if line["event"] == "external token refused"]
 
 
 async def test_the_log_says_which_check_a_token_failed(door: InProcessNode, issuer: Issuer) -> None:
@@ -251,7 +251,7 @@ async def test_names_that_stand_in_for_a_taken_one_cannot_be_registered_first(
 WRONG: list[tuple[Any, str]] = [
     ("{", "LAURELS_ISSUERS: "),
     ([GOOD | {"issuer": "laurels"}], "own tokens"),
-    ([GOOD, GOOD], "there twice"),
+    ([GOOD, GOOD], "listed twice"),
     ([GOOD | {"algorithms": ["HS256"]}], "$[0].algorithms[0]"),
     ([GOOD | {"algorithms": ["none"]}], "$[0].algorithms[0]"),
     ([GOOD | {"algorithms": []}], "$[0].algorithms"),

@@ -1,10 +1,9 @@
 """Access tokens: Ed25519 JWTs of a few minutes, verified strictly (RFC 8725).
 
-The algorithm is fixed by us, never read from the token; type, issuer, audience and expiry are
-required. A verified token is remembered until it expires: checking a signature costs more than all
-the rest of a request. Bans and log-outs don't wait for that: the caller asks the directory and the
-revocations on every request. For those a token says which log-in it came with (`sid`) and of which
-generation of its user's tokens it is (`gen`).
+The algorithm is fixed and never read from the token; type, issuer, audience, expiry and issue time are required. A
+verified token is cached until it expires, because checking a signature costs more than the rest of a request. Bans and
+log-outs do not wait for that: the directory and the revocations are consulted on every request, so a token names the
+log-in it came with (`sid`) and the generation of its user's tokens (`gen`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,9 @@ from joserfc.jwk import KeySet, OKPKey
 from ...concurrency.bounded_dict import BoundedDict
 from ...domain.errors import Code, LaurelsError
 from ...domain.standings import INT64_MAX
+from ...domain.strict_json import strict_json
 from ...ledger.accounts.accounts import AccountRecord, SigningKey
+from .token_signature import SignatureRules, verify_signature
 
 ALGORITHM = "Ed25519"
 TYPE = "at+jwt"
@@ -33,39 +34,43 @@ ISSUER = AUDIENCE = "laurels"
 MAX_LENGTH = 2_048
 _DIGEST_PURPOSE = b"laurels account digest v1"
 LEEWAY = 5
-"""Seconds by which clocks of nodes may differ."""
+"""Seconds by which the clocks of two nodes may differ."""
+_RULES = SignatureRules([ALGORITHM], strict=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request speaks for."""
+    """The user on whose behalf a request is made."""
 
     user_id: int
     username: str
     role: str
     expires_at: int
     issued_at: int = -1
-    """-1: the token does not say."""
+    """-1: not stated by the token."""
     generation: int | None = 0
-    """None: a token of an outside issuer."""
+    """None: the token is of an external issuer."""
     session: str = ""
     leeway: int = LEEWAY
 
     @property
     def ends_at(self) -> int:
-        """Until when the token is accepted."""
+        """The last second in which the token is accepted."""
         return self.expires_at + self.leeway
 
 
 def new_signing_key() -> tuple[str, str]:
-    """(kid, private JWK as JSON text)."""
+    """Return the id and the private JWK, as JSON text, of a new signing key."""
     kid = secrets.token_urlsafe(8)
     key = OKPKey.generate_key("Ed25519", {"kid": kid, "use": "sig", "alg": ALGORITHM})
     return kid, msgspec.json.encode(key.as_dict(private=True)).decode()
 
 
 class AccessTokens:
-    """Issues and verifies. Call `use` with the ledger's keys first; `remember` verified tokens are kept."""
+    """Issues and verifies tokens. Call `set_keys` first.
+
+    `lifetime`: seconds. `remember`: how many verified tokens are cached at most.
+    """
 
     def __init__(self, lifetime: int, *, remember: int = 50_000) -> None:
         self.lifetime = lifetime
@@ -85,7 +90,7 @@ class AccessTokens:
         )
 
     def set_keys(self, keys: Sequence[SigningKey]) -> None:
-        """Take the ledger's keys; the newest that is not retired signs."""
+        """Verify with the ledger's keys, oldest first, and sign with the newest that is not retired."""
         parsed = [OKPKey.import_key(msgspec.json.decode(key.private_jwk)) for key in keys]
         self._keys = KeySet(list(parsed))
         self._signer = next(
@@ -96,16 +101,19 @@ class AccessTokens:
         self._verified.clear()
 
     def digest(self, text: str) -> str:
-        """Return a short digest that only holders of the ledger's keys can compute: people type passwords as names."""
+        """Return a short digest that only holders of the ledger's keys can compute.
+
+        For names in the audit trail: people type their password where the name belongs.
+        """
         return hmac.digest(self._digest_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
 
     def expire_older(self, issued_at: float) -> None:
-        """Have every token that was issued before this second refreshed."""
+        """Refuse every token that was issued before this second as expired, so that it is refreshed."""
         self._floor = math.floor(issued_at)
         self._verified.clear()
 
     def issue(self, account: AccountRecord, *, session: str = "", lifetime: int | None = None) -> str:
-        """Sign a token of this account; `session` is the log-in that it comes with."""
+        """Return a signed token of this account. `session`: the log-in it comes with; `lifetime`: seconds."""
         assert self._signer is not None, "no signing key"
         now = int(time.time())
         claims = {
@@ -124,7 +132,7 @@ class AccessTokens:
         return jwt.encode(header, claims, self._signer, algorithms=[ALGORITHM])
 
     def cached(self, authorization: str) -> Principal | None:
-        """Who a header speaks for whose token was verified before. Raises LaurelsError(TOKEN_EXPIRED)."""
+        """Return the user of an Authorization header that was verified before. Raises LaurelsError(TOKEN_EXPIRED)."""
         principal = self._verified.get(authorization)
         if principal is not None and principal.ends_at < time.time():
             del self._verified[authorization]
@@ -132,7 +140,7 @@ class AccessTokens:
         return principal
 
     def verify(self, token: str, authorization: str) -> Principal:
-        """Check a token, and remember it by the header that it came in.
+        """Verify a token and cache it by the Authorization header that it came in.
 
         Raises LaurelsError TOKEN_INVALID or TOKEN_EXPIRED.
         """
@@ -144,11 +152,14 @@ class AccessTokens:
         if len(token) > MAX_LENGTH:
             raise _invalid()
         try:
-            decoded = jwt.decode(token, self._keys, algorithms=[ALGORITHM])
-            if decoded.header.get("typ") != TYPE:
+            signed = verify_signature(token, self._keys, _RULES)
+            if signed.headers().get("typ") != TYPE:
                 raise _invalid()
-            self._claims.validate(decoded.claims)
-            principal = _principal(decoded.claims)
+            claims = strict_json(signed.payload or b"")
+            if not isinstance(claims, dict):
+                raise _invalid()
+            self._claims.validate(claims)
+            principal = _principal(claims)
         except ExpiredTokenError as error:
             raise _expired() from error
         except (JoseError, ValueError, KeyError, TypeError) as error:

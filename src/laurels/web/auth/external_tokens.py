@@ -1,8 +1,8 @@
-"""Tokens of outside issuers: checked as RFC 8725 says, then their holder has an account here.
+"""Tokens of external issuers: verified as RFC 8725 says, then mapped to an account here.
 
-The issuer a token claims decides whose keys, audience, types and algorithms apply; nothing else in
-it decides anything before its signature is checked. What was checked is remembered for
-RECHECK_SECONDS, so that a key its issuer withdrew ends soon. The log says which check a refused token failed.
+The issuer that a token claims decides which keys, audience, types and algorithms apply; nothing else in the token
+decides anything before its signature is verified. A verified token is cached for RECHECK_SECONDS, so that a key which
+its issuer withdrew stops working soon. The log says which check a refused token failed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import msgspec
-from joserfc.errors import JoseError
-from joserfc.jws import JWSRegistry
 
 from ...concurrency.bounded_dict import BoundedDict
 from ...domain.errors import Code, LaurelsError
@@ -25,14 +23,15 @@ from ...domain.strict_json import strict_json
 from ...ledger.accounts.accounts import AccountRecord, Accounts
 from .access_tokens import ISSUER, Principal
 from .issuers import ExternalIssuer
-from .jwks import KeySource, PublicKey
+from .jwks import KeySource
 from .refusal_log import RefusalLog, shown
+from .token_signature import PublicKey, SignatureRefused, SignatureRules, verify_signature
 
 MAX_LENGTH = 6_144
-"""A header line of more than 8 KiB does not get this far."""
+"""Characters of a token. A header line of more than 8 KiB is refused before."""
 RECHECK_SECONDS = 300
 LATEST = 253_402_300_799
-"""The last second that a timestamp can be made of: some issuers write `exp` in milliseconds."""
+"""The last second of the year 9999: some issuers write `exp` in milliseconds."""
 _FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -45,7 +44,7 @@ _peek = msgspec.json.Decoder(_Claimed).decode
 
 
 class TokenRefused(LaurelsError):
-    """`check` is the one that failed, `why` what the log says of it. The sender is told neither."""
+    """A token failed `check`; `why` explains it in the log. The client learns neither."""
 
     def __init__(self, check: str, why: str, code: Code = Code.TOKEN_INVALID, detail: str | None = None) -> None:
         super().__init__(code, detail or "This access token is not valid here.")
@@ -54,7 +53,10 @@ class TokenRefused(LaurelsError):
 
 
 class ExternalTokens:
-    """Holds at most `remember` tokens. `registration_open`: whether accounts are made now."""
+    """Verifies tokens of `issuers` and caches `remember` of them at most.
+
+    `registration_open` says whether new subjects get an account now.
+    """
 
     def __init__(
         self,
@@ -64,14 +66,16 @@ class ExternalTokens:
         *,
         remember: int = 50_000,
     ) -> None:
-        self._issuers = {one.issuer: (one, KeySource(one)) for one in issuers}
+        self._issuers = {
+            one.issuer: (one, KeySource(one), SignatureRules(_names(one.algorithms), strict=False)) for one in issuers
+        }
         self._accounts = accounts
         self._registration_open = registration_open
         self._checked: BoundedDict[str, tuple[Principal, float]] = BoundedDict(remember)
         self._refusals = RefusalLog()
 
     def cached(self, token: str) -> Principal | None:
-        """Who a token speaks for that was checked a short while ago."""
+        """Return the user of a token that was verified in the last RECHECK_SECONDS."""
         if not self._checked:
             return None
         known = self._checked.get(token)
@@ -81,11 +85,11 @@ class ExternalTokens:
         return None
 
     def forget(self) -> None:
-        """Check every token again."""
+        """Verify every token again when it comes next."""
         self._checked.clear()
 
     def is_external(self, token: str) -> bool:
-        """The token says that it is of one of these issuers; nothing is checked yet."""
+        """Return whether a token claims to be of one of these issuers. Verifies nothing."""
         if not self._issuers:
             return False
         if len(token) > MAX_LENGTH:
@@ -97,12 +101,12 @@ class ExternalTokens:
             self._refusals.refused("", "form", "not a signed JWT whose claims name an issuer")
             return False
         if issuer not in self._issuers and issuer != ISSUER:
-            # One budget for all of them: a stranger must not choose how many lines there are.
+            # One budget for all unknown issuers: a client must not choose how many lines the log gets.
             self._refusals.refused("", "issuer", f"LAURELS_ISSUERS has no {shown(issuer)!r}")
         return issuer in self._issuers
 
     async def verify(self, token: str) -> Principal:
-        """Check a token; at first sight of its subject, open an account.
+        """Verify a token and return its user; open an account for a new subject.
 
         Raises LaurelsError TOKEN_INVALID, TOKEN_EXPIRED, ISSUER_UNAVAILABLE, REGISTRATION_CLOSED or
         DATABASE_UNAVAILABLE.
@@ -114,14 +118,13 @@ class ExternalTokens:
             raise
 
     async def _verify(self, token: str) -> Principal:
-        header, claims, signed, signature = _split(token)
-        issuer, source = self._issuers.get(claims["iss"]) or _refuse("issuer", "not configured")
+        header, claims = _split(token)
+        issuer, source, rules = self._issuers.get(claims["iss"]) or _refuse("issuer", "not configured")
         algorithm = _algorithm(header, issuer)
         key = await source.find(_key_id(header), algorithm)
         if key is None:
             _refuse("key", f"the issuer publishes no key {shown(header.get('kid'))!r} for {algorithm}")
-        if not _signature_is_valid(key, algorithm, signed, signature):
-            _refuse("signature", f"not made with the key {shown(header.get('kid'))!r}")
+        _check_signature(token, key, rules, header)
         expires_at, issued_at = _times(claims, issuer.leeway)
         subject = _subject(claims, issuer)
         if not _audience(claims) & issuer.audiences:
@@ -167,29 +170,29 @@ def _issuer_of(token: str) -> str:
         return ""
 
 
-def _split(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any], bytes, bytes]:
-    """(header, claims, what was signed, signature); objects without duplicate members."""
+def _split(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return header and claims, nothing of them verified: JSON objects without duplicate members."""
     found = _FORM.fullmatch(token) if len(token) <= MAX_LENGTH else None
     if found is None:
         _refuse("form", "not three parts of base64url")
     try:
         header, claims = (strict_json(_unb64(part)) for part in found.groups()[:2])
-        signature = _unb64(found[3])
+        _unb64(found[3])
     except ValueError:
         _refuse("form", "a part is not base64url of strict JSON")
     if not isinstance(header, dict) or not isinstance(claims, dict) or not isinstance(claims.get("iss"), str):
         _refuse("form", "header and claims must be objects, and iss text")
-    return header, claims, token.rpartition(".")[0].encode(), signature
+    return header, claims
 
 
 def _algorithm(header: Mapping[str, Any], issuer: ExternalIssuer) -> str:
-    """One that the issuer may use. Whatever else the header suggests (jku, jwk, x5u, x5c) is not looked at."""
+    """Return the algorithm, if the issuer may use it. Keys that the header offers (jku, jwk, x5u, x5c) are ignored."""
     given = header.get("alg")
     algorithm = "EdDSA" if given == "Ed25519" else given  # RFC 9864 renames it
     if algorithm not in issuer.algorithms:
         _refuse("algorithm", f"alg is {shown(given)!r}, algorithms are {issuer.algorithms}")
     if "crit" in header:
-        _refuse("crit", "critical extensions are not known here")
+        _refuse("crit", "critical extensions are not supported")
     if "typ" in header or issuer.require_typ:
         _check_type(header, issuer)
     return str(algorithm)
@@ -211,16 +214,15 @@ def _key_id(header: Mapping[str, Any]) -> str | None:
     return key_id
 
 
-def _signature_is_valid(key: PublicKey, algorithm: str, signed: bytes, signature: bytes) -> bool:
-    # The bare algorithm: joserfc's own readers take the algorithm from the header, and refuse headers they don't know.
+def _check_signature(token: str, key: PublicKey, rules: SignatureRules, header: Mapping[str, Any]) -> None:
     try:
-        return bool(JWSRegistry.algorithms[algorithm].verify(signed, signature, key))
-    except (JoseError, ValueError, TypeError):
-        return False
+        verify_signature(token, key, rules)
+    except SignatureRefused:
+        _refuse("signature", f"not made with the key {shown(header.get('kid'))!r}")
 
 
 def _times(claims: Mapping[str, Any], leeway: int) -> tuple[int, int]:
-    """(expiry, when it was issued or -1), in whole seconds."""
+    """Return when the token expires and when it was issued (-1: not stated), in whole seconds."""
     now = time.time()
     expires, begins, issued = (_instant(claims, name) for name in ("exp", "nbf", "iat"))
     if expires is None:
@@ -265,9 +267,14 @@ def _text(value: object) -> str | None:
 
 
 def _unb64(text: str) -> bytes:
-    """Raises ValueError."""
+    """Decode base64url without padding. Raises ValueError."""
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _refuse(check: str, why: str) -> NoReturn:
     raise TokenRefused(check, why)
+
+
+def _names(algorithms: Sequence[str]) -> list[str]:
+    """Return algorithms as joserfc names them (RFC 9864)."""
+    return ["Ed25519" if name == "EdDSA" else name for name in algorithms]

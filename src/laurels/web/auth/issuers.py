@@ -1,4 +1,4 @@
-"""LAURELS_ISSUERS: who else's tokens are accepted. A strict document, refused with the path that is wrong."""
+"""LAURELS_ISSUERS: the external issuers whose tokens are accepted, as a strict document."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ Texts = Annotated[list[Text], Meta(min_length=1, max_length=MAX_ISSUERS)]
 class ExternalIssuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One issuer.
 
-    issuer      its `iss`, to the letter
-    audience    what `aud` must be or contain: one of these
-    jwks_url, jwks_file   where its keys are; one of the two
-    algorithms  what it may sign with
-    types       the `typ` that its tokens may have, whatever the case
-    require_typ whether a token without `typ` is refused. ID tokens of some OpenID providers have none
-    leeway      seconds by which the issuer's clock may differ from ours
-    name_claim  where the name of a new user comes from; subject_claim: what tells its users apart
-    registers_when_closed   whether new subjects get an account also while registration is closed
+    issuer          its `iss`, compared exactly
+    audience        `aud` must be or contain one of these
+    jwks_url, jwks_file   where its keys are; give one of the two
+    algorithms      the algorithms it may sign with
+    types           the `typ` that its tokens may have, whatever the case
+    require_typ     refuse tokens without `typ`; ID tokens of some OpenID providers have none
+    leeway          seconds by which the issuer's clock may differ from ours
+    name_claim      the claim with the name of a new user
+    subject_claim   the claim that identifies a user
+    registers_when_closed   open accounts for new subjects even while registration is closed
     """
 
     issuer: Text
@@ -46,11 +47,12 @@ class ExternalIssuer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     @property
     def audiences(self) -> frozenset[str]:
+        """The audiences, one of which a token must name."""
         return frozenset([self.audience] if isinstance(self.audience, str) else self.audience)
 
 
 def parse_issuers(document: str) -> list[ExternalIssuer]:
-    """Raises ValueError with one line that says what is wrong; an empty document is nobody."""
+    """Return the issuers of a document; an empty one has none. Raises ValueError with one line that says why."""
     if not document.strip():
         return []
     try:
@@ -71,7 +73,7 @@ def _complaint(one: ExternalIssuer, earlier: list[str]) -> str | None:
     if one.issuer == ISSUER:
         return f"{ISSUER!r} is the issuer of Laurels' own tokens"
     if one.issuer in earlier:
-        return f"{one.issuer!r} is there twice"
+        return f"{one.issuer!r} is listed twice"
     if (one.jwks_url is None) == (one.jwks_file is None):
         return "give jwks_url or jwks_file"
     if one.jwks_url is not None and not _is_safe(one.jwks_url):
@@ -80,7 +82,7 @@ def _complaint(one: ExternalIssuer, earlier: list[str]) -> str | None:
 
 
 def _is_safe(url: str) -> bool:
-    """Keys that come over a line which others can write to are anybody's keys."""
+    """Return whether nobody on the network can replace keys that come from this address."""
     try:
         parts = urlsplit(url)
         if not parts.hostname or parts.username or parts.password:

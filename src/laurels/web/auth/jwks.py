@@ -1,7 +1,7 @@
-"""The public keys of one outside issuer: fetched, bounded, remembered, and looked up by key id.
+"""The public keys of one external issuer: fetched, bounded, cached, and looked up by key id.
 
-Keys are read anew when they are older than FRESH_SECONDS or when a token names one that is not there, at most once
-in RETRY_SECONDS whatever tokens say. An issuer that can't be reached is lived without for STALE_SECONDS.
+Keys are read again when they are older than FRESH_SECONDS or when a token names an unknown one, at most once in
+RETRY_SECONDS whatever tokens say. While an issuer can't be reached, its keys stay in use for STALE_SECONDS.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from ...domain.errors import Code, LaurelsError
 from .issuers import ExternalIssuer
+from .token_signature import PublicKey
 
 log = structlog.get_logger(__name__)
 
@@ -30,21 +31,20 @@ MAX_BYTES = 256 * 1024
 MAX_KEYS = 100
 MIN_RSA_BITS = 2_048
 
-PublicKey = RSAKey | ECKey | OKPKey
 _KINDS: dict[str, tuple[type[RSAKey | ECKey | OKPKey], str, str | None]] = {
     "RS256": (RSAKey, "RSA", None),
     "ES256": (ECKey, "EC", "P-256"),
     "EdDSA": (OKPKey, "OKP", "Ed25519"),
 }
-"""Algorithm -> class, key type and curve of the keys that it takes."""
+"""Algorithm -> class, key type and curve of its keys."""
 
 
 class KeySetUnreadable(Exception):
-    """The key set is not there, or is no key set."""
+    """The key set can't be fetched, or is not a key set."""
 
 
 class KeySource:
-    """Keys of `issuer`; nothing is read before the first token of its comes."""
+    """The keys of `issuer`; they are first read when a token of that issuer comes."""
 
     def __init__(self, issuer: ExternalIssuer) -> None:
         self._issuer = issuer
@@ -54,7 +54,7 @@ class KeySource:
         self._reading = asyncio.Lock()
 
     async def find(self, key_id: str | None, algorithm: str) -> PublicKey | None:
-        """The key that this issuer verifies `algorithm` with under `key_id`; None: it has no such key.
+        """Return the issuer's key for `algorithm` under `key_id`, or None.
 
         Without a `key_id` the issuer must have a single key for the algorithm. Raises LaurelsError(ISSUER_UNAVAILABLE).
         """
@@ -85,7 +85,7 @@ class KeySource:
             try:
                 self._keys = usable_keys(await self._document(), self._issuer.algorithms)
             except KeySetUnreadable as error:
-                log.warning("keys of an issuer can't be read", issuer=self._issuer.issuer, reason=str(error))
+                log.warning("can't read the keys of an issuer", issuer=self._issuer.issuer, reason=str(error))
             else:
                 self._read_at = time.monotonic()
 
@@ -100,7 +100,7 @@ class KeySource:
 
 
 async def fetch(url: str) -> bytes:
-    """A document of at most MAX_BYTES, from this address and no other. Raises CantRead."""
+    """Return a document of at most MAX_BYTES, without following redirects. Raises KeySetUnreadable."""
     timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
     try:
         async with (
@@ -120,14 +120,14 @@ async def fetch(url: str) -> bytes:
 
 
 def usable_keys(document: bytes, algorithms: list[Any]) -> list[tuple[str | None, str, PublicKey]]:
-    """(key id, algorithm, key) of each key that is public, strong and meant for one of `algorithms`.
+    """Return key id, algorithm and key of each key that is public, strong and meant for one of `algorithms`.
 
-    What can't be used is left out: a set may hold keys for others. Raises CantRead.
+    Other keys are left out: a set may hold keys for other purposes. Raises KeySetUnreadable.
     """
     try:
         keys = json.loads(document)["keys"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise KeySetUnreadable("this is no JSON Web Key Set") from error
+        raise KeySetUnreadable("it is not a JSON Web Key Set") from error
     if not isinstance(keys, list) or len(keys) > MAX_KEYS:
         raise KeySetUnreadable(f"a key set has a list of at most {MAX_KEYS} keys")
     found = []
@@ -158,5 +158,5 @@ def _usable(entry: Any, algorithm: str) -> PublicKey | None:
 
 
 def _bits(modulus: Any) -> int:
-    """Of a base64url number; short ones are not even imported."""
+    """Return an upper bound of the bits of a base64url number, so that short ones are not even imported."""
     return len(modulus.rstrip("=")) * 6 if isinstance(modulus, str) else 0

@@ -1,7 +1,6 @@
 """argon2id off the event loop, with bounded concurrency and a bounded queue.
 
-Parameters are OWASP's first choice (19 MiB, 2 passes): strong enough, and a flood of log-ins holds
-`workers` x 19 MiB and no more.
+The parameters are OWASP's first choice (19 MiB, 2 passes). A flood of log-ins holds `workers` x 19 MiB and no more.
 """
 
 from __future__ import annotations
@@ -20,10 +19,12 @@ from ...domain.errors import Code, LaurelsError
 T = TypeVar("T")
 
 QUEUE = 64
-"""Hashes waiting or under way; more are refused at once."""
+"""Hashes waiting or running; more are refused at once."""
 
 
 class Passwords:
+    """Hashes and verifies passwords in `workers` threads."""
+
     def __init__(self, workers: int) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
@@ -31,14 +32,18 @@ class Passwords:
         self._decoy = self._hasher.hash("no account has this password")
 
     async def hash(self, password: str) -> str:
-        """Raises LaurelsError(OVERLOADED)."""
+        """Return the hash to store. Raises LaurelsError(OVERLOADED)."""
         return await self._run(lambda: self._hasher.hash(password))
 
     async def matches(self, stored: str | None, password: str) -> bool:
-        """Takes the same time for an account that does not exist (`stored` None) as for a wrong password."""
+        """Return whether a password matches the stored hash. Raises LaurelsError(OVERLOADED).
+
+        Takes the same time for an account that does not exist (`stored` None) as for a wrong password.
+        """
         return await self._run(lambda: self._verify(stored, password))
 
     def close(self) -> None:
+        """Discard what waits, and end the threads when they have finished."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, stored: str | None, password: str) -> bool:

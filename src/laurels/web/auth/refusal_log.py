@@ -1,6 +1,6 @@
-"""Log why tokens are refused, bounded: a flood of bad tokens must not fill a disk.
+"""Log why tokens are refused, within bounds: a flood of bad tokens must not fill a disk.
 
-Each kind of refusal has a budget of lines. What exceeds it is counted and told with the next line.
+Each kind of refusal has a budget of lines. What exceeds it is counted and reported with the next line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REFILL_SECONDS = 6.0
 """Ten lines at once, then one every six seconds, for each kind of refusal."""
 KINDS = 500
 VALUE_LENGTH = 120
-"""What a stranger chose is cut to this length. The token itself is never logged."""
+"""Values that a client chose are cut to this length. The token itself is never logged."""
 
 
 @dataclass(slots=True)
@@ -30,13 +30,13 @@ class _Budget:
 
 
 class RefusalLog:
-    """Holds at most KINDS budgets."""
+    """Logs refused tokens. Holds at most KINDS budgets."""
 
     def __init__(self) -> None:
         self._budgets: BoundedDict[tuple[str, str], _Budget] = BoundedDict(KINDS)
 
     def refused(self, issuer: str, check: str, detail: str) -> None:
-        """Log that a token which claims this issuer failed this check."""
+        """Log that a token which claims this issuer failed a check."""
         budget = self._budget((issuer, check), time.monotonic())
         if budget.lines < 1:
             budget.suppressed += 1
@@ -44,7 +44,7 @@ class RefusalLog:
         budget.lines -= 1
         more = {"not_logged": budget.suppressed} if budget.suppressed else {}
         budget.suppressed = 0
-        log.warning("outside token refused", issuer=shown(issuer), check=check, detail=detail, **more)
+        log.warning("external token refused", issuer=shown(issuer), check=check, detail=detail, **more)
 
     def _budget(self, kind: tuple[str, str], now: float) -> _Budget:
         found = self._budgets.get(kind) or _Budget(BURST, now)
@@ -55,6 +55,6 @@ class RefusalLog:
 
 
 def shown(value: object) -> str:
-    """A value from an unverified token, as a log may show it."""
+    """Return a value of an unverified token as the log shows it."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= VALUE_LENGTH else f"{text[:VALUE_LENGTH]}…"

@@ -1,9 +1,9 @@
-"""Bodies signed with a key's signing secret: the sender proves that it has the secret and shows it to nobody.
+"""Bodies signed with a key's signing secret, so that the secret itself is never sent.
 
     Laurels-Signature: k=KEY_ID,t=UNIX_SECONDS,n=NONCE,v1=HEX
     v1 = HMAC-SHA256(signing secret, t "." n "." body)
 
-A signature is good within five minutes of its time, once: the ledger keeps its nonce.
+A signature is valid within five minutes of its time, once: the ledger keeps its nonce.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FORM = re.compile(r"k=(?P<k>\d{1,18}), ?t=(?P<t>\d{1,12}), ?n=(?P<n>[A-Za-z0-9_
 
 @dataclass(frozen=True, slots=True)
 class Signatory(ApiKey):
-    """A key that signed a body: `check` the body, then let `nonce` be used once."""
+    """A key that claims to have signed a body: `check` the body, then use up `nonce`."""
 
     nonce: str
     timestamp: str
@@ -32,18 +32,19 @@ class Signatory(ApiKey):
     secrets: tuple[str, ...]
 
     def check(self, body: bytes) -> None:
-        """Raises LaurelsError(SIGNATURE_INVALID)."""
+        """Check that the key signed this body. Raises LaurelsError(SIGNATURE_INVALID)."""
         message = f"{self.timestamp}.{self.nonce}.".encode() + body
         if not any(hmac.compare_digest(sign(secret, message), self.mac) for secret in self.secrets):
             raise _invalid()
 
 
 def sign(secret: str, message: bytes) -> str:
+    """Return the HMAC-SHA256 of a message as hexadecimal text."""
     return hmac.digest(secret.encode(), message, "sha256").hex()
 
 
 def read(header: str, keyring: Keyring, now: float | None = None) -> Signatory:
-    """Who claims to have signed; its body is still to be checked.
+    """Return the key that a header names; the body is still to be checked.
 
     Raises LaurelsError SIGNATURE_INVALID or SIGNATURE_EXPIRED.
     """
@@ -51,7 +52,7 @@ def read(header: str, keyring: Keyring, now: float | None = None) -> Signatory:
     if found is None:
         raise _invalid()
     if abs((time.time() if now is None else now) - int(found["t"])) > WINDOW:
-        detail = f"The time of this signature is more than {WINDOW // 60} minutes from ours. Sign anew."
+        detail = f"The time of this signature is more than {WINDOW // 60} minutes from ours. Sign again."
         raise LaurelsError(Code.SIGNATURE_EXPIRED, detail)
     known = keyring.signing_secrets(int(found["k"]))
     if known is None:
@@ -62,5 +63,5 @@ def read(header: str, keyring: Keyring, now: float | None = None) -> Signatory:
 
 def _invalid() -> LaurelsError:
     return LaurelsError(
-        Code.SIGNATURE_INVALID, f"{HEADER} is malformed, of a key not in force, or does not fit this body."
+        Code.SIGNATURE_INVALID, f"{HEADER} is malformed, of a key not in force, or does not match this body."
     )

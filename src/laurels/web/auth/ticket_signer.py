@@ -1,7 +1,7 @@
-"""Issuing tickets and reading them back: `lt_` payload `.` HMAC, the same on every node.
+"""Issue tickets and read them back: `lt_` payload `.` HMAC, the same on every node.
 
-The HMAC's key is derived from the ledger's signing keys, so that it is shared, rotates with them
-(`laurels keys rotate`), and outlives its retirement as long as any ticket.
+The HMAC's key is derived from the ledger's signing keys, so it is shared, rotates with them (`laurels keys rotate`),
+and outlives its retirement as long as any ticket.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ _decode = msgspec.json.Decoder(_Payload).decode
 
 
 class TicketSigner:
-    """Call `use` with the ledger's keys first."""
+    """Signs and verifies tickets. Call `set_keys` first."""
 
     def __init__(self) -> None:
         self._keys: dict[str, bytes] = {}
         self._kid = ""
 
     def set_keys(self, keys: Sequence[SigningKey]) -> None:
-        """Take the ledger's keys; the newest that is not retired signs."""
+        """Verify with the ledger's keys, oldest first, and sign with the newest that is not retired."""
         self._keys = {key.kid: _derived(key) for key in keys}
         self._kid = next((key.kid for key in reversed(keys) if key.retired_at is None), "")
 
     def issue(self, user_id: int, action_type: str, rule: TicketRule, now: datetime) -> tuple[str, Grant, str]:
-        """(text, what it says, challenge); `now` by the ledger's clock."""
+        """Return a ticket's text, its contents and the challenge. `now`: by the ledger's clock."""
         nonce, challenge = secrets.token_hex(16), secrets.token_urlsafe(16)
         not_before, expires_at = (now + timedelta(seconds=s) for s in (rule.min_seconds, rule.max_seconds))
         grant = Grant(user_id, action_type, bytes.fromhex(nonce), now, not_before, expires_at)
@@ -63,7 +63,7 @@ class TicketSigner:
         return f"{PREFIX}{payload}.{_mac(self._keys[self._kid], payload)}", grant, challenge
 
     def read(self, text: str) -> Ticket:
-        """A ticket whose grant is None when it is not ours."""
+        """Return the ticket; its grant is None unless it was signed here."""
         payload, _, mac = text.removeprefix(PREFIX).partition(".")
         try:
             said = _decode(_unb64(payload))
@@ -95,7 +95,7 @@ def _b64(data: bytes) -> str:
 
 
 def _unb64(text: str) -> bytes:
-    """Raises ValueError (binascii.Error is one)."""
+    """Decode base64url without padding. Raises ValueError (binascii.Error is one)."""
     if not text.isascii():
         raise binascii.Error("not ASCII")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
