@@ -13,7 +13,8 @@ The rooms:
     floors/      the least the same work can cost
     peers/       the same work as most would write it, installed only when the bench is asked for
     load/        who asks: wrk, or a generator in Python where there is none; on a timetable for latencies; sockets
-    costs.py     what each part of a complete takes, for `laurels simulate`
+    costs.py     what each part of a complete takes
+    simulation/  the service as a queueing model with those costs;  simulate.py asks it
     stage.py     a PostgreSQL of its own in a temporary folder, databases, users, a real server process
     proof.py     after each write run: ledger == standings == index, or the run fails
     measure.py   turns of figure and floor, medians and ranges

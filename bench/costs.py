@@ -1,8 +1,8 @@
-"""What each part of a complete costs on this machine: the figures that `laurels simulate` reckons with.
+"""What each part of a complete costs on this machine: the figures that `python -m bench.simulate` reckons with.
 
     python -m bench.costs --json > costs.json
-    laurels simulate --compare costs.json       how far the model is from what was measured here
-    laurels simulate --costs costs.json --rates 500 1000 2000
+    python -m bench.simulate --compare costs.json       how far the model is from what was measured here
+    python -m bench.simulate --costs costs.json --rates 500 1000 2000
 
 A node is asked over HTTP by few and by many connections, one action or a hundred in a request. CPU time is read from
 the kernel, for the node's process and for PostgreSQL's; requests, batches and actions differ in their proportions
@@ -30,7 +30,6 @@ import uvloop
 from cyclopts import App, Parameter
 
 from laurels.config import Settings
-from laurels.simulation import Costs, Measured, Run
 
 from .load import Load, Plan, ask
 from .measure import Sizes
@@ -38,6 +37,7 @@ from .proof import Claim, prove
 from .questions import Scene
 from .questions.asked import tokens_file
 from .questions.writes import committed
+from .simulation import Costs, Measured, Run
 from .stage import Node, staged
 
 app = App(name="python -m bench.costs", help=__doc__)
@@ -87,7 +87,7 @@ def costs(
     players: int = 5_000,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Measure, and print what `laurels simulate` takes.
+    """Measure, and print what `python -m bench.simulate` takes.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def costs(
     players
         How many distinct users take part.
     as_json
-        Print JSON, for `laurels simulate --costs` and `--compare`.
+        Print JSON, for `python -m bench.simulate --costs` and `--compare`.
     """
     sizes = replace(Sizes(), seconds=seconds, players=players)
     with staged() as stage:

@@ -56,11 +56,6 @@ def test_serve_refuses_settings_it_cannot_use(settings: dict[str, str], word: st
         (["demo", "--people", "many"], "--people"),
         (["demo", "--url", "http://127.0.0.1:1"], "make run"),
         (["demo", "--url", "http://[bad"], "no address"),
-        (["simulate"], "--rates"),
-        (["simulate", "--rates", "0"], "--rates"),
-        (["simulate", "--rates", "900000", "--seconds", "600"], "fewer seconds"),
-        (["simulate", "--compare", "/nowhere"], "can't read"),
-        (["simulate", "--compare", "/proc/self/status"], "bench.costs"),
     ],
 )
 def test_a_command_that_makes_no_sense_is_one_line(arguments: list[str], word: str) -> None:

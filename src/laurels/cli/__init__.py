@@ -25,7 +25,7 @@ from ..config import ConfigError
 from ..domain.errors import LaurelsError
 from ..ledger.db.pool import DatabaseUnusable, ServerError
 from ..startup import StartError, flatten
-from . import api_keys, catalogue, demo, fairness, node, proof, service, simulate, streams, transfer, users
+from . import api_keys, catalogue, demo, fairness, node, proof, service, streams, transfer, users
 from .app import app
 
 signal.signal(signal.SIGINT, _on_interrupt)
@@ -40,7 +40,6 @@ __all__ = [
     "node",
     "proof",
     "service",
-    "simulate",
     "transfer",
     "users",
 ]

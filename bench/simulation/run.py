@@ -49,7 +49,7 @@ class _Run:
         self.tally = _Tally(load)
         self.marks: list[dict[str, float]] = []
         self._load = load
-        self._chance = random.Random(seed)  # noqa: S311  reproducible, not secret
+        self._chance = random.Random(seed)
         self._watch = watch
 
     def begin(self) -> None:

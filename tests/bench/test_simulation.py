@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.simulation import Costs, Load, Outcome, Shape, Unusable, service, simulate
+from bench.simulation.clock import Clock, Disk, Process, Rows
+from bench.simulation.service import SimulatedRequest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from laurels.ledger.write import writer
-from laurels.simulation import Costs, Load, Outcome, Shape, Unusable, service, simulate
-from laurels.simulation.clock import Clock, Disk, Process, Rows
-from laurels.simulation.service import SimulatedRequest
 
 SHORT: dict[str, Any] = {"seconds": 0.4, "warm_up": 0.1}
 FREE = Costs(request=0, batch=0, action=0, statements=0, row=0, flush=0, round_trip=0, call=0, change=0)
@@ -209,3 +212,24 @@ def test_a_further_lane_waits_for_a_batch_that_is_worth_it() -> None:
     """Fewer than that share the batches of one lane; with patience for none, each would have its own."""
     outcome = simulate(Costs(), Shape(lanes=3), Load(0, 8, 1, 100_000, **SHORT), seed=1)
     assert outcome.batch_mean > 3
+
+
+PURE = {"__future__", "array", "collections", "dataclasses", "functools", "heapq", "random", "msgspec"}
+"""Modules without a clock, a network or a disk."""
+
+
+def test_the_simulation_is_pure() -> None:
+    """It imports nothing of the service, and nothing that knows the time of day, a network or a disk."""
+    files = sorted(Path(service.__file__).parent.glob("*.py"))
+    assert len(files) > 1
+    for file in files:
+        assert set(_imported(file)) <= PURE, file
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Yield the top-level packages that a module imports from outside its own."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level != 1:
+            yield "." if node.level else str(node.module).split(".")[0]
