@@ -17,6 +17,7 @@ import structlog
 
 from . import telemetry
 from .app.login_audit import FLUSH_SECONDS
+from .concurrency.periodic import run_periodically
 from .config import Settings
 from .domain.errors import Code, LaurelsError
 from .ledger.accounts import nonces
@@ -100,14 +101,16 @@ class Background:
 
     async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         retries = Retries(name)
-        while True:
-            await asyncio.sleep(seconds + retries.pause)
+
+        async def try_once() -> None:
             try:
                 await work()
             except _FAILURES as error:
                 retries.failed(error)
             else:
                 retries.succeeded()
+
+        await run_periodically(lambda: seconds + retries.pause, try_once)
 
     async def _follow_journal_when_woken(self) -> None:
         """Twice a second, or when another node rings; never more often than JOURNAL_GAP allows."""
@@ -145,6 +148,7 @@ class Background:
 
     async def _apply(self, entry: JournalEntry) -> None:
         services = self._services
+        services.status.journal_lag_seconds = entry.age
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
             self._failover_check.record_seen(entry.ids)
@@ -209,6 +213,7 @@ class Background:
         drift = 0
         for window in await services.catalogue.windows_at(datetime.now(UTC)):
             drift += await sample(services.index, services.pool, window)
+        services.status.index_drift = drift
         telemetry.INDEX_DRIFT.set(drift)
         if drift:
             log.error("index and ledger disagree: run `laurels rebuild`", standings=drift)

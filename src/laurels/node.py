@@ -31,6 +31,7 @@ from .ledger.events.journal import Journal, JournalWakeup
 from .ledger.events.propagation import running_nodes, wait_for_nodes
 from .ledger.queries.readers import Readers
 from .ledger.write.batch import CommittedBatch
+from .ledger.write.throughput import Throughput
 from .ledger.write.writer import Project, Writer
 from .live.bus import Bus, BusListener
 from .live.connection_limits import ConnectionLimits
@@ -49,7 +50,6 @@ from .ranking.scoreboards import Scoreboards
 from .ranking.sql_index import SqlIndex
 from .redis_store import RedisStore, parse_address
 from .redis_store.leases import SocketLeases
-from .telemetry import Throughput
 from .web.auth.access_tokens import AccessTokens
 from .web.auth.authenticate import Authenticator
 from .web.auth.external_tokens import ExternalTokens
@@ -64,7 +64,7 @@ from .web.http.origins import Origins
 from .web.limits.login_throttle import LoginThrottle
 from .web.limits.rate_limit import RateLimit
 from .web.limits.rate_limit_sync import RateLimitSync
-from .web.services import Services
+from .web.services import NodeStatus, Services
 
 log = structlog.get_logger(__name__)
 
@@ -281,7 +281,8 @@ def _services(
         board_editor=BoardEditor(pool, catalogue, node_id),
         user_editor=UserEditor(pool, node_id),
         live_settings=live_settings,
-        throughput=Throughput(),
+        throughput=Throughput(lambda: writer.decided),
+        status=NodeStatus(),
         directory=ledger.directory,
         people=People(ledger.reads),
         reads=ledger.reads,

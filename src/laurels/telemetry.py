@@ -10,8 +10,6 @@ import itertools
 import logging
 import secrets
 import sys
-import time
-from collections import deque
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -141,29 +139,6 @@ BREAKER_STATE = Gauge(
 )
 BREAKER_OPENED = Counter("laurels_breaker_opened", "Times a breaker opened.", ["name"], registry=REGISTRY)
 READY = Gauge("laurels_ready", "1 when the node serves, 0 when /readyz says why not.", registry=REGISTRY)
-
-
-def value_of(metric: Gauge) -> float:
-    """What a gauge without labels stands at."""
-    return next(sample.value for family in metric.collect() for sample in family.samples)
-
-
-class Throughput:
-    """Actions decided a second, over the last `beats` beats. Call `beat` about once a second."""
-
-    def __init__(self, beats: int = 10) -> None:
-        self._beats: deque[tuple[float, float]] = deque(maxlen=beats + 1)
-
-    def sample(self) -> None:
-        total = next(s.value for family in BATCH_ACTIONS.collect() for s in family.samples if s.name.endswith("_sum"))
-        self._beats.append((time.monotonic(), total))
-
-    def per_second(self) -> float:
-        """0 until there are two beats."""
-        if len(self._beats) < 2:
-            return 0.0
-        (began, before), (ended, after) = self._beats[0], self._beats[-1]
-        return (after - before) / (ended - began)
 
 
 _PROCESS = secrets.token_hex(8)

@@ -25,6 +25,7 @@ from typing import Any
 
 import structlog
 
+from .concurrency.backoff import Backoff
 from .config import Settings
 from .event_loop import stopped_by_signals
 from .runtime import DRAIN_SECONDS, bind
@@ -99,7 +100,7 @@ def _raise_failures(keepers: list[asyncio.Task[None]]) -> None:
 async def _keep(settings: Settings, port: int, worker: _Worker, stopping: asyncio.Event) -> None:
     """Run one worker and start it again whenever it dies. Raises StartError when that would not help."""
     loop = asyncio.get_running_loop()
-    pause = FIRST_PAUSE
+    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while not stopping.is_set():
         started = loop.time()
         code = await _live(settings, port, worker, stopping)
@@ -107,7 +108,9 @@ async def _keep(settings: Settings, port: int, worker: _Worker, stopping: asynci
             return
         if not worker.ready.is_set() and code == CONFIGURATION:
             raise StartError("a worker can't start: see what it said above")
-        pause = FIRST_PAUSE if loop.time() - started > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
+        if loop.time() - started > STEADY_SECONDS:
+            backoff.reset()
+        pause = backoff.next_pause()
         log.error("worker died, starts again", worker=worker.number, code=code, seconds=pause)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):

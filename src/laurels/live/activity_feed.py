@@ -5,13 +5,13 @@ Only what counts on a board is told, and only of people who show on it.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
+from ..concurrency.periodic import run_periodically
 from ..domain.actions import Recorded
 from ..domain.errors import LaurelsError
 from ..ledger.accounts.directory import PersonRef
@@ -74,11 +74,12 @@ class ActivityFeed:
                     ticker.count += 1
 
     async def broadcast_loop(self) -> None:
-        while True:
-            await asyncio.sleep(BROADCAST_SECONDS)
-            for board, ticker in list(self._tickers.items()):
-                if ticker.count:
-                    await self._broadcast(board, ticker)
+        await run_periodically(BROADCAST_SECONDS, self._broadcast_all)
+
+    async def _broadcast_all(self) -> None:
+        for board, ticker in list(self._tickers.items()):
+            if ticker.count:
+                await self._broadcast(board, ticker)
 
     async def _broadcast(self, board: str, ticker: _Ticker) -> None:
         shown, count = list(ticker.latest), ticker.count

@@ -27,6 +27,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from .. import telemetry
+from ..concurrency.periodic import run_periodically
 from ..ranking.projection import WindowChanged
 from ..redis_store import RedisStore, RedisUnavailable
 from ..redis_store.store import CALL_SECONDS, Client, closed_transport_is_reset
@@ -196,13 +197,17 @@ class Bus:
 
     async def _watch(self) -> None:
         """Beat; while nothing is heard, have everything read again instead."""
-        loop = asyncio.get_running_loop()
-        while True:
-            self._enqueue("beat", BusHeartbeat(self.node, loop.time()))
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-            telemetry.BUS_UP.set(self.is_up)
-            if not self.is_up:
-                self.listener.on_gap()
+        self._send_heartbeat()
+        await run_periodically(HEARTBEAT_SECONDS, self._check_heartbeat)
+
+    def _send_heartbeat(self) -> None:
+        self._enqueue("beat", BusHeartbeat(self.node, asyncio.get_running_loop().time()))
+
+    async def _check_heartbeat(self) -> None:
+        telemetry.BUS_UP.set(self.is_up)
+        if not self.is_up:
+            self.listener.on_gap()
+        self._send_heartbeat()
 
     async def _listen(self) -> None:
         while True:

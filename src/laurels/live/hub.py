@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from .. import telemetry
+from ..concurrency.periodic import run_periodically
 from ..domain.errors import Code, LaurelsError
 from ..ledger.write.batch import CommittedBatch
 from ..ranking.projection import WindowChanged
@@ -216,17 +217,24 @@ class Hub:
     async def run(self) -> None:
         """Tell what is due until `close()`, then send everybody away."""
         async with self._tasks:
-            pulse, mine = self._keepalive, self._personal_ranks
-            work = (pulse.run, pulse.evict_slow, mine.send_first, mine.send_changes, self._activity.broadcast_loop)
-            chores = [self._tasks.create_task(chore(), name=f"live-{chore.__name__}") for chore in work]
-            chores.append(self._tasks.create_task(self._refresh_all_loop(), name="live-read-all-again"))
-            chores.append(self._tasks.create_task(self._apply_sanctions_loop(), name="live-sanctions"))
+            chores = [self._tasks.create_task(work, name=f"live-{name}") for name, work in self._chores().items()]
             await self._closing.wait()
             await self._close_all()
             for task in [*chores, *(topic.task for topic in self._topics.values())]:
                 if task is not None:
                     task.cancel()
             self._drained.set()
+
+    def _chores(self) -> dict[str, Coroutine[Any, Any, None]]:
+        return {
+            "keepalive": self._keepalive.run(),
+            "slow": self._keepalive.evict_slow(),
+            "first-ranks": self._personal_ranks.send_first(),
+            "changed-ranks": self._personal_ranks.send_changes(),
+            "activity": self._activity.broadcast_loop(),
+            "refresh": run_periodically(REFRESH_ALL_SECONDS, self._refresh_all),
+            "sanctions": run_periodically(SANCTION_SECONDS, self._apply_sanctions),
+        }
 
     def close(self) -> None:
         """Refuse new sockets and send the others away, over a while."""
@@ -291,24 +299,20 @@ class Hub:
         del self._topics[key]
         topic.end(_board_unknown(slug, self._sources.boards()))
 
-    async def _refresh_all_loop(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_ALL_SECONDS)
-            for topic in self._topics.values():
-                topic.mark_moved()
-            for slug in self._sources.boards():
-                self._personal_ranks.mark_moved(slug)
+    async def _refresh_all(self) -> None:
+        for topic in self._topics.values():
+            topic.mark_moved()
+        for slug in self._sources.boards():
+            self._personal_ranks.mark_moved(slug)
 
-    async def _apply_sanctions_loop(self) -> None:
+    async def _apply_sanctions(self) -> None:
         """The banned are sent away; who is shadowed, or no longer, sees boards with other eyes."""
-        while True:
-            await asyncio.sleep(SANCTION_SECONDS)
-            blocked = self._sources.blocked()
-            for one in [one for one in self._connections if one.user_id is not None]:
-                if one.user_id in blocked:
-                    one.close(Close.NOT_ALLOWED)
-                else:
-                    self._resubscribe_as_seen(one)
+        blocked = self._sources.blocked()
+        for one in [one for one in self._connections if one.user_id is not None]:
+            if one.user_id in blocked:
+                one.close(Close.NOT_ALLOWED)
+            else:
+                self._resubscribe_as_seen(one)
 
     def end_sessions(self, user_ids: Iterable[int]) -> None:
         """Close the sockets of these users that may no longer speak for them: banned, or their token was ended."""

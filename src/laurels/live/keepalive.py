@@ -11,6 +11,7 @@ import asyncio
 import itertools
 
 from .. import telemetry
+from ..concurrency.periodic import run_periodically
 from .client_connection import ClientConnection
 from .protocol import Close
 
@@ -70,14 +71,16 @@ class Keepalive:
             connection.write(beat)
 
     async def evict_slow(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SLOW_CHECK_SECONDS)
-            buffered = 0
-            for connection in list(self._slow):
-                buffered += connection.transport.get_write_buffer_size()
-                since = connection.behind_since
-                if since is not None and loop.time() - since > SLOW_SECONDS:
-                    connection.close(Close.SLOW)
-            telemetry.SLOW_SOCKETS.set(len(self._slow))
-            telemetry.BUFFERED_BYTES.set(buffered)
+        """Close connections that have been slow for SLOW_SECONDS, until cancelled."""
+        await run_periodically(SLOW_CHECK_SECONDS, self._evict_slow)
+
+    async def _evict_slow(self) -> None:
+        now = asyncio.get_running_loop().time()
+        buffered = 0
+        for connection in list(self._slow):
+            buffered += connection.transport.get_write_buffer_size()
+            since = connection.behind_since
+            if since is not None and now - since > SLOW_SECONDS:
+                connection.close(Close.SLOW)
+        telemetry.SLOW_SOCKETS.set(len(self._slow))
+        telemetry.BUFFERED_BYTES.set(buffered)

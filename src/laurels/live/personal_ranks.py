@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ..concurrency.periodic import run_periodically
 from ..domain.errors import LaurelsError
 from ..ranking.scoreboards import PlacesOnBoard
 from . import protocol
@@ -86,11 +87,13 @@ class PersonalRanks:
             await asyncio.sleep(GATHER_SECONDS)
 
     async def send_changes(self) -> None:
-        while True:
-            await asyncio.sleep(UPDATE_SECONDS)
-            due, self._due = self._due.intersection(self._boards()), set()
-            if due and not await self._send(sorted(due), self._users, whole=False):
-                self._due |= due
+        """Send to all users what changed on boards that moved, until cancelled."""
+        await run_periodically(UPDATE_SECONDS, self._send_due)
+
+    async def _send_due(self) -> None:
+        due, self._due = self._due.intersection(self._boards()), set()
+        if due and not await self._send(sorted(due), self._users, whole=False):
+            self._due |= due
 
     async def _send(self, boards: Sequence[str], user_ids: Iterable[int], *, whole: bool) -> bool:
         """Tell these users what has changed; `whole`: every board was asked, so the fresh can be answered.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from ..concurrency.periodic import run_periodically
 from ..redis_store import RedisUnavailable
 from ..redis_store.leases import KEPT_SECONDS, LEASE_SECONDS, SocketLeases
 from .connection_limits import ConnectionLimits
@@ -35,16 +36,17 @@ class SharedUserSockets:
 
     async def run(self) -> None:
         """Share until cancelled."""
-        while True:
-            await asyncio.sleep(SHARE_SECONDS)
-            try:
-                await self.share()
-            except RedisUnavailable:
-                self._seats.forget_elsewhere()
-                self._resync_at = 0.0
+        await run_periodically(SHARE_SECONDS, self._share_if_possible)
+
+    async def _share_if_possible(self) -> None:
+        try:
+            await self.share()
+        except RedisUnavailable:
+            self._seats.forget_elsewhere()
+            self._resync_at = 0.0
 
     async def share(self) -> None:
-        """Once. Raises RedisAway."""
+        """Share once. Raises RedisUnavailable."""
         now = asyncio.get_running_loop().time()
         changed = self._seats.changed()
         if now >= self._resync_at:

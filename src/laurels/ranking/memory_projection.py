@@ -40,6 +40,8 @@ class MemoryProjection:
     catalogue: Catalogue
     pool: Pool
     listeners: list[Callable[[WindowChanged], None]] = field(default_factory=list)
+    members: dict[str, int] = field(default_factory=dict)
+    """Standings in the index, by board."""
     _confirmed: ConfirmedBatches = field(default_factory=ConfirmedBatches)
     _one_rebuild: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -145,4 +147,5 @@ class MemoryProjection:
         return placements
 
     def _count(self, window: Window) -> None:
-        telemetry.INDEX_MEMBERS.labels(window.board.slug).set(len(self.index.window(window)))
+        self.members[window.board.slug] = members = len(self.index.window(window))
+        telemetry.INDEX_MEMBERS.labels(window.board.slug).set(members)

@@ -22,6 +22,7 @@ from ..ledger.db.pool import Pool
 from ..ledger.db.replicas import Reads
 from ..ledger.queries.readers import Readers
 from ..ledger.write.receipts import Receipts
+from ..ledger.write.throughput import Throughput
 from ..ledger.write.writer import Writer
 from ..live.hub import Hub
 from ..ranking.archive import Archive
@@ -29,7 +30,6 @@ from ..ranking.index import HeldIndex
 from ..ranking.memory_projection import MemoryProjection
 from ..ranking.redis_index.projection import RedisProjection
 from ..ranking.scoreboards import Scoreboards
-from ..telemetry import Throughput
 from .auth.access_tokens import AccessTokens
 from .auth.authenticate import Authenticator
 from .auth.external_tokens import ExternalTokens
@@ -38,6 +38,16 @@ from .auth.passwords import Passwords
 from .auth.ticket_signer import TicketSigner
 from .context import EdgeOptions, Limits
 from .limits.login_throttle import LoginThrottle
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """What background work last found out, for operators."""
+
+    journal_lag_seconds: float = 0.0
+    """Age of the newest commit of another process when it was applied here."""
+    index_drift: int = 0
+    """Standings in which index and ledger differed in the last sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,7 @@ class Services:
     user_editor: UserEditor
     live_settings: SettingsStore
     throughput: Throughput
+    status: NodeStatus
     directory: Directory
     reads: Reads
     readers: Readers

@@ -13,12 +13,15 @@ from collections.abc import AsyncIterator, Callable
 
 import asyncpg
 
+from ...concurrency.bulkhead import Bulkhead
 from ...domain.errors import Code, LaurelsError
 
 ANSWER_SECONDS = 1.8
 """How long a caller waits for a server that says nothing."""
 ROUTE_SECONDS = 5.0
 """How long a request may take in all while the server answers others."""
+READS_WAITING = 1_000
+"""Reads of the primary that run or wait; more are refused at once."""
 KEPT_FREE = 1
 """Connections of a pool that reads leave, beside those of lanes, to the journal, by which the server is heard."""
 
@@ -29,12 +32,11 @@ class ServerLiveness:
     def __init__(self, size: int) -> None:
         self.heard_at = float("-inf")
         self._size = size
-        self.waiting = 0
         self.leave_to_lanes(0)
 
     def leave_to_lanes(self, lanes: int) -> None:
         """Bound reads to what is left of the pool when every lane holds a connection. Call it before the first read."""
-        self.reads = asyncio.Semaphore(max(2, self._size - lanes - KEPT_FREE))
+        self.reads = Bulkhead(max(2, self._size - lanes - KEPT_FREE), admitted=READS_WAITING, refusal=overloaded)
 
     def heard(self) -> None:
         self.heard_at = asyncio.get_running_loop().time()

@@ -13,6 +13,7 @@ if that is not behind what this node has last known.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ import asyncpg
 import structlog
 
 from ... import telemetry
+from ...concurrency.periodic import run_periodically
+from ...concurrency.single_flight import SingleFlight
 from .liveness import ANSWER_SECONDS, liveness, overloaded, unavailable, within
 from .pool import QUERY_FAILURES, UNAVAILABLE, Connection, Pool, close, drop, is_closed, lazy_pool, map_errors, release
 
@@ -42,8 +45,6 @@ PRIMARY_SECONDS = 1.0
 """How long the primary may say nothing then: all waits for silent servers together stay under two seconds."""
 HEAVY_SECONDS = 1.4
 """How long a replica may take for what counts a whole window."""
-READS_WAITING = 1_000
-"""Reads of the primary under way and waiting; more are refused at once."""
 LOOK_SECONDS = 0.5
 
 _AWAY = (
@@ -138,9 +139,7 @@ class Reads:
     replicas: Sequence[Replica] = ()
     _line: Probe = field(init=False)
     _known: int = 0
-    _joining: asyncio.Task[Replica | None] | None = None
-    _rounds: set[asyncio.Task[Replica | None]] = field(default_factory=set)
-    _one_round: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _rounds: SingleFlight[None, Replica | None] = field(default_factory=SingleFlight)
 
     def __post_init__(self) -> None:
         self._line = Probe(self.primary, _FLUSHED)
@@ -173,17 +172,12 @@ class Reads:
     async def _from_primary(self, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Wait in the queue of reads, then for the answer, as long as the primary answers anybody."""
         server, silent = liveness(self.primary), PRIMARY_SECONDS if self.replicas else ANSWER_SECONDS
-        if server.waiting >= READS_WAITING:
-            raise overloaded()
-        server.waiting += 1
         try:
             with map_errors():
                 async with within(self.primary, silent=silent), server.reads:
                     rows = await _fetch(self.primary, statement, arguments)
         except asyncpg.ObjectNotInPrerequisiteStateError as error:
             raise unavailable() from error
-        finally:
-            server.waiting -= 1
         telemetry.READS.labels("primary").inc()
         return rows
 
@@ -197,16 +191,12 @@ class Reads:
 
     async def run(self) -> None:
         """Look after the replicas until cancelled."""
-        while True:
-            await self._look()
-            await asyncio.sleep(LOOK_SECONDS)
+        await self._look()
+        await run_periodically(LOOK_SECONDS, self._look)
 
     async def close(self) -> None:
         """When nobody reads any more. A connection that is being made belongs to no pool yet: its maker ends first."""
-        if self._joining is not None:
-            self._joining.cancel()
-        if self._rounds:
-            await asyncio.wait(self._rounds)
+        await self._rounds.close()
         for line in (self._line, *(one.probe for one in self.replicas)):
             await line.close()
         for one in self.replicas:
@@ -234,26 +224,21 @@ class Reads:
         """A replica that holds all that was committed before this call; None: there is none."""
         if all(one.down_reason is not None for one in self.replicas):
             return None
-        if self._joining is None:
-            self._joining = asyncio.create_task(self._round(), name="replica-round")
-            self._rounds.add(self._joining)
-            self._joining.add_done_callback(self._rounds.discard)
-        round_ = self._joining
-        await asyncio.wait({round_}, timeout=ROUND_SECONDS)
-        return round_.result() if round_.done() else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ROUND_SECONDS):
+                return await self._rounds.run_fresh(None, self._round)
+        return None
 
     async def _round(self) -> Replica | None:
-        async with self._one_round:
-            self._joining = None  # who comes from here on came after the question
-            serving = [one for one in self.replicas if one.down_reason is None]
-            try:
-                self._known = await self._line.query() or 0
-            except QUERY_FAILURES:
-                return await self._furthest(serving)
-            if not serving:
-                return None
-            one = random.choice(serving)  # noqa: S311  spreads load
-            return one if await _reach(one, self._known) else None
+        serving = [one for one in self.replicas if one.down_reason is None]
+        try:
+            self._known = await self._line.query() or 0
+        except QUERY_FAILURES:
+            return await self._furthest(serving)
+        if not serving:
+            return None
+        one = random.choice(serving)  # noqa: S311  spreads load
+        return one if await _reach(one, self._known) else None
 
     async def _furthest(self, serving: Sequence[Replica]) -> Replica | None:
         """The primary can't be asked: whoever has replayed most, if not less than this node has known."""

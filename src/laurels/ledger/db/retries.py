@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from ... import telemetry
+from ...concurrency.backoff import Backoff
 from ...domain.errors import LaurelsError
 
 log = structlog.get_logger(__name__)
@@ -19,6 +20,7 @@ class Retries:
     def __init__(self, chore: str) -> None:
         self.pause = 0.0
         self._chore = chore
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._logged: set[str] = set()
 
     def failed(self, error: Exception) -> None:
@@ -30,10 +32,13 @@ class Retries:
             log.warning("chore failed, tried again", chore=self._chore, kind=kind, reason=reason)
             self._logged.add(kind)
         # A ledger that is away may be back at once, and the journal's next look makes the node ready again.
-        self.pause = 0.0 if refusal else min(LONGEST_PAUSE, self.pause * 2 or FIRST_PAUSE)
+        if refusal:
+            self._backoff.reset()
+        self.pause = 0.0 if refusal else self._backoff.next_pause()
 
     def succeeded(self) -> None:
         if self._logged:
             log.info("chore works again", chore=self._chore)
             self._logged.clear()
+        self._backoff.reset()
         self.pause = 0.0

@@ -26,6 +26,7 @@ import asyncpg
 import structlog
 
 from ... import telemetry
+from ...concurrency.periodic import run_periodically
 from ...domain.actions import Placement, Recorded, Submission
 from ...domain.detectors import DetectorEngine
 from ...domain.errors import Code, LaurelsError
@@ -114,6 +115,8 @@ class Writer:
         self._committed_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
         self._idle: deque[asyncio.Future[None]] = deque()
+        self.decided = 0
+        """Actions decided since the start."""
         self._closing = False
         self._loop = asyncio.get_running_loop()
         """Asking for it is a system call before Python 3.12: once, not for every action."""
@@ -145,7 +148,7 @@ class Writer:
     async def run(self) -> None:
         """Run the lanes until `close()`; returns when the queue is drained."""
         async with asyncio.TaskGroup() as tasks:
-            patience = tasks.create_task(self._answer_in_time(), name="ledger-patience")
+            patience = tasks.create_task(run_periodically(CALLER_PAUSE, self._answer_late), name="ledger-patience")
             async with asyncio.TaskGroup() as lanes:
                 for number in range(self._lanes):
                     lanes.create_task(self._lane(), name=f"ledger-lane-{number}")
@@ -177,16 +180,14 @@ class Writer:
                 sleeper.set_result(None)
                 return
 
-    async def _answer_in_time(self) -> None:
+    async def _answer_late(self) -> None:
         """Answer callers that have waited long enough; one look serves all, so that waiting costs nobody a timer."""
-        while True:
-            await asyncio.sleep(CALLER_PAUSE)
-            since = time.perf_counter() - ANSWER_SECONDS + CALLER_PAUSE
-            under_way: dict[CommitRequest, list[Slice]] | None = None
-            for request in self._queue.late(since):
-                if under_way is None:
-                    under_way = self._slices_under_way()
-                request.give_up(under_way.get(request, ()), self._too_late(request))
+        since = time.perf_counter() - ANSWER_SECONDS + CALLER_PAUSE
+        under_way: dict[CommitRequest, list[Slice]] | None = None
+        for request in self._queue.late(since):
+            if under_way is None:
+                under_way = self._slices_under_way()
+            request.give_up(under_way.get(request, ()), self._too_late(request))
 
     def _slices_under_way(self) -> dict[CommitRequest, list[Slice]]:
         """Return what has been begun and not answered, by request."""
@@ -345,6 +346,7 @@ class Writer:
         part.request.fill(part.start, results)
 
     def _observe(self, batch: Batch, actions: int, started: float) -> None:
+        self.decided += actions
         telemetry.BATCH_ACTIONS.observe(actions)
         telemetry.BATCH_SECONDS.observe(time.perf_counter() - started)
         telemetry.QUEUE_SECONDS.observe(started - batch[0].request.enqueued_at)

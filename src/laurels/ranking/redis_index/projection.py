@@ -80,6 +80,8 @@ class RedisProjection:
     pool: Pool
     listeners: list[Callable[[WindowChanged], None]] = field(default_factory=list)
     readers: list[Callable[[Collection[int]], None]] = field(default_factory=list)
+    members: dict[str, int] = field(default_factory=dict)
+    """Standings in the index as last heard, by board."""
     _journal: Journal = field(init=False)
     _journal_reads: deque[_JournalRead] = field(default_factory=deque)
     _redis_answers: bool = False
@@ -270,6 +272,7 @@ class RedisProjection:
     def _notify(self, window: Window, shift: Shift | None) -> None:
         generation = self.generations.readable(window)
         if shift is not None and generation is not None:
+            self.members[window.board.slug] = shift.total
             telemetry.INDEX_MEMBERS.labels(window.board.slug).set(shift.total)
             moved = WindowChanged(window, generation.epoch, shift.seq, shift.top)
         else:

@@ -9,7 +9,6 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, structs
 
-from ... import telemetry
 from ...ledger.catalogue.live_settings import LiveSettings, meaning
 from ...ledger.events import audit
 from ..fields import END, NO_CONTROLS, ListQuery, Reason, Request, raw
@@ -123,18 +122,18 @@ async def edit_settings(call: Call) -> LiveSettingsList:
 
 
 async def get_stats(call: Call) -> Stats:
-    """What is measured anyway, read again: no query."""
+    """Return what this node knows of its own load, without a query."""
+    services = call.services
     return Stats(
-        actions_per_second=round(call.services.throughput.per_second(), 1),
-        queue_depth=int(telemetry.value_of(telemetry.QUEUE_DEPTH)),
-        sockets=int(telemetry.value_of(telemetry.SOCKETS)),
-        journal_lag_seconds=telemetry.value_of(telemetry.JOURNAL_LAG),
-        index_drift=int(telemetry.value_of(telemetry.INDEX_DRIFT)),
+        actions_per_second=round(services.throughput.per_second(), 1),
+        queue_depth=services.writer.queued,
+        sockets=len(services.hub),
+        journal_lag_seconds=services.status.journal_lag_seconds,
+        index_drift=services.status.index_drift,
         members={
-            sample.labels["board"]: int(sample.value)
-            for metric in telemetry.INDEX_MEMBERS.collect()
-            for sample in metric.samples
-            if sample.labels["board"] in call.services.catalogue.boards
+            board: members
+            for board, members in services.projection.members.items()
+            if board in services.catalogue.boards
         },
     )
 

@@ -9,11 +9,11 @@ While Redis is away, each process limits by itself, and says so.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 
 from ... import telemetry
+from ...concurrency.periodic import run_periodically
 from ...redis_store import RedisStore, RedisUnavailable
 from ...redis_store.rate_limits import sync_rate_limits
 from .known_addresses import KnownAddresses
@@ -38,15 +38,16 @@ class RateLimitSync:
 
     async def run(self) -> None:
         """Share until cancelled."""
-        while True:
-            await asyncio.sleep(SYNC_SECONDS)
-            try:
-                await self.sync()
-            except RedisUnavailable:
-                self._away = True
-            else:
-                self._away = False
-            telemetry.LIMITS_SHARED.set(not self._away)
+        await run_periodically(SYNC_SECONDS, self._sync_if_possible)
+
+    async def _sync_if_possible(self) -> None:
+        try:
+            await self.sync()
+        except RedisUnavailable:
+            self._away = True
+        else:
+            self._away = False
+        telemetry.LIMITS_SHARED.set(not self._away)
 
     async def sync(self) -> None:
         """Once. Raises RedisAway; what could not be told then is forgotten."""
