@@ -1,1 +1,1 @@
-"""What surrounds the nodes in production. Files for each part, and `cluster`, which starts them all on one machine."""
+"""The production setup around the nodes: the files of each part, and `cluster`, which starts all on one machine."""

@@ -1,7 +1,7 @@
-"""Take the pictures of docs/screenshots/: every page, at desktop and phone width, by day and by night.
+"""Take the pictures in docs/screenshots/: every page, at desktop and phone width, light and dark.
 
-`make screenshots` starts a node with people who have played for some weeks, signs an operator in, and goes round.
-Needs Chromium (scripts/ensure-chromium), as the browser tests do; CHROMIUM names another one.
+`make screenshots` starts a node with some weeks of simulated history, signs an operator in, and visits each page.
+Needs Chromium (scripts/ensure-chromium), as the browser tests do; CHROMIUM names a different binary.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from laurels_client import Action, Laurels
 FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
 PATIENCE_MS = 30_000
 LIMIT = 150_000
-"""Bytes: pictures in a repository are downloaded by everybody."""
+"""The largest picture, in bytes: every clone of the repository downloads them."""
 HERO = "Ada Lovelace"
 NAMES = [
     "Grace Hopper",
@@ -69,7 +69,7 @@ UPDATE users SET created_at = created_at - interval '83 days',
 
 @dataclass(frozen=True)
 class Shot:
-    """One page: where, what must be there before the picture, and what is done first."""
+    """One page: its path, what must be visible before the picture, and what to do first."""
 
     name: str
     path: str
@@ -127,7 +127,7 @@ async def prepare(url: str) -> None:
 
 
 async def play(server: LaurelsServer) -> None:
-    """Everybody completes lessons, the later ones after a snapshot: so there is movement to see."""
+    """Let all users complete lessons, some of them after a snapshot, so that the board shows movement."""
     draw = random.Random(7)  # noqa: S311  the same pictures every time
     tokens = {name: server.register(name) for name in (HERO, *NAMES)}
     for _ in range(2):
@@ -170,7 +170,7 @@ def visit(browser: Browser, url: str, look: str, width: int, height: int, *, dar
         base_url=url,
         viewport={"width": width, "height": height},
         color_scheme="dark" if dark else "light",
-        reduced_motion="reduce",  # no row is between two places
+        reduced_motion="reduce",  # rows do not move while the picture is taken
         locale="en-GB",
     )
     context.set_default_timeout(PATIENCE_MS)

@@ -1,4 +1,4 @@
-"""The commands. `make cluster` and `make cluster-down` call them."""
+"""Commands for `make cluster`, `make cluster-down` and the faults."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from laurels.ledger.embedded.postgres_binaries import let_server_user_in
 from . import drill as restore_drill
 from .keeper import Keeper
 from .layout import PORTS, Layout
-from .part import Unwell
+from .part import Unhealthy
 from .screen import table
 from .shape import parts
-from .supervisor import Failed, Seen, Supervisor
+from .supervisor import Failed, PartStatus, Supervisor
 
-app = App(name="python -m deploy.cluster", help="The production shape on one machine, on loopback alone.")
+app = App(name="python -m deploy.cluster", help="The production setup on one machine, only on loopback.")
 out, err = Console(), Console(stderr=True)
 
-Folder = Annotated[Path, Parameter(help="where everything of the cluster lives")]
-Ports = Annotated[int, Parameter(help=f"its first port; it takes up to {PORTS} of them")]
+Folder = Annotated[Path, Parameter(help="the folder of the cluster")]
+Ports = Annotated[int, Parameter(help=f"its first port; it uses up to {PORTS} of them")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print JSON for machines")]
 Flag = Parameter(negative=())
 WATCH_SECONDS = 2.0
@@ -44,14 +44,14 @@ def up(
     *,
     folder: Folder = DEFAULT,
     ports: Ports = 8400,
-    rate: Annotated[int, Parameter(help="requests a second and address that the edge lets pass")] = 200,
+    rate: Annotated[int, Parameter(help="requests per second and address that the edge allows")] = 200,
     detach: Annotated[bool, Flag] = False,
     as_json: Json = False,
 ) -> int:
-    """Start every part, wait until all are healthy, show them, and keep watch.
+    """Start every part, wait until all are healthy, show them, and supervise them.
 
-    A part that ends by itself is started again while the watch lasts. Ctrl-C ends the watch; the cluster runs on until
-    `down`. LAURELS_… variables are handed to the nodes.
+    A part that ends by itself is restarted. Ctrl-C ends the supervision; the cluster keeps running until
+    `down`. LAURELS_… variables are passed to the nodes.
 
     Parameters
     ----------
@@ -74,21 +74,21 @@ def status(*, folder: Folder = DEFAULT, as_json: Json = False) -> int:
 
 @app.command
 def watch(*, folder: Folder = DEFAULT) -> int:
-    """Show every part until Ctrl-C, and start again what ends by itself."""
+    """Show every part until Ctrl-C, and restart those that end by themselves."""
     return _show(_supervisor(_remembered(folder)), as_json=False, watch=True)
 
 
 @app.command
 def down(*, folder: Folder = DEFAULT, keep: Annotated[bool, Flag] = False) -> int:
-    """Stop every part and remove what the cluster wrote.
+    """Stop every part and remove the files of the cluster.
 
     Parameters
     ----------
     keep
-        Leave the data, so that the next `up` finds it.
+        Keep the data for the next `up`.
     """
     if not folder.exists():
-        err.print(f"Nothing runs: there is no {folder}.", highlight=False)
+        err.print(f"Nothing is running: there is no {folder}.", highlight=False)
         return 0
     _supervisor(_remembered(folder)).down(keep=keep)
     return 0
@@ -106,7 +106,7 @@ def start(name: str, *, folder: Folder = DEFAULT) -> int:
 
 @app.command
 def stop(name: str, *, folder: Folder = DEFAULT) -> int:
-    """Stop one part in order."""
+    """Stop one part gracefully."""
     supervisor = _supervisor(_remembered(folder))
     supervisor.stop(supervisor.part(name))
     return 0
@@ -114,7 +114,7 @@ def stop(name: str, *, folder: Folder = DEFAULT) -> int:
 
 @app.command
 def kill(name: str, *, folder: Folder = DEFAULT) -> int:
-    """End one part as a power cut would."""
+    """Kill one part, as a power cut would."""
     supervisor = _supervisor(_remembered(folder))
     supervisor.kill(supervisor.part(name))
     return 0
@@ -122,7 +122,7 @@ def kill(name: str, *, folder: Folder = DEFAULT) -> int:
 
 @app.command
 def freeze(name: str, *, folder: Folder = DEFAULT) -> int:
-    """Stop the clock of one part (SIGSTOP), until `thaw`."""
+    """Suspend one part (SIGSTOP) until `thaw`."""
     supervisor = _supervisor(_remembered(folder))
     supervisor.signal(supervisor.part(name), signal.SIGSTOP)
     return 0
@@ -130,7 +130,7 @@ def freeze(name: str, *, folder: Folder = DEFAULT) -> int:
 
 @app.command
 def thaw(name: str, *, folder: Folder = DEFAULT) -> int:
-    """Let a frozen part go on."""
+    """Resume a frozen part."""
     supervisor = _supervisor(_remembered(folder))
     supervisor.signal(supervisor.part(name), signal.SIGCONT)
     return 0
@@ -138,17 +138,17 @@ def thaw(name: str, *, folder: Folder = DEFAULT) -> int:
 
 @app.command
 def drill(*, folder: Folder = DEFAULT, as_json: Json = False) -> int:
-    """Back up, restore to a moment beside the running cluster, compare. Exit code 1 when the ledgers differ."""
+    """Back up, restore to a point in time beside the running cluster, compare. Exit code 1 when the ledgers differ."""
     try:
         outcome = restore_drill.drill(_remembered(folder), _tell)
-    except Unwell as error:
+    except Unhealthy as error:
         raise Failed(f"restore drill: {error}") from error
     if as_json:
         print_json({"same": outcome.same, **asdict(outcome)})
     else:
         out.print(f"backed up in {outcome.backup_seconds:.1f} s, restored in {outcome.restore_seconds:.1f} s")
-        out.print(f"noted: {outcome.noted}; restored: {outcome.restored}", highlight=False)
-        out.print("[green]the same ledger[/]" if outcome.same else "[bold red]not the same ledger[/]")
+        out.print(f"recorded: {outcome.noted}; restored: {outcome.restored}", highlight=False)
+        out.print("[green]the ledgers are equal[/]" if outcome.same else "[bold red]the ledgers differ[/]")
     return 0 if outcome.same else 1
 
 
@@ -163,14 +163,14 @@ def _remember(layout: Layout) -> None:
 
 
 def _remembered(folder: Path) -> Layout:
-    """The layout that `up` was given; the default one for a start that came to nothing."""
+    """Return the layout that `up` was given, or the default one if that start failed."""
     file = folder / "run" / "layout.json"
     record = msgspec.json.decode(file.read_bytes()) if file.exists() else {}
     return Layout(folder.resolve(), **record)
 
 
 def _supervisor(layout: Layout) -> Supervisor:
-    return Supervisor(layout, told=_tell)
+    return Supervisor(layout, report=_tell)
 
 
 def _tell(words: str) -> None:
@@ -178,28 +178,28 @@ def _tell(words: str) -> None:
 
 
 def _show(supervisor: Supervisor, *, as_json: bool, watch: bool) -> int:
-    seen = supervisor.look_at_all()
+    seen = supervisor.check_all()
     if as_json:
         print_json([asdict(one) for one in seen])
     elif watch:
-        _keep_watch(supervisor, seen)
+        _supervise(supervisor, seen)
     else:
         out.print(table(seen, _title(supervisor.layout)))
     return 0 if all(one.healthy for one in seen) else 1
 
 
-def _keep_watch(supervisor: Supervisor, seen: list[Seen]) -> None:
+def _supervise(supervisor: Supervisor, seen: list[PartStatus]) -> None:
     title = _title(supervisor.layout)
     with Live(table(seen, title), console=out, auto_refresh=False) as live:
-        keeper = Keeper(supervisor, parts(supervisor.layout), told=live.console.print)
+        keeper = Keeper(supervisor, parts(supervisor.layout), report=live.console.print)
         try:
             while True:
                 time.sleep(WATCH_SECONDS)
-                keeper.look_after()
-                live.update(table(supervisor.look_at_all(), title), refresh=True)
+                keeper.restart_ended()
+                live.update(table(supervisor.check_all(), title), refresh=True)
         except KeyboardInterrupt:
             pass
-    err.print("The cluster runs on. Stop it with: make cluster-down", highlight=False)
+    err.print("The cluster keeps running. Stop it with: make cluster-down", highlight=False)
 
 
 def _title(layout: Layout) -> str:
@@ -213,7 +213,9 @@ def main() -> None:
         err.print(f"[bold red]failed:[/] {error}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
-        err.print("Given up. What has started runs on: make cluster-down", highlight=False)
+        err.print(
+            "Interrupted. The parts that have started keep running; stop them with: make cluster-down", highlight=False
+        )
         sys.exit(130)
 
 

@@ -1,6 +1,6 @@
-"""The restore drill: back up, note what the ledger holds, go on, restore to that moment, and compare.
+"""The restore drill: back up, record what the ledger holds, go on, restore to that point in time, and compare.
 
-A backup that was never restored is a hope. This one is restored beside the running cluster and thrown away.
+A backup is proved only by restoring it. This one is restored beside the running cluster and deleted afterwards.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .layout import Layout, account
-from .part import Unwell
+from .part import Unhealthy
 from .parts.database import PROGRAMS, backup_command, primary, psql, run
 
 RECOVERY_SECONDS = 120
 ARCHIVE_SECONDS = 60
 CLOCK_SECONDS = 1.5
-"""Backups tell their end in whole seconds: the moment to restore to must be clearly later, what follows later still."""
+"""Seconds between steps: a backup records its end in whole seconds, and the restore target must be clearly later."""
 
 _LEDGER = "SELECT count(*) || ' actions, ' || coalesce(sum(score_earned), 0) || ' points' FROM actions"
 _MARK = """
@@ -29,7 +29,7 @@ _MARKS = "SELECT count(*) FROM restore_drill"
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """What came out. Times in seconds. `same` when the restored ledger is the noted one, to the last row."""
+    """The outcome. Times in seconds. `same`: the restored ledger equals the recorded one, to the last row."""
 
     backup_seconds: float
     restore_seconds: float
@@ -42,10 +42,10 @@ class Drill:
         return self.noted == self.restored and self.later_rows_left_out
 
 
-def drill(layout: Layout, told: Callable[[str], None]) -> Drill:
-    """Run it on a healthy cluster; leaves nothing behind. Raises Unwell with what went wrong."""
+def drill(layout: Layout, report: Callable[[str], None]) -> Drill:
+    """Run the drill on a healthy cluster and clean up. Raises Unhealthy with the reason of a failure."""
     number = primary(layout)
-    told("full backup of the primary")
+    report("full backup of the primary")
     started = time.monotonic()
     run(backup_command(layout, number, "backup", "--type=full"))
     backed_up = time.monotonic() - started
@@ -58,7 +58,7 @@ def drill(layout: Layout, told: Callable[[str], None]) -> Drill:
     folder = layout.place("restore", user=account("postgres"))
     folder.chmod(0o700)
     try:
-        told(f"restore to {moment}")
+        report(f"restore to {moment}")
         started = time.monotonic()
         _restore(layout, number, folder, moment)
         restored, marks = _ask(layout, folder, _LEDGER), _ask(layout, folder, _MARKS)
@@ -70,9 +70,9 @@ def drill(layout: Layout, told: Callable[[str], None]) -> Drill:
 
 
 def _note(layout: Layout) -> tuple[str, str]:
-    """What the ledger holds, and a moment at which it did: writers wait for the lock meanwhile."""
-    asked = f"BEGIN; LOCK TABLE actions IN SHARE MODE; {_LEDGER}; SELECT clock_timestamp(); COMMIT"
-    held, moment = psql(layout, asked, "laurels").split("\n")[:2]
+    """Return what the ledger holds and the time at which it did; a lock keeps writers out meanwhile."""
+    statement = f"BEGIN; LOCK TABLE actions IN SHARE MODE; {_LEDGER}; SELECT clock_timestamp(); COMMIT"
+    held, moment = psql(layout, statement, "laurels").split("\n")[:2]
     return held, moment
 
 
@@ -86,14 +86,14 @@ def _archived(layout: Layout) -> None:
     deadline = time.monotonic() + ARCHIVE_SECONDS
     while psql(layout, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver").strip() < segment:
         if time.monotonic() > deadline:
-            raise Unwell(f"{segment} was not archived within {ARCHIVE_SECONDS} s")
+            raise Unhealthy(f"{segment} was not archived within {ARCHIVE_SECONDS} s")
         time.sleep(0.2)
 
 
 def _restore(layout: Layout, number: int, folder: Path, moment: str) -> None:
     options = ("--type=time", f"--target={moment}", "--target-action=promote", f"--pg1-path={folder}")
     run(backup_command(layout, number, "restore", *options))
-    # It is nobody's standby, archives nothing, and waits for nobody.
+    # The restored server must not archive, and must not wait for standbys.
     with (folder / "postgresql.auto.conf").open("a") as settings:
         settings.write("\narchive_mode = off\nsynchronous_standby_names = ''\n")
     (folder / "pg_hba.conf").write_text("local all postgres trust\n")
@@ -105,7 +105,7 @@ def _restore(layout: Layout, number: int, folder: Path, moment: str) -> None:
     deadline = time.monotonic() + RECOVERY_SECONDS
     while _ask(layout, folder, "SELECT pg_is_in_recovery()") != "f":
         if time.monotonic() > deadline:
-            raise Unwell(f"not recovered within {RECOVERY_SECONDS} s: see {folder}/restore.log")
+            raise Unhealthy(f"not recovered within {RECOVERY_SECONDS} s: see {folder}/restore.log")
         time.sleep(0.2)
 
 

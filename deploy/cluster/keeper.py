@@ -1,6 +1,6 @@
-"""Starts again what has ended by itself, ever later when it ends again, and says so.
+"""Restart parts that have ended by themselves, with growing delays, and report it.
 
-A part that was stopped or killed by command has no pid file any more: it stays down until somebody starts it.
+A part that was stopped or killed by command has no pid file any more: it stays down until it is started by command.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .part import Part
-from .supervisor import Failed, Supervisor, Told
+from .supervisor import Failed, Report, Supervisor
 
 FIRST_SECONDS, LAST_SECONDS = 1.0, 60.0
-"""Between an end and the next start: at first, and at most."""
+"""Delay between an end and the next start: at first, and at most."""
 STEADY_SECONDS = 120.0
-"""Who has run for so long starts with FIRST_SECONDS again."""
+"""A part that has run for this long gets FIRST_SECONDS again."""
 
 
 @dataclass(slots=True)
@@ -27,15 +27,15 @@ class _Record:
 
 @dataclass(slots=True)
 class Keeper:
-    """Call `look_after` now and then."""
+    """Call `restart_ended` regularly."""
 
     supervisor: Supervisor
     parts: Sequence[Part]
-    told: Told
+    report: Report
     clock: Callable[[], float] = time.monotonic
     _records: dict[str, _Record] = field(default_factory=dict)
 
-    def look_after(self) -> None:
+    def restart_ended(self) -> None:
         for part in self.parts:
             if self.supervisor.has_ended(part):
                 self._revive(part, self._records.setdefault(part.name, _Record()))
@@ -47,10 +47,12 @@ class Keeper:
                 record.pause = FIRST_SECONDS
             record.due = now + record.pause
             words = self.supervisor.last_words(part)
-            self.told(f"{part.name} has ended and is started again in {record.pause:.0f} s. Its last words: {words}")
+            self.report(
+                f"{part.name} has ended and will be restarted in {record.pause:.0f} s. Its last output: {words}"
+            )
         elif now >= record.due:
             record.due, record.started, record.pause = None, now, min(2 * record.pause, LAST_SECONDS)
             try:
                 self.supervisor.revive(part)
             except Failed as error:
-                self.told(f"{error}. It is tried again.")
+                self.report(f"{error}. Retrying.")

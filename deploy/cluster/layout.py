@@ -1,4 +1,4 @@
-"""Where everything is: folders, ports, users, passwords."""
+"""Folders, ports, users and passwords of a cluster."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _PORTS = {
     "search-transport": 61,
     "http": 80,
 }
-"""First port of each kind, counted from the cluster's own first port."""
+"""First port of each kind, as an offset from the cluster's first port."""
 PORTS = 100
-"""How many ports a cluster may take."""
+"""The most ports that a cluster uses."""
 _MACHINES = {
     "etcd": "db",
     "etcd-peer": "db",
@@ -50,16 +50,16 @@ _MACHINES = {
     "redis": "cache",
     "sentinel": "cache",
 }
-"""Kinds that live on machines of their own when parts are set apart; the rest is where the nodes are."""
+"""Kinds that get a network namespace each when parts are set apart; all others share that of the nodes."""
 _FIRST_HOST = {"db": 1, "cache": 11}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One cluster. `rate`: requests a second and address that the edge lets pass.
+    """One cluster. `rate`: requests per second and address that the edge allows.
 
-    `settings` are handed to every node beside what the cluster itself sets. `apart`: databases and Redis each in a
-    network namespace of its own, so that a network between them can be cut.
+    `settings` are passed to every node in addition to those of the cluster. `apart`: databases and Redis each have
+    their own network namespace, so that the network between them can be cut.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class Layout:
         return self.first_port + _PORTS[kind] + number - 1
 
     def machine(self, kind: str, number: int = 1) -> str:
-        """The machine that a kind lives on; empty for the one that everything shares."""
+        """Return the network namespace of a kind; empty for the shared one."""
         return f"{_MACHINES[kind]}-{number}" if self.apart and kind in _MACHINES else ""
 
     def host(self, kind: str, number: int = 1) -> str:
@@ -85,12 +85,12 @@ class Layout:
 
     @property
     def subnet(self) -> str:
-        """The first three numbers of machines' addresses, out of the range that is kept for trying networks."""
+        """Return the first three numbers of the addresses, from the range reserved for benchmarks of networks."""
         return f"198.18.{self.first_port // PORTS % 256}"
 
     @property
     def network(self) -> str:
-        """Who may speak to the databases."""
+        """Return the network that may connect to the databases."""
         return f"{self.subnet}.0/24" if self.apart else f"{HOST}/32"
 
     def address(self, kind: str, number: int = 1) -> str:
@@ -98,16 +98,16 @@ class Layout:
 
     @property
     def url(self) -> str:
-        """Where clients come in."""
+        """Return the URL for clients."""
         return f"https://localhost:{self.port('https')}"
 
     @property
     def authority(self) -> Path:
-        """Whose certificates a client of the edge must believe."""
+        """Return the file of the certificate authority that clients of the edge must trust."""
         return self.folder / "certificates" / "ca.pem"
 
     def place(self, *names: str, user: str | None = None) -> Path:
-        """A folder of the cluster, made when it isn't there, that belongs to `user`."""
+        """Return a folder of the cluster that belongs to `user`, and create it if necessary."""
         path = self.folder.joinpath(*names)
         path.mkdir(parents=True, exist_ok=True)
         if user is not None:
@@ -118,7 +118,7 @@ class Layout:
         return self.place("logs") / f"{name}.log"
 
     def secret(self, name: str) -> str:
-        """A password of this cluster, made at first use."""
+        """Return a password of this cluster, generated at first use."""
         file = self.place("secrets") / name
         self.folder.joinpath("secrets").chmod(0o700)
         if not file.exists():
@@ -127,7 +127,7 @@ class Layout:
 
 
 def account(name: str) -> str | None:
-    """The user that a part runs as; None (ourselves) unless we are root and may choose."""
+    """Return the user that a part runs as; None (the current one) unless we are root and may choose."""
     return name if os.geteuid() == 0 else None
 
 
@@ -138,7 +138,7 @@ def give(path: Path, user: str) -> None:
 
 
 def write_private(file: Path, text: str, user: str | None = None) -> None:
-    """A file that only its owner reads, from its first byte on."""
+    """Write a file that only its owner can read, from its first byte on."""
     file.unlink(missing_ok=True)
     file.touch(mode=0o600, exist_ok=False)
     file.write_text(text)
@@ -147,10 +147,10 @@ def write_private(file: Path, text: str, user: str | None = None) -> None:
 
 
 def patroni(layout: Layout) -> Path:
-    """The folder of Patroni's programs, in an environment of their own that the database's user can read."""
+    """Return the folder of Patroni's programs, in a separate environment that the database's user can read."""
     return layout.folder.parent / ".venv-patroni" / "bin"
 
 
 def python_for_nodes(layout: Layout) -> Path:
-    """The interpreter that nodes run on: ours, unless they run as a user who could not read it."""
+    """Return the interpreter for nodes: the current one, unless they run as a user who could not read it."""
     return Path(sys.executable) if os.geteuid() else layout.folder.parent / ".venv-cluster" / "bin" / "python"

@@ -1,7 +1,7 @@
-"""Machines of their own for databases and Redis, on one kernel: a network namespace each, on one bridge.
+"""Network namespaces for databases and Redis, one each, on one bridge: "machines" on one kernel.
 
-What runs beside them (nodes, edge, watching) is on the bridge itself. `cut` drops packets between a machine and others
-without a word, as a broken switch does: connections stay half open, and nobody is told.
+Everything else (nodes, edge, monitoring) is on the bridge itself. `cut` silently drops packets between a machine and
+others, as a broken switch does: connections stay half open.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .layout import DATABASES, SENTINELS, Layout
-from .part import Unwell
+from .part import Unhealthy
 
 MACHINES = (*(f"db-{n}" for n in DATABASES), *(f"cache-{n}" for n in SENTINELS))
 HERE = "here"
@@ -22,12 +22,12 @@ _TIMEOUT = 20
 
 
 class Network:
-    """The network of one layout. Needs root. Every verb may be called again; raises Unwell when the system refuses."""
+    """The network of one layout. Needs root. All methods are idempotent and raise Unhealthy if the system refuses."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._prefix = f"lr{layout.first_port}"
-        """Names of interfaces have 15 characters at most, and other clusters of this kernel have others."""
+        """Return a name for an interface: at most 15 characters, and unique among the clusters on this kernel."""
 
     def up(self) -> None:
         if self._exists(self._prefix):
@@ -52,12 +52,12 @@ class Network:
         return f"{self._prefix}-{machine}"
 
     def inside(self, machine: str, user: str | None, command: Sequence[str]) -> list[str]:
-        """The command that runs `command` on a machine as `user`. It is replaced by it, and keeps its process id."""
+        """Return the command that runs `command` on a machine as `user`, by exec, so the process id stays the same."""
         become = ["/usr/bin/setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--"] if user else []
         return ["/usr/sbin/ip", "netns", "exec", self.namespace(machine), *become, *command]
 
     def cut(self, machine: str, others: Iterable[str]) -> None:
-        """Let nothing pass between `machine` and `others` any more."""
+        """Drop all packets between `machine` and `others`."""
         for other in others:
             address = f"{self._layout.subnet}.{_BRIDGE_HOST}" if other == HERE else self._layout.host_of(other)
             self._filter(machine, "-A", "INPUT", "-s", address, "-j", "DROP")
@@ -92,4 +92,4 @@ class Network:
 def _run(*command: str) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
     if finished.returncode:
-        raise Unwell(f"{' '.join(command)}: {finished.stderr.strip()}")
+        raise Unhealthy(f"{' '.join(command)}: {finished.stderr.strip()}")

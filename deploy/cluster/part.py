@@ -1,4 +1,4 @@
-"""What a part is, and how its health is asked."""
+"""Parts of the cluster, and their health checks."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOOK_SECONDS = 2.0
-"""How long one look at a part's health may take."""
+"""Timeout of one health check."""
 
 
-class Unwell(Exception):
-    """The part does not do its work; the message says what was seen."""
+class Unhealthy(Exception):
+    """The part is not healthy; the message says what was observed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A process, and what belongs to it.
+    """A process with its configuration and health check.
 
-    `look` answers what the part is just now ("ready", "primary") or raises Unwell. `prepare` writes its configuration
+    `check` returns the state of the part ("ready", "primary") or raises Unhealthy. `prepare` writes its configuration
     before each start. `strays` are ids of processes that leave its session. `start_seconds` bounds its start.
-    `machine`: the network namespace it lives in, if any.
+    `machine`: its network namespace, if any.
     """
 
     name: str
     layer: str
     address: str
     command: Sequence[str]
-    look: Callable[[], str]
+    check: Callable[[], str]
     user: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] = lambda: None
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Work that is done once between two stages, again harmless when done again."""
+    """Idempotent work between two stages."""
 
     name: str
     work: Callable[[], None]
@@ -50,16 +50,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Parts that start side by side, after `before` and followed by `then`."""
+    """Parts that start at the same time, after `before` and followed by `then`."""
 
     parts: Sequence[Part]
     then: Sequence[Step] = ()
 
 
 def fetch(address: str, path: str, *, authority: Path | None = None) -> tuple[int, bytes]:
-    """(status, body) of a GET, over TLS when `authority` says whose certificates are believed.
+    """Return (status, body) of a GET, over TLS if `authority` names the trusted certificate authority.
 
-    Raises Unwell when there is no answer in time.
+    Raises Unhealthy when there is no answer in time.
     """
     connection = http.client.HTTPConnection(address, timeout=LOOK_SECONDS)
     try:
@@ -70,25 +70,25 @@ def fetch(address: str, path: str, *, authority: Path | None = None) -> tuple[in
         reply = connection.getresponse()
         return reply.status, reply.read()
     except (OSError, http.client.HTTPException) as error:
-        raise Unwell(str(error) or type(error).__name__) from error
+        raise Unhealthy(str(error) or type(error).__name__) from error
     finally:
         connection.close()
 
 
 def answers(address: str, path: str, words: str = "ready", authority: Path | None = None) -> Callable[[], str]:
-    """A look that wants 200 from a path."""
+    """Return a health check that expects 200 from a path."""
 
-    def look() -> str:
+    def check() -> str:
         status, body = fetch(address, path, authority=authority)
         if status != 200:
-            raise Unwell(f"{path} answers {status}: {body[:80].decode(errors='replace').strip()}")
+            raise Unhealthy(f"{path} answers {status}: {body[:80].decode(errors='replace').strip()}")
         return words
 
-    return look
+    return check
 
 
 def speak(address: str, lines: Sequence[str]) -> list[str]:
-    """Send lines to a Redis-like server, one by one; the first 8 KiB of each reply. Raises Unwell."""
+    """Send lines to a Redis-like server, one by one; return the first 8 KiB of each reply. Raises Unhealthy."""
     host, _, port = address.rpartition(":")
     replies = []
     try:
@@ -97,5 +97,5 @@ def speak(address: str, lines: Sequence[str]) -> list[str]:
                 connection.sendall(line.encode() + b"\r\n")
                 replies.append(connection.recv(8192).decode(errors="replace"))
     except OSError as error:
-        raise Unwell(str(error) or type(error).__name__) from error
+        raise Unhealthy(str(error) or type(error).__name__) from error
     return replies

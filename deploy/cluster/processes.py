@@ -1,7 +1,7 @@
-"""Processes that outlive the command that started them, and are found again without a mistake.
+"""Processes that outlive the command that started them, and are reliably found again.
 
-A process is remembered by its id and the time it was made: an id alone is given to a stranger sooner or later. Each
-part is the leader of a session of its own, so that its children are found also when it has died before them.
+A process is recorded by its id and its creation time, because the system reuses ids. Each
+part leads its own session, so that its children are found even if it died before them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, ProcessLookupError)
 def launch(
     command: Sequence[str], *, user: str | None, log: Path, pid_file: Path, environment: Mapping[str, str], folder: Path
 ) -> None:
-    """Start `command` detached, with its words in `log`, and remember it in `pid_file`."""
+    """Start `command` detached, with its output in `log`, and record it in `pid_file`."""
     with log.open("ab") as stream:
         process = subprocess.Popen(
             command,
@@ -35,13 +35,13 @@ def launch(
             group=user,
             extra_groups=[] if user else None,
         )
-    process.returncode = 0  # it outlives us: its object must not complain that nobody waited
+    process.returncode = 0  # it outlives us: its object must not warn that it was not waited for
     remembered = psutil.Process(process.pid)
     pid_file.write_text(f"{process.pid} {remembered.create_time()}")
 
 
 def leader(pid_file: Path) -> psutil.Process | None:
-    """The process that was launched, if it still lives."""
+    """Return the process that was launched, if it is still alive."""
     remembered = _remembered(pid_file)
     if remembered is None:
         return None
@@ -53,10 +53,10 @@ def leader(pid_file: Path) -> psutil.Process | None:
 
 
 def family(pid_file: Path, strays: Iterable[int] = ()) -> list[psutil.Process]:
-    """Every process of a part: its session, its descendants, and `strays` that left both, with theirs."""
+    """Return every process of a part: its session, its descendants, and `strays` that left both, with theirs."""
     remembered = _remembered(pid_file)
     roots = list(strays)
-    # A session's id is its first leader's: with the leader dead, it isn't given away while a member lives.
+    # A session has the id of its first leader. It is not reused while a member is alive, even if the leader died.
     if remembered is not None and (leader(pid_file) is not None or not psutil.pid_exists(remembered[0])):
         roots += _session(remembered[0])
     found: dict[int, psutil.Process] = {}
@@ -69,7 +69,7 @@ def family(pid_file: Path, strays: Iterable[int] = ()) -> list[psutil.Process]:
 
 
 def memory(processes: Iterable[psutil.Process]) -> int:
-    """Bytes, shared pages counted once over all who share them (PSS), where the system tells."""
+    """Return the memory in bytes, with shared pages divided among their users (PSS) where the system supports it."""
     total = 0
     for process in processes:
         with contextlib.suppress(*GONE):
@@ -87,7 +87,7 @@ def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
 
 
 def kill(processes: Sequence[psutil.Process], patience: float) -> None:
-    """SIGKILL all at once, so that no parent starts a child anew, and wait until they are gone."""
+    """Send SIGKILL to all at once, so that no parent restarts a child, and wait until they are gone."""
     send(processes, signal.SIGSTOP)
     send(processes, signal.SIGKILL)
     psutil.wait_procs(processes, timeout=patience)

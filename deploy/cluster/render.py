@@ -1,4 +1,4 @@
-"""Configuration files with `@name@` where a value goes: `$name` and `{name}` mean something to the parts."""
+"""Configuration templates with `@name@` as placeholders: `$name` and `{name}` mean something in their files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _PLACE = re.compile(r"@([a-z_]+)@")
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
-    """The text of `deploy/TEMPLATE` with every place filled. Raises KeyError for a place that has no value."""
+    """Return the text of `deploy/TEMPLATE` with every placeholder filled. Raises KeyError for one that has no value."""
     return _PLACE.sub(lambda found: str(values[found[1]]), (DEPLOY / template).read_text())
 
 
 def render(
     template: str, file: Path, values: Mapping[str, object], user: str | None = None, *, private: bool = False
 ) -> Path:
-    """Write the filled template to `file`; `private` when it holds passwords."""
+    """Write the filled template to `file`; `private` if it contains passwords."""
     text = fill(template, values)
     if private:
         write_private(file, text, user)

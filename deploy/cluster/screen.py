@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from .supervisor import Seen
+from .supervisor import PartStatus
 
 
-def table(seen: Sequence[Seen], title: str | None = None) -> Table:
+def table(seen: Sequence[PartStatus], title: str | None = None) -> Table:
     grid = Table("part", "address", "health", "memory", title=title, title_justify="left")
     grid.columns[0].no_wrap = grid.columns[1].no_wrap = True
     grid.columns[3].justify = "right"

@@ -1,4 +1,4 @@
-"""All parts, in the order of their start. What is in one stage starts side by side."""
+"""All parts in start order. The parts of one stage start at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .parts import cache, database, edge, logs, nodes, watching
 
 
 def stages(layout: Layout) -> list[Stage]:
-    """Every stage needs those before it."""
+    """Return the stages; each one needs those before it."""
     install, migrate = nodes.steps(layout)
     first, *followers = (database.postgres(layout, number) for number in DATABASES)
     master, *replicas = (cache.redis(layout, number) for number in REDIS)

@@ -1,7 +1,7 @@
-"""What the firewall costs: `python -m deploy.edge.cost`. Requests a second through the edge, by rule set and path.
+"""Measure the cost of the firewall: `python -m deploy.edge.cost` prints requests per second by rule set and path.
 
-Behind the edge stands a server that answers everything at once, so that what differs is the edge's own work. Rounds are
-interleaved and the median is told: what else the machine does falls on all of them alike.
+Behind the edge is a server that answers everything at once, so only the edge's own work differs. Rounds are
+interleaved and the median is reported, so that other load on the machine affects all of them alike.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.edge.cost", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--ports", type=int, default=8700, help="the first of the ports that it takes")
-    asked = parser.parse_args()
+    parser.add_argument("--ports", type=int, default=8700, help="the first of the ports that it uses")
+    arguments = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:
             Path(folder).chmod(0o755)
-            found = _measure(Layout(Path(folder) / "edge", asked.ports, RATE), asked.rounds, asked.seconds)
+            found = _measure(Layout(Path(folder) / "edge", arguments.ports, RATE), arguments.rounds, arguments.seconds)
     except Failed as error:
         out.print(f"[bold red]failed:[/] {error}", highlight=False)
         return 1
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _measure(layout: Layout, rounds: int, seconds: float) -> dict[tuple[str, str], list[float]]:
-    """(rules, path) -> requests a second, one a round."""
+    """Return requests per second by (rules, path), one value per round."""
     found: dict[tuple[str, str], list[float]] = {}
     with _edge(layout) as (supervisor, part):
         for _ in range(rounds):
@@ -108,21 +108,21 @@ def _answering(layout: Layout) -> Part:
     config = folder / "nginx.conf"
     config.write_text(_ANSWERING.format(folder=folder, address=address))
 
-    def look() -> str:
+    def check() -> str:
         status, _ = fetch(address, "/")
         return str(status)
 
-    return Part("answering", "nodes", address, ("/usr/sbin/nginx", "-c", str(config), "-e", "stderr"), look=look)
+    return Part("answering", "nodes", address, ("/usr/sbin/nginx", "-c", str(config), "-e", "stderr"), check=check)
 
 
 def _use(supervisor: Supervisor, part: Part, rules: str) -> None:
-    """Restart the edge with the same configuration, but other rules."""
+    """Restart the edge with the same configuration but different rules."""
 
     def prepare() -> None:
         part.prepare()
         (supervisor.layout.folder / "edge" / "modsecurity" / "alone.conf").write_text(_ALONE)
         config = supervisor.layout.folder / "edge" / "conf" / "nginx.conf"
-        config.write_text(_LIMIT.sub("rate=1000000r/s", RULES[rules](config.read_text())))  # no limit is met
+        config.write_text(_LIMIT.sub("rate=1000000r/s", RULES[rules](config.read_text())))  # no limit is reached
 
     supervisor.stop(part)
     supervisor.launch(replace(part, prepare=prepare))
@@ -133,12 +133,12 @@ def _load(layout: Layout, path: str, body: str, seconds: float) -> float:
     script = layout.folder / "load.lua"
     script.write_text(_SCRIPT.format(body=body))
     size = ("--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{seconds:.0f}s")
-    told = subprocess.run(
+    output = subprocess.run(
         ("/usr/bin/wrk", *size, "--script", script, layout.url + path), capture_output=True, text=True, check=True
     ).stdout
-    if "Non-2xx" in told:
-        raise Failed(f"the edge refused requests to {path}: {told.strip().splitlines()[-3:]}")
-    return float(_PER_SECOND.findall(told)[0])
+    if "Non-2xx" in output:
+        raise Failed(f"the edge refused requests to {path}: {output.strip().splitlines()[-3:]}")
+    return float(_PER_SECOND.findall(output)[0])
 
 
 def _show(found: dict[tuple[str, str], list[float]]) -> None:

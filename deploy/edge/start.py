@@ -1,9 +1,9 @@
-"""In a container: fill the templates from the environment, then become nginx.
+"""Fill the templates from the environment of a container, then exec nginx.
 
-NODES        addresses, separated by commas (laurels-1:8000,laurels-2:8000)
-SERVER_NAME  the names that are served
-RATE         requests a second and address, 200 by default
-Certificates are server.pem and server.key below /certificates.
+NODES        node addresses, separated by commas (laurels-1:8000,laurels-2:8000)
+SERVER_NAME  the names that it serves
+RATE         requests per second and address, 200 by default
+The certificate is server.pem and server.key in /certificates.
 """
 
 from __future__ import annotations

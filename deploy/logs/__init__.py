@@ -1,1 +1,1 @@
-"""Where logs go: template, life cycle, and the configurations of shippers."""
+"""Shipping of logs: index template, lifecycle policy, and the configurations of shippers."""

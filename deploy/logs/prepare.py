@@ -1,7 +1,7 @@
-"""Put template and life cycle into a search engine, before the first document: `prepare.py http://127.0.0.1:9200`.
+"""Install template and lifecycle policy in a search engine, before the first document: `prepare.py http://127.0.0.1:9200`.
 
-Elasticsearch also gets the life cycle. OpenSearch knows no ILM: there the index state management plugin has its own
-policies, and old indices are its operator's to delete.
+Only Elasticsearch gets the lifecycle policy. OpenSearch has no ILM: its index state management plugin has its own
+policies, and the operator must delete old indices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECONDS = 30
 
 
 def prepare(url: str) -> None:
-    """May run any number of times. Raises OSError when the engine refuses or does not answer."""
+    """Install both; idempotent. Raises OSError when the engine refuses or does not answer."""
     is_opensearch = _ask(url, "GET", "/")["version"].get("distribution") == "opensearch"
     mappings = json.loads((FOLDER / "mappings.json").read_text())
     if not is_opensearch:

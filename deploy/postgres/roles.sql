@@ -1,6 +1,6 @@
--- Who may do what. Run by the superuser, before the migrations and again after them; may run any number of times.
---   laurels_owner  owns the schema and migrates it; no node knows its password
---   laurels        what the nodes are: reads and writes rows, can't change the schema, nor what the ledger awarded
+-- Create the roles. Run by the superuser, before the migrations and again after them; idempotent.
+--   laurels_owner  owns the schema and migrates it; no node has its password
+--   laurels        the role of the nodes: reads and writes rows, can't change the schema or awards
 --   laurels_watch  statistics for the exporter, no rows
 -- The passwords are psql variables: owner_password, service_password, watch_password.
 
@@ -14,7 +14,7 @@ GRANT pg_monitor TO laurels_watch;
 SELECT 'CREATE DATABASE laurels OWNER laurels_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'laurels') \gexec
 REVOKE ALL ON DATABASE laurels FROM PUBLIC;
 GRANT CONNECT ON DATABASE laurels TO laurels, laurels_watch;
-GRANT TEMPORARY ON DATABASE laurels TO laurels;  -- ranks are recorded by way of a temporary table
+GRANT TEMPORARY ON DATABASE laurels TO laurels;  -- ranks are recorded through a temporary table
 
 \connect laurels
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

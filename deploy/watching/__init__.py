@@ -1,1 +1,1 @@
-"""Prometheus, Alertmanager and Grafana: what is asked, what is told to whom, what is shown."""
+"""Prometheus, Alertmanager and Grafana: scraping, alerts, dashboards."""

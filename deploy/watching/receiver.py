@@ -1,6 +1,6 @@
-"""Where Alertmanager sends what it tells: `receiver.py HOST PORT` prints one JSON line an alert, to be read or shipped.
+"""Receive alerts from Alertmanager in place of a pager: `receiver.py HOST PORT` prints one JSON line per alert.
 
-A stand-in for a pager. It needs nothing but Python.
+It needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 LIMIT = 1_000_000
-"""Bytes of one notification."""
+"""The largest notification, in bytes."""
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -25,9 +25,9 @@ class Receiver(BaseHTTPRequestHandler):
             self._reply(413)
             return
         for alert in json.loads(self.rfile.read(length)).get("alerts", []):
-            told = {"receiver": self.path.strip("/"), "status": alert["status"], **alert["labels"]}
-            told["summary"] = alert["annotations"].get("summary", "")
-            sys.stdout.write(json.dumps(told) + "\n")
+            line = {"receiver": self.path.strip("/"), "status": alert["status"], **alert["labels"]}
+            line["summary"] = alert["annotations"].get("summary", "")
+            sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
         self._reply(200)
 
@@ -37,7 +37,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class named it
-        """Only alerts are worth a line."""
+        """Log no requests: only alerts are printed."""
 
 
 if __name__ == "__main__":

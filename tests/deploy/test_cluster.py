@@ -27,7 +27,7 @@ def cluster_parts(cluster: Supervisor) -> Sequence[Part]:
 
 def test_every_part_is_healthy_and_serves_through_the_edge(cluster: Supervisor) -> None:
     """Kept up: the whole shape starts, and a request goes through edge, node and database."""
-    seen = {one.name: one for one in cluster.look_at_all()}
+    seen = {one.name: one for one in cluster.check_all()}
     assert [one for one in seen.values() if not one.healthy] == []
     assert all(one.memory > 0 for one in seen.values())
     assert sorted(seen[f"postgres-{n}"].state for n in (1, 2, 3)) == ["primary", "standby", "synchronous standby"]
@@ -60,7 +60,7 @@ def test_no_password_shows_in_a_process_list(cluster: Supervisor) -> None:
 def test_a_killed_part_is_said_to_be_gone_and_starts_again(cluster: Supervisor) -> None:
     part = cluster.part("node-2")
     cluster.kill(part)
-    seen = cluster.look(part)
+    seen = cluster.check(part)
     assert (seen.healthy, seen.state) == (False, "not running")
     cluster.launch(part)
     cluster.wait_for([part])

@@ -1,4 +1,4 @@
-"""Kept up: what ends by itself is started again; what was stopped stays down."""
+"""Parts that end by themselves are restarted; parts that were stopped stay down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploy.cluster.part import Part
 from deploy.cluster.supervisor import Supervisor
 from tests.support.polling import soon
 
-SLEEPER = Part("sleeper", "nodes", "", ("/bin/sh", "-c", "echo good night; exec sleep 60"), look=lambda: "asleep")
+SLEEPER = Part("sleeper", "nodes", "", ("/bin/sh", "-c", "echo good night; exec sleep 60"), check=lambda: "asleep")
 
 
 class Watch:
@@ -37,7 +37,7 @@ class Watch:
 
     def look(self, seconds: float = 0.0) -> None:
         self.now += seconds
-        self.keeper.look_after()
+        self.keeper.restart_ended()
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
 def test_what_ends_by_itself_is_started_again_and_said(watch: Watch) -> None:
     watch.crash()
     watch.look()
-    assert watch.told == ["sleeper has ended and is started again in 1 s. Its last words: good night"]
+    assert watch.told == ["sleeper has ended and will be restarted in 1 s. Its last output: good night"]
     watch.look(FIRST_SECONDS)
     assert watch.runs()
 

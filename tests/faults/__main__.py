@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 from deploy.cluster.layout import Layout
-from deploy.cluster.part import Unwell
+from deploy.cluster.part import Unhealthy
 from deploy.cluster.supervisor import Failed, Supervisor
 from rich.console import Console
 from rich.table import Table
@@ -67,7 +67,7 @@ def _chosen(rows: Sequence[Row], words: str, dice: random.Random) -> list[Row]:
 
 def _on_cluster(place: Path, rows: list[Row], seed: int) -> list[Outcome]:
     layout = Layout(place / "cluster", free_block(), rate=20_000, settings=GENEROUS | CHORES, apart=True)
-    supervisor = Supervisor(layout, told=lambda words: out.print(f"[dim]{words}[/]"))
+    supervisor = Supervisor(layout, report=lambda words: out.print(f"[dim]{words}[/]"))
     layout.place("run")
     try:
         supervisor.up()
@@ -117,7 +117,7 @@ async def _play(scene: Scene | SmallScene, rows: list[Row], seed: int) -> list[O
         try:
             async with asyncio.timeout(ROW_SECONDS):
                 outcome = await run_row(scene, row, seed, number)
-        except (AssertionError, TimeoutError, OSError, Failed, Unwell) as error:
+        except (AssertionError, TimeoutError, OSError, Failed, Unhealthy) as error:
             words = f"the row did not end: {error or type(error).__name__}"
             outcome = Outcome(row.name, 0, row.gap, 0, 0, broken=[words])
             await scene.mend()

@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 from deploy.cluster.layout import DATABASES, NODES, REDIS, patroni
-from deploy.cluster.part import Unwell, fetch
+from deploy.cluster.part import Unhealthy, fetch
 from deploy.cluster.parts import database
 from deploy.cluster.supervisor import Supervisor
 
@@ -69,7 +69,7 @@ class Scene:
             await asyncio.sleep(0.3)
 
     def _unwell(self, names: set[str]) -> list[str]:
-        seen = [one for one in self.supervisor.look_at_all() if not names or one.name in names]
+        seen = [one for one in self.supervisor.check_all() if not names or one.name in names]
         found = [f"{one.name}: {one.state}" for one in seen if not one.healthy]
         states = [one.state for one in seen if one.name.startswith("postgres-") and one.layer == "database"]
         if not names and sorted(states) != ["primary", "standby", "synchronous standby"]:
@@ -83,9 +83,9 @@ class Scene:
         wanted = "synchronous standby" if synchronous else "standby"
         for number in DATABASES:
             part = self.supervisor.part(f"postgres-{number}")
-            if self.supervisor.look(part).state == wanted:
+            if self.supervisor.check(part).state == wanted:
                 return part.name
-        raise Unwell(f"no {wanted}")
+        raise Unhealthy(f"no {wanted}")
 
     def postmaster(self, name: str) -> list[int]:
         """The database server's own process, without Patroni."""
@@ -94,9 +94,9 @@ class Scene:
     def redis_primary(self) -> str:
         for number in REDIS:
             part = self.supervisor.part(f"redis-{number}")
-            if self.supervisor.look(part).state == "primary":
+            if self.supervisor.check(part).state == "primary":
                 return part.name
-        raise Unwell("no Redis is primary")
+        raise Unhealthy("no Redis is primary")
 
     async def switch_over(self) -> None:
         """Ask Patroni for another primary, as before maintenance."""

@@ -1,1 +1,1 @@
-"""One module for each layer: what its parts are, and the steps between them."""
+"""The parts of each layer and the steps between them, one module per layer."""

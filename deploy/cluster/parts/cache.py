@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ..layout import REDIS, SENTINELS, Layout, account, write_private
-from ..part import Part, Unwell, answers, speak
+from ..part import Part, Unhealthy, answers, speak
 from ..render import render
 
 MASTER = "laurels"
@@ -21,13 +21,13 @@ def redis(layout: Layout, number: int) -> Part:
         command=("/usr/bin/redis-server", str(folder / "redis.conf")),
         user=account("redis"),
         machine=layout.machine("redis", number),
-        look=lambda: _role(layout, number),
+        check=lambda: _role(layout, number),
         prepare=lambda: _prepare(layout, number),
     )
 
 
 def _prepare(layout: Layout, number: int) -> None:
-    """Sentinel rewrites these files after a failover: what it wrote is kept."""
+    """Write the configuration unless it exists: Sentinel rewrites these files after a failover."""
     user = account("redis")
     file = layout.place(f"redis-{number}", user=user) / "redis.conf"
     if file.exists():
@@ -54,7 +54,7 @@ def _role(layout: Layout, number: int) -> str:
     if known.get("role") == "master":
         return "primary"
     if known.get("master_link_status") != "up":
-        raise Unwell(f"replica without its primary: {replies[1][:60].strip()}")
+        raise Unhealthy(f"replica without its primary: {replies[1][:60].strip()}")
     return "replica"
 
 
@@ -71,7 +71,7 @@ def _sentinel(layout: Layout, number: int) -> Part:
         command=("/usr/bin/redis-sentinel", str(folder / "sentinel.conf")),
         user=account("redis"),
         machine=layout.machine("sentinel", number),
-        look=lambda: _quorum(layout, number),
+        check=lambda: _quorum(layout, number),
         prepare=lambda: _prepare_sentinel(layout, number),
     )
 
@@ -98,22 +98,22 @@ def _prepare_sentinel(layout: Layout, number: int) -> None:
 
 
 def _quorum(layout: Layout, number: int) -> str:
-    asked = [f"AUTH {layout.secret('sentinel')}", f"SENTINEL CKQUORUM {MASTER}"]
-    reply = speak(layout.address("sentinel", number), asked)[1].strip()
+    commands = [f"AUTH {layout.secret('sentinel')}", f"SENTINEL CKQUORUM {MASTER}"]
+    reply = speak(layout.address("sentinel", number), commands)[1].strip()
     if not reply.startswith("+OK"):
-        raise Unwell(reply[:80] or "no answer")
+        raise Unhealthy(reply[:80] or "no answer")
     return "quorum"
 
 
 def url(layout: Layout) -> str:
-    """What REDIS_URL is for a node."""
+    """Return the REDIS_URL of a node."""
     hosts = ",".join(layout.address("sentinel", number) for number in SENTINELS)
     password = layout.secret("sentinel")
     return f"redis+sentinel://:{layout.secret('redis')}@{hosts}/{MASTER}?sentinel_password={password}"
 
 
 def exporter(layout: Layout) -> Part:
-    """One for all: Prometheus names the server to look at."""
+    """Return the one exporter for all servers: Prometheus names the server in each scrape."""
     address = layout.address("redis-exporter")
     passwords = layout.folder / "watching" / "redis.json"
     return Part(
@@ -128,7 +128,7 @@ def exporter(layout: Layout) -> Part:
         ),
         user=account("prometheus"),
         prepare=lambda: _passwords(layout),
-        look=answers(address, "/metrics", "scraped"),
+        check=answers(address, "/metrics", "scraped"),
     )
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL under Patroni: a primary, a synchronous standby and a third, agreeing by way of three etcd."""
+"""PostgreSQL under Patroni: a primary, a synchronous standby and a third server, coordinated by three etcd members."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from ..layout import DATABASES, DEPLOY, ETCD, Layout, account, patroni, write_private
-from ..part import Part, Step, Unwell, answers, fetch
+from ..part import Part, Step, Unhealthy, answers, fetch
 from ..render import render
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
@@ -47,7 +47,7 @@ def _etcd(layout: Layout, number: int) -> Part:
         ),
         user=user,
         machine=layout.machine("etcd", number),
-        look=lambda: _etcd_state(layout.address("etcd", number)),
+        check=lambda: _etcd_state(layout.address("etcd", number)),
         prepare=lambda: layout.place(f"etcd-{number}", user=user).chmod(0o700),
     )
 
@@ -55,13 +55,15 @@ def _etcd(layout: Layout, number: int) -> Part:
 def _etcd_state(address: str) -> str:
     status, body = fetch(address, "/health")
     if status != 200 or json.loads(body).get("health") != "true":
-        raise Unwell(f"/health answers {status}: {body[:80].decode(errors='replace')}")
+        raise Unhealthy(f"/health answers {status}: {body[:80].decode(errors='replace')}")
     return "ready"
 
 
 def install(layout: Layout) -> Step:
-    """Patroni 4 from PyPI. Debian's 3.0 lets a primary that was frozen take the leader's key back by a plain
-    write, whoever has it by then: what the new primary acknowledged meanwhile is rewound.
+    """Return the step that installs Patroni 4 from PyPI.
+
+    With Debian's 3.0 a primary that was frozen takes the leader's key back by a plain write, whichever server holds it
+    by then, and what the new primary acknowledged meanwhile is rewound.
     """
     environment = patroni(layout).parent
     locked = DEPLOY.parent / "requirements" / "patroni.txt"
@@ -75,10 +77,10 @@ def install(layout: Layout) -> Step:
 
 
 def run_once(*command: str) -> None:
-    """As ourselves. Raises Unwell with its last words."""
+    """Run a command as the current user. Raises Unhealthy with its last output."""
     finished = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS, check=False)
     if finished.returncode:
-        raise Unwell(f"{' '.join(command[:4])} … failed: {finished.stderr.strip()[-300:]}")
+        raise Unhealthy(f"{' '.join(command[:4])} … failed: {finished.stderr.strip()[-300:]}")
 
 
 def postgres(layout: Layout, number: int) -> Part:
@@ -87,11 +89,11 @@ def postgres(layout: Layout, number: int) -> Part:
         name=f"postgres-{number}",
         layer="database",
         address=layout.address("postgres", number),
-        # Its server is nobody's child: whoever adopts it must notice its end at once, or a switchover waits for that.
+        # Its server is orphaned: the adopting process must notice its end at once, or a switchover waits for that.
         command=("/usr/bin/tini", "-s", "--", str(patroni(layout) / "patroni"), str(folder / "patroni.yml")),
         user=account("postgres"),
         machine=layout.machine("postgres", number),
-        look=lambda: _role(layout, number),
+        check=lambda: _role(layout, number),
         prepare=lambda: _prepare(layout, number),
         strays=lambda: _postmaster(folder / "data"),
         start_seconds=120,
@@ -128,20 +130,20 @@ def _prepare(layout: Layout, number: int) -> None:
 
 
 def _role(layout: Layout, number: int) -> str:
-    """primary, synchronous standby or standby; anything else is unwell."""
+    """Return primary, synchronous standby or standby. Raises Unhealthy in any other state."""
     _, body = fetch(layout.address("patroni", number), "/patroni")
     state = json.loads(body)
     if state.get("state") not in ("running", "streaming"):
-        raise Unwell(str(state.get("state")))
+        raise Unhealthy(str(state.get("state")))
     if state["role"] in ("master", "primary"):
         return "primary"
     if state.get("replication_state", "streaming") != "streaming":
-        raise Unwell(f"standby, {state['replication_state']}")
+        raise Unhealthy(f"standby, {state['replication_state']}")
     return "synchronous standby" if state.get("sync_standby") else "standby"
 
 
 def _postmaster(data: Path) -> list[int]:
-    """The server outlives Patroni, and its children have sessions of their own."""
+    """Return the process id of the server, which outlives Patroni and whose children have their own sessions."""
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
         process = psutil.Process(pid)
@@ -151,18 +153,18 @@ def _postmaster(data: Path) -> list[int]:
 
 
 def primary(layout: Layout) -> int:
-    """The number of the node that takes writes. Raises Unwell when there is none."""
+    """Return the number of the node that accepts writes. Raises Unhealthy if there is none."""
     for number in DATABASES:
         try:
             if fetch(layout.address("patroni", number), "/primary")[0] == 200:
                 return number
-        except Unwell:
+        except Unhealthy:
             continue
-    raise Unwell("no database node says it is the primary")
+    raise Unhealthy("no database node reports that it is the primary")
 
 
 def url(layout: Layout, role: str, secret: str) -> str:
-    """An address that leads to the primary, whichever it is."""
+    """Return an address that leads to the current primary."""
     hosts = ",".join(layout.address("postgres", number) for number in DATABASES)
     return f"postgresql://{role}:{layout.secret(secret)}@{hosts}/laurels?target_session_attrs=read-write"
 
@@ -181,32 +183,32 @@ def steps(layout: Layout) -> list[Step]:
 
 
 def grants(layout: Layout) -> Step:
-    return Step("what the nodes may not do", lambda: _run_sql(layout, "grants.sql"))
+    return Step("restrict the rights of the nodes", lambda: _run_sql(layout, "grants.sql"))
 
 
 def _wait_for_standby(layout: Layout) -> None:
-    """Traffic that comes earlier could be acknowledged by a primary that has nobody to follow it."""
+    """Wait for a synchronous standby: without one a primary alone could acknowledge the first writes."""
     deadline = time.monotonic() + STANDBY_SECONDS
     while time.monotonic() < deadline:
         for number in DATABASES:
             try:
                 if fetch(layout.address("patroni", number), "/sync")[0] == 200:
                     return
-            except Unwell:
+            except Unhealthy:
                 continue
         time.sleep(0.2)
-    raise Unwell("no standby became synchronous")
+    raise Unhealthy("no standby became synchronous")
 
 
 def _run_sql(layout: Layout, name: str) -> None:
-    """Passwords go in by standard input: arguments and environments are read by others."""
+    """Run a file of deploy/postgres. Passwords go through standard input: arguments and environments are readable."""
     passwords = {"owner": "postgres-owner", "service": "postgres-service", "watch": "postgres-watch"}
     variables = "".join(f"\\set {who}_password '{layout.secret(secret)}'\n" for who, secret in passwords.items())
     psql(layout, variables + (DEPLOY / "postgres" / name).read_text())
 
 
 def psql(layout: Layout, script: str, database: str = "postgres") -> str:
-    """Run a script on the primary as the superuser; what it printed. Raises Unwell with the server's first words."""
+    """Run a script on the primary as superuser; return its output. Raises Unhealthy with the server's first error."""
     passwords = layout.place("secrets") / "pgpass"
     write_private(passwords, f"*:*:*:postgres:{layout.secret('postgres-superuser')}\n")
     host, _, port = layout.address("postgres", primary(layout)).rpartition(":")
@@ -220,23 +222,23 @@ def psql(layout: Layout, script: str, database: str = "postgres") -> str:
         check=False,
     )
     if finished.returncode:
-        raise Unwell(finished.stderr.strip().splitlines()[0] if finished.stderr.strip() else "psql failed")
+        raise Unhealthy(finished.stderr.strip().splitlines()[0] if finished.stderr.strip() else "psql failed")
     return finished.stdout
 
 
 def backup_command(layout: Layout, number: int, *words: str) -> tuple[str, ...]:
-    """pgBackRest as configured for one database node."""
+    """Return the pgBackRest command line for one database node."""
     config = layout.folder / f"postgres-{number}" / "pgbackrest.conf"
     return ("/usr/bin/pgbackrest", f"--config={config}", "--stanza=laurels", *words)
 
 
 def _make_stanza(layout: Layout) -> None:
-    """Where WAL is archived to; until it is there the primary keeps it."""
+    """Create the repository of the WAL archive; the primary keeps WAL until it exists."""
     run(backup_command(layout, primary(layout), "stanza-create"))
 
 
 def run(command: tuple[str, ...]) -> str:
-    """Run as the database's user; what it printed. Raises Unwell with its last words."""
+    """Run a command as the database's user and return its output. Raises Unhealthy with its last output."""
     user = account("postgres")
     finished = subprocess.run(
         command,
@@ -252,7 +254,7 @@ def run(command: tuple[str, ...]) -> str:
     )
     if finished.returncode:
         words = (finished.stderr or finished.stdout).strip().splitlines()
-        raise Unwell(f"{Path(command[0]).name}: {words[-1] if words else 'failed'}")
+        raise Unhealthy(f"{Path(command[0]).name}: {words[-1] if words else 'failed'}")
     return finished.stdout
 
 
@@ -279,5 +281,5 @@ def _exporter(layout: Layout, number: int) -> Part:
             layout.secret("postgres-watch"),
             account("prometheus"),
         ),
-        look=answers(address, "/metrics", "scraped"),
+        check=answers(address, "/metrics", "scraped"),
     )

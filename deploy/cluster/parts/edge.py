@@ -1,4 +1,4 @@
-"""nginx: TLS, firewall, limits, and the balance over the nodes."""
+"""nginx: TLS, firewall, limits, and load balancing over the nodes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CERTIFICATE_SECONDS = 60
 
 
 def edge(layout: Layout, nodes: Sequence[str]) -> Part:
-    """The edge before `nodes` (addresses)."""
+    """Return the edge in front of `nodes` (addresses)."""
     folder = layout.folder / "edge"
     return Part(
         name="edge",
@@ -36,7 +36,7 @@ def edge(layout: Layout, nodes: Sequence[str]) -> Part:
         command=("/usr/sbin/nginx", "-c", str(folder / "conf" / "nginx.conf"), "-e", "stderr"),
         user=account("www-data"),
         prepare=lambda: prepare(layout, nodes),
-        look=answers(f"localhost:{layout.port('https')}", "/livez", authority=layout.authority),
+        check=answers(f"localhost:{layout.port('https')}", "/livez", authority=layout.authority),
     )
 
 
@@ -99,12 +99,12 @@ def exporter(layout: Layout) -> Part:
             f"-nginx.scrape-uri=http://{layout.address('edge-status')}/status",
         ),
         user=account("prometheus"),
-        look=answers(address, "/metrics", "scraped"),
+        check=answers(address, "/metrics", "scraped"),
     )
 
 
 def certificate_end(layout: Layout) -> float:
-    """When the edge's certificate ends, in seconds since 1970."""
+    """Return when the edge's certificate expires, in seconds since 1970."""
     command = ("openssl", "x509", "-noout", "-enddate", "-in", layout.folder / "certificates" / "server.pem")
-    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=CERTIFICATE_SECONDS)
-    return ssl.cert_time_to_seconds(told.stdout.strip().removeprefix("notAfter="))
+    finished = subprocess.run(command, check=True, capture_output=True, text=True, timeout=CERTIFICATE_SECONDS)
+    return ssl.cert_time_to_seconds(finished.stdout.strip().removeprefix("notAfter="))

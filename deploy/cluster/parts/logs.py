@@ -1,4 +1,4 @@
-"""The search engine for logs, and the shipper that reads the files of nodes and edge into it."""
+"""The search engine for logs, and the shipper that reads the log files of nodes and edge into it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 from deploy.logs.prepare import STREAM, prepare
 
 from ..layout import DEPLOY, HOST, Layout, account, give
-from ..part import Part, Step, Unwell, fetch
+from ..part import Part, Step, Unhealthy, fetch
 from ..render import render
 
 USER = "laurels"
@@ -24,7 +24,7 @@ def engine(layout: Layout) -> Part:
         layer="logs",
         address=address,
         command=(
-            # Nobody's acknowledgement waits for it: it starts with what the others leave, and compiles little.
+            # No acknowledgement waits for it, so it gets the lowest priority at start and compiles little.
             "/usr/bin/nice",
             "--adjustment=10",
             "/usr/bin/java",
@@ -39,7 +39,7 @@ def engine(layout: Layout) -> Part:
             str(layout.port("search-transport")),
         ),
         user=account(USER),
-        look=lambda: _state(address),
+        check=lambda: _state(address),
         prepare=lambda: _prepare_engine(layout),
         start_seconds=120,
     )
@@ -47,22 +47,22 @@ def engine(layout: Layout) -> Part:
 
 def _prepare_engine(layout: Layout) -> None:
     script = DEPLOY.parent / "scripts" / "ensure-search"
-    told = subprocess.run(
+    finished = subprocess.run(
         (script, layout.folder.parent / ".search-engine"),
         capture_output=True,
         text=True,
         timeout=_FETCH_SECONDS,
         check=False,
     )
-    if told.returncode:
-        raise Unwell(f"ensure-search failed: {(told.stderr or told.stdout).strip()[-300:]}")
+    if finished.returncode:
+        raise Unhealthy(f"ensure-search failed: {(finished.stderr or finished.stdout).strip()[-300:]}")
     layout.place("search", user=account(USER))
 
 
 def _state(address: str) -> str:
     status, body = fetch(address, "/_cluster/health")
     if status != 200 or json.loads(body)["status"] not in ("green", "yellow"):
-        raise Unwell(f"answers {status}: {body[:80].decode(errors='replace')}")
+        raise Unhealthy(f"answers {status}: {body[:80].decode(errors='replace')}")
     return "ready"
 
 
@@ -71,7 +71,7 @@ def templates(layout: Layout) -> Step:
         try:
             prepare(f"http://{layout.address('search')}")
         except OSError as error:
-            raise Unwell(str(error)) from error
+            raise Unhealthy(str(error)) from error
 
     return Step("template of the data stream", work)
 
@@ -84,7 +84,7 @@ def shipper(layout: Layout) -> Part:
         address="",
         command=("/usr/sbin/rsyslogd", "-n", "-f", str(folder / "rsyslog.conf"), "-i", str(folder / "pid")),
         user=account(USER),
-        look=lambda: _shipping(layout),
+        check=lambda: _shipping(layout),
         prepare=lambda: _prepare_shipper(layout),
     )
 
@@ -106,11 +106,11 @@ def _prepare_shipper(layout: Layout) -> None:
 
 
 def _shipping(layout: Layout) -> str:
-    """Its statistics are written every 5 seconds: how much waits for the engine."""
+    """Return how many documents wait for the engine, from statistics that are written every 5 seconds."""
     try:
         lines = (layout.folder / "shipper" / "statistics.json").read_text().splitlines()
     except OSError as error:
-        raise Unwell("no statistics yet") from error
+        raise Unhealthy("no statistics yet") from error
     sizes = [json.loads(line[line.index("{") :]) for line in lines[-40:] if '"name": "ship' in line]
     waiting = sum(int(one.get("size", 0)) for one in sizes[-1:])
     return f"shipping, {waiting} waiting" if waiting else "shipping"

@@ -1,4 +1,4 @@
-"""The Laurels nodes: the same program three times, and what must have happened before the first starts."""
+"""The three Laurels nodes, and the steps that must precede their start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from laurels.config import Settings
 
 from ..layout import DEPLOY, NODES, Layout, account, python_for_nodes, write_private
-from ..part import Part, Step, Unwell, answers
+from ..part import Part, Step, Unhealthy, answers
 from . import cache, database
 
 USER = "laurels"
@@ -46,13 +46,13 @@ def _node(layout: Layout, number: int) -> Part:
             **layout.settings,
         },
         prepare=lambda: _prepare(layout, number),
-        look=answers(address, "/readyz"),
+        check=answers(address, "/readyz"),
         stop_seconds=30,
     )
 
 
 def _known_addresses() -> list[str]:
-    """Those of our optional addresses that this version of Laurels has a setting for."""
+    """Return the optional addresses for which this version of Laurels has a setting."""
     settings = {item.metadata["env"] for item in fields(Settings)}
     return [name for name in _OPTIONAL if name in settings]
 
@@ -70,7 +70,7 @@ def steps(layout: Layout) -> list[Step]:
 
 
 def _install(layout: Layout) -> None:
-    """As root the nodes are another user, who can't read an interpreter under root's home: Debian's is for all."""
+    """Install Laurels for the nodes' user, who can't read an interpreter under root's home, when started as root."""
     python = python_for_nodes(layout)
     if os.geteuid() != 0:
         return
@@ -83,7 +83,7 @@ def _install(layout: Layout) -> None:
 
 
 def _migrate(layout: Layout) -> None:
-    """As the owner of the schema, whose password no node knows."""
+    """Migrate as the owner of the schema, whose password no node has."""
     user = account(USER)
     address = layout.place("migrate", user=user) / "DATABASE_URL"
     write_private(address, database.url(layout, "laurels_owner", "postgres-owner"), user)
@@ -103,4 +103,4 @@ def _migrate(layout: Layout) -> None:
     finally:
         Path(address).unlink()
     if finished.returncode:
-        raise Unwell(f"laurels migrate failed: {(finished.stderr or finished.stdout).strip()[-300:]}")
+        raise Unhealthy(f"laurels migrate failed: {(finished.stderr or finished.stdout).strip()[-300:]}")

@@ -1,4 +1,4 @@
-"""Prometheus, Alertmanager, and the exporter of the machine. Those of the other parts are with them."""
+"""Prometheus, Alertmanager, and the exporter of the machine. The other exporters are defined beside their parts."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _machine(layout: Layout) -> Part:
         ),
         user=account(USER),
         prepare=lambda: _certificate_age(layout),
-        look=answers(address, "/metrics", "scraped"),
+        check=answers(address, "/metrics", "scraped"),
     )
 
 
 def _certificate_age(layout: Layout) -> None:
-    """The edge's certificate ends at a known time: told once, at the start, to whoever watches."""
+    """Write the expiry time of the edge's certificate as a metric, once at the start."""
     folder = layout.place("watching", "textfiles", user=account(USER))
     (folder / "certificate.prom").write_text(
         "# HELP laurels_certificate_end_seconds When the edge's certificate ends.\n"
@@ -44,7 +44,7 @@ def _certificate_age(layout: Layout) -> None:
 
 
 def _receiver(layout: Layout) -> Part:
-    """Takes the alerts that would wake somebody: they are lines of its log."""
+    """Return the receiver of alerts, which prints them to its log in place of a pager."""
     address = layout.address("webhook")
     return Part(
         name="alert-receiver",
@@ -52,7 +52,7 @@ def _receiver(layout: Layout) -> Part:
         address=address,
         command=("/usr/bin/python3", str(DEPLOY / "watching" / "receiver.py"), HOST, str(layout.port("webhook"))),
         user=account(USER),
-        look=answers(address, "/", "listening"),
+        check=answers(address, "/", "listening"),
     )
 
 
@@ -73,7 +73,7 @@ def _alertmanager(layout: Layout) -> Part:
         ),
         user=account(USER),
         prepare=lambda: _prepare_alertmanager(layout),
-        look=answers(address, "/-/ready"),
+        check=answers(address, "/-/ready"),
     )
 
 
@@ -100,7 +100,7 @@ def _prometheus(layout: Layout) -> Part:
         ),
         user=account(USER),
         prepare=lambda: _prepare_prometheus(layout),
-        look=answers(address, "/-/ready"),
+        check=answers(address, "/-/ready"),
     )
 
 
