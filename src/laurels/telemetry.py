@@ -1,7 +1,7 @@
-"""Every metric, declared once, and the set-up of logs. Imports nothing of ours.
+"""Every metric, declared once, and the set-up of logs.
 
-Logs are pretty on a terminal and ECS JSON otherwise, one document a line: `event.id` is unique, so that a shipper may
-send a line twice, and `trace.id` is the request id that the client was told.
+Logs are readable text on a terminal and ECS JSON otherwise, one document per line. `event.id` is unique, so that a
+shipper may send a line twice; `trace.id` is the request id that the client was sent.
 """
 
 from __future__ import annotations
@@ -21,17 +21,28 @@ REGISTRY = CollectorRegistry()
 
 _LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
-REQUESTS = Counter("laurels_requests", "Requests by route and status.", ["route", "status"], registry=REGISTRY)
+REQUESTS = Counter("laurels_requests", "HTTP requests, by route and status.", ["route", "status"], registry=REGISTRY)
 REQUEST_SECONDS = Histogram(
-    "laurels_request_seconds", "Time to answer, by route.", ["route"], buckets=_LATENCY, registry=REGISTRY
+    "laurels_request_duration_seconds",
+    "Time from a request's head to its answer, by route.",
+    ["route"],
+    buckets=_LATENCY,
+    registry=REGISTRY,
+)
+REFUSALS = Counter(
+    "laurels_refusals", "Refused requests and items of batches, by error code.", ["code"], registry=REGISTRY
 )
 LOGIN_THROTTLED = Counter(
     "laurels_login_throttled",
-    "Log-ins refused for too many failures before: of the account, or of the network.",
+    "Log-ins refused because too many of the account or its network had failed, by policy.",
     ["policy"],
     registry=REGISTRY,
 )
-REFUSALS = Counter("laurels_refusals", "Refusals by code, per item.", ["code"], registry=REGISTRY)
+LIMITS_SHARED = Gauge(
+    "laurels_rate_limits_shared", "1 while rates are counted over all nodes, 0 while by each alone.", registry=REGISTRY
+)
+READY = Gauge("laurels_ready", "1 while the node serves; /readyz says why it does not.", registry=REGISTRY)
+
 BATCH_ACTIONS = Histogram(
     "laurels_batch_actions",
     "Actions per commit.",
@@ -39,106 +50,130 @@ BATCH_ACTIONS = Histogram(
     registry=REGISTRY,
 )
 BATCH_SECONDS = Histogram(
-    "laurels_batch_seconds", "Time from taking a batch to its answers.", buckets=_LATENCY, registry=REGISTRY
+    "laurels_batch_duration_seconds",
+    "Time from the start of a batch to the answers of its callers.",
+    buckets=_LATENCY,
+    registry=REGISTRY,
 )
 QUEUE_SECONDS = Histogram(
-    "laurels_queue_seconds", "Longest wait in the queue, per batch.", buckets=_LATENCY, registry=REGISTRY
+    "laurels_queue_wait_seconds",
+    "Time that the oldest action of a batch waited for a lane.",
+    buckets=_LATENCY,
+    registry=REGISTRY,
+)
+QUEUE_DEPTH = Gauge("laurels_queue_depth", "Actions that wait for a lane.", registry=REGISTRY)
+JOURNAL_LAG = Gauge(
+    "laurels_journal_lag_seconds",
+    "Age of the newest commit of another process when this one applied it.",
+    registry=REGISTRY,
+)
+READS = Counter(
+    "laurels_ledger_reads", "Reads of the ledger, by the kind of server that answered.", ["server"], registry=REGISTRY
+)
+REPLICA_LAG = Gauge(
+    "laurels_replica_lag_bytes",
+    "WAL that a replica had not replayed when last polled.",
+    ["replica"],
+    registry=REGISTRY,
 )
 CHORE_FAILURES = Counter(
     "laurels_chore_failures",
-    "Failed tries of background work, by chore and kind of failure. Each is tried again.",
+    "Failed runs of background work, by chore and kind of failure. Each is retried.",
     ["chore", "kind"],
     registry=REGISTRY,
 )
-QUEUE_DEPTH = Gauge("laurels_queue_depth", "Actions waiting for a lane.", registry=REGISTRY)
+
 INDEX_MEMBERS = Gauge("laurels_index_members", "Standings in the index, by board.", ["board"], registry=REGISTRY)
 INDEX_DRIFT = Gauge(
-    "laurels_index_drift", "Standings in which index and ledger disagreed at the last look.", registry=REGISTRY
+    "laurels_index_drift", "Standings in which index and ledger differed in the last sample.", registry=REGISTRY
 )
 INDEX_TRUSTED = Gauge(
     "laurels_index_trusted",
-    "1 while ranks come from the shared index, 0 while the ledger is counted.",
+    "1 while ranks come from the index in Redis, 0 while they are counted in the ledger.",
     registry=REGISTRY,
 )
 INDEX_BUILT = Gauge(
     "laurels_index_built_ratio",
-    "How much of a window of the shared index this node has built.",
+    "Share of a window of the index in Redis that this node has built, by board.",
     ["board"],
     registry=REGISTRY,
 )
 INDEX_REBUILD_CONFLICTS = Counter(
     "laurels_index_rebuild_conflicts",
-    "Copies of the index that this node built in the place of another node's, which had replaced its own.",
+    "Rebuilds that replaced another node's copy, which had replaced this node's own.",
     registry=REGISTRY,
 )
 INDEX_REPAIRED_BATCHES = Counter(
     "laurels_index_repaired_batches",
-    "Batches brought to the shared index by another than their node, or later.",
+    "Batches applied to the index in Redis late, or by another node than the one that committed them.",
     registry=REGISTRY,
 )
 INDEX_FALLBACK_READS = Counter(
     "laurels_index_fallback_reads",
-    "Questions answered by counting in the ledger instead of by the index.",
+    "Reads of ranks that were counted in the ledger instead of read from the index in Redis.",
     registry=REGISTRY,
 )
-JOURNAL_LAG = Gauge(
-    "laurels_journal_lag_seconds",
-    "Age of the newest commit of another process when it was projected.",
-    registry=REGISTRY,
-)
+
 CACHE = Counter(
-    "laurels_cache",
-    "Questions to a cache: hit, joined, stale, miss; entries forgotten.",
+    "laurels_cache_requests",
+    "Reads of a cache, by outcome: hit, joined (a load in flight), stale or miss.",
     ["cache", "outcome"],
     registry=REGISTRY,
 )
-READS = Counter("laurels_reads", "Reads of the ledger, by the server that answered.", ["server"], registry=REGISTRY)
-REPLICA_LAG = Gauge(
-    "laurels_replica_lag_bytes", "Log that a replica has not replayed at the last look.", ["replica"], registry=REGISTRY
+CACHE_INVALIDATED = Counter(
+    "laurels_cache_invalidated_entries", "Entries of a cache dropped by an invalidation.", ["cache"], registry=REGISTRY
 )
-BUS_UP = Gauge("laurels_bus_up", "1 while this node hears its own beat through Redis.", registry=REGISTRY)
-BUS_LAG = Gauge("laurels_bus_lag_seconds", "How long the last beat took through Redis.", registry=REGISTRY)
+BREAKER_STATE = Gauge(
+    "laurels_breaker_state",
+    "State of a circuit breaker: 0 closed (in use), 1 half-open (probed), 2 open (not called).",
+    ["name"],
+    registry=REGISTRY,
+)
+BREAKER_OPENED = Counter("laurels_breaker_opened", "Times that a circuit breaker opened.", ["name"], registry=REGISTRY)
+BUS_UP = Gauge("laurels_bus_up", "1 while this node receives its own heartbeats through Redis.", registry=REGISTRY)
+BUS_LAG = Gauge("laurels_bus_lag_seconds", "Time that the last heartbeat took through Redis.", registry=REGISTRY)
 BUS_MESSAGES = Counter(
-    "laurels_bus_messages", "Messages between nodes: sent, heard, malformed.", ["direction"], registry=REGISTRY
+    "laurels_bus_messages",
+    "Messages between nodes, by direction: sent, received, or malformed (received and not understood).",
+    ["direction"],
+    registry=REGISTRY,
 )
-BUS_DROPPED = Counter("laurels_bus_dropped", "Messages left to the journal.", registry=REGISTRY)
-LIMITS_SHARED = Gauge("laurels_limits_shared", "1 while rates are counted over all nodes.", registry=REGISTRY)
-SOCKETS = Gauge("laurels_live_sockets", "Open live sockets.", registry=REGISTRY)
-SOCKETS_CLOSED = Counter("laurels_live_sockets_closed", "Live sockets closed, by code.", ["code"], registry=REGISTRY)
+BUS_DROPPED = Counter(
+    "laurels_bus_messages_dropped",
+    "Messages not sent because too many waited; other nodes find the change in the journal.",
+    registry=REGISTRY,
+)
+
+SOCKETS = Gauge("laurels_live_sockets", "Open live connections: WebSocket and SSE.", registry=REGISTRY)
+SOCKETS_CLOSED = Counter(
+    "laurels_live_sockets_closed", "Closed live connections, by close code.", ["code"], registry=REGISTRY
+)
+SLOW_SOCKETS = Gauge("laurels_live_slow_sockets", "Live connections whose client reads too slowly.", registry=REGISTRY)
+BUFFERED_BYTES = Gauge(
+    "laurels_live_buffered_bytes", "Bytes that wait in this process for slow clients.", registry=REGISTRY
+)
 HANDSHAKES = Counter(
-    "laurels_live_handshakes", "Asked for a live socket or stream, by how it went.", ["outcome"], registry=REGISTRY
+    "laurels_live_handshakes", "Requests for a live connection, by outcome.", ["outcome"], registry=REGISTRY
 )
 RESUMES = Counter(
     "laurels_live_resumes",
-    "Boards that a viewer began to follow: first, or come back with what it had (current, delta, snapshot).",
+    "Subscriptions to a board, by what the client was sent: first, current, delta or snapshot.",
     ["outcome"],
     registry=REGISTRY,
 )
-SLOW_SOCKETS = Gauge("laurels_live_slow_sockets", "Live sockets that read too slowly just now.", registry=REGISTRY)
-BUFFERED_BYTES = Gauge(
-    "laurels_live_buffered_bytes", "Bytes that wait in this process for slow readers.", registry=REGISTRY
-)
-FRAMES_IN = Counter("laurels_live_frames_in", "Frames of clients, by type.", ["type"], registry=REGISTRY)
-FRAMES = Counter("laurels_live_frames", "Frames written to live sockets.", registry=REGISTRY)
+FRAMES = Counter("laurels_live_frames_sent", "Frames written to live connections.", registry=REGISTRY)
+FRAMES_IN = Counter("laurels_live_frames_received", "Frames of clients, by type.", ["type"], registry=REGISTRY)
 FRAMES_CONFLATED = Counter(
     "laurels_live_frames_conflated",
-    "Frames a slow reader was not sent because a newer one followed.",
+    "Frames that a slow client was not sent, because a newer one replaced them.",
     registry=REGISTRY,
 )
 LIVE_BROADCAST_SECONDS = Histogram(
     "laurels_live_broadcast_seconds",
-    "From a board's change being due to its last socket written.",
+    "Time from a change of a board to the last connection that was sent it.",
     buckets=_LATENCY,
     registry=REGISTRY,
 )
-BREAKER_STATE = Gauge(
-    "laurels_breaker_state",
-    "0 closed (in use), 1 half-open (being tried), 2 open (left alone).",
-    ["name"],
-    registry=REGISTRY,
-)
-BREAKER_OPENED = Counter("laurels_breaker_opened", "Times a breaker opened.", ["name"], registry=REGISTRY)
-READY = Gauge("laurels_ready", "1 when the node serves, 0 when /readyz says why not.", registry=REGISTRY)
 
 
 _PROCESS = secrets.token_hex(8)
@@ -152,11 +187,11 @@ _ECS_NAMES = {
     "exception": "error.stack_trace",
 }
 _ECS_OWN = frozenset(("event", "timestamp"))
-"""What the formatter names by itself."""
+"""Members that the formatter names itself."""
 
 
 def ecs(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Give every member its name in the Elastic Common Schema; what has none there goes below `laurels`."""
+    """Rename the members of a log line to the Elastic Common Schema; those without a name there go below `laurels`."""
     named: dict[str, Any] = {
         "event.id": f"{_PROCESS}-{next(_lines)}",
         "event.dataset": "laurels.node",
@@ -166,7 +201,7 @@ def ecs(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
         if name == "milliseconds":
             named["event.duration"] = round(value * 1_000_000)  # nanoseconds
         elif name == "level":
-            continue  # the formatter says it, as log.level
+            continue  # the formatter adds it as log.level
         elif name in _ECS_OWN or name.startswith("_") or "." in name:
             named[name] = value
         else:
@@ -177,7 +212,7 @@ def ecs(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
 def configure_logs(*, level: str, pretty: bool | None = None) -> None:
     """Send structlog and the standard library's loggers to standard error in one format.
 
-    `pretty` None decides by whether standard error is a terminal.
+    With `pretty` None, standard error being a terminal decides.
     """
     numeric = logging.getLevelNamesMapping()[level.upper()]
     to_terminal = sys.stderr.isatty() if pretty is None else pretty

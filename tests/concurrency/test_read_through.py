@@ -17,7 +17,9 @@ Loader = Callable[[], Awaitable[tuple[int, str]]]
 
 
 def count(name: str, outcome: str) -> float:
-    return telemetry.REGISTRY.get_sample_value("laurels_cache_total", {"cache": name, "outcome": outcome}) or 0.0
+    return (
+        telemetry.REGISTRY.get_sample_value("laurels_cache_requests_total", {"cache": name, "outcome": outcome}) or 0.0
+    )
 
 
 def answering(version: int, value: str, made: list[str] | None = None, gate: asyncio.Event | None = None) -> Loader:

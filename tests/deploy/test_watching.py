@@ -14,10 +14,17 @@ import pytest
 from deploy.cluster.layout import DEPLOY
 from deploy.cluster.part import fetch
 from deploy.cluster.supervisor import Supervisor
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
 from tests.deploy.conftest import ROOT
 from tests.support.polling import soon
 
+from laurels import telemetry
+
 RULES = DEPLOY / "watching"
+_METRIC = re.compile(r"\blaurels_[a-z_]+[a-z]\b")
+_NOT_OURS = {"laurels_certificate_end_seconds", "laurels_owner", "laurels_watch"}
+"""A metric of the keeper in `deploy/`, and roles of PostgreSQL."""
 _ALERT = re.compile(r"^\s*- alert: (\w+)\n(?:.*\n)*?\s*labels: \{severity: (\w+)\}", re.MULTILINE)
 
 
@@ -62,6 +69,25 @@ def test_dashboards_are_whole() -> None:
             assert panel["targets"], panel["title"]
 
 
+def test_queries_name_metrics_that_exist() -> None:
+    """In dashboards, rules, their tests and the docs."""
+    exposed = {sample.name for family in telemetry.REGISTRY.collect() for sample in _samples(family)}
+    texts = [*(RULES / "dashboards").glob("*.json"), *(RULES / "rules").glob("*.yml"), *(RULES / "tests").glob("*.yml")]
+    texts += (ROOT / "docs").glob("*.md")
+    named = {name for file in texts for name in _METRIC.findall(file.read_text())}
+    assert {name for name in named - _NOT_OURS if not _is_exposed(name, exposed)} == set()
+
+
+def test_metrics_follow_the_conventions_of_prometheus() -> None:
+    """Base units at the end of the name, no type in it, and a help text that is a sentence."""
+    for family in telemetry.REGISTRY.collect():
+        assert family.name.startswith("laurels_")
+        assert not re.search(r"_(ms|milliseconds|minutes|kb|count|gauge|counter)$", family.name)
+        assert family.documentation.endswith(".")
+        if family.type == "histogram":
+            assert family.name.endswith(("_seconds", "_actions")), family.name
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_panel_shows_something(cluster: Supervisor) -> None:
@@ -97,3 +123,16 @@ def _told(cluster: Supervisor) -> list[dict[str, str]]:
 
 def _has(told: list[dict[str, str]], wanted: dict[str, str]) -> bool:
     return any(wanted.items() <= alert.items() for alert in told)
+
+
+def _samples(family: Metric) -> list[Sample]:
+    """The samples of a metric; those that one with labels and no children yet would have."""
+    if family.samples:
+        return list(family.samples)
+    ends = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+    return [Sample(family.name + end, {}, 0.0) for end in ends]
+
+
+def _is_exposed(name: str, exposed: set[str]) -> bool:
+    """Docs may name a histogram as a whole."""
+    return name in exposed or f"{name}_bucket" in exposed

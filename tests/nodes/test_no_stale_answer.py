@@ -72,7 +72,7 @@ class Side:
 
     async def cache(self, name: str) -> dict[str, float]:
         """Outcomes of one cache so far."""
-        told = await self.metrics(f'laurels_cache_total{{cache="{name}"')
+        told = await self.metrics(f'laurels_cache_requests_total{{cache="{name}"')
         return {line.split('outcome="')[1].split('"')[0]: value for line, value in told.items()}
 
     async def metrics(self, beginning: str) -> dict[str, float]:
@@ -243,7 +243,7 @@ async def test_what_has_not_changed_is_read_without_the_ledger(pair: Pair) -> No
 
 
 async def _asked_of_the_ledger(side: Side) -> dict[str, float]:
-    return await side.metrics("laurels_reads_total") | await side.metrics("laurels_index_fallback_reads_total")
+    return await side.metrics("laurels_ledger_reads_total") | await side.metrics("laurels_index_fallback_reads_total")
 
 
 async def test_a_ban_reaches_into_windows_that_are_over(pair: Pair) -> None:

@@ -44,9 +44,10 @@ class ReadThrough(Generic[K, V]):
         self._entries: BoundedDict[K, _CacheEntry[V]] = BoundedDict(limit)
         self._loads: SingleFlight[tuple[K, Hashable], V] = SingleFlight()
         self._generation = 0
-        self._hit, self._joined, self._stale, self._miss, self._forgotten = (
-            telemetry.CACHE.labels(name, outcome) for outcome in ("hit", "joined", "stale", "miss", "forgotten")
+        self._hit, self._joined, self._stale, self._miss = (
+            telemetry.CACHE.labels(name, outcome) for outcome in ("hit", "joined", "stale", "miss")
         )
+        self._invalidated = telemetry.CACHE_INVALIDATED.labels(name)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,7 +71,7 @@ class ReadThrough(Generic[K, V]):
     def invalidate(self) -> None:
         """Drop everything, also what is being loaded now."""
         self._generation += 1
-        self._forgotten.inc(len(self._entries))
+        self._invalidated.inc(len(self._entries))
         self._entries.clear()
         self._loads.forget()
 

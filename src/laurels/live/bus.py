@@ -246,7 +246,7 @@ class Bus:
         except (msgspec.DecodeError, TypeError):
             telemetry.BUS_MESSAGES.labels("malformed").inc()
             return
-        telemetry.BUS_MESSAGES.labels("heard").inc()
+        telemetry.BUS_MESSAGES.labels("received").inc()
         if isinstance(message, BusHeartbeat):
             self._on_heartbeat(message)
         elif message.node == self.node:

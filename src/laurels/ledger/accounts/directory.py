@@ -74,9 +74,8 @@ class Directory:
         self._pool = reads.primary
         self._people: BoundedDict[int, PersonRef] = BoundedDict(limit)
         self._by_name: ReadThrough[str, KnownUser] = ReadThrough("names", seconds=WHO_SECONDS, limit=limit)
-        self._hit, self._miss, self._forgotten = (
-            telemetry.CACHE.labels("people", outcome) for outcome in ("hit", "miss", "forgotten")
-        )
+        self._hit, self._miss = (telemetry.CACHE.labels("people", outcome) for outcome in ("hit", "miss"))
+        self._invalidated = telemetry.CACHE_INVALIDATED.labels("people")
         self.blocked: set[int] = set()
         """Banned and erased."""
         self.shadowed: set[int] = set()
@@ -159,7 +158,7 @@ class Directory:
         """Drop these people from the cache, or everybody."""
         self.generation += 1
         dropped = list(self._people if user_ids is None else self._people.keys() & set(user_ids))
-        self._forgotten.inc(len(dropped))
+        self._invalidated.inc(len(dropped))
         for user_id in dropped:
             del self._people[user_id]
 
