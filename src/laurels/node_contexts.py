@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from .app.context import AccountContext, ActionContext, BoardContext, OwnDataContext, PeopleContext
+from .web.api.documents import api_documents
 from .web.context import LiveContext
 from .web.services import Services
 
@@ -37,4 +38,4 @@ def contexts_of(parts: Services, refresh_life: timedelta) -> tuple[object, ...]:
     live = LiveContext(parts.hub, parts.authenticator, parts.revocations, parts.limits, parts.options.origins, actions)
     people = PeopleContext(boards, parts.people)
     own_data = OwnDataContext(boards, parts.accounts, parts.readers)
-    return actions, boards, people, accounts, own_data, live, parts.tokens
+    return actions, boards, people, accounts, own_data, live, parts.tokens, api_documents()

@@ -132,6 +132,6 @@ def show_config(*, json: JsonFlag = False) -> None:
 @app.command(help_epilogue=examples("laurels openapi > laurels.json"))
 def openapi() -> None:
     """Print the OpenAPI document."""
-    from ..web.api.openapi import document
+    from ..web.api.documents import api_documents
 
-    sys.stdout.write(document().decode() + "\n")
+    sys.stdout.write(api_documents().openapi.decode() + "\n")

@@ -16,7 +16,8 @@ from tests.support.node import InProcessNode
 from tests.support.server import PASSWORD, LaurelsServer
 
 from laurels.domain.errors import Code
-from laurels.web.api.openapi import document, possible_codes
+from laurels.web.api.documents import api_documents
+from laurels.web.api.openapi import possible_codes
 from laurels.web.api.routes import ROUTES
 from laurels.web.http.problems import STATUS
 
@@ -36,7 +37,7 @@ CHECKS = (
 
 
 def the_document() -> Any:
-    return json.loads(document())
+    return json.loads(api_documents().openapi)
 
 
 def references(node: Any) -> set[str]:

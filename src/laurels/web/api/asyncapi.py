@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -19,13 +18,13 @@ _REF = "#/components/schemas/{name}"
 CLIENT_FRAMES: tuple[type, ...] = get_args(ClientFrame)
 
 
-@cache
 def document() -> bytes:
-    """The document as JSON."""
+    """Return the document as JSON."""
     return msgspec.json.format(msgspec.json.encode(build()), indent=1) + b"\n"
 
 
 def build() -> dict[str, Any]:
+    """Return the document."""
     _, schemas = msgspec.json.schema_components([*CLIENT_FRAMES, *SERVER_FRAMES], ref_template=_REF)
     messages = {_kind(frame): _message(frame) for frame in (*CLIENT_FRAMES, *SERVER_FRAMES)}
     return {

@@ -1,10 +1,9 @@
-"""The OpenAPI 3.1 document, made from the routes and the same structs that decode requests."""
+"""The OpenAPI 3.1 document, made from the routes and from the structs that decode requests."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -65,15 +64,13 @@ _SCHEMES_OF = {
 }
 
 
-@cache
-def document() -> bytes:
-    """The document as JSON."""
-    from .routes import ROUTES
-
-    return msgspec.json.format(msgspec.json.encode(build(ROUTES)), indent=1)
+def document(routes: Iterable[Route]) -> bytes:
+    """Return the document as JSON."""
+    return msgspec.json.format(msgspec.json.encode(build(routes)), indent=1)
 
 
 def build(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the document of the documented ones among `routes`."""
     shown = [route for route in routes if route.documented]
     structs = _structs(shown)
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
@@ -102,7 +99,7 @@ def build(routes: Iterable[Route]) -> dict[str, Any]:
 
 
 def possible_codes(route: Route) -> tuple[Code, ...]:
-    """Every code that a request to this route may be refused with."""
+    """Return every code with which a request to this route may be refused."""
     codes = [*route.problems]
     if route.path not in ("/livez", "/readyz"):
         codes.append(Code.MISDIRECTED)
@@ -175,7 +172,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter is text or absent, never null."""
+    """Return the schema of a parameter, which is text or absent, never null."""
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     return kinds[0] if len(kinds) == 1 else schema
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -11,46 +12,61 @@ from ...domain.errors import Code, LaurelsError
 from ..http.responses import Reply
 from ..pipeline.call import Call
 from ..pipeline.route import Route
-from .asyncapi import document as live_document
-from .openapi import document
 
 _FOLDER = resources.files("laurels.web") / "static"
 
 
+@dataclass(frozen=True, slots=True)
+class ApiDocuments:
+    """The OpenAPI and the AsyncAPI document as JSON."""
+
+    openapi: bytes
+    asyncapi: bytes
+
+
 async def board_page(call: Call) -> Reply:
+    """Answer with the page of a board."""
     return _file(call, "index.html")
 
 
 async def person_page(call: Call) -> Reply:
+    """Answer with the page of a person."""
     return _file(call, "person.html")
 
 
 async def overlay_page(call: Call) -> Reply:
+    """Answer with a board alone, for streams."""
     return _file(call, "overlay.html")
 
 
 async def admin_page(call: Call) -> Reply:
-    """For everybody: it holds nothing. What is in it is asked for with the operator's token."""
+    """Answer with the console. The page itself is public: its content is requested with the operator's token."""
     return _file(call, "admin.html")
 
 
 async def docs_page(call: Call) -> Reply:
+    """Answer with the API reference."""
     return _file(call, "docs.html")
 
 
 async def static_file(call: Call) -> Reply:
-    """To every origin: a module can only be imported by another site's page when its host says so."""
+    """Answer with a script, style sheet or image.
+
+    It is allowed to every origin, because pages of other sites import the board's module.
+    """
     reply = _file(call, call.request.match_info["name"])
     reply.headers["Access-Control-Allow-Origin"] = "*"
     return reply
 
 
-async def openapi(_: Call) -> Reply:
-    return Reply(document())
+async def openapi(documents: ApiDocuments, _: Call) -> Reply:
+    """Answer with the OpenAPI document."""
+    return Reply(documents.openapi)
 
 
-async def asyncapi(_: Call) -> Reply:
-    return Reply(live_document())
+async def asyncapi(documents: ApiDocuments, _: Call) -> Reply:
+    """Answer with the AsyncAPI document of the live protocol."""
+    return Reply(documents.asyncapi)
 
 
 def _file(call: Call, name: str) -> Reply:
