@@ -14,7 +14,8 @@ from tests.support.polling import eventually
 from laurels.live import client_connection, framing, protocol
 from laurels.live.protocol import Close
 from laurels.web.realtime import websocket as live_socket
-from laurels.web.realtime.websocket import FRAMES_PER_TURN, WebSocketConnection
+from laurels.web.realtime.framed_connection import FRAMES_PER_TURN
+from laurels.web.realtime.websocket import WebSocketConnection
 
 MANY = 20_000
 EMPTY_PONG = b"\x8a\x80abcd"

@@ -8,14 +8,14 @@ from ..inputs import CompleteAction, UserOf
 
 
 class CompleteFrame(protocol.Complete, tag="complete", frozen=True, kw_only=True):
-    """`user`: on whose behalf, from a socket that speaks for a server; refused from one that speaks for a user."""
+    """Complete an action. `user`: on whose behalf, required from a server's socket and refused from a user's."""
 
     action: CompleteAction
     user: UserOf | None = None
 
 
 class ResultFrame(BatchItem, tag_field="type", tag="result", frozen=True, omit_defaults=True, kw_only=True):
-    """The answer to `complete`: an item of a batch's reply, with the id of the frame."""
+    """The result of `complete`: an item of a batch's reply, with the id of the frame."""
 
     id: protocol.Id
 

@@ -1,7 +1,7 @@
-"""One live channel as Server-Sent Events, for clients that only listen: curl, `EventSource`, a small screen.
+"""One live channel as Server-Sent Events, for clients that only read: curl, `EventSource`, a small screen.
 
-The same frames as on the WebSocket; a board's version is the event's id, so that a browser that
-reconnects resumes by itself. The stream ends with its connection: nothing is ever read from it.
+The frames are those of the WebSocket. A board's version is the event's id, so that a browser that reconnects resumes by
+itself.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from .handshake import hand_over
 
 MEDIA_TYPE = "text/event-stream"
 STRAY_BYTES = 4_096
-"""Bytes that a listener may send after its request."""
+"""Bytes that a client may send after its request; more end the connection."""
 
 
 async def events(context: LiveContext, call: Call) -> Reply | StreamResponse:
-    """Answer with a head, and leave the transport to a `Stream`."""
+    """Send the head of the response and leave the transport to an SseConnection."""
     subscription = _subscription_of(context.actions.catalogue, call)
     principal = _user(call) if subscription.channel == protocol.ME else None
     headers = {
@@ -60,17 +60,14 @@ async def events(context: LiveContext, call: Call) -> Reply | StreamResponse:
 
 
 def event(kind: str, version: str, message: bytes) -> bytes:
-    """One event; JSON has no line breaks in it. An event without version leaves the last id as it is."""
+    """Return one event; JSON has no line breaks in it. Without a version, the client's last id stays as it is."""
     if version:
         return b"event: %b\nid: %b\ndata: %b\n\n" % (kind.encode(), version.encode(), message)
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), message)
 
 
 class SseConnection(ClientConnection):
-    """One listener. It follows one channel from its first byte to its last.
-
-    What it sends is dropped, and too much of it ends it: only the end of the connection is of interest.
-    """
+    """One client's stream of one channel. Bytes that the client sends are dropped; STRAY_BYTES of them end it."""
 
     __slots__ = ("_received", "_timer", "hub")
 
@@ -83,11 +80,13 @@ class SseConnection(ClientConnection):
         self._received = 0
 
     def data_received(self, data: bytes) -> None:
+        """Drop what the client sends."""
         self._received += len(data)
         if self._received > STRAY_BYTES:
             self.abort(Close.TOO_MANY_FRAMES)
 
     def open(self, head: bytes, subscription: StartSubscription, principal: Principal | None) -> None:
+        """Send the head and subscribe; without `principal` anonymously."""
         self.write(head + _retry(random.randint(*RETRY_MS)))  # noqa: S311  jitter, not a secret
         if principal is not None and not self._acquire_user(principal):
             return
@@ -109,35 +108,39 @@ class SseConnection(ClientConnection):
         self.close(code)
 
     def on_channel_gone(self, channel: str, error: LaurelsError, id_: int | None) -> None:  # noqa: ARG002  a stream has no ids
+        """Send an error event and end the stream."""
         self.hub.unsubscribe(self, channel)
         self._refuse(error, Close.NORMAL)
 
     def keepalive_frames(self, *, with_heartbeat: bool) -> bytes:
-        """Nobody answers an event: the kernel finds those who are gone."""
+        """Return a heartbeat. Nothing answers events: the kernel (TCP_USER_TIMEOUT) detects clients that are gone."""
         return event("heartbeat", "", protocol.HEARTBEAT) if with_heartbeat else b""
 
     def close_bytes(self, code: int) -> bytes:
-        """A stream has no codes: what its reader must know is an `error` event."""
-        refusal = _LAST_WORDS.get(code)
+        """Return an error event where the client must know the reason: a stream has no close codes."""
+        refusal = _CLOSE_REASONS.get(code)
         return b"" if refusal is None else event("error", "", protocol.encode(protocol.error_frame(refusal)))
 
     def close(self, code: int) -> None:
+        """End the stream."""
         super().close(code)
         self.transport.close()
 
     def drain(self, retry_ms: int) -> None:
+        """Tell the client to reconnect after `retry_ms`, and end the stream."""
         said = protocol.encode(protocol.Drain(retry_ms=retry_ms))
         self.send(_retry(retry_ms) + event("drain", "", said))
         self.close(Close.DRAINING)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timer of the token and leave the hub."""
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
 
 
-_LAST_WORDS: dict[int, LaurelsError] = {
-    Close.TOKEN_ENDED: LaurelsError(Code.TOKEN_INVALID, "This access token has ended. Come back with a fresh one."),
+_CLOSE_REASONS: dict[int, LaurelsError] = {
+    Close.TOKEN_ENDED: LaurelsError(Code.TOKEN_INVALID, "This access token has ended. Come back with a new one."),
     Close.NOT_ALLOWED: LaurelsError(Code.BANNED, "This account is banned."),
 }
 
@@ -147,7 +150,7 @@ def _retry(milliseconds: int) -> bytes:
 
 
 def _subscription_of(catalogue: Catalogue, call: Call) -> StartSubscription:
-    """Raises LaurelsError BOARD_UNKNOWN or INVALID_REQUEST."""
+    """Return what a request subscribes to. Raises LaurelsError BOARD_UNKNOWN or INVALID_REQUEST."""
     params = call.params
     channel = params.channel or protocol.BOARD + catalogue.default_board.slug
     kind, _, slug = channel.partition(":")
@@ -163,7 +166,7 @@ def _subscription_of(catalogue: Catalogue, call: Call) -> StartSubscription:
 
 
 def _user(call: Call) -> Principal:
-    """Raises LaurelsError(TOKEN_MISSING)."""
+    """Return the user of a request for the channel `me`. Raises LaurelsError(TOKEN_MISSING)."""
     if call.caller is None:
         raise LaurelsError(Code.TOKEN_MISSING, "Your own places need an access token: Authorization: Bearer …")
     return call.user

@@ -17,18 +17,22 @@ _HEAD = (
 
 
 async def live(context: LiveContext, call: Call) -> StreamResponse:
-    """Shake hands and leave the transport to a `Connection`."""
+    """Accept a WebSocket handshake and leave the transport to a WebSocketConnection.
+
+    Raises LaurelsError UPGRADE_REQUIRED, MALFORMED_REQUEST, ORIGIN_NOT_ALLOWED, TOO_MANY_SOCKETS, or what a token
+    offered as subprotocol is refused with.
+    """
     key = websocket_key(call)
     offered = offered_protocols(call)
     may_authenticate = origin_allowed(context.origins, call)
     token = next((name for name in offered if name.startswith(protocol.TOKEN_SUBPROTOCOL)), None)
-    shown, caller = "", None
+    presented, caller = "", None
     if token is not None:
         if not may_authenticate:
             raise bad_origin()
-        shown = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
+        presented = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
         authenticator = context.authenticator
-        caller = authenticator.caller_of_token(shown) or await authenticator.external_user_of(shown)
+        caller = authenticator.caller_of_token(presented) or await authenticator.external_user_of(presented)
     head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
     if protocol.SUBPROTOCOL in offered:
         head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"
@@ -42,7 +46,7 @@ async def live(context: LiveContext, call: Call) -> StreamResponse:
     def start(ahead: bytes) -> None:
         connection.open(f"{head}\r\n".encode())
         if caller is not None:
-            connection.authenticate_as(caller, shown, None)
+            connection.authenticate_as(caller, presented, None)
         if ahead:
             connection.data_received(ahead)
 

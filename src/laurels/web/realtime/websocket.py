@@ -1,12 +1,12 @@
-"""The live WebSocket: the connection that a session and the hub work through.
+"""The live WebSocket: the protocol laurels.v1 over one connection.
 
-One protocol object and its session are all that a socket is: no task, no buffers of its own.
+`LiveSession` decides what a frame means; here its effects are carried out: frames sent, channels subscribed to, tokens
+verified, actions submitted. One protocol object and its session are all that a socket is: no task, no buffers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import time
 from collections.abc import Coroutine
@@ -20,7 +20,6 @@ from ...app.receipts import batch_item
 from ...domain.errors import Code, LaurelsError
 from ...ledger.write.writer import Result
 from ...live import client_connection, framing, protocol
-from ...live.client_connection import ClientConnection
 from ...live.protocol import Close
 from ...live.session import (
     CloseConnection,
@@ -40,31 +39,41 @@ from ..context import LiveContext
 from ..http.decode import decode_body
 from ..http.responses import encode
 from ..inputs import CompleteAction
+from .framed_connection import FramedConnection
 from .frames import ClientFrame
 from .handshake import bad_origin
 from .submitters import ServerSubmitter, Submitter, UserSubmitter
 
 log = structlog.get_logger(__name__)
 
+_now = time.monotonic
+"""The clock of the loop, whose timers the session sets."""
+_CLOSE_CODES = {Code.BANNED: Close.NOT_ALLOWED, Code.ORIGIN_NOT_ALLOWED: Close.NOT_ALLOWED}
+"""Refusals of a token that close the socket."""
+_CLOSE_CODES_OF_ACTIONS = {
+    Code.BANNED: Close.NOT_ALLOWED,
+    Code.API_KEY_INVALID: Close.TOKEN_ENDED,
+    Code.FORBIDDEN: Close.NOT_ALLOWED,
+}
+"""Refusals of an action that close the socket: its account or key is no longer what it was."""
 
-class WebSocketConnection(ClientConnection):
-    """One client: bytes to frames to the session, and what the session wants done.
 
-    `_introducing`: an outside issuer is being asked about a token; `_next_turn`: frames that have arrived wait for the
-    next turn of the loop. Frames are decoded in neither case, and nothing more is read.
+class WebSocketConnection(FramedConnection):
+    """One client's socket.
+
+    `_verifying`: an external issuer's keys are being fetched for a token. Frames that arrive meanwhile wait, so that
+    they are handled in order.
     """
 
     __slots__ = (
         "_context",
-        "_decoder",
-        "_introducing",
-        "_next_turn",
         "_origin_allowed",
         "_session",
         "_submits",
         "_submitter",
         "_timer",
         "_timer_at",
+        "_verifying",
         "hub",
     )
 
@@ -73,18 +82,12 @@ class WebSocketConnection(ClientConnection):
         self.hub = context.hub
         self._context = context
         self._origin_allowed = origin_allowed
-        self._decoder: framing.Decoder | None = framing.Decoder(protocol.MAX_INCOMING)
         self._session = LiveSession(_now(), must_authenticate=must_authenticate)
         self._submitter: Submitter | None = None
         self._submits: list[SubmitAction] = []
-        self._introducing = False
-        self._next_turn: asyncio.Handle | None = None
+        self._verifying = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
-
-    @staticmethod
-    def encode_frame(kind: str, version: str, message: bytes) -> bytes:  # noqa: ARG004  a Dress
-        return framing.text_frame(message)
 
     def open(self, head: bytes) -> None:
         """Send the rest of the handshake and the first frame in one write."""
@@ -93,73 +96,8 @@ class WebSocketConnection(ClientConnection):
 
     # -- what arrives
 
-    def data_received(self, data: bytes) -> None:
-        self.heard = True
-        if self._decoder is None:
-            return
-        self._decoder.feed(data)
-        if self._next_turn is None:
-            self._decode()
-
-    def accepts_input(self) -> bool:
-        return self._next_turn is None and self._may_decode()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._decode_soon()
-
-    def _may_decode(self) -> bool:
-        return self._decoder is not None and not self._introducing and (self.ready or self.closed_with is not None)
-
-    def _decode(self) -> None:
-        """Handle FRAMES_PER_TURN of the frames that have arrived and leave the others to the next turn of the loop."""
-        self._next_turn = None
-        try:
-            more = self._handle_frames()
-        except framing.FrameError as error:
-            self.close(error.code)
-        except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
-            log.error("unexpected failure", exc_info=failure)
-            self.close(Close.FAILED)
-        else:
-            if more:
-                self._decode_soon()
-        self.update_reading()
-
-    def _decode_soon(self) -> None:
-        if self._next_turn is None and self._decoder is not None:
-            self._next_turn = asyncio.get_running_loop().call_soon(self._decode)
-
-    def _handle_frames(self) -> bool:
-        """Return whether there may be more. Raises FrameError."""
-        handled = 0
-        while handled < FRAMES_PER_TURN and (frame := self._next_frame()) is not None:
-            self._handle_message(*frame)
-            handled += 1
-        if self._submits:
-            self._submit_all()
-        self._set_timer()
-        return handled == FRAMES_PER_TURN
-
-    def _next_frame(self) -> tuple[int, bytes] | None:
-        """Raises FrameError."""
-        return self._decoder.next() if self._decoder is not None and self._may_decode() else None
-
-    def _handle_message(self, opcode: int, payload: bytes) -> None:
-        """Handle one frame; each counts against the client's rate, whatever its opcode. Raises FrameError."""
-        if opcode == framing.CLOSE:
-            self._closed_by_peer(payload)
-        elif self.closed_with is not None:  # only the client's close frame matters now
-            if not self._session.count(_now()):
-                self._stop_reading()
-        elif opcode == framing.TEXT:
-            self._handle_text(payload)
-        else:
-            self._apply(self._session.count_frame(_now()))
-            if opcode == framing.PING:
-                self.send(framing.frame(framing.PONG, payload))
-
-    def _handle_text(self, payload: bytes) -> None:
+    def on_text(self, payload: bytes) -> None:
+        """Decode one frame of the protocol and do what the session answers. Raises FrameError."""
         try:
             frame: protocol.ClientFrame = decode_body(payload, ClientFrame, "frame")  # type: ignore[arg-type]  # a union
         except LaurelsError as error:
@@ -170,21 +108,26 @@ class WebSocketConnection(ClientConnection):
         telemetry.FRAMES_IN.labels(frame.__struct_config__.tag).inc()
         self._apply(self._session.receive(frame, _now()))
 
-    def _closed_by_peer(self, payload: bytes) -> None:
-        """Answer, and be done; if it is the answer to our goodbye, just be done."""
-        code = framing.close_code(payload)
-        if self.closed_with is None:
-            self.write(framing.frame(framing.CLOSE, payload[:2]))
-            self.closed_with = code
-            self.ready = False
-            self.hub.unsubscribe_all(self)
-            asyncio.get_running_loop().call_later(client_connection.CLOSE_GRACE, self.transport.abort)
-        self._decoder = None
-        self.transport.close()
+    def on_frames_handled(self) -> None:
+        """Submit the actions that arrived together, and follow the session's deadline."""
+        if self._submits:
+            self._submit_all()
+        self._set_timer()
 
-    # -- what the session wants done
+    def count_frame(self) -> None:
+        """Count a frame against the client's rate; beyond the rate, close."""
+        self._apply(self._session.count_frame(_now()))
+
+    def is_within_rate(self) -> bool:
+        """Count a frame, also of a session that has ended; return whether it is within the client's rate."""
+        return self._session.count(_now())
+
+    def waits(self) -> bool:
+        """Return whether a token is being verified."""
+        return self._verifying
 
     def _apply(self, effects: list[Effect]) -> None:
+        """Carry out what the session decided, in order."""
         for effect in effects:
             match effect:
                 case Send():
@@ -200,31 +143,10 @@ class WebSocketConnection(ClientConnection):
                 case CloseConnection():
                     self.close(effect.code)
 
-    def _verify(self, wanted: VerifyToken) -> None:
-        try:
-            if not self._origin_allowed:
-                raise bad_origin()
-            caller = self._context.authenticator.caller_of_token(wanted.token)
-        except LaurelsError as error:
-            self._apply(self._session.not_verified(error, wanted.id, _CLOSE_CODES.get(error.code)))
-            return
-        if caller is not None:
-            self.authenticate_as(caller, wanted.token, wanted.id)
-        else:
-            self._introducing = True
-            self._start(self._verify_external(wanted), "live-introduce")
-
-    async def _verify_external(self, wanted: VerifyToken) -> None:
-        """Ask an outside issuer; frames that arrive meanwhile are not decoded before, so that the order stays."""
-        try:
-            self.authenticate_as(
-                await self._context.authenticator.external_user_of(wanted.token), wanted.token, wanted.id
-            )
-        except LaurelsError as error:
-            self._apply(self._session.not_verified(error, wanted.id, _CLOSE_CODES.get(error.code)))
-        finally:
-            self._introducing = False
-        self._decode_soon()
+    def on_channel_gone(self, channel: str, error: LaurelsError, id_: int | None) -> None:
+        """Unsubscribe from a channel that does not exist, and say so."""
+        self.hub.unsubscribe(self, channel)
+        self._apply(self._session.channel_gone(channel, error, id_))
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` in a task; a failure closes this connection and ends nothing else."""
@@ -233,14 +155,43 @@ class WebSocketConnection(ClientConnection):
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as failure:  # as the edge does: logged, said, and nobody else is harmed
+        except Exception as failure:  # a bug closes this connection and harms no other
             log.error("unexpected failure", exc_info=failure)
             self.close(Close.FAILED)
+
+    # -- authenticating
+
+    def _verify(self, wanted: VerifyToken) -> None:
+        try:
+            if not self._origin_allowed:
+                raise bad_origin()
+            caller = self._context.authenticator.caller_of_token(wanted.token)
+        except LaurelsError as error:
+            self._not_verified(error, wanted)
+            return
+        if caller is not None:
+            self.authenticate_as(caller, wanted.token, wanted.id)
+        else:
+            self._verifying = True
+            self._start(self._verify_external(wanted), "live-verify-external")
+
+    async def _verify_external(self, wanted: VerifyToken) -> None:
+        try:
+            caller = await self._context.authenticator.external_user_of(wanted.token)
+            self.authenticate_as(caller, wanted.token, wanted.id)
+        except LaurelsError as error:
+            self._not_verified(error, wanted)
+        finally:
+            self._verifying = False
+        self.decode_soon()
+
+    def _not_verified(self, error: LaurelsError, wanted: VerifyToken) -> None:
+        self._apply(self._session.not_verified(error, wanted.id, _CLOSE_CODES.get(error.code)))
 
     def authenticate_as(self, caller: Principal | ApiKey, token: str, id_: int | None) -> None:
         """Let the socket speak for the token's owner from now on, unless it speaks for another.
 
-        A connection that ended while its token was looked at takes nothing: nobody would give it back.
+        A connection that ended while its token was verified acquires nothing: nothing would release it.
         """
         if self.closed_with is not None:
             return
@@ -262,6 +213,7 @@ class WebSocketConnection(ClientConnection):
         self._set_timer()
 
     def _acquire_user(self, caller: Principal, id_: int | None) -> bool:
+        """Count the socket against the limit of its user; return whether there was room."""
         try:
             self.hub.connection_limits.acquire_user(caller.user_id)
         except LaurelsError as full:
@@ -270,34 +222,50 @@ class WebSocketConnection(ClientConnection):
         self.user_id, self.username = caller.user_id, caller.username
         return True
 
-    def on_channel_gone(self, channel: str, error: LaurelsError, id_: int | None) -> None:
-        self.hub.unsubscribe(self, channel)
-        self._apply(self._session.channel_gone(channel, error, id_))
+    # -- submitting actions
 
-    def keepalive_frames(self, *, with_heartbeat: bool) -> bytes:
-        self.heard = False
-        return _HEARTBEAT_AND_PING if with_heartbeat else framing.PING_FRAME
+    def _submit_all(self) -> None:
+        """Submit the actions that arrived together, so that they are committed together."""
+        submits, self._submits = self._submits, []
+        submitter = self._submitter
+        assert submitter is not None, "the session refuses actions before a token"
+        accepted: list[SubmitAction] = []
+        prepared: list[Any] = []
+        for submit in submits:
+            try:
+                prepared.append(submitter.prepare(submit.action, submit.user))  # type: ignore[arg-type]  # as decoded
+                accepted.append(submit)
+            except LaurelsError as refusal:
+                self._refuse(submit, refusal)
+        if accepted:
+            self._start(self._complete(submitter, accepted, prepared), "live-complete")
+
+    def _refuse(self, submit: SubmitAction, refusal: LaurelsError) -> None:
+        self._session.answered()
+        self.send(_answer(submit, refusal, ""))
+        self._apply(self._session.count_frame(_now()))
+        if refusal.code in _CLOSE_CODES_OF_ACTIONS:
+            self.close(_CLOSE_CODES_OF_ACTIONS[refusal.code])
+
+    async def _complete(self, submitter: Submitter, accepted: list[SubmitAction], prepared: list[Any]) -> None:
+        results = await submitter.complete(prepared)
+        board = self._context.actions.catalogue.default_board.slug
+        self._session.answered(len(accepted))
+        self.send(b"".join(_answer(submit, result, board) for submit, result in zip(accepted, results, strict=True)))
+        if isinstance(submitter, UserSubmitter) and any(_is_ban(result) for result in results):
+            self.close(Close.NOT_ALLOWED)
+        elif self._session.draining and not self._session.unanswered:
+            self.close(Close.DRAINING)
+
+    # -- the end
 
     def close_bytes(self, code: int) -> bytes:
+        """End the session, and return the close frame."""
         self._session.closed = True
-        return protocol.close_frame(code)
-
-    def close(self, code: int) -> None:
-        super().close(code)
-        if code in _VIOLATIONS:
-            self._stop_reading()
-        else:
-            self.update_reading()  # the client's close frame is awaited, also if it was behind
-
-    def _stop_reading(self) -> None:
-        """Decode nothing more, not even what has arrived. Ending our half lets the client's library finish at once."""
-        self._decoder = None
-        self.update_reading()
-        with contextlib.suppress(RuntimeError):  # it has closed
-            self.transport.write_eof()
+        return super().close_bytes(code)
 
     def drain(self, retry_ms: int) -> None:
-        """What was asked for is answered first; what comes after is not read."""
+        """Tell the client to come back later; answer what was submitted, read nothing more, and close."""
         self.send(framing.text_frame(protocol.encode(protocol.Drain(retry_ms=retry_ms))))
         self._session.draining = True
         if self._session.unanswered:
@@ -306,13 +274,10 @@ class WebSocketConnection(ClientConnection):
             self.close(Close.DRAINING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for handle in (self._timer, self._next_turn):
-            if handle is not None:
-                handle.cancel()
-        self._decoder = None
+        """Stop the session's timer and leave the hub."""
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
-
-    # -- time
 
     def _set_timer(self) -> None:
         at = self._session.deadline
@@ -329,70 +294,9 @@ class WebSocketConnection(ClientConnection):
         self._apply(self._session.tick(_now()))
         self._set_timer()
 
-    # -- completing
-
-    def _submit_all(self) -> None:
-        """What arrived together enters the ledger together."""
-        submits, self._submits = self._submits, []
-        submitter = self._submitter
-        assert submitter is not None, "the session refuses those without a token"
-        taken: list[SubmitAction] = []
-        prepared: list[Any] = []
-        for submit in submits:
-            try:
-                prepared.append(submitter.prepare(submit.action, submit.user))  # type: ignore[arg-type]  # of the wire
-                taken.append(submit)
-            except LaurelsError as refusal:
-                self._refuse(submit, refusal)
-        if taken:
-            self._start(self._complete(submitter, taken, prepared), "live-complete")
-
-    def _refuse(self, submit: SubmitAction, refusal: LaurelsError) -> None:
-        self._session.answered()
-        self.send(_answer(submit, refusal, ""))
-        self._apply(self._session.count_frame(_now()))
-        if refusal.code in _CLOSE_CODES_LATER:
-            self.close(_CLOSE_CODES_LATER[refusal.code])
-
-    async def _complete(self, submitter: Submitter, taken: list[SubmitAction], prepared: list[Any]) -> None:
-        results = await submitter.complete(prepared)
-        board = self._context.actions.catalogue.default_board.slug
-        self._session.answered(len(taken))
-        self.send(b"".join(_answer(submit, result, board) for submit, result in zip(taken, results, strict=True)))
-        if isinstance(submitter, UserSubmitter) and any(_is_ban(result) for result in results):
-            self.close(Close.NOT_ALLOWED)
-        elif self._session.draining and not self._session.unanswered:
-            self.close(Close.DRAINING)
-
-
-_now = time.monotonic
-"""The clock of the loop, whose timers the session sets."""
-_HEARTBEAT_AND_PING = protocol.HEARTBEAT_FRAME + framing.PING_FRAME
-FRAMES_PER_TURN = 32
-"""Frames of one client that are handled in one turn of the loop."""
-_VIOLATIONS = frozenset(
-    {
-        Close.FAILED,
-        Close.SLOW,
-        Close.TOO_MANY_FRAMES,
-        framing.PROTOCOL_ERROR,
-        framing.NO_TEXT,
-        framing.NOT_UTF8,
-        framing.TOO_BIG,
-    }
-)
-"""Codes after which nothing is decoded or read. After the others the client's close frame is awaited."""
-_CLOSE_CODES = {Code.BANNED: Close.NOT_ALLOWED, Code.ORIGIN_NOT_ALLOWED: Close.NOT_ALLOWED}
-_CLOSE_CODES_LATER = {
-    Code.BANNED: Close.NOT_ALLOWED,
-    Code.API_KEY_INVALID: Close.TOKEN_ENDED,
-    Code.FORBIDDEN: Close.NOT_ALLOWED,
-}
-"""What ends a socket that spoke well so far: the account or the key is no longer what it was."""
-
 
 def _answer(submit: SubmitAction, result: Result, board: str) -> bytes:
-    """A result; but an error where what was sent is no action at all."""
+    """Return the frame that answers an action: its result, or an error when the frame did not hold an action."""
     if isinstance(result, LaurelsError) and result.code is Code.INVALID_REQUEST:
         return framing.text_frame(protocol.encode(protocol.error_frame(result, submit.id)))
     assert isinstance(submit.action, CompleteAction)
