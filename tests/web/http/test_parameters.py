@@ -43,11 +43,11 @@ def test_a_wrong_query_is_refused_each_time() -> None:
 
 def test_whoever_invents_queries_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long ones are not remembered, short ones up to a bound."""
-    monkeypatch.setattr(decode, "REMEMBERED", 10)
-    monkeypatch.setattr(decode, "_remembered", {})
+    monkeypatch.setattr(decode, "CACHED_QUERIES", 10)
+    monkeypatch.setattr(decode, "_cached", {})
     for n in range(1, 51):
         _asked(f"?limit={n}")
-        assert 1 <= len(decode._remembered) <= 10
-    before = dict(decode._remembered)
-    _asked("?limit=9" + "&" * decode.REMEMBERED_LENGTH)
-    assert decode._remembered == before
+        assert 1 <= len(decode._cached) <= 10
+    before = dict(decode._cached)
+    _asked("?limit=9" + "&" * decode.CACHED_LENGTH)
+    assert decode._cached == before

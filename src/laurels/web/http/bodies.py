@@ -1,7 +1,7 @@
-"""Read the body of a request: at most so many bytes, within a deadline, inflated in bounded steps.
+"""Read the body of a request: within a size, a deadline and bounded steps of decompression.
 
-The parser hands bodies over as they were sent (`server.Runner` switches its own decompression off), so that nothing
-is inflated where no route asks for a body. Only `read_body` inflates, after the limits and the token were checked.
+The parser hands bodies over as they were sent (`server.Runner` turns decompression off), so that nothing is inflated
+where no route takes a body. Only `read_body` inflates, after the limits and the token were checked.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from ...domain.errors import Code, LaurelsError
 from .aiohttp_private import send_continue
 
 IN_STEP, OUT_STEP = 4 * 1024, 64 * 1024
-"""Compressed bytes taken and bytes made in one turn of the loop at most: about a millisecond, whatever was sent.
+"""Compressed bytes read and bytes inflated in one turn of the loop at most: about a millisecond, whatever was sent.
 
-The first bound is for blocks that say much and hold nothing: a megabyte of them takes a tenth of a second to decode.
+The first bound is for blocks that inflate to nothing: a megabyte of them takes a tenth of a second to decode.
 """
 MAX_PIECES, PIECE_BYTES = 4 * 1024, 16
-"""Pieces (chunks, or what one read of the socket brings) of a body at most, and how many bytes of its limit each stands
-for: a piece costs microseconds however small it is, so chunks of one byte would cost a second for each megabyte sent.
+"""A body may have MAX_PIECES pieces (chunks, or reads of the socket), and no more than its limit / PIECE_BYTES.
+
+A piece costs microseconds however small it is: chunks of one byte would cost a second for each megabyte.
 """
 PIECES_PER_TURN = 256
 _GZIP, _ZLIB = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS
@@ -30,10 +31,10 @@ _WINDOWS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 async def read_body(request: web.Request, limit: int, seconds: float) -> bytes:
-    """Return the whole body, inflated; of a request without one, nothing.
+    """Return the whole body, inflated; empty for a request without a body. `seconds`: how long it may take to arrive.
 
     Raises LaurelsError UNSUPPORTED_MEDIA_TYPE, UNSUPPORTED_ENCODING, BODY_TOO_LARGE (as sent or inflated,
-    or in too many pieces), BODY_TIMEOUT, or MALFORMED_REQUEST when it is not compressed as it says.
+    or in too many pieces), BODY_TIMEOUT, or MALFORMED_REQUEST when it is not compressed as declared.
     """
     if not request.body_exists and hdrs.CONTENT_TYPE not in request.headers:
         return b""
@@ -42,27 +43,27 @@ async def read_body(request: web.Request, limit: int, seconds: float) -> bytes:
     window = _window(request) if hdrs.CONTENT_ENCODING in request.headers else None
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    if request.content.is_eof():  # all of it came with the head, as small bodies do
-        body = _at_once(request, limit)
+    if request.content.is_eof():  # all of it arrived with the head, as small bodies do
+        body = _arrived_body(request, limit)
     else:
-        await _invite(request)
-        body = await _as_it_arrives(request, limit, seconds)
+        await _send_continue(request)
+        body = await _arriving_body(request, limit, seconds)
     return body if window is None else await inflate(body, window, limit)
 
 
 def _window(request: web.Request) -> int | None:
-    """Return zlib's name of the coding, or None when the body is sent as it is."""
+    """Return zlib's `wbits` for the content coding, or None when the body is not compressed."""
     codings = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING)).lower().split(",")
     coding = codings[0].strip()
     if len(codings) == 1 and coding in ("", "identity"):
         return None
     window = _WINDOWS.get(coding)
     if len(codings) > 1 or window is None:
-        raise LaurelsError(Code.UNSUPPORTED_ENCODING, "A body is sent as it is, or with one of gzip and deflate.")
+        raise LaurelsError(Code.UNSUPPORTED_ENCODING, "Send the body uncompressed, or with one of gzip and deflate.")
     return window
 
 
-def _at_once(request: web.Request, limit: int) -> bytes:
+def _arrived_body(request: web.Request, limit: int) -> bytes:
     if not request.body_exists:
         return b""
     body = request.content.read_nowait()
@@ -71,13 +72,13 @@ def _at_once(request: web.Request, limit: int) -> bytes:
     return body
 
 
-async def _invite(request: web.Request) -> None:
+async def _send_continue(request: web.Request) -> None:
     """Answer Expect: 100-continue now that the body is wanted; other expectations may be ignored (RFC 9110)."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
         await send_continue(request)
 
 
-async def _as_it_arrives(request: web.Request, limit: int, seconds: float) -> bytes:
+async def _arriving_body(request: web.Request, limit: int, seconds: float) -> bytes:
     body, pieces, most = bytearray(), 0, min(MAX_PIECES, max(PIECES_PER_TURN, limit // PIECE_BYTES))
     try:
         async with asyncio.timeout(seconds):
@@ -96,9 +97,9 @@ async def _as_it_arrives(request: web.Request, limit: int, seconds: float) -> by
 
 
 async def inflate(data: bytes, window: int, limit: int) -> bytes:
-    """Return `data` inflated, making at most `limit` + 1 bytes and letting other tasks run between steps.
+    """Return `data` inflated, at most `limit` + 1 bytes of it; other tasks run between steps.
 
-    One gzip member alone: a list of thousands of empty ones would cost the square of its length.
+    Accepts a single gzip member: thousands of empty ones would cost the square of their number.
     Raises LaurelsError BODY_TOO_LARGE or MALFORMED_REQUEST.
     """
     inflator, body = zlib.decompressobj(window), bytearray()
@@ -108,9 +109,7 @@ async def inflate(data: bytes, window: int, limit: int) -> bytes:
             pending = data[taken : taken + IN_STEP]
             taken += len(pending)
         made = _step(inflator, pending, limit + 1 - len(body))
-        if (
-            not made and not pending
-        ):  # zlib may hold output back when its room is used up: the end of the data is not the end
+        if not made and not pending:  # not merely at the end of the data: zlib may hold back output for lack of room
             raise _broken()
         body += made
         if len(body) > limit:

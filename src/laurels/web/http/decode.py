@@ -1,8 +1,8 @@
-"""From bytes to strict structs: what the JSON libraries let pass is caught here.
+"""From bytes to strict structs: what JSON libraries let pass is caught here.
 
-msgspec checks types, limits and unknown members. Before it: that all of the body is JSON, without
-duplicate member names (every common decoder silently takes the last). Behind it `domain/metadata.py`
-checks free-form metadata: depth, size, NUL (which PostgreSQL can't store) and integers beyond 64 bits.
+msgspec checks types, bounds and unknown members. Before it, the body is checked to be JSON without duplicate member
+names, of which every common decoder silently takes the last. `domain/metadata.py` then checks free-form metadata:
+depth, size, NUL (which PostgreSQL can't store) and integers beyond 64 bits.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from ...domain.schema_hints import explain
 from ...domain.strict_json import DuplicateMember, check_strictly
 from .messages import Request
 
-REMEMBERED = 1_000
-REMEMBERED_LENGTH = 64
-"""Characters of a query that is remembered: whoever invents queries fills no memory with them."""
-_remembered: dict[tuple[type, str], Any] = {}
+CACHED_QUERIES = 1_000
+CACHED_LENGTH = 64
+"""Characters of a query that is cached at most, so that made-up queries can't fill memory."""
+_cached: dict[tuple[type, str], Any] = {}
 
 
 class _Members(list[tuple[str, Any]]):
-    """An object as it was sent: its members in order, duplicates and all."""
+    """An object as it was sent: its members in order, including duplicates."""
 
 
 _as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
@@ -44,12 +44,12 @@ def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
 
 
 def decode_body(body: bytes, kind: type, name: str = "body") -> Any:
-    """Return what a body, or what else `name` says, holds. An empty one is an object without members where that is one.
+    """Return a body (or what `name` calls it) as a struct. An empty one counts as `{}` where no member is required.
 
     Raises LaurelsError INVALID_JSON, or INVALID_REQUEST with the path of the member that is wrong.
     """
     if not body:
-        return _of_nothing(kind, name)
+        return _of_empty(kind, name)
     sent = None
     try:
         sent = check_strictly(body.decode())
@@ -64,8 +64,8 @@ def decode_body(body: bytes, kind: type, name: str = "body") -> Any:
         raise LaurelsError(Code.INVALID_JSON, f"The {name} is not valid JSON: {error}") from error
 
 
-def _of_nothing(kind: type, name: str) -> Any:
-    """Return what an empty body says. Raises LaurelsError(INVALID_JSON) when members are needed."""
+def _of_empty(kind: type, name: str) -> Any:
+    """Return the struct of an empty body. Raises LaurelsError(INVALID_JSON) when members are required."""
     if takes_nothing(kind):
         return _decoder(kind).decode(b"{}")
     needed = f" with {', '.join(_required(kind))}" if _is_struct(kind) else ""
@@ -73,7 +73,7 @@ def _of_nothing(kind: type, name: str) -> Any:
 
 
 def takes_nothing(kind: type) -> bool:
-    """Return whether all members may be left out, and with them the body."""
+    """Return whether all members may be left out, and so the body."""
     return _is_struct(kind) and not _required(kind)
 
 
@@ -86,24 +86,24 @@ def _required(kind: type) -> list[str]:
 
 
 def params_of(request: Request, in_path: Mapping[str, str], kind: type) -> Any:
-    """Path and query parameters of a request. Short queries are remembered, REMEMBERED at most: the structs are frozen.
+    """Return path and query parameters as a struct. Short queries are cached: the structs are frozen.
 
     Raises LaurelsError(INVALID_REQUEST).
     """
     query = request.rel_url.raw_query_string
-    if in_path or len(query) > REMEMBERED_LENGTH:
+    if in_path or len(query) > CACHED_LENGTH:
         return decode_params(request.query, in_path, kind)
-    known = _remembered.get((kind, query))
+    known = _cached.get((kind, query))
     if known is None:
         known = decode_params(request.query, in_path, kind)
-        if len(_remembered) >= REMEMBERED:
-            _remembered.clear()
-        _remembered[kind, query] = known
+        if len(_cached) >= CACHED_QUERIES:
+            _cached.clear()
+        _cached[kind, query] = known
     return known
 
 
 def decode_params(query: Mapping[str, str], in_path: Mapping[str, str], kind: type) -> Any:
-    """What arrives as text. Raises LaurelsError(INVALID_REQUEST)."""
+    """Return parameters, which arrive as text, as a struct. Raises LaurelsError(INVALID_REQUEST)."""
     if not query:
         return _converted(in_path, kind, in_path) if in_path else _defaults(kind)
     repeated = _first_repeated([*in_path, *(name for name, _ in query.items())])
@@ -121,7 +121,7 @@ def _converted(params: Mapping[str, str], kind: type, in_path: Mapping[str, str]
 
 @cache
 def _defaults(kind: type) -> Any:
-    """The parameters of a request that gives none; the structs are frozen, so one serves all."""
+    """Return the parameters of a request without any; the structs are frozen, so one serves all."""
     try:
         return msgspec.convert({}, kind)
     except msgspec.ValidationError as error:
@@ -129,17 +129,17 @@ def _defaults(kind: type) -> Any:
 
 
 def instant(text: str | None, path: str) -> datetime | None:
-    """A parameter that names an instant. Raises LaurelsError(INVALID_REQUEST)."""
+    """Return the instant that a parameter names, or None. Raises LaurelsError(INVALID_REQUEST)."""
     try:
         return None if text is None else in_utc(msgspec.convert(text, _Instant), path)
     except msgspec.ValidationError as error:
-        raise _bad("This is no instant, such as 2026-11-24T12:00:00Z.", path) from error
+        raise _bad("This is not an instant, such as 2026-11-24T12:00:00Z.", path) from error
 
 
 def _duplicate_path(body: bytes) -> str:
-    """Where the outermost object that has a name twice has it the second time."""
+    """Return the path of the second occurrence of a name in the outermost object that has one twice."""
     pending: list[tuple[str, Any]] = [("$", _as_sent(body.decode()))]
-    for path, value in pending:  # grows while it is walked: no recursion, a sender decides the depth
+    for path, value in pending:  # grows while it is walked; no recursion, because the client chooses the depth
         members = _members_of(value, path)
         repeated = _first_repeated(name for name, _ in members)
         if repeated is not None:

@@ -1,7 +1,7 @@
 """Which pages of other sites may call this API from their visitors' browsers (CORS).
 
-Tokens travel in a header and never in a cookie, so a page can only do what its visitor's token lets it
-do: the list keeps strangers from spending the visitor's address allowance, not from forging requests.
+Tokens travel in a header and never in a cookie, so a page can only do what its visitor's token allows: the list keeps
+other sites from spending the visitor's address allowance, not from forging requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_origin(text: str) -> bool:
 
 
 class Origins:
-    """`allowed`: origins as browsers spell them (https://example.org), or `*` for every one."""
+    """The allowed origins, as browsers spell them (https://example.org), or `*` for every one."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self._allowed = frozenset(allowed)
@@ -36,10 +36,11 @@ class Origins:
         return bool(self._allowed)
 
     def allow(self, origin: str | None) -> bool:
+        """Return whether pages of this origin may call the API."""
         return origin is not None and (ANY in self._allowed or origin in self._allowed)
 
     def grant(self, request: Mapping[str, str]) -> dict[str, str]:
-        """What a reply says to the browser of a page elsewhere; `request` are the request's headers."""
+        """Return the CORS headers of a reply. `request`: the request's headers."""
         if not self._allowed:
             return {}
         origin = request.get("Origin")
@@ -49,7 +50,7 @@ class Origins:
         return {"Vary": "Origin", "Access-Control-Allow-Origin": granted, "Access-Control-Expose-Headers": _EXPOSED}
 
     def preflight(self, request: Mapping[str, str], methods: Iterable[str]) -> dict[str, str] | None:
-        """The answer to a browser that asks before it sends; None when it asks nothing, or the answer is no."""
+        """Return the headers that answer a preflight; None when the request is not one, or is not allowed."""
         if "Access-Control-Request-Method" not in request or not self.allow(request.get("Origin")):
             return None
         return {

@@ -63,7 +63,7 @@ STATUS: dict[Code, tuple[int, str]] = {
     Code.SERVER_ONLY: (422, "Only for servers"),
     Code.TICKET_REQUIRED: (422, "Ticket required"),
     Code.TICKET_INVALID: (422, "Ticket not valid"),
-    Code.TICKET_NOT_YOURS: (422, "Somebody else's ticket"),
+    Code.TICKET_NOT_YOURS: (422, "Ticket of another user"),
     Code.TICKET_USED: (422, "Ticket used"),
     Code.TICKET_TOO_EARLY: (422, "Too early for this ticket"),
     Code.TICKET_EXPIRED: (422, "Ticket expired"),
@@ -109,11 +109,12 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 def status_of(code: Code) -> int:
+    """Return the HTTP status of a code."""
     return STATUS[code][0]
 
 
 def problem(error: LaurelsError, request_id: str) -> tuple[Problem, dict[str, str]]:
-    """The body and the headers that belong to it."""
+    """Return the body of a refusal and its headers."""
     status, title = STATUS[error.code]
     retry_after = retry_seconds(error, datetime.now(UTC))
     body = Problem(

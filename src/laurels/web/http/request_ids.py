@@ -1,4 +1,4 @@
-"""Request ids: the node's own, and the one a caller may choose for traces across services."""
+"""Request ids: the node's own, and the one that a caller may choose to trace a request across services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _requests = itertools.count(1)
 
 
 def new_request_id() -> str:
-    """Return an id that no other request has: a random start for the process, then a counter. Unique, not secret."""
+    """Return a unique id: a random prefix of the process, then a counter. It is not secret."""
     return f"{_PROCESS}{next(_requests):08x}"
 
 

@@ -1,6 +1,7 @@
-"""From a path straight to its endpoint: aiohttp's resolver costs 6 µs a request, a good part of what a rank does.
+"""From a path straight to its endpoint: aiohttp's resolver takes 6 µs a request, a good part of reading a rank.
 
-What is not found here (other methods, escapes, paths of pages) is left to the resolver, which also answers 404 and 405.
+Requests that are not found here (other methods, escapes, paths of pages) go to the resolver, which also leads to 404
+and 405.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ NOTHING_IN_PATH: Mapping[str, str] = {}
 
 @dataclass(slots=True)
 class Router:
+    """Finds endpoints by method and path."""
+
     _plain: dict[tuple[str, str], Endpoint] = field(default_factory=dict)
     _plain_paths: set[str] = field(default_factory=set)
     _templates: dict[tuple[str, int], list[tuple[re.Pattern[str], Endpoint]]] = field(default_factory=dict)
     """By method and number of slashes."""
     elsewhere: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
-    """Answers targets that are not a path (`OPTIONS *`), of which the resolver knows nothing."""
+    """Answers targets that are not a path (`OPTIONS *`), which the resolver does not know."""
 
     def add(self, method: str, path: str, endpoint: Endpoint) -> None:
-        """`path` may have parts in braces, as aiohttp writes them."""
+        """Add an endpoint; `path` may have parameters in braces, as aiohttp writes them."""
         if "{" not in path:
             self._plain[method, path] = endpoint
             self._plain_paths.add(path)
@@ -35,7 +38,7 @@ class Router:
         self._templates.setdefault((method, path.count("/")), []).append((pattern, endpoint))
 
     def find(self, request: web.Request) -> tuple[Endpoint, Mapping[str, str]] | None:
-        """The endpoint that aiohttp would find, and what is in the path."""
+        """Return the endpoint that aiohttp would find and the parameters in the path, or None."""
         method, path = request.method, request.rel_url.raw_path
         endpoint = self._plain.get((method, path))
         if endpoint is not None:

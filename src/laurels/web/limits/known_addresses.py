@@ -1,6 +1,6 @@
-"""From which addresses an account was logged in to: the latest in this process, all of the last month in Redis.
+"""The addresses from which an account was logged in to: the latest in this process, all of the last month in Redis.
 
-Redis is asked only for a log-in that would be refused otherwise, and updated behind the request.
+Redis is asked only for a log-in that would otherwise be refused, and updated behind the request.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from ...redis_store.store import Client
 
 KNOWN_SECONDS = 30 * 86_400
 ASK_SECONDS = 0.2
-UNSHARED = 10_000
-"""Pairs noted between two tellings; those beyond are known to this node alone."""
-AT_ONCE = 500
+MAX_UNSHARED = 10_000
+"""Pairs recorded between two synchronisations; further ones are known to this node only."""
+PAIRS_PER_CALL = 500
 
 
 class KnownAddresses:
@@ -28,12 +28,13 @@ class KnownAddresses:
         return pair in self._held
 
     def add(self, pair: bytes) -> None:
+        """Record a successful log-in."""
         self._held.put(pair, None)
-        if self._store is not None and len(self._unshared) < UNSHARED:
+        if self._store is not None and len(self._unshared) < MAX_UNSHARED:
             self._unshared[pair] = None
 
     async def is_known_elsewhere(self, pair: bytes) -> bool:
-        """Ask Redis whether any node knows the pair. False without an answer in time."""
+        """Return whether any node knows the pair, from Redis; False without an answer in time."""
         if self._store is None:
             return False
         key = self._key(self._store, pair)
@@ -46,13 +47,13 @@ class KnownAddresses:
         return bool(found)
 
     async def share(self) -> None:
-        """Tell Redis what was noted since the last time. Raises RedisAway; what could not be told stays local."""
-        noted, self._unshared = list(self._unshared), {}
+        """Write the new pairs to Redis. Raises RedisUnavailable; pairs that were not written stay local."""
+        new, self._unshared = list(self._unshared), {}
         store = self._store
         if store is None:
             return
-        for start in range(0, len(noted), AT_ONCE):
-            keys = [self._key(store, pair) for pair in noted[start : start + AT_ONCE]]
+        for start in range(0, len(new), PAIRS_PER_CALL):
+            keys = [self._key(store, pair) for pair in new[start : start + PAIRS_PER_CALL]]
 
             async def work(redis: Client, keys: list[str] = keys) -> None:
                 pipe = redis.pipeline(transaction=False)

@@ -1,10 +1,9 @@
-"""Limits that hold over all nodes, without a request ever waiting for Redis.
+"""Limits over all nodes, without a request ever waiting for Redis.
 
-Each node decides by what it knows. Ten times a second it adds what it granted to what Redis holds, and learns what
-each of those keys owes altogether (ADR 17). So in the first tenth of a second a burst that is spread over n nodes
-may be granted up to n times; what was too much is owed, and nothing more is granted before it is paid back.
-
-While Redis is away, each process limits by itself, and says so.
+Each node decides by its own state. Ten times a second it adds what it granted to the totals in Redis and adopts them
+(ADR 17). So in the first tenth of a second a burst that is spread over n nodes may be granted up to n times; nothing
+more is granted until the excess has been regained. While Redis is unavailable, each process limits by itself and
+reports it.
 """
 
 from __future__ import annotations
@@ -23,34 +22,35 @@ SYNC_SECONDS = 0.1
 
 
 class RateLimitSync:
-    """Run `run()` in a task."""
+    """Synchronises rate limits, and known addresses with them. Run `run()` in a task."""
 
     def __init__(self, store: RedisStore, limits: Sequence[RateLimit], known: KnownAddresses | None = None) -> None:
         self._store = store
         self._known = known
         self._limits = limits
-        self._away = False
+        self._unavailable = False
         for limit in limits:
             limit.track_pending()
 
     def degraded_reasons(self) -> list[str]:
-        return ["limits: counted by each process alone"] if self._away else []
+        """Return what the node does without, as sentences for `/readyz`."""
+        return ["limits: counted by each process alone"] if self._unavailable else []
 
     async def run(self) -> None:
-        """Share until cancelled."""
+        """Synchronise until cancelled."""
         await run_periodically(SYNC_SECONDS, self._sync_if_possible)
 
     async def _sync_if_possible(self) -> None:
         try:
             await self.sync()
         except RedisUnavailable:
-            self._away = True
+            self._unavailable = True
         else:
-            self._away = False
-        telemetry.LIMITS_SHARED.set(not self._away)
+            self._unavailable = False
+        telemetry.LIMITS_SHARED.set(not self._unavailable)
 
     async def sync(self) -> None:
-        """Once. Raises RedisAway; what could not be told then is forgotten."""
+        """Synchronise once. Raises RedisUnavailable; grants that were not sent then are dropped."""
         for limit in self._limits:
             taken = limit.take_pending()
             if taken:
