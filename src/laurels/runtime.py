@@ -1,8 +1,8 @@
-"""The composition root: settings in, one running node out, started and stopped in order.
+"""Run a node: settings in, one running node out, its parts started and stopped in order.
 
 Start: PostgreSQL, migrations, bootstrap, index, lanes and followers, HTTP.
-Stop:  live sockets sent elsewhere over a while, no new connections, requests under way answered,
-       queue drained, receipts written, PostgreSQL stopped.
+Stop:  live sockets closed over a while, no new connections, running requests answered, queue drained, receipts written,
+       PostgreSQL stopped.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from .web.services import Services
 log = structlog.get_logger(__name__)
 
 GC_THRESHOLD = 20_000
-"""Allocations between two looks of the collector at young objects (CPython: 700): requests make few cycles."""
+"""Allocations between two collections of young objects (CPython: 700): requests make few cycles."""
 DRAIN_SECONDS = 10.0
-"""How long requests under way may take once a stop was asked for."""
+"""How long running requests may take once the node stops."""
 IDLE_SECONDS = 75.0
 """How long a connection without a request stays open: longer than common proxies keep theirs."""
 END_SECONDS = 2.0
-"""How long a chore may take to end before it is told once more."""
+"""How long a chore may take to end before it is cancelled again."""
 
 
 OnReady = Callable[[str, FirstAdmin | None], None]
@@ -56,9 +56,20 @@ OnReady = Callable[[str, FirstAdmin | None], None]
 
 @dataclass(frozen=True, slots=True)
 class _Ports:
+    """The bound sockets. `health`: health checks and metrics of this process alone."""
+
     public: socket.socket
     health: socket.socket | None
-    """Of this process alone: health and metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tasks:
+    """What runs beside requests, in the order in which it is stopped: chores, then those that drain a queue."""
+
+    chores: list[asyncio.Task[None]]
+    lanes: asyncio.Task[None]
+    receipts: asyncio.Task[None]
+    hub: asyncio.Task[None]
 
 
 async def serve(
@@ -68,19 +79,20 @@ async def serve(
     on_node: Callable[[str, Node], None] = lambda address, node: None,
     on_load: Progress = lambda done, total: None,
     stop: asyncio.Event | None = None,
-    lifeline: int | None = None,
+    parent_pipe: int | None = None,
     shows_password: bool = True,
 ) -> None:
-    """Run a node until SIGINT, SIGTERM, `stop`, or the end of the pipe `lifeline` to whoever started it.
+    """Run a node until SIGINT, SIGTERM, `stop`, or the end of `parent_pipe`, a pipe that the parent process holds.
 
-    `shows_password`: `on_ready` shows the first admin's password to a person; else a file keeps it.
+    `on_load` gets the progress of loading the index. `shows_password`: `on_ready` shows the first admin's password to
+    a person; otherwise it is written to a file.
     Raises StartError or DatabaseUnusable when it can't start.
     """
     stopping = stop or asyncio.Event()
     with stopped_by_signals(stopping):
-        if lifeline is not None:
-            _stop_at_the_end_of(lifeline, stopping)
-        # The ports first: a second start must not touch the data of the first.
+        if parent_pipe is not None:
+            _stop_when_parent_ends(parent_pipe, stopping)
+        # The ports are bound first: a second start must not touch the data of the first.
         with _bound(settings) as ports:
             await _serve(settings, ports, stopping, on_ready, on_node, on_load, shows_password=shows_password)
 
@@ -96,7 +108,7 @@ async def _serve(
     shows_password: bool,
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        async with _given_up_on(stopping):
+        async with _ended_by(stopping):
             pool = await stack.enter_async_context(database(settings, own=True, create=True))
             node = await _assembled(settings, pool, stack)
             await node.services.projection.load(on_load)
@@ -107,7 +119,10 @@ async def _serve(
 
 
 async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExitStack) -> Node:
-    """A Redis that is away is waited for; one that can't be used as configured ends the start. Raises StartError."""
+    """Build the node. Start without a Redis that does not answer; it is used once it does.
+
+    Raises StartError when Redis can't be used as configured.
+    """
     try:
         node = await assemble(settings, pool)
         stack.push_async_callback(node.services.reads.close)
@@ -122,8 +137,8 @@ async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExit
 
 
 @contextlib.asynccontextmanager
-async def _given_up_on(stopping: asyncio.Event) -> AsyncIterator[None]:
-    """Leave the block early, and in silence, once a stop is asked for."""
+async def _ended_by(stopping: asyncio.Event) -> AsyncIterator[None]:
+    """Leave the block early, without an error, once the node should stop."""
 
     async def give_up() -> None:
         await stopping.wait()
@@ -155,24 +170,26 @@ async def _run(
     services = node.services
     background = Background(settings, node)
     async with asyncio.TaskGroup() as tasks:
-        lanes = tasks.create_task(services.writer.run(), name="ledger-lanes")
-        receipts = tasks.create_task(services.receipts.run(), name="receipts")
-        hub = tasks.create_task(services.hub.run(), name="live-hub")
-        chores = background.start(tasks)
+        running = _Tasks(
+            lanes=tasks.create_task(services.writer.run(), name="ledger-lanes"),
+            receipts=tasks.create_task(services.receipts.run(), name="receipts"),
+            hub=tasks.create_task(services.hub.run(), name="live-hub"),
+            chores=background.start(tasks),
+        )
         server = await _listen(settings, services, ports.public)
         health = None if ports.health is None else await _serve_routes(health_only(ROUTES), services, ports.health)
         _settle_garbage_collector()
         telemetry.READY.set(1)
         on_ready(_address(ports.public), await make_first_admin(services, settings, shown=shows_password))
         on_node(_address(ports.public), node)
-        await _until(stopping, lanes)
-        await _drain(node, server, lanes, receipts, hub, chores)
+        await _until(stopping, running.lanes)
+        await _drain(node, server, running)
         if health is not None:
             await health.close()
 
 
 def _settle_garbage_collector() -> None:
-    """What start-up made lives as long as the node: never look at it again, and look less often at the rest."""
+    """Keep what start-up made out of collections, since it lives as long as the node, and collect less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
@@ -184,38 +201,32 @@ async def _until(stopping: asyncio.Event, lanes: asyncio.Task[None]) -> None:
     waiter.cancel()
 
 
-async def _drain(
-    node: Node,
-    server: HttpServer,
-    lanes: asyncio.Task[None],
-    receipts: asyncio.Task[None],
-    hub: asyncio.Task[None],
-    chores: list[asyncio.Task[None]],
-) -> None:
+async def _drain(node: Node, server: HttpServer, running: _Tasks) -> None:
+    """Stop in an order in which nothing that was accepted is lost."""
     log.info("stopping")
     telemetry.READY.set(0)
     node.readiness.stopping = True
     services = node.services
-    # First, while requests are still answered: who comes for a socket is told to go elsewhere.
+    # Sockets first, while requests are still answered: new ones are refused, so clients reconnect to another node.
     services.hub.close()
     await services.hub.drained()
     await server.stop_listening()
-    await _end(chores)
+    await _end(running.chores)
     await server.close()
     services.writer.close()
-    await lanes
+    await running.lanes
     services.receipts.close()
-    await receipts
-    await hub
+    await running.receipts
+    await running.hub
     services.passwords.close()
-    with contextlib.suppress(LaurelsError):  # the ledger is away: the note of this node grows old by itself
+    with contextlib.suppress(LaurelsError):  # without the ledger the entry of this node expires by itself
         await services.login_audit.flush()
         await propagation.leave(services.pool, node.journal.node)
     log.info("stopped")
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they are over: a library may swallow a cancellation, or ask a server while it tidies up."""
+    """Cancel tasks until they end: a library may swallow a cancellation, or wait for a server while it cleans up."""
     left = set(tasks)
     while left:
         for task in left:
@@ -225,8 +236,8 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 async def _listen(settings: Settings, services: Services, listener: socket.socket) -> HttpServer:
     routes = routes_of(settings.role, ROUTES)
-    elsewhere = settings.workers > 1 or settings.metrics_private
-    return await _serve_routes(without_metrics(routes) if elsewhere else routes, services, listener)
+    hides_metrics = settings.workers > 1 or settings.metrics_private
+    return await _serve_routes(without_metrics(routes) if hides_metrics else routes, services, listener)
 
 
 async def _serve_routes(routes: Sequence[Route], services: Services, listener: socket.socket) -> HttpServer:
@@ -236,7 +247,7 @@ async def _serve_routes(routes: Sequence[Route], services: Services, listener: s
 
 @contextlib.contextmanager
 def _bound(settings: Settings) -> Iterator[_Ports]:
-    """Both ports. On that of health nobody is kept waiting: it does not listen before there is something to say."""
+    """Bind both ports. That of health does not listen yet: checks are refused, not kept waiting, until it answers."""
     with contextlib.ExitStack() as stack:
         public = stack.enter_context(bind(settings.host, settings.port, shared=settings.workers > 1))
         health = None
@@ -249,7 +260,7 @@ def _bound(settings: Settings) -> Iterator[_Ports]:
 def bind(
     host: str, port: int, *, shared: bool = False, listen: bool = True, setting: str = "LAURELS_PORT"
 ) -> socket.socket:
-    """A socket on the address; `shared` with the other workers of this machine. Raises StartError."""
+    """Return a socket bound to an address; `shared` with the other workers of this machine. Raises StartError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -273,17 +284,17 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _stop_at_the_end_of(pipe: int, stopping: asyncio.Event) -> None:
-    """Whoever holds the other side is gone, however it went."""
+def _stop_when_parent_ends(pipe: int, stopping: asyncio.Event) -> None:
+    """Stop when the parent has ended, in whatever way: then the pipe has no writer."""
     loop = asyncio.get_running_loop()
 
-    def look() -> None:
+    def read() -> None:
         try:
-            words = os.read(pipe, 64)
-        except ConnectionError:  # it died without reading what was written to it
-            words = b""
-        if not words:
+            data = os.read(pipe, 64)
+        except ConnectionError:  # the parent ended without reading what was written to it
+            data = b""
+        if not data:
             loop.remove_reader(pipe)
             stopping.set()
 
-    loop.add_reader(pipe, look)
+    loop.add_reader(pipe, read)

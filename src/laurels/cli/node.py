@@ -83,7 +83,7 @@ def _serve(settings: Settings, *, worker: bool) -> None:
                 settings,
                 on_ready=started,
                 on_load=loading,
-                lifeline=sys.stdin.fileno() if worker else None,
+                parent_pipe=sys.stdin.fileno() if worker else None,
                 shows_password=sys.stdout.isatty(),
             )
         )

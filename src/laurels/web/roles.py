@@ -1,11 +1,11 @@
-"""Which routes a node serves: a node may be told to do only part of the work (`--role`).
+"""Which routes a node serves: a node may have only one role (`--role`).
 
     all      everything
-    api      requests, no live sockets: deploying it drops no screen
+    api      requests, no live sockets: deploying it disconnects no screen
     live     live sockets and reads; it writes nothing
-    worker   health and metrics only; it does what runs beside requests
+    worker   health checks and metrics only; it runs the chores beside requests
 
-What belongs to another role is refused with `misdirected` (421), whatever was sent: a balancer in front has it wrong.
+Requests for another role are refused with `misdirected` (421): the balancer in front sent them to the wrong node.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from .pipeline.route import Route
 
 
 def routes_of(role: str, routes: Iterable[Route]) -> tuple[Route, ...]:
-    """The table of routes for a node of this role: the others are there, and refuse."""
+    """Return the routes of a node with this role; those of other roles refuse."""
     serves = _SERVES[role]
     return tuple(route if serves(route) else _refusing(route, _other_role(role)) for route in routes)
 
 
 def without_metrics(routes: Iterable[Route]) -> tuple[Route, ...]:
-    """For a port that strangers reach, or that several processes share: each scrape would reach another one."""
+    """Return routes without metrics, for a public port or one that several processes share."""
     return tuple(_refusing(route, _ask_each) if route.path == "/metrics" else route for route in routes)
 
 
 def health_only(routes: Iterable[Route]) -> tuple[Route, ...]:
-    """For a port of its own, which only operators reach: nothing is limited there."""
+    """Return health checks and metrics without limits, for a port that only operators reach."""
     return tuple(replace(route, limit="none") for route in routes if _is_health(route))
 
 
