@@ -97,7 +97,7 @@ def test_a_key_is_shown_once_and_revoked(laurels_server: Any, chromium_page: Ope
     expect(dialog).to_contain_text("Tick what the key may do")
     dialog.get_by_label("admin:read").check()
     dialog.get_by_role("button", name="Make it").click()
-    expect(dialog).to_contain_text("Shown this once")
+    expect(dialog).to_contain_text("Shown only once")
     expect(page.get_by_role("row", name=name)).to_contain_text("admin:read")
     expect(dialog.locator("code").first).to_contain_text("lk_")
     dialog.get_by_role("button", name="I have kept it").click()

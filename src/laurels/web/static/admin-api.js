@@ -1,4 +1,4 @@
-// Calls of the operators' API, as who is signed in; integers are exact both ways.
+// Call the operators' API as the signed-in user; integers are exact both ways.
 
 import { parseExact } from "./laurels.js";
 import { askToSignIn } from "./signin.js";
@@ -6,7 +6,7 @@ import { token } from "./session.js";
 
 const PATIENCE_MS = 15_000;
 
-/** The answer as a value, null for none. Throws { code, detail, path?, status }: the API's problem, or one of ours. */
+/** Return the answer as a value, null for none. Throws { code, detail, path?, status }: the API's problem or one of ours. */
 export async function call(method, path, body, { signal } = {}) {
   const bearer = (await token().catch(lost)) ?? (await signInAgain());
   const headers = { Accept: "application/json", Authorization: `Bearer ${bearer}`, ...(body && { "Content-Type": "application/json" }) };
@@ -18,13 +18,13 @@ export async function call(method, path, body, { signal } = {}) {
   return answer;
 }
 
-/** "?a=1&b=2" of what is given. */
+/** Return "?a=1&b=2" of the values that are not empty. */
 export function query(parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
-/** JSON in which a BigInt is a number. */
+/** Encode JSON in which a BigInt is a number. */
 function exact(body) {
   const text = JSON.stringify(body, (_, value) => (typeof value === "bigint" ? `\u0001${value}\u0001` : value));
   return text.replace(/"\\u0001(-?\d+)\\u0001"/g, "$1");

@@ -1,4 +1,4 @@
-// Who changed what by hand, and why. The trail is append only.
+// The audit trail: changes by hand, their authors and reasons. It is append-only.
 
 import { cursor, filters, list } from "./admin-parts.js";
 import { dateAndTime } from "./format.js";
@@ -8,7 +8,7 @@ export function auditSection(place, { signal }) {
   const trail = list({
     path: "/api/admin/audit",
     caption: "Audit trail, newest first",
-    empty: "Nothing like that was done.",
+    empty: "No entry matches.",
     columns: [
       { head: "When", cell: ({ at }) => el("time", { datetime: at }, dateAndTime(at)) },
       { head: "Who", cell: ({ actor }) => el("code", {}, actor) },

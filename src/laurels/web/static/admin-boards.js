@@ -1,7 +1,7 @@
-// Boards: made, renamed, capped, put away. What a rank means is fixed for a board's life.
+// Create, rename, cap and archive boards. What a rank means is fixed for a board's life.
 
 import { call } from "./admin-api.js";
-import { as, ask, badge, button, cursor, filters, list, tell } from "./admin-parts.js";
+import { as, ask, badge, button, cursor, filters, list, notify } from "./admin-parts.js";
 import { el } from "./laurels-dom.js";
 
 const PATH = "/api/admin/boards";
@@ -12,7 +12,7 @@ export function boardsSection(place, { signal }) {
   const boards = list({
     path: PATH,
     caption: "Boards",
-    empty: "No board is like that.",
+    empty: "No board matches.",
     columns: [
       { head: "Board", cell: (one) => [el("strong", {}, el("bdi", {}, one.name)), el("small", { class: "below" }, one.slug)] },
       { head: "Counts", cell: countsView },
@@ -53,7 +53,7 @@ async function create(boards) {
     send: (values) => call("POST", PATH, values),
   });
   if (made) {
-    tell(`Board ${made.name} is being filled.`);
+    notify(`Board ${made.name} is being filled.`);
     boards.reload();
   }
 }
@@ -67,7 +67,7 @@ async function edit(one, boards) {
     send: (values) => call("PATCH", `${PATH}/${one.slug}`, { ...(one.is_default && { daily_points_cap: null }), ...values, version: one.version }),
   });
   if (saved) {
-    tell(`${saved.name} is saved.`);
+    notify(`${saved.name} is saved.`);
     boards.reload();
   }
 }
@@ -83,7 +83,7 @@ async function archive(one, boards) {
     send: (values) => call("PATCH", `${PATH}/${one.slug}`, { ...values, archived: away, version: one.version }),
   });
   if (saved) {
-    tell(away ? `${one.name} is archived.` : `${one.name} is being filled.`);
+    notify(away ? `${one.name} is archived.` : `${one.name} is being filled.`);
     boards.reload();
   }
 }

@@ -1,7 +1,7 @@
-// API keys of servers: made, given a new secret, ended.
+// Create, rotate and revoke API keys of servers.
 
 import { call } from "./admin-api.js";
-import { as, ask, badge, button, cursor, list, showSecret, tell } from "./admin-parts.js";
+import { as, ask, badge, button, cursor, list, showSecret, notify } from "./admin-parts.js";
 import { dateAndTime } from "./format.js";
 import { el } from "./laurels-dom.js";
 
@@ -79,7 +79,7 @@ async function revoke(one, keys) {
     send: (values) => call("POST", `${PATH}/${one.id}/revoke`, values),
   });
   if (ended) {
-    tell(`${one.name} is revoked.`);
+    notify(`${one.name} is revoked.`);
     keys.reload();
   }
 }

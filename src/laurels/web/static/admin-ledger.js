@@ -1,12 +1,12 @@
-// A user's ledger, row by row, and the reversal of one.
+// A user's ledger, row by row, and the reversal of a row.
 
 import { call } from "./admin-api.js";
-import { ask, badge, button, cursor, list, tell } from "./admin-parts.js";
+import { ask, badge, button, cursor, list, notify } from "./admin-parts.js";
 import { metadataView } from "./admin-review.js";
 import { dateAndTime, words } from "./format.js";
 import { el } from "./laurels-dom.js";
 
-/** The list of a user's rows; `changed()` is called after a reversal. */
+/** Return the list of a user's rows; `changed()` is called after a reversal. */
 export function ledgerOf(user, { signal, changed }) {
   const rows = list({
     path: `/api/admin/users/${user.id}/ledger`,
@@ -46,7 +46,7 @@ async function reverse(row, user, rows, changed) {
     send: (values) => call("POST", `/api/admin/actions/${row.action_id}/reverse`, values),
   });
   if (!answer) return;
-  tell(`Undone. The score is ${words.number(answer.new_score)} now.`);
+  notify(`Undone. The score is ${words.number(answer.new_score)} now.`);
   rows.reload();
   changed();
 }

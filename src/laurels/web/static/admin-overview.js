@@ -1,4 +1,4 @@
-// The node's live numbers, read every two seconds while they are looked at.
+// The node's live numbers, read every two seconds while the section is shown.
 
 import { call } from "./admin-api.js";
 import { labelledCell, problemLine } from "./admin-parts.js";
@@ -6,9 +6,9 @@ import { words } from "./format.js";
 import { el, svg } from "./laurels-dom.js";
 
 const PERIOD_MS = 2_000;
-const REMEMBERED = 60; // so many readings are drawn: two minutes
+const READINGS = 60; // readings drawn: two minutes
 
-/** What each number means, and beyond which value it wants to be looked at. */
+/** Each number: its meaning, and the value beyond which it needs attention. */
 const NUMBERS = [
   { member: "actions_per_second", title: "Actions a second", about: "over the last ten seconds", digits: 1, drawn: true },
   { member: "sockets", title: "Live sockets", about: "on this node" },
@@ -57,17 +57,17 @@ function tile({ title, about, alarm = Infinity, digits = 0, drawn = false }) {
   return { element, show };
 }
 
-/** The last readings as a line, for the eye alone: the number is beside it. */
+/** Draw the last readings as a line, hidden from screen readers: the number is beside it. */
 function sparkline() {
   const line = svg("polyline", {});
   const seen = [];
   const add = (number) => {
     seen.push(number);
-    if (seen.length > REMEMBERED) seen.shift();
+    if (seen.length > READINGS) seen.shift();
     const highest = Math.max(1, ...seen);
-    line.setAttribute("points", seen.map((one, i) => `${REMEMBERED - seen.length + i},${20 - (18 * one) / highest}`).join(" "));
+    line.setAttribute("points", seen.map((one, i) => `${READINGS - seen.length + i},${20 - (18 * one) / highest}`).join(" "));
   };
-  return { add, element: svg("svg", { viewBox: `0 0 ${REMEMBERED - 1} 21`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }, line) };
+  return { add, element: svg("svg", { viewBox: `0 0 ${READINGS - 1} 21`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }, line) };
 }
 
 function boardRow([slug, count]) {

@@ -1,4 +1,4 @@
-// What the console's sections are made of: lists that are read page by page, dialogs that ask, words that tell.
+// The parts of the console's sections: lists read page by page, dialogs, and a line that reports what happened.
 
 import { query, call } from "./admin-api.js";
 import { el } from "./laurels-dom.js";
@@ -6,8 +6,8 @@ import { el } from "./laurels-dom.js";
 const TOLD_MS = 6_000;
 let hush = 0;
 
-/** One line at the foot of the page, also for screen readers. */
-export function tell(text) {
+/** Show a line at the foot of the page, and announce it to screen readers. */
+export function notify(text) {
   const line = document.getElementById("told");
   clearTimeout(hush);
   line.textContent = text;
@@ -29,8 +29,8 @@ export function badge(text, kind = text) {
 }
 
 /**
- * A list, read page by page. `columns`: [{ head, cell(row), kind? }]; `rows(answer)` picks them out of an answer,
- * `next(answer)` answers the parameters of the page behind it, or null. The answer: { element, reload(parameters) }.
+ * Return a list that is read page by page, as { element, reload(parameters) }. `columns`: [{ head, cell(row), kind? }];
+ * `rows(answer)` returns the rows of an answer, `next(answer)` the parameters of the next page, or null.
  */
 export function list({ path, columns, rows, next, empty, caption, signal }) {
   const body = el("tbody");
@@ -67,17 +67,17 @@ export function list({ path, columns, rows, next, empty, caption, signal }) {
   return { element, reload };
 }
 
-/** A cell that says what it is where there is no room for a head: on a phone. */
+/** Return a cell with its own label, for phones, where there is no room for a table head. */
 export function labelledCell(head, content, kind = null) {
   return el("td", { class: kind, "data-head": head || null }, el("div", {}, content));
 }
 
-/** The cursor of most lists. */
+/** Return the parameters of the next page for most lists. */
 export function cursor({ next }) {
   return next ? { cursor: next } : null;
 }
 
-/** Fields that choose what a list shows: [{ name, label, options? }]; `changed(values)` is called soon after each change. */
+/** Return the fields that filter a list: [{ name, label, options? }]; `changed(values)` is called soon after each change. */
 export function filters(fields, changed) {
   const inputs = fields.map((one) => [one.name, inputOf(one)]);
   const form = el("form", { class: "filters", role: "search" }, fields.map((one, i) => el("label", {}, el("span", {}, one.label), inputs[i][1])));
@@ -92,8 +92,8 @@ export function filters(fields, changed) {
 }
 
 /**
- * Ask in a dialog, and send from it, so that what is wrong can be mended: { title, consequences: [text], fields, confirm, danger,
- * send(values) }. `fields`: [{ name, label, kind, value, options, required, help, read(text) }]. Resolves to what `send` answered, or undefined.
+ * Show a dialog that sends its values and stays open on errors: { title, consequences: [text], fields, confirm, danger,
+ * send(values) }. `fields`: [{ name, label, kind, value, options, required, help, read(text) }]. Resolves to the answer of `send`, or undefined.
  */
 export function ask({ title, consequences = [], fields = [], confirm, danger = false, send, extra = [] }) {
   const inputs = fields.map((one) => [one, inputOf(one)]);
@@ -162,7 +162,7 @@ function inputOf({ name, kind = "text", value = "", options, required, rows = 8 
   return el("input", { name, type: kind, value, required, autocomplete: "off" });
 }
 
-/** What text fields are read as; each throws an Error that says what is wrong. */
+/** Parsers of text fields; each throws an Error that says what is wrong. */
 export const as = {
   integer(text) {
     if (!/^[-−]?\d{1,19}$/.test(text)) throw new Error("Give a whole number.");
@@ -172,7 +172,7 @@ export const as = {
     try {
       return JSON.parse(text);
     } catch (error) {
-      throw new Error(`This is no JSON: ${error.message}`);
+      throw new Error(`This is not JSON: ${error.message}`);
     }
   },
   names(text) {
@@ -183,12 +183,12 @@ export const as = {
 /** Show a secret once, ready to be copied. */
 export function showSecret(title, secrets) {
   const lines = Object.entries(secrets).map(([label, secret]) => {
-    const copy = button("Copy", () => navigator.clipboard?.writeText(secret).then(() => tell(`${label} copied.`)));
+    const copy = button("Copy", () => navigator.clipboard?.writeText(secret).then(() => notify(`${label} copied.`)));
     return el("p", { class: "secret" }, el("span", {}, label), el("code", {}, secret), copy);
   });
   const dialog = el("dialog", { class: "dialog wide-dialog", "aria-labelledby": "secret_title" });
   const done = button("I have kept it", () => dialog.close(), "");
-  dialog.append(el("h2", { id: "secret_title" }, title), el("p", { class: "consequences" }, "Shown this once. Whoever has it can act with it."), ...lines, el("p", { class: "buttons" }, done));
+  dialog.append(el("h2", { id: "secret_title" }, title), el("p", { class: "consequences" }, "Shown only once. Anyone who has it can use it."), ...lines, el("p", { class: "buttons" }, done));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

@@ -1,18 +1,18 @@
-// Held actions that wait for a decision: what looked wrong, and the two things that can be said of it.
+// Held actions that wait for a decision: what a detector found, and the buttons to accept or reject.
 
 import { call } from "./admin-api.js";
-import { ask, badge, button, cursor, filters, list, tell } from "./admin-parts.js";
+import { ask, badge, button, cursor, filters, list, notify } from "./admin-parts.js";
 import { dateAndTime, words } from "./format.js";
 import { el } from "./laurels-dom.js";
 
-/** Each detector's code (docs/detectors.md). */
+/** The codes of the detectors (docs/detectors.md). */
 const CODES = ["velocity", "points_velocity", "address_velocity", "identical_metadata", "metronome", "impossible_sequence", "still_suspect"];
 
 export function reviewSection(place, { signal }) {
   const held = list({
     path: "/api/admin/review",
     caption: "Held actions, oldest first",
-    empty: "Nothing waits. Whatever looks wrong to a detector comes here before it counts.",
+    empty: "Nothing waits. Actions that a detector finds suspicious appear here before they count.",
     columns: [
       { head: "Who", cell: (one) => [el("a", { href: `#users/${one.user_id}` }, el("bdi", {}, one.username)), el("small", { class: "below" }, dateAndTime(one.created_at))] },
       { head: "Action", cell: (one) => [el("strong", {}, el("bdi", {}, one.action_type)), el("small", { class: "below" }, el("bdi", {}, one.action_identifier)), metadataView(one.metadata)] },
@@ -46,6 +46,6 @@ async function decide(one, verdict, held) {
     send: (values) => call("POST", `/api/admin/actions/${one.action_id}/${verdict}`, values),
   });
   if (!answer) return;
-  tell(answer.status === "awarded" ? "It counts." : "It is rejected.");
+  notify(answer.status === "awarded" ? "It counts." : "It is rejected.");
   held.reload();
 }

@@ -1,7 +1,7 @@
-// What can be done about a user: ban, shadow, adjust, erase. Each names what follows before it happens.
+// Sanctions of a user: ban, shadow, adjust, erase. Each dialog names the consequences first.
 
 import { call } from "./admin-api.js";
-import { as, ask, button, tell } from "./admin-parts.js";
+import { as, ask, button, notify } from "./admin-parts.js";
 import { words } from "./format.js";
 
 const REASON = { name: "reason", label: "Reason (for the audit trail)", required: true };
@@ -27,10 +27,10 @@ const SANCTIONS = {
   },
 };
 
-/** The buttons that `who` may press for this user; `changed()` is called after each act. */
+/** Return the buttons that `who` may press for this user; `changed()` is called after each act. */
 export function sanctionButtons(user, who, changed) {
   if (user.status === "erased" || user.username === who.username) return [];
-  if (who.role !== "admin" && user.role !== "player") return []; // Moderators act on players alone.
+  if (who.role !== "admin" && user.role !== "player") return []; // Moderators act on players only.
   const path = `/api/admin/users/${user.id}`;
   const statuses = (user.status === "active" ? ["shadowed", "banned"] : ["active", ...["shadowed", "banned"].filter((one) => one !== user.status)]);
   const sanctions = statuses.map((status) => button(SANCTIONS[status].act, () => sanction(user, path, status, changed)));
@@ -41,12 +41,12 @@ async function sanction(user, path, status, changed) {
   const { act, title, consequences, done } = SANCTIONS[status];
   const answer = await ask({ title: title(user.username), consequences, fields: [REASON], confirm: act, danger: status !== "active", send: (values) => call("PUT", `${path}/status`, { ...values, status }) });
   if (!answer) return;
-  tell(`${user.username} ${done}`);
+  notify(`${user.username} ${done}`);
   changed();
 }
 
 async function adjust(user, path, changed) {
-  const name = crypto.randomUUID(); // Made before it is first sent: a second press adjusts nothing.
+  const name = crypto.randomUUID(); // Made before the first request, so that a repeated one adjusts nothing.
   const answer = await ask({
     title: `Adjust the score of ${user.username}`,
     consequences: [`It is ${words.number(user.score)} now. The adjustment is a row of the ledger, which they see with its reason.`, "Ranks change at once."],
@@ -56,7 +56,7 @@ async function adjust(user, path, changed) {
     send: (values) => call("POST", `${path}/adjust`, { ...values, adjustment_identifier: name }),
   });
   if (!answer) return;
-  tell(`The score of ${user.username} is ${words.number(answer.new_score)} now.`);
+  notify(`The score of ${user.username} is ${words.number(answer.new_score)} now.`);
   changed();
 }
 
@@ -70,6 +70,6 @@ async function erase(user, path) {
     send: (values) => call("POST", `${path}/erase`, values),
   });
   if (!answer) return;
-  tell("Erased.");
+  notify("Erased.");
   location.hash = "users";
 }

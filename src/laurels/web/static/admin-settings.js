@@ -1,7 +1,7 @@
 // Settings that every node follows while it runs.
 
 import { call } from "./admin-api.js";
-import { as, ask, badge, button, labelledCell, problemLine, tell } from "./admin-parts.js";
+import { as, ask, badge, button, labelledCell, problemLine, notify } from "./admin-parts.js";
 import { words } from "./format.js";
 import { el } from "./laurels-dom.js";
 
@@ -47,7 +47,7 @@ async function change(one, show) {
   });
   if (answer) {
     show(answer);
-    tell("Changed on every node.");
+    notify("Changed on every node.");
   }
 }
 

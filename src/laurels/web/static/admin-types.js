@@ -1,7 +1,7 @@
-// Action types and their rules: read, made, changed, and tried out before anything is saved.
+// Action types and their rules: list, create and edit them, and try rules before they are saved.
 
 import { call } from "./admin-api.js";
-import { as, ask, badge, button, cursor, filters, list, problemLine, tell } from "./admin-parts.js";
+import { as, ask, badge, button, cursor, filters, list, problemLine, notify } from "./admin-parts.js";
 import { words } from "./format.js";
 import { el } from "./laurels-dom.js";
 
@@ -11,7 +11,7 @@ export function typesSection(place, { signal }) {
   const types = list({
     path: PATH,
     caption: "Action types",
-    empty: "No action type is called so.",
+    empty: "No action type matches.",
     columns: [
       { head: "Name", cell: (one) => [el("strong", {}, el("bdi", {}, one.name)), el("small", { class: "below" }, one.description)] },
       { head: "Base score", kind: "number", cell: ({ base_score: score }) => words.number(score) },
@@ -40,7 +40,7 @@ async function create(types) {
     send: (values) => call("POST", PATH, values),
   });
   if (made) {
-    tell(`Action type ${made.name} is there; every node knows it within a second.`);
+    notify(`Action type ${made.name} is there; every node knows it within a second.`);
     types.reload();
   }
 }
@@ -55,7 +55,7 @@ async function edit(one, types) {
     send: (values) => call("PATCH", `${PATH}/${encodeURIComponent(one.name)}`, { ...values, version: one.version }),
   });
   if (saved) {
-    tell(`${saved.name} is saved.`);
+    notify(`${saved.name} is saved.`);
     types.reload();
   }
 }
@@ -68,7 +68,7 @@ function fieldsOf({ description = "", base_score: score = 10, scoring_rules: rul
   ];
 }
 
-/** The rules in the form, saved or not, tried on a real user: nothing is written. */
+/** Return the form that tries the rules, saved or not, on a real user; nothing is written. */
 function tryOut(name, values) {
   const user = el("input", { autocomplete: "off", "aria-label": "Username to try with", placeholder: "username" });
   const metadata = el("input", { autocomplete: "off", "aria-label": "Metadata as JSON", placeholder: '{"accuracy": 0.9}', class: "code" });

@@ -1,8 +1,8 @@
-// Users: found, looked at, given roles and passwords.
+// Find and show users; change their roles and passwords.
 
 import { call } from "./admin-api.js";
 import { ledgerOf } from "./admin-ledger.js";
-import { ask, badge, button, cursor, filters, labelledCell, list, problemLine, showSecret, tell } from "./admin-parts.js";
+import { ask, badge, button, cursor, filters, labelledCell, list, problemLine, showSecret, notify } from "./admin-parts.js";
 import { sanctionButtons } from "./admin-sanctions.js";
 import { date, words } from "./format.js";
 import { el } from "./laurels-dom.js";
@@ -15,7 +15,7 @@ export function usersSection(place, { signal, rest: [id], who }) {
   const users = list({
     path: PATH,
     caption: "Users",
-    empty: "Nobody is like that.",
+    empty: "No user matches.",
     columns: [
       { head: "Name", cell: (one) => [el("a", { href: `#users/${one.id}` }, el("bdi", {}, one.username)), el("small", { class: "below" }, one.email ?? "")] },
       { head: "Score", kind: "number", cell: ({ score }) => words.number(score) },
@@ -87,7 +87,7 @@ async function changeRole(user, reload) {
     send: (values) => call("PUT", `${PATH}/${user.id}/role`, values),
   });
   if (!saved) return;
-  tell(`${saved.username} is ${saved.role} now.`);
+  notify(`${saved.username} is ${saved.role} now.`);
   reload();
 }
 

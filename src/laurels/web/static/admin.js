@@ -1,4 +1,4 @@
-// The operators' console: who may enter, which section is shown. Each section is a module of its own.
+// The operators' console: signing in and choosing a section. Each section is a module of its own.
 
 import { auditSection } from "./admin-audit.js";
 import { boardsSection } from "./admin-boards.js";
@@ -12,7 +12,7 @@ import { el } from "./laurels-dom.js";
 import { accountButton, askToSignIn } from "./signin.js";
 import { signOut, whoAmI } from "./session.js";
 
-/** `show(place, { signal, rest, who })` fills a section; what it begins ends with `signal`. */
+/** `show(place, { signal, rest, who })` fills a section; `signal` ends what it started. */
 const SECTIONS = [
   { name: "overview", title: "Overview", show: overviewSection, roles: ["moderator", "admin"] },
   { name: "users", title: "Users", show: usersSection, roles: ["moderator", "admin"] },

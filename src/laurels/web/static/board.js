@@ -1,4 +1,4 @@
-// The page of the live board: which board and which of its windows is chosen, and what stands around it.
+// The page of the live board: choosing a board and one of its windows, and what surrounds it.
 // The board itself is the element that any other page may use too.
 
 import { showTabs } from "./boards.js";
@@ -20,7 +20,7 @@ let shown = null; // the board on the screen
 let failures = 0;
 let retry = 0;
 
-/** starting, unreachable, unknown, none: the page says so; else the board does: following (or in trouble), ready, empty. */
+/** starting, unreachable, unknown and none are shown by the page; following (or in trouble), ready and empty by the board. */
 function setView(view) {
   document.body.dataset.view = view;
 }
@@ -32,18 +32,18 @@ function setState(state) {
   if ($("state_word").textContent !== word) $("state_word").textContent = word;
 }
 
-/** { slug, window }: "#points-weekly/12" is a window that is over. */
+/** Return { slug, window } of the hash: "#points-weekly/12" is a window that is over. */
 function chosen() {
   try {
     const [slug, window] = decodeURIComponent(location.hash.slice(1)).split("/", 2);
     if (slug) return { slug, window };
   } catch {
-    // A hash that is not valid text chooses nothing.
+    // A hash that is not valid text selects nothing.
   }
   return { slug: (boards.find((board) => board.is_default) ?? boards[0])?.slug };
 }
 
-/** Follow the chosen board from nothing: the old rows are of another board. */
+/** Follow the chosen board from an empty one: the old rows are of another board. */
 function follow() {
   const { slug, window } = chosen();
   const board = boards.find((known) => known.slug === slug);

@@ -1,8 +1,8 @@
-// Shows the boards there are as links of which one is current.
+// Shows all boards as links, one of them marked as current.
 
 import { el } from "./laurels-dom.js";
 
-/** Draw the links once, then only move the mark: the one with the focus must keep it. */
+/** Draw the links once, then only move the mark, so that the focused link keeps the focus. */
 export function showTabs(list, boards, current) {
   const drawn = [...list.querySelectorAll("a")].map((link) => link.dataset.board);
   if (drawn.join() !== boards.map((board) => board.slug).join()) list.replaceChildren(...boards.map(tab));

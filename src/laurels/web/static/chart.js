@@ -1,4 +1,4 @@
-// Draws how a score grew as a line of steps: it stays what it is until the next action.
+// Draws how a score grew as a step line: a score stays the same until the next action.
 
 import { el, svg } from "./laurels-dom.js";
 import { date, words } from "./format.js";
@@ -34,7 +34,7 @@ export function scoreChart(days, until = Date.now()) {
   );
 }
 
-/** From nothing (or the lowest) to the highest, never of no height. */
+/** Return the range of scores, from 0 or the lowest to the highest, never empty. */
 function bounds(scores) {
   const low = Math.min(0, ...scores);
   const high = Math.max(0, ...scores);

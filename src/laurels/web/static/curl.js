@@ -2,14 +2,14 @@
 
 import { mainContent } from "./openapi.js";
 
-/** What makes a request a WebSocket handshake; the key may be any 16 bytes. Frames arrive as text behind a few bytes of head. */
+/** The headers of a WebSocket handshake; the key may be any 16 bytes. Frames arrive as text behind a few header bytes. */
 const UPGRADE = [
   "-sN --output -",
   "-H 'Connection: Upgrade' -H 'Upgrade: websocket'",
   "-H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: bGF1cmVscyBmb3IgYWxsIQ=='",
 ];
 
-/** One command, one option a line. `origin` is where this page came from. */
+/** Return the command, one option per line. `origin`: where this page came from. */
 export function curl(spec, operation, origin) {
   const lines = [`curl ${methodFlag(operation.method)}${quote(address(spec, operation, origin))}`];
   if (operation.responses?.["101"]) lines.push(...UPGRADE);
@@ -33,7 +33,7 @@ function address(spec, operation, origin) {
   return origin + path + (query.length ? `?${query.join("&")}` : "");
 }
 
-/** An example where the document gives one, else the name in capitals, as a place to fill in. */
+/** Return the document's example, or the name in capitals as a placeholder. */
 function sample(spec, parameter) {
   const schema = spec.resolve(parameter.schema);
   const named = Object.values(parameter.examples ?? {})[0];
@@ -49,5 +49,5 @@ function payload(spec, { schema, example }) {
 
 const methodFlag = (method) => (method === "get" ? "" : `-X ${method.toUpperCase()} `);
 
-/** Inside single quotes a shell reads nothing but the closing quote. */
+/** Quote for a shell, which interprets nothing inside single quotes but the closing quote. */
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;

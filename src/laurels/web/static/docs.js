@@ -10,7 +10,7 @@ import { parameterView, schemaView } from "./schema.js";
 const SOURCE = "/api/openapi.json";
 
 const $ = (id) => document.getElementById(id);
-let drawn = []; // { text, article, entry }: what is searched, what is shown or hidden
+let drawn = []; // { text, article, entry }: the text to search, and the elements to show or hide
 
 async function start() {
   try {
@@ -37,7 +37,7 @@ function show(spec) {
   goToAnchor();
 }
 
-/** The anchor did not exist when the browser looked for it. */
+/** Scroll to the anchor, which did not exist when the browser looked for it. */
 function goToAnchor() {
   if (location.hash.length > 1) location.replace(location.hash);
 }
@@ -52,7 +52,7 @@ function groupView(spec, group) {
   );
 }
 
-/** Where the `type` of a problem leads: each code has its anchor. */
+/** Return the list of problem codes, each with an anchor: the target of a problem's `type`. */
 function problemsView(problems) {
   const rows = problems.map(({ code, status, title }) =>
     el("tr", { id: code }, el("td", {}, el("code", {}, code)), el("td", {}, String(status)), el("td", {}, title)),
@@ -108,7 +108,7 @@ function responsesPart(spec, { responses = {} }) {
 
 function responseView(spec, status, response) {
   const content = mainContent(spec, response);
-  // Those that the description explains already need no second mention.
+  // Codes that the description explains are not listed again.
   const codes = problemCodes(spec, response).filter((code) => !response.description?.includes(`\`${code}\``));
   const line = [
     el("span", { class: `status status-${status[0]}` }, status),
@@ -118,7 +118,7 @@ function responseView(spec, status, response) {
   if (!content?.schema) return el("div", { class: "response" }, line);
   const details = el("details", { class: "response" }, el("summary", {}, line));
   details.addEventListener("toggle", () => {
-    // Drawn when first opened: most are never looked at.
+    // Drawn when first opened: most are never opened.
     if (details.childElementCount === 1) details.append(el("p", { class: "media" }, content.type), schemaView(spec, content.schema, `Response ${status}`));
   });
   return details;
@@ -146,7 +146,7 @@ function part(title, ...content) {
 
 const badge = (method) => el("span", { class: `method method-${method}` }, method.toUpperCase());
 
-/** A long path may wrap before each slash. */
+/** Let a long path wrap before each slash. */
 const breakable = (path) => path.split(/(?=\/)/).flatMap((step, i) => (i ? [el("wbr"), step] : [step]));
 
 function searchable({ id, method, path, tag, summary = "", description = "" }) {
@@ -154,7 +154,7 @@ function searchable({ id, method, path, tag, summary = "", description = "" }) {
   return { text: [id, method, path, tag, summary, description].join(" ").toLowerCase(), article: find("groups"), entry: find("index") };
 }
 
-/** Every word must occur; a group without a match goes too. */
+/** Show the operations that contain every word; hide a group without a match. */
 function filter() {
   const words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
   let count = 0;

@@ -1,4 +1,4 @@
-// Finds people while their name is being typed: a list of links under the field, walked with the arrow keys.
+// Finds people while a name is typed: a list of links under the field, navigated with the arrow keys.
 
 import { Laurels } from "./laurels.js";
 import { el } from "./laurels-dom.js";
@@ -37,7 +37,7 @@ export function finder(input, list, status) {
   }
 
   function show(entries, count) {
-    // The same answer is not drawn again: somebody may be walking through it.
+    // The same answer is not drawn again, so that the selected link keeps the focus.
     if (list.textContent !== entries.map(({ textContent }) => textContent).join("")) list.replaceChildren(...entries);
     list.hidden = entries.length === 0;
     status.textContent = count;

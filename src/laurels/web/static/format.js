@@ -1,4 +1,4 @@
-// Turns values of the pages into words, by the reader's own conventions.
+// Formats values by the conventions of the reader's locale.
 
 import { Words } from "./laurels-words.js";
 
@@ -16,7 +16,7 @@ export function dateAndTime(iso) {
   return moment.format(new Date(iso));
 }
 
-/** "Mon, 17 Nov – Sun, 23 Nov, UTC"; the end given by the server is exclusive. Empty for a window without bounds. */
+/** Return "Mon, 17 Nov – Sun, 23 Nov, UTC"; the server's end is exclusive. Empty for a window without bounds. */
 export function windowSpan({ starts_at: starts, ends_at: ends } = {}, timeZone = "UTC") {
   if (!starts || !ends) return "";
   const lastInstant = new Date(new Date(ends).getTime() - 1);
@@ -27,6 +27,6 @@ function inZone(timeZone) {
   try {
     return new Intl.DateTimeFormat(undefined, { ...SPAN, timeZone });
   } catch {
-    return new Intl.DateTimeFormat(undefined, { ...SPAN, timeZone: "UTC" }); // A zone this browser does not know.
+    return new Intl.DateTimeFormat(undefined, { ...SPAN, timeZone: "UTC" }); // This browser does not know the zone.
   }
 }

@@ -1,4 +1,4 @@
-// Somebody's own ledger in plain words: every row, what it counts and why, and the sum that makes the score.
+// The signed-in user's ledger in plain words: every row, what it counts and why, and the sum that makes the score.
 
 import { dateAndTime, words } from "./format.js";
 import { el } from "./laurels-dom.js";
@@ -6,7 +6,7 @@ import { parseExact } from "./laurels.js";
 
 const PAGE = 25;
 
-/** Fill `place` with the ledger of whoever `token()` speaks for, newest first, page by page. */
+/** Fill `place` with the ledger of the user of `token()`, newest first, page by page. */
 export async function ledgerView(place, token) {
   const entries = el("ol", { class: "entries" });
   const more = el("p", { class: "more" });

@@ -1,4 +1,4 @@
-// Reads an OpenAPI 3.1 document: follows references, lists operations, names types, makes examples. Draws nothing.
+// Reads an OpenAPI 3.1 document: follows references, lists operations, names types, makes examples. It draws nothing.
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head", "options"];
 
@@ -7,7 +7,7 @@ export class Spec {
     this.document = document;
   }
 
-  /** What a `$ref` points at, with what stands beside it; anything else as it is. */
+  /** Return the target of a `$ref`, merged with the members beside it; anything else unchanged. */
   resolve(node) {
     for (let hops = 0; node?.$ref && hops < 16; hops++) {
       const { $ref, ...beside } = node;
@@ -16,14 +16,14 @@ export class Spec {
     return node ?? {};
   }
 
-  /** Every operation in the order of the document: { id, method, path, tag, parameters, … }. */
+  /** List every operation in the order of the document: { id, method, path, tag, parameters, … }. */
   operations() {
     return Object.entries(this.document.paths ?? {}).flatMap(([path, item]) =>
       METHODS.filter((method) => item[method]).map((method) => this.#operation(path, item, method)),
     );
   }
 
-  /** Operations by tag, in the order of the document's tags: [{ name, description, operations }]. */
+  /** Group operations by tag, in the order of the document's tags: [{ name, description, operations }]. */
   groups() {
     const described = this.document.tags ?? [];
     const byTag = new Map(described.map((tag) => [tag.name, { ...tag, operations: [] }]));
@@ -34,19 +34,19 @@ export class Spec {
     return [...byTag.values()].filter((group) => group.operations.length > 0);
   }
 
-  /** What must be shown to be let in: [] when nothing; each entry is one way, in words. */
+  /** Return the ways to authenticate, in words; [] when none is needed. */
   waysIn(operation) {
     const ways = operation.security ?? this.document.security ?? [];
     return ways.map((way) => Object.entries(way).map(([name, scopes]) => this.#schemeWords(name, scopes)).join(" and ") || "nobody in particular");
   }
 
-  /** Is a token required, rather than only allowed? */
+  /** Return whether a token is required, rather than only allowed. */
   needsToken(operation) {
     const ways = operation.security ?? this.document.security ?? [];
     return ways.length > 0 && ways.every((way) => Object.keys(way).length > 0);
   }
 
-  /** A plausible value of a schema, from its examples where it has them. */
+  /** Return a plausible value of a schema, from its examples where it has them. */
   example(schema, depth = 0) {
     const { example, examples, default: usual, const: fixed, enum: choices, ...rest } = this.resolve(schema);
     const given = [example, examples?.[0], fixed, usual, choices?.[0]].find((value) => value !== undefined);
@@ -86,7 +86,7 @@ export class Spec {
   }
 }
 
-/** A schema's type in a few words: "string or null", "list of Receipt", "one of 3 shapes". */
+/** Return a schema's type in a few words: "string or null", "list of Receipt", "one of 3 shapes". */
 export function typeWords(spec, schema) {
   const own = spec.resolve(schema);
   const branches = own.oneOf ?? own.anyOf;
@@ -117,7 +117,7 @@ const BOUNDS = [
   ["multipleOf", "a multiple of"],
 ];
 
-/** "1 to 128 characters", "at most 64 keys"; null when nothing is said. */
+/** Return "1 to 128 characters" or "at most 64 keys"; null without limits. */
 function countWords(least, most, thing) {
   if (least === undefined && most === undefined) return null;
   const things = (most ?? least) === 1 ? thing : `${thing}s`;
@@ -126,10 +126,10 @@ function countWords(least, most, thing) {
   return least === most ? `exactly ${most} ${things}` : `${least} to ${most} ${things}`;
 }
 
-/** Written behind "$" for engines whose "$" lets a last line feed pass; to people it says nothing. */
+/** Follows "$" for engines whose "$" also matches before a final line feed; it is not shown to readers. */
 const NO_LINE_FEED = /\$\(\?!\\n\)$/;
 
-/** The limits of a value in words: { words: ["1 to 128 characters"], pattern, choices, usual }. */
+/** Return the limits of a value in words: { words: ["1 to 128 characters"], pattern, choices, usual }. */
 export function limits(spec, schema) {
   const own = spec.resolve(schema);
   const branch = (own.oneOf ?? own.anyOf)?.filter((one) => one.type !== "null");
@@ -144,7 +144,7 @@ export function limits(spec, schema) {
   return { words, pattern, choices: source.enum ?? spec.resolve(source.items ?? {}).enum, usual: source.default };
 }
 
-/** The problem codes a response may carry: said by `x-problem-codes`, by the schema's `code`, or by the names of its examples. */
+/** Return the problem codes of a response, from `x-problem-codes`, the schema's `code`, or the names of its examples. */
 export function problemCodes(spec, response) {
   const codes = [...(response["x-problem-codes"] ?? [])];
   for (const [type, media] of Object.entries(response.content ?? {})) {
@@ -156,7 +156,7 @@ export function problemCodes(spec, response) {
   return unique(codes);
 }
 
-/** The schema of a body, of whichever media type comes first: { type, schema, example } or null. */
+/** Return { type, schema, example } of the first media type of a body, or null. */
 export function mainContent(spec, node) {
   const first = Object.entries(node.content ?? {})[0];
   if (!first) return null;

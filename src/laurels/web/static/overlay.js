@@ -1,4 +1,4 @@
-// /overlay/{slug}: a board and nothing else, for OBS and other screens. Options in the address:
+// /overlay/{slug}: only a board, for OBS and other screens. Options in the address:
 // ?size=5 rows, ?title=none or any text, ?background=none, ?user=ada marks a row.
 
 import "./laurels-board.js";
@@ -22,6 +22,6 @@ function lastPart(path) {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // No text: the board says that nothing is called so.
+    return part; // Not valid text: the board says that it is unknown.
   }
 }

@@ -1,4 +1,4 @@
-// The page of a person: places, how the score grew, what was done; for its owner also the ledger in plain words.
+// The page of a person: places, score over time, completed actions; for its owner also the ledger in plain words.
 
 import { scoreChart } from "./chart.js";
 import { finder } from "./finder.js";
@@ -83,7 +83,7 @@ function lastPart(path) {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // No text, so nobody's name.
+    return part; // Not valid text, so not a name.
   }
 }
 

@@ -1,16 +1,16 @@
-// Shows a description: paragraphs, lists, `code` and **strong** of Markdown, everything else as it is written.
+// Shows a description: paragraphs, lists, `code` and **strong** of Markdown, everything else unchanged.
 
 import { el } from "./laurels-dom.js";
 
 const INLINE = /(`[^`]+`|\*\*[^*]+\*\*)/;
 const BULLET = /^\s*[-*]\s+/;
 
-/** The blocks of a text, as elements. */
+/** Return the blocks of a text as elements. */
 export function prose(text = "") {
   return text.trim().split(/\n\s*\n/).filter(Boolean).map(block);
 }
 
-/** One line of text, its marks made visible. */
+/** Return one line of text as elements, its Markdown rendered. */
 export function inline(text = "") {
   return text.split(INLINE).filter(Boolean).map((piece) => {
     if (piece.startsWith("`") && piece.length > 2) return el("code", {}, piece.slice(1, -1));

@@ -1,4 +1,4 @@
-// Draws a schema as a table one can read down: field, type, what is required, the limits; nested fields indented.
+// Draws a schema as a table: field, type, whether it is required, limits; nested fields indented.
 
 import { el, spoken } from "./laurels-dom.js";
 import { limits, typeWords } from "./openapi.js";
@@ -6,14 +6,14 @@ import { inline } from "./prose.js";
 
 const DEEPEST = 6;
 
-/** The table of a schema's fields; for a schema without fields, its type and limits in a line. */
+/** Return the table of a schema's fields; for a schema without fields, a line with its type and limits. */
 export function schemaView(spec, schema, title) {
   const rows = fieldRows(spec, schema, 0, []);
   if (rows.length === 0) return el("p", { class: "plain-type" }, el("code", {}, typeWords(spec, schema)), " ", limitWords(spec, schema));
   return fieldTable(title, rows);
 }
 
-/** The table of an operation's parameters, drawn as the fields of a body are. */
+/** Return the table of an operation's parameters, drawn like the fields of a body. */
 export function parameterView(spec, parameters) {
   const rows = parameters.map((one) => fieldRow(spec, one.name, one.schema ?? {}, { required: one.required, place: one.in, about: one.description }));
   return fieldTable("Parameters", rows);
@@ -30,7 +30,7 @@ function fieldTable(title, rows) {
 
 function fieldRows(spec, schema, depth, parents) {
   const own = spec.resolve(schema);
-  if (depth > DEEPEST || (own.name && parents.includes(own.name))) return []; // A shape that contains itself.
+  if (depth > DEEPEST || (own.name && parents.includes(own.name))) return []; // A schema that contains itself.
   const lineage = own.name ? [...parents, own.name] : parents;
   const below = (part) => fieldRows(spec, part, depth, lineage);
   const named = Object.entries(own.properties ?? {}).flatMap(([name, field]) => [

@@ -1,29 +1,29 @@
-// Who is signed in, in this tab: tokens are kept until the tab is closed, and renewed before they end.
+// The session of this tab: tokens are kept until the tab is closed, and refreshed before they expire.
 
 const KEY = "laurels";
 const EARLY_MS = 30_000;
 
-let renewal = null; // One at a time: a refresh token is good for one use.
+let renewal = null; // One at a time: a refresh token can be used once.
 
-/** { username, role } or null. */
+/** Return { username, role }, or null when signed out. */
 export function whoAmI() {
   const kept = read();
   return kept && { username: kept.username, role: kept.role };
 }
 
-/** Throws { code, detail } of the API, or a TypeError when it cannot be reached. */
+/** Sign in. Throws { code, detail } of the API, or a TypeError when it cannot be reached. */
 export async function signIn(username, password) {
-  keep(await post("/api/auth/login", { username, password }));
+  store(await post("/api/auth/login", { username, password }));
   return whoAmI();
 }
 
 export async function signOut() {
   const kept = read();
   sessionStorage.removeItem(KEY);
-  if (kept) await post("/api/auth/logout", { refresh_token: kept.refresh_token }).catch(() => {}); // It ends by itself too.
+  if (kept) await post("/api/auth/logout", { refresh_token: kept.refresh_token }).catch(() => {}); // It also expires by itself.
 }
 
-/** An access token that is good for some seconds at least; null when nobody is signed in any more. */
+/** Return an access token that is valid for some seconds at least; null when signed out. */
 export async function token() {
   const kept = read();
   if (!kept) return null;
@@ -34,9 +34,9 @@ export async function token() {
 
 async function renew({ refresh_token }) {
   try {
-    keep(await post("/api/auth/refresh", { refresh_token }));
+    store(await post("/api/auth/refresh", { refresh_token }));
   } catch (error) {
-    if (!error.code) throw error; // Not reachable: perhaps in a moment.
+    if (!error.code) throw error; // Not reachable: try again later.
     sessionStorage.removeItem(KEY);
     dispatchEvent(new Event("signed-out"));
   }
@@ -50,7 +50,7 @@ async function post(path, body) {
   return answer;
 }
 
-function keep({ access_token, refresh_token, expires_in, user }) {
+function store({ access_token, refresh_token, expires_in, user }) {
   const kept = { access_token, refresh_token, until: Date.now() + 1000 * expires_in, username: user.username, role: user.role };
   sessionStorage.setItem(KEY, JSON.stringify(kept));
 }

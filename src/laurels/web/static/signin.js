@@ -1,9 +1,9 @@
-// The dialog that asks who you are, and the button in the masthead that opens it.
+// The sign-in dialog, and the button in the masthead that opens it.
 
 import { el } from "./laurels-dom.js";
 import { signIn, signOut, whoAmI } from "./session.js";
 
-/** Open the dialog; resolves to { username, role }, or null when it was closed without signing in. */
+/** Open the dialog; resolve to { username, role }, or to null when it was closed without signing in. */
 export function askToSignIn(why = "Sign in") {
   const name = el("input", { name: "username", required: true, autocomplete: "username", autocapitalize: "none", spellcheck: "false", maxlength: "64" });
   const password = el("input", { name: "password", type: "password", required: true, autocomplete: "current-password", maxlength: "256" });
@@ -37,7 +37,7 @@ export function askToSignIn(why = "Sign in") {
   });
 }
 
-/** `changed(who)` is called at once and whenever somebody signs in or out. */
+/** Set the button up. `changed(who)` is called now and whenever the user signs in or out. */
 export function accountButton(button, changed) {
   const show = () => {
     const who = whoAmI();
