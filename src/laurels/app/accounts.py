@@ -25,7 +25,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """`expires_in` is in seconds. A refresh token is good for one use; a lost reply may be asked for again."""
+    """`expires_in` is in seconds. A refresh token is valid for one use; after a lost reply it may be sent again."""
 
     access_token: str
     expires_in: int
@@ -36,7 +36,7 @@ class Tokens(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """Where a request comes from. `request_id` is the node's own; `client_request_id` one that the caller chose."""
+    """The sender of a request. `request_id` is the node's own; `client_request_id` one that the caller chose."""
 
     address: str
     request_id: str

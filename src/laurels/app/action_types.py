@@ -13,16 +13,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TicketTimes(msgspec.Struct, frozen=True):
-    """How long after its start an action counts, in seconds."""
+    """The time after its start, in seconds, in which an action may be completed."""
 
     min_seconds: int
     max_seconds: int
 
 
 class ActionTypeInfo(msgspec.Struct, frozen=True):
-    """`server_only`: completed by your app's server. `ticket`: to be started first at /api/actions/start.
+    """`server_only`: only your app's server may complete it. `ticket`: start it first, at /api/actions/start.
 
-    `metadata`: the members that metadata may have; null: anything.
+    `metadata`: the members that metadata may have; null: any.
     """
 
     name: str

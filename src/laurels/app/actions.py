@@ -28,9 +28,9 @@ _CALLER_REFUSED = (Code.TOKEN_INVALID, Code.BANNED)
 
 
 class TicketInfo(msgspec.Struct, frozen=True):
-    """A `ticket` is good for one award, from `not_before` until before `expires_at`, by the ledger's clock.
+    """A `ticket` is valid for one award, from `not_before` until before `expires_at`, by the ledger's clock.
 
-    `challenge` is random text inside the ticket, from which your app may derive what there is to do.
+    `challenge` is random text inside the ticket, from which your app may derive the task.
     """
 
     ticket: str
@@ -65,7 +65,7 @@ async def start(context: ActionContext, user_id: int, name: str) -> TicketInfo:
     """
     kind = active_type(context.catalogue.types, name)
     if kind.rules.ticket is None:
-        raise Refusal(Code.TICKET_NOT_NEEDED, f"{name!r} asks for no ticket: just complete it.")
+        raise Refusal(Code.TICKET_NOT_NEEDED, f"{name!r} requires no ticket: just complete it.")
     now = await context.readers.clock()
     text, grant, challenge = context.tickets.issue(user_id, name, kind.rules.ticket, now)
     return TicketInfo(text, name, challenge, grant.started_at, grant.not_before, grant.expires_at)

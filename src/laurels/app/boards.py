@@ -34,7 +34,7 @@ class Boards(msgspec.Struct, frozen=True):
 
 
 class WindowInfo(msgspec.Struct, frozen=True):
-    """`ends_at` is exclusive. `id` is what `/windows/{id}` takes."""
+    """`ends_at` is exclusive. `id` goes into `/windows/{id}`."""
 
     id: int
     starts_at: datetime
@@ -42,14 +42,14 @@ class WindowInfo(msgspec.Struct, frozen=True):
 
 
 class Windows(msgspec.Struct, frozen=True):
-    """Newest first; `next_before` asks for those before them, null when there are no more."""
+    """Newest first. Send `next_before` as `before` to get older ones; null: there are none."""
 
     windows: list[WindowInfo]
     next_before: int | None
 
 
 class PlaceOnBoard(msgspec.Struct, frozen=True):
-    """`rank` and `score` are null for users who have not scored in this window."""
+    """`rank` and `score` are null when the user has not scored in this window."""
 
     board: str
     username: str
@@ -62,7 +62,7 @@ class PlaceOnBoard(msgspec.Struct, frozen=True):
 
 
 def view_of(context: BoardContext, user_id: int | None) -> View:
-    """Return the view in which a user sees boards, or in which nobody in particular does."""
+    """Return the view in which a user sees boards; None: an anonymous caller."""
     return View(user_id) if user_id in context.directory.shadowed else PUBLIC
 
 

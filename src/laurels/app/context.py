@@ -1,4 +1,4 @@
-"""What the use cases of users work with. Each group of use cases is handed one of these, built by `node`."""
+"""The parts that use cases of users work with. Each group of use cases is handed one context, built by `node`."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class AccountContext:
 
 @dataclass(frozen=True, slots=True)
 class OwnDataContext:
-    """What users read of their own account."""
+    """Reading the own account."""
 
     boards: BoardContext
     accounts: Accounts

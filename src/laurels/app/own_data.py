@@ -1,4 +1,4 @@
-"""What users read of their own account: places, recent actions, ledger rows, and all of it as an export."""
+"""A user's own data: places, recent actions, ledger rows, and all of it as an export."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Me(msgspec.Struct, frozen=True):
 
 
 class PersonalRecord(msgspec.Struct, frozen=True):
-    """All that is kept of a user, without the rows of the ledger."""
+    """Everything that is stored about a user, without the rows of the ledger."""
 
     user: PersonalData
     places: list[PlaceOnBoard]

@@ -27,7 +27,7 @@ class FoundPeople(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """How often somebody completed one type of action, and when last."""
+    """The number of completions of one type of action, and the time of the last."""
 
     action_type: str
     count: int

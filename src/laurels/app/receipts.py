@@ -17,18 +17,18 @@ from .context import ActionContext
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to an action. The same identifier gets the same receipt again.
+    """The answer to an action. The same identifier returns the same receipt again.
 
-    `status` is `held` while the action waits for a review: it counts nothing (`score_earned` 0) until it is
-    `awarded`, or found not to count (`rejected`).
+    `status` is `held` while the action waits for a review. It counts nothing (`score_earned` 0) unless it becomes
+    `awarded`; after a rejection it is `rejected`.
 
-    `reason` says how the score came about where it is not the base score, and whatever changed a number on the way:
-    a multiplier that was clamped to its bounds, a product that was rounded.
+    `reason` explains a score that is not the base score, and every adjustment on the way: a multiplier that was
+    clamped to its bounds, a product that was rounded.
 
-    `rank` and `previous_rank` are places in `board`, exact at `seq`. When one is not known it is null
-    and `rank_state` says why: `rebuilding` (the index was away: a rank that is given was counted in the
-    ledger, and the one before is not known), or `unrecorded` (the node died right after answering).
-    Actions of one user that were committed together share both; `entered_top` is true for the one that crossed.
+    `rank` and `previous_rank` are places in `board`, exact at `seq`. An unknown one is null, and `rank_state` says
+    why: `rebuilding` (the index was not available: a given rank was counted in the ledger, the previous one is not
+    known), or `unrecorded` (the node died right after it answered). Actions of one user that were committed together
+    share both; `entered_top` is true for the one that reached the top.
     """
 
     action_id: int
@@ -49,7 +49,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`status` is awarded, held or replayed (then `receipt` is there) or refused (then `code` and `detail` are)."""
+    """`receipt` is present when `status` is awarded, held or replayed; `code` and `detail` when it is refused."""
 
     status: Literal["awarded", "held", "replayed", "refused"]
     action_identifier: str
@@ -60,7 +60,7 @@ class BatchItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class BatchReceipt(msgspec.Struct, frozen=True):
-    """One result per item, in order. They are in one commit, or in a few, in order, where one would take too long."""
+    """One result per item, in order. They share one commit, or a few in order if one would take too long."""
 
     awarded: int
     held: int

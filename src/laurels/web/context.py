@@ -1,4 +1,4 @@
-"""What the web works with beside the use cases' own contexts. Each part is handed only to who needs it."""
+"""The parts that the pipeline, live connections and health checks work with."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EdgeOptions:
 
 @dataclass(frozen=True, slots=True)
 class EdgeContext:
-    """What checks a request before its handler is called.
+    """The parts that check a request before its handler is called.
 
     `wait_for_propagation` waits, for a bounded time, until every node has applied what is in the journal.
     """
@@ -52,7 +52,7 @@ class EdgeContext:
 
 @dataclass(frozen=True, slots=True)
 class LiveContext:
-    """What live connections work with."""
+    """The parts that live connections work with."""
 
     hub: Hub
     authenticator: Authenticator
@@ -64,7 +64,7 @@ class LiveContext:
 
 @dataclass(frozen=True, slots=True)
 class HealthContext:
-    """What keeps the node from serving (`missing`) and what it serves without (`degraded`), as sentences."""
+    """The reasons why the node does not serve (`missing`), and the parts that it serves without (`degraded`)."""
 
     missing: Callable[[], list[str]]
     degraded: Callable[[], list[str]]

@@ -10,16 +10,16 @@ from msgspec import Meta
 from ..domain.metadata import METADATA_BYTES, METADATA_DEPTH
 from ..domain.standings import INT64_MAX
 from ..ledger.accounts.directory import UserRef
-from .fields import NO_CONTROLS, AnyUsername, Request, SaidIdentifier, SaidTypeName
+from .fields import NO_CONTROLS, AnyUsername, Request, UncheckedIdentifier, UncheckedTypeName
 
 MAX_BATCH = 1_000
 
 
 class ActionInput(Request, frozen=True):
-    """`completed_at` is when it happened by the sender's clock; left out, the ledger's clock counts."""
+    """`completed_at` is when it happened by the sender's clock; it defaults to the ledger's clock."""
 
-    action_type: SaidTypeName
-    action_identifier: SaidIdentifier
+    action_type: UncheckedTypeName
+    action_identifier: UncheckedIdentifier
     metadata: (
         Annotated[
             dict[str, Any],
@@ -31,9 +31,9 @@ class ActionInput(Request, frozen=True):
 
 
 class CompleteAction(ActionInput, frozen=True):
-    """`completed_at` is when it happened by the sender's clock; left out, the ledger's clock counts.
+    """`completed_at` is when it happened by the sender's clock; it defaults to the ledger's clock.
 
-    `ticket` is what /api/actions/start answered, for types that ask for one.
+    `ticket` is the one that /api/actions/start returned, for types that require one.
     """
 
     ticket: Annotated[str, Meta(min_length=1, max_length=1_024, pattern=NO_CONTROLS)] | None = None
@@ -44,7 +44,7 @@ Subject = Annotated[str, Meta(min_length=1, max_length=255, pattern=NO_CONTROLS)
 
 
 class UserOf(Request, frozen=True):
-    """One of: `id`; `username`, whatever its case; `issuer` and `subject`, as in the tokens of your own log-in."""
+    """One of: `id`; `username`, case-insensitive; `issuer` and `subject`, as in the tokens of your own log-in."""
 
     id: Annotated[int, Meta(ge=1, le=INT64_MAX)] | None = None
     username: AnyUsername | None = None

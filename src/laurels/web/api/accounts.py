@@ -36,7 +36,7 @@ class Refresh(Request, frozen=True):
 
 
 class ChangePassword(Request, frozen=True):
-    """`password`: the one in force."""
+    """`password` is the current one."""
 
     password: Annotated[str, Meta(min_length=1, max_length=256, examples=["correct horse battery"])]
     new_password: Password
@@ -49,7 +49,7 @@ class Jwks(msgspec.Struct, frozen=True):
 
 
 class MeQuery(Request, frozen=True):
-    recent: Annotated[int, Meta(ge=0, le=100, description="How many recent actions")] = 20
+    recent: Annotated[int, Meta(ge=0, le=100, description="Number of recent actions")] = 20
 
 
 async def register(context: AccountContext, call: Call) -> Reply:
@@ -105,7 +105,7 @@ ACCOUNTS: tuple[Route, ...] = (
         handler=register,
         tag="Accounts",
         summary="Create an account and log in",
-        description="Names that look like an existing one are taken too.",
+        description="A name that looks like an existing one counts as taken.",
         limit="login",
         body=Register,
         replies={201: Tokens},
@@ -135,8 +135,8 @@ ACCOUNTS: tuple[Route, ...] = (
         tag="Accounts",
         summary="Trade a refresh token for new tokens",
         description=(
-            "A refresh token is good for one use. Sent again within 20 seconds, because the reply was lost, it gets "
-            "the same successor; later, or once that successor was used, every token of its log-in ends."
+            "A refresh token is valid for one use. Sent again within 20 seconds, because the reply was lost, it "
+            "returns the same successor; later, or once that successor was used, every token of its log-in ends."
         ),
         body=Refresh,
         replies={200: Tokens},
@@ -147,8 +147,8 @@ ACCOUNTS: tuple[Route, ...] = (
         path="/api/auth/logout",
         handler=logout,
         tag="Accounts",
-        summary="End this log-in",
-        description="Its access token, its refresh token and its sockets end, on every node.",
+        summary="Log out",
+        description="The access token, the refresh token and the sockets of this log-in end on every node.",
         body=Refresh,
         replies={204: None},
         problems=LEDGER_AWAY,
@@ -158,8 +158,8 @@ ACCOUNTS: tuple[Route, ...] = (
         path="/api/auth/logout-everywhere",
         handler=logout_everywhere,
         tag="Accounts",
-        summary="End all my log-ins",
-        description="Every token of mine that was issued so far, also by an outside issuer, and every socket ends.",
+        summary="Log out everywhere",
+        description="Every token issued to me so far, also by an external issuer, and every socket of mine ends.",
         access="user",
         limit="user",
         replies={204: None},
@@ -171,7 +171,7 @@ ACCOUNTS: tuple[Route, ...] = (
         handler=change_password,
         tag="Accounts",
         summary="Change my password",
-        description="Ends all my log-ins, and answers with the tokens of a new one.",
+        description="Ends all my log-ins and returns the tokens of a new one.",
         access="user",
         limit="login",
         body=ChangePassword,
@@ -183,7 +183,7 @@ ACCOUNTS: tuple[Route, ...] = (
         path="/api/me",
         handler=get_me,
         tag="Accounts",
-        summary="My places on every board, and my recent actions",
+        summary="Get my places on every board and my recent actions",
         access="user",
         limit="user",
         params=MeQuery,
@@ -195,7 +195,7 @@ ACCOUNTS: tuple[Route, ...] = (
         path="/.well-known/jwks.json",
         handler=jwks,
         tag="Accounts",
-        summary="The public keys of access tokens",
+        summary="Get the public keys of access tokens",
         replies={200: Jwks},
     ),
 )

@@ -21,7 +21,7 @@ ACTION_TYPES: tuple[Route, ...] = (
         path="/api/action-types",
         handler=list_action_types,
         tag="Actions",
-        summary="What can be completed",
+        summary="List the action types that can be completed",
         replies={200: ActionTypes},
     ),
 )

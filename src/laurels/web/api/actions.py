@@ -55,8 +55,8 @@ ACTIONS: tuple[Route, ...] = (
         path="/api/actions/start",
         handler=start_action,
         tag="Actions",
-        summary="Start an action whose type asks for a ticket",
-        description="The ticket goes with its completion. A type says in /api/action-types whether it asks for one.",
+        summary="Start an action whose type requires a ticket",
+        description="Send the ticket with the completion. /api/action-types says which types require one.",
         access="user",
         limit="user",
         body=StartAction,
@@ -75,9 +75,9 @@ ACTIONS: tuple[Route, ...] = (
         tag="Actions",
         summary="Complete an action",
         description=(
-            "Sends a fact; the server decides what it is worth. 201 is sent after COMMIT: the points are in the "
-            "ledger, exactly once. The same action_identifier again answers 200 with the same receipt, so an "
-            "unknown outcome (a lost reply, 503) is settled by sending it again."
+            "You send a fact; the server decides what it is worth. 201 is sent after COMMIT: the points are in the "
+            "ledger, exactly once. The same action_identifier again returns 200 with the same receipt, so after an "
+            "unknown outcome (a lost reply, 503) send it again."
         ),
         access="user",
         limit="user",
@@ -91,8 +91,8 @@ ACTIONS: tuple[Route, ...] = (
         handler=complete_batch,
         tag="Actions",
         summary="Complete up to 1,000 actions at once",
-        description="A result per item, in order. Refusals of single items are named there; their neighbours count. "
-        "Where the ledger had no time for all of them the answer is 503: send the same again, each counts once.",
+        description="Returns a result for each item, in order. A refused item does not affect the others. "
+        "503: the ledger had no time for all of them; send the same batch again, each action counts once.",
         access="user",
         limit="user",
         body=CompleteBatch,

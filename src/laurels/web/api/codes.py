@@ -1,13 +1,13 @@
-"""Groups of codes that several routes may answer."""
+"""Groups of error codes that several routes share."""
 
 from __future__ import annotations
 
 from ...domain.errors import Code
 
 LEDGER_AWAY = (Code.OVERLOADED, Code.DATABASE_UNAVAILABLE)
-"""Too busy to answer in time, or silent."""
+"""The ledger is too busy to answer in time, or does not answer."""
 RANKS_AWAY = LEDGER_AWAY
-"""Also when the shared index is away, and too many ranks are counted in the ledger."""
+"""Also when the index in Redis is not available and too many ranks are counted in the ledger."""
 WRITE = (Code.OVERLOADED, Code.DATABASE_UNAVAILABLE, Code.OUTCOME_UNKNOWN)
 VERDICTS = (
     Code.ACTION_TYPE_UNKNOWN,

@@ -16,12 +16,12 @@ from ..realtime.upgrade import live
 
 class LiveQuery(Request, frozen=True):
     authenticate: Annotated[
-        bool, Meta(description="A token will come: without a valid one within 5 seconds the socket is closed")
+        bool, Meta(description="A token will follow: without a valid one within 5 seconds the socket is closed")
     ] = False
 
 
 class EventsQuery(Request, frozen=True):
-    """`channel` left out: the default board. `since`: as Last-Event-ID, which wins."""
+    """`channel` defaults to the default board. `since` is the same as Last-Event-ID, which takes precedence."""
 
     channel: protocol.Channel | None = None
     size: protocol.Size | None = None
@@ -44,11 +44,11 @@ LIVE: tuple[Route, ...] = (
         path="/api/live",
         handler=live,
         tag="Live",
-        summary="Boards, own places and activity, live; and completing actions (WebSocket)",
+        summary="Watch boards, your own places and activity live, and complete actions (WebSocket)",
         description=(
-            "Upgrade to WebSocket with the subprotocol laurels.v1. What is said there: docs/protocol.md, and "
-            "machine-readable at /api/asyncapi.json. A token, or a server's API key, is sent as first message, or as a "
-            "second subprotocol laurels.token.<token>, never in the address."
+            "Upgrade to WebSocket with the subprotocol laurels.v1. The protocol is described in docs/protocol.md and, "
+            "machine-readable, at /api/asyncapi.json. A token, or a server's API key, is sent as first message, or as "
+            "a second subprotocol laurels.token.<token>, never in the address."
         ),
         params=LiveQuery,
         replies={101: None},
@@ -66,10 +66,10 @@ LIVE: tuple[Route, ...] = (
         path="/api/live/events",
         handler=events,
         tag="Live",
-        summary="One channel, live, as Server-Sent Events",
+        summary="Watch one channel live as Server-Sent Events",
         description=(
-            "The frames of the WebSocket, as events: a whole board, then what changes. The event's id is the version "
-            "of the board; sent back as Last-Event-ID it resumes. The channel `me` needs an access token."
+            "The frames of the WebSocket as events: a whole board, then its changes. An event's id is the version of "
+            "the board; send it back as Last-Event-ID to resume. The channel `me` needs an access token."
         ),
         access="viewer",
         params=EventsQuery,

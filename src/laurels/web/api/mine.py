@@ -31,10 +31,10 @@ class LedgerQuery(ListQuery, frozen=True):
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
-    """One row of the ledger. `points` is what it counts now: nothing while it is held or when it was rejected.
+    """One row of the ledger. `points` is what it counts now: 0 while it is held and after it was rejected.
 
-    `kind`: completion, reversal (of the row `reverses` names) or adjustment (by hand). `reason`, in plain words, is
-    null where the row is worth what its action type is. `reversed_by` names the row that undid this one.
+    `kind`: completion, reversal (of the row that `reverses` names) or adjustment (by an operator). `reason` is null
+    when the row counts its action type's base score. `reversed_by` names the row that reversed this one.
     """
 
     action_id: int
@@ -52,9 +52,9 @@ class LedgerRow(msgspec.Struct, frozen=True):
 
 
 class MyLedger(msgspec.Struct, frozen=True):
-    """`sum` is that of the points of all rows, `score` the one on the default board: the same where that board sums.
+    """`sum` is the sum of the points of all rows, `score` the score on the default board: equal if that board sums.
 
-    `next` is the cursor of the page with older rows; null: there are none.
+    `next` is the cursor of the page with older rows, or null when there are none.
     """
 
     score: int
@@ -64,7 +64,7 @@ class MyLedger(msgspec.Struct, frozen=True):
 
 
 class MyData(msgspec.Struct, frozen=True):
-    """Everything that is kept of a user; `sessions` are the newest 1,000. Sent as it is read, newest rows first."""
+    """Everything that is stored about a user. `sessions` are the newest 1,000. Streamed, newest rows first."""
 
     user: PersonalData
     places: list[PlaceOnBoard]
@@ -74,9 +74,9 @@ class MyData(msgspec.Struct, frozen=True):
 
 
 class EraseMe(Request, frozen=True):
-    """Both are asked for so that neither a slip nor a stolen token erases anybody.
+    """Both are required, so that neither a mistake nor a stolen token erases an account.
 
-    `password` is needed unless the account has none, because its tokens come from another issuer.
+    `password` may be left out for an account that has none because its tokens come from an external issuer.
     """
 
     username: AnyUsername
@@ -91,7 +91,7 @@ async def get_my_ledger(context: OwnDataContext, call: Call) -> MyLedger:
 
 
 async def export_me(context: OwnDataContext, call: Call) -> Reply | StreamResponse:
-    """Stream everything that is kept of the caller, a page of the ledger at a time."""
+    """Stream everything that is stored about the caller, a page of the ledger at a time."""
     user_id = call.user.user_id
     head = encode(await own_data.read_record(context, user_id))
     if call.request.method == hdrs.METH_HEAD:
@@ -150,9 +150,9 @@ MINE: tuple[Route, ...] = (
         path="/api/me/ledger",
         handler=get_my_ledger,
         tag="Accounts",
-        summary="My score, row by row",
+        summary="Get my score row by row",
         description=(
-            "Every row of the ledger that is mine, newest first: what it counts and why, what undid it, and the sum."
+            "Returns my rows of the ledger, newest first: what each counts and why, what reversed it, and the sum."
         ),
         access="user",
         limit="user",
@@ -165,7 +165,7 @@ MINE: tuple[Route, ...] = (
         path="/api/me/export",
         handler=export_me,
         tag="Accounts",
-        summary="Everything that is kept of me",
+        summary="Export everything that is stored about me",
         access="user",
         limit="user",
         replies={200: MyData},
@@ -178,9 +178,9 @@ MINE: tuple[Route, ...] = (
         tag="Accounts",
         summary="Erase my account",
         description=(
-            "Can't be undone. Name, e-mail address, password, log-ins and the metadata of actions are gone; the rows "
-            "of the ledger stay under a pseudonym, because the ranks and archives of others rest on them. "
-            "The last admin stays."
+            "Can't be undone. Name, e-mail address, password, log-ins and the metadata of actions are deleted. The "
+            "rows of the ledger stay under a pseudonym, because ranks and archives of other users depend on them. "
+            "The last admin can't be erased."
         ),
         access="user",
         limit="login",

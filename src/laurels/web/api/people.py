@@ -18,7 +18,7 @@ from .codes import LEDGER_AWAY, RANKS_AWAY
 
 
 class SearchQuery(Request, frozen=True):
-    prefix: Annotated[str, Meta(min_length=1, max_length=32, description="How the name begins, whatever its case")]
+    prefix: Annotated[str, Meta(min_length=1, max_length=32, description="Beginning of the name, case-insensitive")]
     limit: Annotated[int, Meta(ge=1, le=20)] = 10
 
 
@@ -28,7 +28,7 @@ class PersonQuery(Request, frozen=True):
 
 class HistoryQuery(Request, frozen=True):
     username: AnyUsername
-    days: Annotated[int, Meta(ge=1, le=366, description="How many days back")] = 90
+    days: Annotated[int, Meta(ge=1, le=366, description="Number of days")] = 90
 
 
 async def search_people(context: PeopleContext, call: Call) -> FoundPeople:
@@ -54,8 +54,8 @@ PEOPLE: tuple[Route, ...] = (
         path="/api/users",
         handler=search_people,
         tag="People",
-        summary="Who is called so",
-        description="Names that begin with `prefix`, whatever their case, in the order of the alphabet.",
+        summary="Search people by name",
+        description="Returns names that begin with `prefix`, case-insensitive, in alphabetical order.",
         access="viewer",
         params=SearchQuery,
         replies={200: FoundPeople},
@@ -66,7 +66,7 @@ PEOPLE: tuple[Route, ...] = (
         path="/api/users/{username}",
         handler=get_person,
         tag="People",
-        summary="A person: places, and what was done",
+        summary="Get a person's places and most frequent actions",
         access="viewer",
         params=PersonQuery,
         replies={200: Person},
@@ -77,7 +77,7 @@ PEOPLE: tuple[Route, ...] = (
         path="/api/users/{username}/history",
         handler=get_history,
         tag="People",
-        summary="How a person's score grew",
+        summary="Get the history of a person's score",
         access="viewer",
         params=HistoryQuery,
         replies={200: ScoreHistory},

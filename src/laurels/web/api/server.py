@@ -20,7 +20,7 @@ from .codes import VERDICTS, WRITE
 
 
 class CompleteFor(ActionInput, frozen=True, kw_only=True):
-    """`action_identifier` is unique per user, whoever sends it."""
+    """`action_identifier` is unique per user, no matter who sends it."""
 
     user: UserOf
 
@@ -68,8 +68,8 @@ SERVER: tuple[Route, ...] = (
         handler=complete_for_users,
         tag="Servers",
         summary="Complete up to 1,000 actions of any users at once",
-        description="A result per item, in order. Refusals of single items are named there; their neighbours count. "
-        "Where the ledger had no time for all of them the answer is 503: send the same again, each counts once.",
+        description="Returns a result for each item, in order. A refused item does not affect the others. "
+        "503: the ledger had no time for all of them; send the same batch again, each action counts once.",
         access="server",
         limit="user",
         body=CompleteForUsers,
