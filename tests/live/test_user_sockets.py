@@ -40,7 +40,7 @@ class OneNode:
             with contextlib.suppress(LaurelsError):
                 self.connection_limits.acquire_user(USER)
                 accepted += 1
-        await self.sockets.share()
+        await self.sockets.sync()
         return accepted
 
 
@@ -57,7 +57,7 @@ async def nodes(own_redis: RedisServer) -> AsyncIterator[list[OneNode]]:
                 node.connection_limits.release_user(user_id)
 
         node.sockets = SharedUserSockets(SocketLeases(store, "sockets", name), node.connection_limits, keep_oldest)
-        await node.sockets.share()
+        await node.sockets.sync()
         found.append(node)
     yield found
     await store.close()
@@ -84,7 +84,7 @@ async def test_what_one_node_holds_the_others_count(nodes: list[OneNode]) -> Non
     assert held(nodes) == [2, 1, 0]
     assert not a.closed + b.closed
     a.connection_limits.release_user(USER)
-    await a.sockets.share()
+    await a.sockets.sync()
     assert await b.take(1) == 0  # not known yet; but who is refused is looked up
     assert await b.take(1) == 1
     assert held(nodes) == [1, 2, 0]
@@ -95,10 +95,10 @@ async def test_a_burst_on_all_nodes_at_once_is_cut_to_the_limit(nodes: list[OneN
     for node in nodes:
         for _ in range(LIMIT):
             node.connection_limits.acquire_user(USER)
-    await asyncio.gather(*(node.sockets.share() for node in nodes))
+    await asyncio.gather(*(node.sockets.sync() for node in nodes))
     assert sum(held(nodes)) == LIMIT
     for node in nodes:
-        await node.sockets.share()
+        await node.sockets.sync()
         with pytest.raises(LaurelsError):
             node.connection_limits.acquire_user(USER)
 
@@ -118,8 +118,8 @@ async def test_a_node_that_died_holds_nothing_after_its_lease(
     assert await b.take(LIMIT) == LIMIT - 1
     # The dead one was only paused: it learns at its next call, and closes what is too much.
     a.sockets._renew_at = 0.0
-    await a.sockets.share()
-    await a.sockets.share()
+    await a.sockets.sync()
+    await a.sockets.sync()
     assert held(nodes) == [0, LIMIT, 0]
 
 
@@ -129,7 +129,7 @@ async def test_an_emptied_redis_is_told_everything_again(nodes: list[OneNode], o
     own_redis.flush()
     a.sockets._renew_at = 0.0  # a second has passed
     for _ in range(2):
-        await a.sockets.share()
+        await a.sockets.sync()
     await b.take(LIMIT)
     assert sum(held(nodes)) == LIMIT
 
@@ -141,7 +141,7 @@ async def test_without_redis_each_node_counts_by_itself(nodes: list[OneNode], ow
     assert await b.take(1) == 0
     own_redis.kill()
     running = asyncio.create_task(b.sockets.run())
-    b.connection_limits._note(USER)
+    b.connection_limits._note_change(USER)
 
     async def accepted() -> bool:
         with contextlib.suppress(LaurelsError):
@@ -161,7 +161,7 @@ async def test_nothing_is_left_in_redis_of_who_left(nodes: list[OneNode], own_re
     await a.take(2)
     for _ in range(2):
         a.connection_limits.release_user(USER)
-    await a.sockets.share()
+    await a.sockets.sync()
     async with own_redis.client() as client:
         assert [key async for key in client.scan_iter("*")] == [b"laurels:{test.sockets}:nodes"]
 

@@ -1,13 +1,16 @@
-"""From COMMIT to the screen.
+"""Live boards: from COMMIT to the screen.
 
-protocol   what the frames say, and what the close codes mean (docs/protocol.md); no sockets
-framing    WebSocket frames as bytes
-session    one client's conversation: frames in, what is to be done out
-feed       one board at one size: versions, snapshots, deltas; pure
-audience   who watches one feed, and what they are sent
-mine       everybody's own places;  activity  what is being completed
-viewer     the outgoing half of one connection;  pulse  who is still there;  seats  how many may be
-user_sockets  how many a user may hold over all nodes
-hub        who follows what, what has moved, and the tasks that tell them
-bus        what other nodes have moved
+protocol           frames and close codes (docs/protocol.md); no sockets
+framing            WebSocket frames as bytes
+session            one client's conversation: frames in, effects out
+client_connection  the outgoing half of one connection, and the listener that it reports to
+feed               one board at one size: versions, snapshots, deltas; pure
+topic              the subscribers of one feed, and what they are sent
+personal_ranks     each user's own ranks
+activity_feed      recently completed actions
+keepalive          heartbeats, pings, and eviction of slow consumers
+connection_limits  connections per node, address and user
+user_sockets       connections per user over all nodes
+hub                subscriptions, changes, and the tasks that send them
+bus                messages between nodes about what changed
 """

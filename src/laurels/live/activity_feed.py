@@ -1,6 +1,6 @@
-"""`activity`: a sample of what is completed, for tickers. The latest few, and how many there were.
+"""The channel `activity`: a sample of completed actions, for tickers. The latest few, and how many more there were.
 
-Only what counts on a board is told, and only of people who show on it.
+Only actions that count on the board are sent, and only of users who are visible on it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LoadPeople = Callable[[Iterable[int]], Awaitable[Mapping[int, PersonRef]]]
 
 @dataclass(slots=True)
 class _Ticker:
-    """What was completed since the last frame, and who wants to know."""
+    """Subscribers of one board, and what was completed since their last frame."""
 
     connections: dict[FrameEncoder, dict[ClientConnection, None]] = field(default_factory=dict)
     latest: deque[Recorded] = field(default_factory=lambda: deque(maxlen=SAMPLE))
@@ -37,16 +37,16 @@ class _Ticker:
 
 
 class ActivityFeed:
-    """Run `tell` in a task. Costs nothing for boards whose activity nobody follows."""
+    """Run `broadcast_loop` in a task. Boards without subscribers cost nothing."""
 
-    def __init__(self, names: LoadPeople, type_ids: Callable[[], Mapping[str, int]]) -> None:
-        self._names = names
+    def __init__(self, load_people: LoadPeople, type_ids: Callable[[], Mapping[str, int]]) -> None:
+        self._load_people = load_people
         self._type_ids = type_ids
         self._tickers: dict[str, _Ticker] = {}
 
     def subscribe(self, connection: ClientConnection, board: str, id_: int | None) -> None:
-        said = protocol.Subscribed(id=protocol.given(id_), channel=protocol.ACTIVITY + board, resumed="current")
-        connection.send(connection.encode_frame("subscribed", "", protocol.encode(said)))
+        confirmation = protocol.Subscribed(id=protocol.given(id_), channel=protocol.ACTIVITY + board, resumed="current")
+        connection.send(connection.encode_frame("subscribed", "", protocol.encode(confirmation)))
         ticker = self._tickers.setdefault(board, _Ticker())
         ticker.connections.setdefault(connection.encode_frame, {})[connection] = None
 
@@ -59,21 +59,22 @@ class ActivityFeed:
             del self._tickers[board]
 
     def on_batch_committed(self, batch: CommittedBatch) -> None:
-        """What a COMMIT of this node brought. O(actions) for each board that somebody follows."""
+        """Add what this node committed. O(actions) for each board with subscribers."""
         for board, ticker in self._tickers.items():
-            moved = {
+            boards_moved = {
                 change.user_id: change.window.board
                 for change in batch.changes
                 if change.window.board.slug == board and not change.standing.hidden
             }
-            ids = self._type_ids() if moved else {}
+            ids = self._type_ids() if boards_moved else {}
             for action in batch.new_actions:
-                on = moved.get(action.user_id)
-                if on is not None and action.counted and on.takes(ids.get(action.action_type, 0)):
+                counts_on = boards_moved.get(action.user_id)
+                if counts_on is not None and action.counted and counts_on.takes(ids.get(action.action_type, 0)):
                     ticker.latest.append(action)
                     ticker.count += 1
 
     async def broadcast_loop(self) -> None:
+        """Send what was completed, twice a second, until cancelled."""
         await run_periodically(BROADCAST_SECONDS, self._broadcast_all)
 
     async def _broadcast_all(self) -> None:
@@ -86,9 +87,9 @@ class ActivityFeed:
         ticker.latest.clear()
         ticker.count = 0
         try:
-            people = await self._names({action.user_id for action in shown})
+            people = await self._load_people({action.user_id for action in shown})
         except LaurelsError as error:
-            log.warning("activity not told", board=board, reason=error.detail)
+            log.warning("activity not sent", board=board, reason=error.detail)
             return
         completions = [
             protocol.RecentAction(people[a.user_id].username, a.action_type, a.counted, a.completed_at)

@@ -1,17 +1,12 @@
-"""What nodes tell each other through Redis pub/sub, so that screens move in milliseconds and not at the next poll.
+"""Messages between nodes through Redis pub/sub, so that screens change in milliseconds and not at the next poll.
 
-    top    a board's top list moved: board, window, epoch, seq. The latest wins, an old seq is dropped.
+    top    the top list of a board changed: board, window, epoch, seq. The latest wins, an older seq is dropped.
     news   the journal has an entry that is not about standings (a ban, a changed type, a snapshot): read it now.
-    taken  so it was: whoever told the news may tell its operator that the change is in force everywhere.
-    beat   each node hears its own, once a second: proof that the whole way works, and how long it takes. By those
-           of the others it knows who must take its news.
+    taken  the news was applied: its sender may answer its operator that the change is in force everywhere.
+    beat   a heartbeat a second. Its own proves that the way works and how long it takes; those of others name peers.
 
-Nothing rests on a message. The journal stays the truth behind it and is read twice a second anyway; the hub reads
-every board again with each heartbeat. Pub/sub loses what is sent while a connection is down, and redis-py
-reconnects without a word, so every confirmed subscription means: read everything again. A node that has not heard its
-beat for a while says so, and reads every board that is watched once a second until it does.
-
-Nothing waits for the bus: who tells puts a message into a table with one place per board, a task sends it.
+No correctness rests on a message: every node reads the journal twice a second anyway, and the hub reads every board
+again now and then. Senders never wait: a message replaces the unsent one of its board in a table; a task sends it.
 """
 
 from __future__ import annotations
@@ -37,19 +32,19 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS = 1.0
 HEARTBEAT_SLACK = 0.5
 SILENT_SECONDS = 3.0
-"""Without the own beat for so long, the bus is down, whatever the connection says."""
+"""The bus is down when its own heartbeat has not arrived for so long, whatever the connection says."""
 RETRY_SECONDS = (0.1, 1.0)
-"""Between two tries to subscribe, at random in between: all nodes lose Redis at the same moment."""
+"""Range of the pause before the next try to subscribe, at random: all nodes lose Redis at the same moment."""
 PENDING = 512
-"""Boards with an unsent message; more are left to the journal."""
+"""Unsent messages at most, one per board; other nodes find further changes in the journal."""
 REMEMBERED_WINDOWS = 4_096
-"""Windows whose last seq is remembered."""
+"""Windows whose last seq is remembered, to drop older messages."""
 MESSAGES_PER_TURN = 256
-"""Messages taken between two yields."""
+"""Messages received between two turns of the loop."""
 MAX_NODES = 1_000
-"""Nodes that are remembered."""
+"""Peers remembered at most."""
 JOURNAL_READ_SECONDS = 0.6
-"""By then every node has read the journal by itself."""
+"""Seconds after which every node has read the journal by itself."""
 
 
 class WindowMoved(msgspec.Struct, frozen=True, tag="top"):
@@ -61,22 +56,22 @@ class WindowMoved(msgspec.Struct, frozen=True, tag="top"):
 
 
 class JournalNews(msgspec.Struct, frozen=True, tag="news"):
-    """`number`: of this node's news."""
+    """`number` counts the news of this node."""
 
     node: str
     number: int
 
 
 class NewsApplied(msgspec.Struct, frozen=True, tag="taken"):
-    """`node` has taken the news of `teller`, up to this number."""
+    """`node` has applied the news of `sender`, up to this number."""
 
     node: str
-    teller: str
+    sender: str
     number: int
 
 
 class BusHeartbeat(msgspec.Struct, frozen=True, tag="beat"):
-    """`at`: by the sender's monotonic clock, for itself alone."""
+    """`at`: the sender's monotonic clock, meaningful to the sender alone."""
 
     node: str
     at: float
@@ -89,10 +84,11 @@ _decode = msgspec.msgpack.Decoder(Message).decode
 
 @dataclass(slots=True)
 class BusListener:
-    """Who hears. Called from the bus's own task; must not wait.
+    """Callbacks, called from the bus's own task. They must not block.
 
-    top: a board moved elsewhere.   news: read the journal, and call what is handed over when that is done.
-    again: anything may have been missed.
+    on_board_moved: a board changed on another node.
+    on_journal_news: read the journal, then call the argument.
+    on_gap: anything may have been missed.
     """
 
     on_board_moved: Callable[[str], None]
@@ -102,7 +98,7 @@ class BusListener:
 
 @dataclass(slots=True)
 class Bus:
-    """One node's ear and mouth. Run `run()` in a task."""
+    """The bus as one node sees it. Run `run()` in a task."""
 
     store: RedisStore
     node: str
@@ -110,43 +106,45 @@ class Bus:
     _pending: dict[str, Message] = field(default_factory=dict)
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _known: dict[int, tuple[str, int]] = field(default_factory=dict)
-    _heard_at: float = float("-inf")
+    _own_heartbeat_at: float = float("-inf")
     _listening_since: float = float("-inf")
     _last_heard: dict[str, float] = field(default_factory=dict)
-    """When each was heard last."""
+    """When a heartbeat of each peer arrived last."""
     _number: int = 0
     _applied_by: dict[str, int] = field(default_factory=dict)
     _applied: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def channel(self) -> str:
-        """Pub/sub ignores Redis' numbered databases: only the ledger's id keeps deployments apart."""
+        """Return the channel; the ledger's id in it separates deployments, as pub/sub ignores numbered databases."""
         return self.store.key("bus")
 
     @property
     def is_up(self) -> bool:
-        """Was the own beat heard a moment ago?"""
-        return asyncio.get_running_loop().time() - self._heard_at < SILENT_SECONDS
+        """Return whether the own heartbeat arrived a moment ago."""
+        return asyncio.get_running_loop().time() - self._own_heartbeat_at < SILENT_SECONDS
 
     @property
     def _knows_peers(self) -> bool:
-        """Has it listened for long enough to hear a beat of each?"""
+        """Return whether the node has listened for long enough to receive a heartbeat of each peer."""
         now = asyncio.get_running_loop().time()
         return self.is_up and now - self._listening_since > HEARTBEAT_SECONDS + HEARTBEAT_SLACK
 
     def degraded_reasons(self) -> list[str]:
-        return [] if self.is_up else ["bus: other nodes are not heard, boards are read again every second"]
+        return [] if self.is_up else ["bus: no messages from other nodes, boards are read again every second"]
 
-    def on_window_changed(self, moved: WindowChanged) -> None:
-        """A listener of the projection: this node saw a window move."""
-        if moved.top and self._is_new(moved.window.id, moved.epoch, moved.seq):
-            top = WindowMoved(self.node, moved.window.board.slug, moved.window.id, moved.epoch, moved.seq)
-            self._enqueue(f"top {moved.window.id}", top)
+    def on_window_changed(self, change: WindowChanged) -> None:
+        """Report to other nodes that this one saw a top list change. A listener of the projection."""
+        window = change.window
+        if change.top and self._is_new(window.id, change.epoch, change.seq):
+            message = WindowMoved(self.node, window.board.slug, window.id, change.epoch, change.seq)
+            self._enqueue(f"top {window.id}", message)
 
     async def wait_for_propagation(self) -> frozenset[str]:
-        """This node has journalled something that is not about standings: wait until all that live have taken it.
+        """Wait until all live nodes have applied what this one just journalled; return the nodes that have.
 
-        Returns the nodes that have. Without end while one that was heard a moment ago does not answer: bound it.
+        For changes that are not about standings. Does not end while a node that was heard a moment ago does not answer:
+        the caller bounds the wait.
         """
         self._number += 1
         number = self._number
@@ -156,21 +154,21 @@ class Bus:
         while self._unconfirmed(number):
             self._applied.clear()
             await self._applied.wait()
-        return frozenset(node for node, taken in self._applied_by.items() if taken >= number)
+        return frozenset(node for node, applied in self._applied_by.items() if applied >= number)
 
     def _unconfirmed(self, number: int) -> bool:
         since = asyncio.get_running_loop().time() - SILENT_SECONDS
         return any(heard > since and self._applied_by.get(node, 0) < number for node, heard in self._last_heard.items())
 
-    def _enqueue(self, place: str, message: Message) -> None:
-        if len(self._pending) >= PENDING and place not in self._pending:
+    def _enqueue(self, slot: str, message: Message) -> None:
+        if len(self._pending) >= PENDING and slot not in self._pending:
             telemetry.BUS_DROPPED.inc()
             return
-        self._pending[place] = message
+        self._pending[slot] = message
         self._work.set()
 
     async def run(self) -> None:
-        """Tell and listen until cancelled."""
+        """Send and receive until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send(), name="bus-send")
             tasks.create_task(self._listen(), name="bus-listen")
@@ -180,9 +178,9 @@ class Bus:
         while True:
             await self._work.wait()
             self._work.clear()
-            taken, self._pending = self._pending, {}
-            with contextlib.suppress(RedisUnavailable):  # the journal tells it too
-                await self._publish(list(taken.values()))
+            messages, self._pending = self._pending, {}
+            with contextlib.suppress(RedisUnavailable):  # other nodes find it in the journal
+                await self._publish(list(messages.values()))
 
     async def _publish(self, messages: list[Message]) -> None:
         async def work(client: Client) -> list[object]:
@@ -196,7 +194,7 @@ class Bus:
         telemetry.BUS_MESSAGES.labels("sent").inc(len(messages))
 
     async def _watch(self) -> None:
-        """Beat; while nothing is heard, have everything read again instead."""
+        """Send heartbeats; while none arrives, have every board read again instead."""
         self._send_heartbeat()
         await run_periodically(HEARTBEAT_SECONDS, self._check_heartbeat)
 
@@ -219,24 +217,24 @@ class Bus:
             await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311  jitter
 
     async def _receive(self) -> None:
-        """One subscription, until it fails or is silent for too long."""
+        """Receive on one subscription, until it fails or is silent for too long."""
         async with self.store.client.pubsub() as subscription:
             async with asyncio.timeout(CALL_SECONDS):
                 await subscription.subscribe(self.channel)
             since = asyncio.get_running_loop().time()
-            taken = 0
+            received = 0
             while True:
                 message = await subscription.get_message(timeout=HEARTBEAT_SECONDS)
                 if message is not None:
                     self._dispatch(message)
-                elif asyncio.get_running_loop().time() - max(since, self._heard_at) > SILENT_SECONDS:
-                    raise TimeoutError("nothing heard")
-                taken += 1
-                if taken % MESSAGES_PER_TURN == 0:
+                elif asyncio.get_running_loop().time() - max(since, self._own_heartbeat_at) > SILENT_SECONDS:
+                    raise TimeoutError("no message arrived")
+                received += 1
+                if received % MESSAGES_PER_TURN == 0:
                     await asyncio.sleep(0)
 
     def _dispatch(self, raw: dict[str, object]) -> None:
-        if raw["type"] == "subscribe":  # the first, or one more that the library made in silence
+        if raw["type"] == "subscribe":  # the first, or after a reconnect of redis-py: messages in between are lost
             self._known.clear()
             self._listening_since = asyncio.get_running_loop().time()
             self.listener.on_gap()
@@ -256,28 +254,31 @@ class Bus:
                 lambda: self._enqueue(f"taken {message.node}", NewsApplied(self.node, message.node, message.number))
             )
         elif isinstance(message, NewsApplied):
-            if message.teller == self.node:
+            if message.sender == self.node:
                 self._applied_by[message.node] = message.number
                 self._applied.set()
         elif self._is_new(message.window, message.epoch, message.seq):
             self.listener.on_board_moved(message.board)
 
-    def _on_heartbeat(self, beat: BusHeartbeat) -> None:
+    def _on_heartbeat(self, heartbeat: BusHeartbeat) -> None:
         now = asyncio.get_running_loop().time()
-        if beat.node == self.node:
-            self._heard_at = now
-            telemetry.BUS_LAG.set(now - beat.at)
+        if heartbeat.node == self.node:
+            self._own_heartbeat_at = now
+            telemetry.BUS_LAG.set(now - heartbeat.at)
             return
-        self._last_heard.pop(beat.node, None)
-        self._last_heard[beat.node] = now  # the longest unheard comes first
+        self._last_heard.pop(heartbeat.node, None)
+        self._last_heard[heartbeat.node] = now  # the dict is ordered by time: the longest silent peer comes first
         if len(self._last_heard) > MAX_NODES:
             gone = next(iter(self._last_heard))
             del self._last_heard[gone]
             self._applied_by.pop(gone, None)
 
     def _is_new(self, window: int, epoch: str, seq: int) -> bool:
-        """Remembers it. Seqs of another epoch can't be compared: they are news."""
-        if not epoch:  # the ledger answers: nobody counts
+        """Return whether this seq of a window is newer than the last, and remember it.
+
+        Seqs of different epochs can't be compared: another epoch counts as newer.
+        """
+        if not epoch:  # counted in the ledger, which has no seq
             return True
         known = self._known.get(window)
         if known is not None and known[0] == epoch and known[1] >= seq:

@@ -1,8 +1,8 @@
-"""The outgoing half of one connection: frames leave at once or are skipped, answers are kept in order.
+"""The outgoing half of one client connection: frames are written at once or skipped, replies are kept in order.
 
-Writes never wait. The kernel's send buffer, kept small, is the outbox of frames: a transport that
-holds a single byte back is behind (`ready` is false) and gets no frames until that is gone. Answers
-to what the client said are written all the same, within OUTBOX_BYTES; meanwhile nothing is read.
+Writes never wait. The kernel's send buffer, kept small, is the only outbox of frames: a transport that holds back a
+single byte is slow (`ready` is false) and gets no frames until it has drained. Replies to the client are written all
+the same, within OUTBOX_BYTES; meanwhile nothing is read from it.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from ..ranking.view import View
 from .protocol import Close
 
 SEND_BUFFER = 32 * 1024
-"""What the kernel may hold for one socket (Linux doubles it, and counts overhead): some thirty frames. Left
-alone it grows to megabytes per stalled reader."""
+"""Bytes that the kernel may hold for one socket (Linux doubles it, and counts overhead): some thirty frames. By
+default it grows to megabytes per stalled reader."""
 OUTBOX_BYTES = 256 * 1024
-"""Answers that may wait for a reader; one more closes with SLOW."""
+"""Bytes of replies that may wait for a slow client; beyond them the connection is closed with SLOW."""
 CLOSE_GRACE = 5.0
-"""Seconds in which the other side may read why and answer, before the connection is cut."""
+"""Seconds for the client to read the close frame and answer it, before the connection is aborted."""
 ABNORMAL_CLOSURE = 1006
-"""The other side went without a word (RFC 6455's code for it)."""
+"""RFC 6455: the connection was lost without a close frame."""
 SLICE = 64
 """Connections written to between two turns of the loop."""
 DEAD_SECONDS = 20
-"""A peer that acknowledges nothing for so long is gone, as the kernel sees it."""
+"""TCP_USER_TIMEOUT: the kernel drops a peer that acknowledges nothing for so long."""
 
 TopicKey = tuple[str, int, View]
 """A topic: slug, size, and the view (nearly always the public one)."""
 FrameEncoder = Callable[[str, str, bytes], bytes]
-"""(type, version or empty, JSON) -> what is written. Frames for many are dressed once per kind of viewer."""
+"""(type, version or empty, JSON) -> bytes to write. A broadcast is encoded once per kind of connection."""
 
 
 class ConnectionListener(Protocol):
@@ -55,11 +55,11 @@ class ConnectionListener(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """`owed`: channel -> version it had when frames began to be skipped (empty where it had none).
+    """`missed_versions`: channel -> version the client had when frames began to be skipped (empty where it had none).
 
-    `closed_with`: the code of the goodbye it was sent, after which it is sent nothing. `heard`: whether
-    something came since it was last pinged. `slot`: its place on the wheel. `reading`: whether the transport is not
-    paused. `token_ended`: whether the token that it speaks with was ended before its time.
+    `closed_with`: the close code that was sent; nothing is written after it. `heard`: whether data arrived since the
+    last ping. `keepalive_slot`: its slot in the timer wheel. `is_reading`: whether the transport is not paused.
+    `token_ended()`: whether the client's token was ended before its time.
     """
 
     __slots__ = (
@@ -67,10 +67,10 @@ class ClientConnection(asyncio.Protocol):
         "behind_since",
         "closed_with",
         "heard",
+        "is_reading",
         "keepalive_slot",
         "listener",
         "missed_versions",
-        "reading",
         "ready",
         "subscriptions",
         "token_ended",
@@ -86,7 +86,7 @@ class ClientConnection(asyncio.Protocol):
         self.listener = listener
         self.address = address
         self.ready = True
-        self.reading = True
+        self.is_reading = True
         self.heard = True
         self.missed_versions: dict[str, str] | None = None
         self.behind_since: float | None = None
@@ -98,7 +98,7 @@ class ClientConnection(asyncio.Protocol):
         self.token_ended: Callable[[], bool] = _not_ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport over, after `hub.enter` and the handshake."""
+        """Take the transport over, after `hub.add` and the handshake."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclass
         self.write = self.transport.write
         self.transport.set_write_buffer_limits(high=0)
@@ -108,7 +108,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         self.ready = False
         if self.closed_with is None:
-            self.closed_with = ABNORMAL_CLOSURE  # uvloop raises when a closed transport is written to
+            self.closed_with = ABNORMAL_CLOSURE  # also stops writes: uvloop raises on a closed transport
         self.listener.remove(self)
 
     def pause_writing(self) -> None:
@@ -131,17 +131,17 @@ class ClientConnection(asyncio.Protocol):
     def update_reading(self) -> None:
         """Pause or resume the transport as `accepts_input` says."""
         accepts = self.accepts_input()
-        if accepts == self.reading:
+        if accepts == self.is_reading:
             return
-        self.reading = accepts
-        with contextlib.suppress(RuntimeError):  # it is closing
+        self.is_reading = accepts
+        with contextlib.suppress(RuntimeError):  # the transport is closing
             if accepts:
                 self.transport.resume_reading()
             else:
                 self.transport.pause_reading()
 
     def send(self, data: bytes) -> None:
-        """An answer: it is written whatever waits before it. Too much waiting closes."""
+        """Write a reply, whatever waits before it. Too much waiting closes the connection."""
         if self.closed_with is not None:
             return
         self.write(data)
@@ -149,13 +149,13 @@ class ClientConnection(asyncio.Protocol):
             self.close(Close.SLOW)
 
     def record_missed(self, channel: str, version: str) -> None:
-        """A frame of this channel was skipped, on top of `version`; the first such version counts."""
+        """Note that a frame of this channel was skipped on top of `version`; the first such version counts."""
         if self.missed_versions is None:
             self.missed_versions = {}
         self.missed_versions.setdefault(channel, version)
 
     def close(self, code: int) -> None:
-        """Say why, send nothing after it, and cut soon: a graceful close waits for what does not drain."""
+        """Write a close frame, nothing after it, and abort after CLOSE_GRACE: a slow client would never drain."""
         if self.closed_with is not None:
             return
         self.write(self.close_bytes(code))
@@ -165,26 +165,26 @@ class ClientConnection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(CLOSE_GRACE, self.transport.abort)
 
     def abort(self, code: int) -> None:
-        """Without a word: nobody is there to read it."""
+        """Drop the connection without a close frame: the client does not read."""
         if self.closed_with is None:
             self.closed_with = code
         self.ready = False
         self.transport.abort()
 
     def keepalive_frames(self, *, with_heartbeat: bool) -> bytes:
-        """What shows that the server lives and, where the other side answers it (`heard`), that it does."""
+        """Return what shows the client that the server lives and, where it is answered, the reverse (`heard`)."""
         raise NotImplementedError
 
     def close_bytes(self, code: int) -> bytes:
-        """The last bytes, which say `code`."""
+        """Return the last bytes to write, which carry `code`."""
         raise NotImplementedError
 
     def drain(self, retry_ms: int) -> None:
-        """The node is stopping: come back after `retry_ms`."""
+        """Close because the node is stopping; the client reconnects after `retry_ms`."""
         raise NotImplementedError
 
     def on_channel_gone(self, channel: str, error: LaurelsError, id_: int | None) -> None:
-        """The hub follows `channel` no longer for this viewer: it is not there."""
+        """Report to the client that the hub ended its subscription: the board does not exist."""
         raise NotImplementedError
 
 
@@ -193,7 +193,7 @@ def _not_ended() -> bool:
 
 
 def broadcast(connections: Iterable[ClientConnection], frame: bytes, channel: str, version: str) -> None:
-    """Write one frame to those who are ready; the others are owed what follows `version`."""
+    """Write one frame to the ready connections; for the others record that they have `version`."""
     written = skipped = 0
     for connection in connections:
         if connection.ready:
@@ -208,14 +208,14 @@ def broadcast(connections: Iterable[ClientConnection], frame: bytes, channel: st
 
 
 async def in_slices(connections: list[ClientConnection]) -> AsyncIterator[list[ClientConnection]]:
-    """A slice at a time, with a turn of the loop between them: requests are answered meanwhile."""
+    """Yield SLICE connections at a time, with a turn of the loop between them for requests."""
     for start in range(0, len(connections), SLICE):
         yield connections[start : start + SLICE]
         await asyncio.sleep(0)
 
 
 def _tune(transport: asyncio.Transport) -> None:
-    """Bound what the kernel keeps for a socket that is not read, and how long it waits for a dead one."""
+    """Bound what the kernel buffers for a slow client, and how long it waits for a dead one."""
     sock = transport.get_extra_info("socket")
     if sock is None:
         return

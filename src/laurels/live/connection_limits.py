@@ -1,7 +1,7 @@
-"""How many sockets a node, an address and a user may hold, counted before the handshake.
+"""Limits of live connections per node, address and user, counted before the handshake.
 
-So that handshakes at the same time can't pass a limit together. What users hold on other nodes is learned behind the
-handshake (`user_sockets.py`).
+Counting before the handshake keeps concurrent handshakes from passing a limit together. What users hold on other nodes
+is learned after it (`user_sockets.py`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from ..domain.errors import Code, LaurelsError
 
 RETRY_SECONDS = 5
 ELSEWHERE = 100_000
-"""Users with sockets on other nodes who are remembered; all are forgotten when there are more, and learned again."""
+"""Users whose connections on other nodes are remembered. Beyond, all are forgotten and learned again."""
 
 
 class ConnectionLimits:
-    """`limit` in all. Refuses everybody once `closed`."""
+    """`limit` connections in all. Refuses every one once `closed`."""
 
     def __init__(self, *, limit: int, per_address: int, per_user: int) -> None:
         self._limit = limit
@@ -31,7 +31,7 @@ class ConnectionLimits:
         self.closed = False
 
     def acquire(self, address: str) -> None:
-        """Raises LaurelsError(TOO_MANY_SOCKETS)."""
+        """Take one of the node's and the address's connections. Raises LaurelsError(TOO_MANY_SOCKETS)."""
         if self.closed:
             raise _too_many("This node is stopping. Try again: another takes over.")
         if self.acquired >= self._limit:
@@ -43,39 +43,41 @@ class ConnectionLimits:
         self.acquired += 1
 
     def release(self, address: str) -> None:
+        """Give back what `acquire` took."""
         self.acquired -= 1
         _decrement(self._addresses, address)
 
     def acquire_user(self, user_id: int) -> None:
-        """Take one of a user's sockets, over all addresses and nodes. Raises LaurelsError(TOO_MANY_SOCKETS)."""
-        self._note(user_id)  # also when refused: the next try then knows what other nodes hold by now
+        """Take one of a user's connections, over all addresses and nodes. Raises LaurelsError(TOO_MANY_SOCKETS)."""
+        self._note_change(user_id)  # also when refused: the next try then knows what other nodes hold
         if self._users[user_id] + self._elsewhere.get(user_id, 0) >= self.per_user:
             raise _too_many(f"One user may hold {self.per_user} sockets. Close one first.")
         self._users[user_id] += 1
 
     def holds(self, user_id: int) -> bool:
-        """Whether a user has a socket on this node."""
+        """Return whether a user has a connection on this node."""
         return user_id in self._users
 
     def release_user(self, user_id: int) -> None:
+        """Give back what `acquire_user` took."""
         _decrement(self._users, user_id)
-        self._note(user_id)
+        self._note_change(user_id)
 
-    def share(self) -> None:
-        """From now on, note whose count changes, for the other nodes."""
+    def track_changes(self) -> None:
+        """Note from now on whose count changes, for the other nodes."""
         self._changed = set()
 
     def changed(self) -> dict[int, int]:
-        """The count of each user whom something was asked for since the last call."""
+        """Return the count of each user who acquired, released or was refused since the last call."""
         users, self._changed = self._changed or set(), set()
         return {user_id: self._users[user_id] for user_id in users}
 
     def counts(self) -> dict[int, int]:
-        """The count of each user who holds sockets here, or was refused one."""
+        """Return the count of each user who holds connections here or elsewhere."""
         return dict.fromkeys(self._elsewhere, 0) | dict(self._users)
 
-    def learn(self, user_id: int, elsewhere: int) -> None:
-        """How many sockets of a user other nodes hold."""
+    def set_elsewhere(self, user_id: int, elsewhere: int) -> None:
+        """Set how many connections of a user other nodes hold."""
         if not elsewhere:
             self._elsewhere.pop(user_id, None)
             return
@@ -84,10 +86,10 @@ class ConnectionLimits:
         self._elsewhere[user_id] = elsewhere
 
     def forget_elsewhere(self) -> None:
-        """Count by this node alone."""
+        """Count the connections of this node alone."""
         self._elsewhere.clear()
 
-    def _note(self, user_id: int) -> None:
+    def _note_change(self, user_id: int) -> None:
         if self._changed is not None:
             self._changed.add(user_id)
 

@@ -1,8 +1,8 @@
-"""One board at one size: what its viewers have, and how each gets from what it had to what is.
+"""One board at one size: its current version, and what leads to it from each recent one.
 
-A version names what is shown, by its content: whoever has the same version has the same board, whatever
-happened in between and on whichever node. Every frame is built once and shared by all who need it: the
-snapshot, and one delta per version that somebody still has. Pure: no clock, no sockets.
+A version is a digest of what is shown: equal versions show the same board, whatever happened in between and on
+whichever node. Each message is built once for all who need it: the snapshot, and one delta per recent version. Pure:
+no clock, no sockets.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..ranking.scoreboards import ReadyBoard, Scoreboard, ScoreRow
 from . import protocol
 
 HISTORY = 64
-"""Versions from which a delta is known: six seconds of a board that moves all the time."""
+"""Versions from which a delta can be built: six seconds of a board that changes all the time."""
 
 Resumed = Literal["snapshot", "delta", "current"]
 
 
 class Feed:
-    """`show` what was read; `since` answers a viewer. Messages are JSON, not yet framed."""
+    """Call `update` with what was read; `message_since` answers a subscriber. Messages are JSON, not yet framed."""
 
     __slots__ = ("_deltas", "_history", "_ready", "_snapshot", "channel", "size", "slug", "version")
 
@@ -41,10 +41,10 @@ class Feed:
         self._snapshot = b""
 
     def update(self, ready: ReadyBoard) -> bool:
-        """Take the board as it was read; whether viewers see a difference. O(size)."""
+        """Take the board as it was read; return whether subscribers see a difference. O(size)."""
         version = _version(ready)
         changed = version != self.version
-        self._snapshot = b""  # also unchanged: seq and time may be newer
+        self._snapshot = b""  # also when nothing changed: seq and time may be newer
         self._deltas.clear()
         before = None if self._ready is None else self._ready.board
         self._ready = _sharing_rows(ready, before) if before is not None else ready
@@ -53,11 +53,11 @@ class Feed:
         return changed
 
     def knows(self, version: str | None) -> bool:
-        """Whether a viewer who has `version` can't be ahead of what is shown here."""
+        """Return whether a client that has `version` can't be ahead of what was published here."""
         return version is None or version in self._history
 
     def message_since(self, version: str | None) -> tuple[Resumed, bytes]:
-        """What leads from `version` to the present: nothing, a delta, or the whole. Never a part."""
+        """Return what leads from `version` to the current one: nothing, a delta, or a whole snapshot."""
         if version == self.version:
             return "current", b""
         base = None if version is None else self._history.get(version)
@@ -69,14 +69,15 @@ class Feed:
         return ("delta", delta) if delta else ("snapshot", self.snapshot())
 
     def snapshot(self) -> bytes:
-        assert self._ready is not None, "nothing was shown yet"
+        """Return the whole board as a message."""
+        assert self._ready is not None, "no board was read yet"
         if not self._snapshot:
             head = b'{"type":"board","channel":"%b","size":%d,"version":"%b",'
             self._snapshot = head % (self.channel.encode(), self.size, self.version.encode()) + self._ready.body[1:]
         return self._snapshot
 
     def _delta(self, version: str, base: Scoreboard) -> bytes:
-        """Empty when only a snapshot will do: it says more than a delta can, or less at length."""
+        """Return a delta, or nothing where a snapshot says more than a delta can, or is shorter."""
         assert self._ready is not None
         now = self._ready.board
         if not _same_list(base, now):
@@ -101,13 +102,13 @@ class Feed:
 
 
 def changed_rows(before: list[ScoreRow], after: list[ScoreRow]) -> list[tuple[int, ScoreRow]]:
-    """[0-based position, row] of every row that is another than before at its position."""
+    """Return (0-based position, row) of each row that differs from the one at its position before."""
     known = len(before)
     return [(n, row) for n, row in enumerate(after) if n >= known or (before[n] is not row and before[n] != row)]
 
 
 def entered_top(before: list[ScoreRow], after: list[ScoreRow]) -> list[str]:
-    """Usernames among the first TOP_SIZE rows that were not there before."""
+    """Return the usernames among the first TOP_SIZE rows that were not there before."""
     were = {row.username for row in before[:TOP_SIZE]}
     return [row.username for row in after[:TOP_SIZE] if row.username not in were]
 
@@ -118,7 +119,7 @@ def _version(ready: ReadyBoard) -> str:
 
 
 def _same_list(before: Scoreboard, after: Scoreboard) -> bool:
-    """Whether a delta can lead from one to the other: nothing changed that it doesn't tell."""
+    """Return whether a delta can lead from one to the other: nothing changed that it does not carry."""
     return (
         before.epoch == after.epoch
         and before.window == after.window
@@ -129,7 +130,7 @@ def _same_list(before: Scoreboard, after: Scoreboard) -> bool:
 
 
 def _sharing_rows(ready: ReadyBoard, before: Scoreboard) -> ReadyBoard:
-    """Rows that did not change are kept once for the whole history, and compared by identity."""
+    """Keep unchanged rows once for the whole history, so that they compare by identity."""
     rows = [
         old if old == new else new for old, new in zip(before.rows, ready.board.rows, strict=False)
     ] + ready.board.rows[len(before.rows) :]

@@ -1,7 +1,7 @@
 """WebSocket frames as bytes (RFC 6455), the server's side. No sockets here.
 
-Outgoing frames are built once and written to thousands of sockets, so they are plain bytes.
-Incoming ones are few and small: `Decoder` bounds a message before it is there.
+Outgoing frames are built once and written to thousands of sockets, so they are plain bytes. Incoming frames are few
+and small; `Decoder` refuses one that is too big before its payload has arrived.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOT_UTF8 = 1007
 TOO_BIG = 1009
 
 MAX_FRAGMENTS = 32
-"""Frames that one message may come in."""
+"""Frames that one message may be split into."""
 
 _FIN = 0x80
 _RESERVED = 0x70
@@ -29,7 +29,7 @@ _MAX_CONTROL = 125
 
 
 class FrameError(Exception):
-    """What came is not WebSocket as we take it; `code` closes the connection."""
+    """A frame that is malformed or not accepted; the connection is closed with `code`."""
 
     def __init__(self, code: int) -> None:
         super().__init__(str(code))
@@ -37,20 +37,22 @@ class FrameError(Exception):
 
 
 def accept_key(key: str) -> str:
-    """The Sec-WebSocket-Accept of a Sec-WebSocket-Key."""
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324  RFC 6455 asks for it
+    """Return the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key."""
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324  RFC 6455 prescribes it
 
 
 def text_frame(message: bytes) -> bytes:
-    """An unmasked, uncompressed text frame, built once for all sockets."""
+    """Return an unmasked, uncompressed text frame."""
     return frame(TEXT, message)
 
 
 def close_frame(code: int, reason: bytes = b"") -> bytes:
+    """Return a close frame; with its code, `reason` fits 125 bytes."""
     return frame(CLOSE, code.to_bytes(2, "big") + reason)
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
+    """Return a final, unmasked frame."""
     size = len(payload)
     first = _FIN | opcode
     if size <= _MAX_CONTROL:
@@ -64,7 +66,7 @@ PING_FRAME = frame(PING, b"")
 
 
 class Decoder:
-    """The frames of one client, one at a time, so that the caller decides how many it handles in a turn."""
+    """Decodes the frames of one client, one at a time: the caller decides how many it handles per turn of the loop."""
 
     __slots__ = ("_data", "_fragments", "_limit", "_message", "_start")
 
@@ -84,7 +86,7 @@ class Decoder:
         """Decode exactly one frame, or return None when no whole one is there.
 
         TEXT carries a whole message; CONTINUATION stands for a fragment that does not complete one and carries nothing;
-        PING, PONG and CLOSE carry their payload. Raises FrameError, after which the connection can't be read on.
+        PING, PONG and CLOSE carry their payload. Raises FrameError, after which nothing more can be decoded.
         """
         found = self._frame(self._data, self._start)
         if found is None:
@@ -97,7 +99,7 @@ class Decoder:
         return self._assemble(first, payload)
 
     def _frame(self, data: bytes, start: int) -> tuple[int, bytes, int] | None:
-        """(first byte, payload, where the next begins), or None: it is not all there."""
+        """Return (first byte, payload, start of the next frame), or None when the frame has not arrived whole."""
         available = len(data) - start
         if available < 2:
             return None
@@ -118,7 +120,7 @@ class Decoder:
         return first, _unmasked(data[begin - 4 : begin], data[begin:end]), end
 
     def _check(self, first: int, second: int, size: int) -> None:
-        """Before the payload is there: nobody makes us wait for what will be refused."""
+        """Raise FrameError by the header alone, before the payload has arrived."""
         opcode = first & 0x0F
         control = opcode >= CLOSE
         if first & _RESERVED or not second & _MASKED or (opcode not in _KNOWN):
@@ -148,7 +150,7 @@ _KNOWN = (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
 
 
 def close_code(payload: bytes) -> int:
-    """What a close frame says: 1005 when nothing. Raises FrameError for what may not be said."""
+    """Return the code of a close frame, 1005 without one. Raises FrameError for a forbidden code or reason."""
     if not payload:
         return 1005
     code = int.from_bytes(payload[:2], "big")
@@ -163,6 +165,7 @@ def close_code(payload: bytes) -> int:
 
 
 def is_utf8(payload: bytes) -> bool:
+    """Return whether the payload is UTF-8, as text frames must be."""
     try:
         payload.decode()
     except UnicodeDecodeError:

@@ -1,8 +1,8 @@
-"""The room's switchboard: who follows what, what has moved, and the tasks that tell them.
+"""The hub: which connection subscribes to what, which boards changed, and the tasks that send the changes.
 
-A board that is watched at some size has a task of its own, the only one that reads it and the only
-one that decides what its viewers see, so nothing a viewer sees ever goes back. A board that moved is
-sent at once (leading edge), then not again before the interval is over.
+Each topic (a board at one size, in one view) has a task of its own. It alone reads the board and decides what its
+subscribers see, so what a client sees never goes back in time. A changed board is sent at once (leading edge), then
+not again before the frame interval is over.
 """
 
 from __future__ import annotations
@@ -37,22 +37,23 @@ from .topic import HISTORY_SECONDS, PendingSubscription, Topic
 log = structlog.get_logger(__name__)
 
 RETRY_READ_SECONDS = 1.0
-"""Seconds until a board whose read failed is tried again."""
+"""Seconds until a failed read of a board is retried."""
 REFRESH_ALL_SECONDS = 25.0
-"""Seconds between two reads of every watched board, whatever was told: what nobody told of shows by then."""
+"""Seconds between two reads of every subscribed board: a change that no event reported shows by then."""
 SANCTION_SECONDS = 1.0
 IDLE_SHARE = 0.5
-"""Of the time that a frame took to read and to send, so much is left free before the next: requests must not starve."""
+"""Share of the time that a frame took to read and send that is left free before the next: requests must not starve."""
 MAX_IDLE_TOPICS = 256
-"""Boards and sizes beyond which those that nobody watches are forgotten at once."""
+"""Beyond so many topics, one without subscribers is dropped at once instead of after HISTORY_SECONDS."""
 DRAIN_PACE = 0.01
-"""Seconds between two sockets that are sent away, at most: few need not wait for the whole spread."""
+"""Longest time in seconds between closing two connections while draining: a few need not take the whole drain time."""
 RETRY_MS = (500, 5_000)
+"""Range from which each client draws when to reconnect after a drain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSources:
-    """Where what is shown comes from. `top` (slug, size, view) and `places` (slug, user ids) raise LaurelsError."""
+    """Where the hub reads. `top` (slug, size, view) and `places` (slug, user ids) raise LaurelsError."""
 
     top: Callable[[str, int, View], Awaitable[ReadyBoard]]
     places: Callable[[str, Sequence[int]], Awaitable[PlacesOnBoard]]
@@ -64,7 +65,7 @@ class BoardSources:
 
 
 class Hub:
-    """Run `run()` in a task. `drain_seconds`: over how long sockets are sent away at the end."""
+    """Run `run()` in a task. `drain_seconds`: over how long connections are closed at the end."""
 
     def __init__(
         self,
@@ -89,39 +90,39 @@ class Hub:
         self._drained = asyncio.Event()
         self._connection_removed = asyncio.Event()
 
-    # -- what has moved
+    # -- changes of boards
 
     def set_frame_rate(self, frames_per_second: int) -> None:
-        """From the next frame on."""
+        """Change the frames per second and board, from the next frame on."""
         self.frames_per_second = frames_per_second
         self._interval = 1 / frames_per_second
 
-    def on_window_changed(self, moved: WindowChanged) -> None:
-        """A listener of the projection: the board has a new top list, or somebody below it moved."""
-        slug = moved.window.board.slug
+    def on_window_changed(self, change: WindowChanged) -> None:
+        """Schedule reads of the changed board. A listener of the projection."""
+        slug = change.window.board.slug
         self._personal_ranks.mark_moved(slug)
-        if moved.top:
+        if change.top:
             self.refresh(slug)
 
     def refresh(self, board: str) -> None:
-        """Something that the board shows may have changed: read it again."""
+        """Read the board again: something that it shows may have changed."""
         for (slug, _, _), topic in self._topics.items():
             if slug == board:
                 topic.mark_moved()
 
     def on_batch_committed(self, batch: CommittedBatch) -> None:
-        """What a COMMIT of this node brought."""
+        """Schedule what a batch committed by this node changes."""
         self._activity.on_batch_committed(batch)
-        if self._sources.shadowed():  # what they do moves no index, but what they see themselves
+        if self._sources.shadowed():  # their actions change no index, only their own view
             acted = {action.user_id for action in batch.new_actions}
             for (_, _, view), topic in self._topics.items():
                 if view.shadowed_user in acted:
                     topic.mark_moved()
 
-    # -- who is here
+    # -- connections
 
     def add(self, connection: ClientConnection) -> None:
-        """Take a seat for a connection; `left` gives it back. Raises LaurelsError(TOO_MANY_SOCKETS)."""
+        """Register a connection, until `remove`. Raises LaurelsError(TOO_MANY_SOCKETS)."""
         self.connection_limits.acquire(connection.address)
         self._connections[connection] = None
         try:
@@ -132,7 +133,7 @@ class Hub:
             raise
 
     def remove(self, connection: ClientConnection) -> None:
-        """The connection is gone. Twice is no error."""
+        """Forget a lost connection and release its limits. May be called twice."""
         if connection not in self._connections:
             return
         del self._connections[connection]
@@ -148,25 +149,25 @@ class Hub:
         ).inc()
 
     def keep_oldest(self, user_id: int, count: int) -> None:
-        """Close the newer sockets of a user, who holds too many over all nodes."""
-        theirs = [one for one in self._connections if one.user_id == user_id and one.closed_with is None]
-        for connection in theirs[count:]:
+        """Close all but the oldest `count` connections of a user, who holds too many over all nodes."""
+        held = [one for one in self._connections if one.user_id == user_id and one.closed_with is None]
+        for connection in held[count:]:
             connection.close(Close.TOO_MANY_SOCKETS)
 
     def unsubscribe_all(self, connection: ClientConnection) -> None:
-        """Send it nothing more, whatever it follows."""
+        """Stop writing to a connection."""
         for channel in list(connection.subscriptions):
             self.unsubscribe(connection, channel)
         self._keepalive.on_drained(connection)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Own a task of a viewer's; it may outlive the viewer, not the hub."""
+        """Run a task of a connection. It may outlive the connection, but not the hub."""
         self._tasks.create_task(work, name=name)
 
-    # -- what they follow
+    # -- subscriptions
 
     def subscribe(self, connection: ClientConnection, subscription: StartSubscription) -> None:
-        """Do what a session wishes. A board that is not there: `viewer.dropped`."""
+        """Start a subscription; for an unknown board, call `connection.on_channel_gone`."""
         connection.subscriptions[subscription.channel] = None
         kind, _, slug = subscription.channel.partition(":")
         if kind == protocol.ME:
@@ -181,12 +182,12 @@ class Hub:
             key = (slug, protocol.sent_size(subscription.size), self._view_of(connection))
             connection.subscriptions[subscription.channel] = key
             topic = self._topics.get(key)
-            if topic is None:  # an empty one counts: it has the history
+            if topic is None:  # one without subscribers is used too: it has the history
                 topic = self._open(key)
             topic.subscribe(PendingSubscription(connection, subscription.since, subscription.id, subscription.confirm))
 
     def unsubscribe(self, connection: ClientConnection, channel: str) -> None:
-        """Nothing of this channel is written to `viewer` after this. Not followed is no error."""
+        """Write nothing of this channel to the connection any more. Does nothing without a subscription."""
         if channel not in connection.subscriptions:
             return
         key = connection.subscriptions.pop(channel)
@@ -200,22 +201,23 @@ class Hub:
             self._topics[key].unsubscribe(connection)
 
     def on_slow(self, connection: ClientConnection) -> None:
+        """Start the clock after which a slow connection is closed."""
         self._keepalive.on_slow(connection)
 
     def on_drained(self, connection: ClientConnection) -> None:
-        """It has read on: give it what it is owed."""
+        """Send what the connection missed while it was slow."""
         self._keepalive.on_drained(connection)
-        owed, connection.missed_versions = connection.missed_versions, None
-        for channel, version in (owed or {}).items():
+        missed, connection.missed_versions = connection.missed_versions, None
+        for channel, version in (missed or {}).items():
             if channel == protocol.ME:
-                self._personal_ranks.subscribe(connection, announced=False, id_=None)
+                self._personal_ranks.subscribe(connection, confirm=False, id_=None)
             elif (key := connection.subscriptions.get(channel)) is not None:
                 self._topics[key].send_missed(connection, version)
 
-    # -- life
+    # -- lifecycle
 
     async def run(self) -> None:
-        """Tell what is due until `close()`, then send everybody away."""
+        """Send changes until `close()`, then close all connections."""
         async with self._tasks:
             chores = [self._tasks.create_task(work, name=f"live-{name}") for name, work in self._chores().items()]
             await self._closing.wait()
@@ -237,35 +239,35 @@ class Hub:
         }
 
     def close(self) -> None:
-        """Refuse new sockets and send the others away, over a while."""
+        """Refuse new connections and begin to close the others, spread over the drain time."""
         self.connection_limits.closed = True
         self._closing.set()
 
     async def drained(self) -> None:
-        """Wait until everybody was sent away."""
+        """Wait until all connections are closed."""
         await self._drained.wait()
 
     async def _close_all(self) -> None:
         connections = list(self._connections)
         pace = min(DRAIN_PACE, self._drain_seconds / max(1, len(connections)))
         began = asyncio.get_running_loop().time()
-        for number, one in enumerate(connections):
+        for number, connection in enumerate(connections):
             ahead = began + number * pace - asyncio.get_running_loop().time()
             if ahead > 0:
                 await asyncio.sleep(ahead)
-            if one.closed_with is None:
-                one.drain(random.randint(*RETRY_MS))  # noqa: S311  jitter, not a secret
+            if connection.closed_with is None:
+                connection.drain(random.randint(*RETRY_MS))  # noqa: S311  jitter, not a secret
         await self._until_empty()
 
     async def _until_empty(self) -> None:
-        """Let them read why; who does not answer is cut, so that it holds up nothing."""
+        """Give clients CLOSE_GRACE seconds to read the close frame, then abort: none may delay the stop."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(client_connection.CLOSE_GRACE):
                 while self._connections:
                     self._connection_removed.clear()
                     await self._connection_removed.wait()
-        for one in list(self._connections):
-            one.abort(Close.DRAINING)
+        for connection in list(self._connections):
+            connection.abort(Close.DRAINING)
 
     def _view_of(self, connection: ClientConnection) -> View:
         """Return the view with which a connection is shown boards."""
@@ -278,7 +280,7 @@ class Hub:
         return topic
 
     async def _refresh_loop(self, key: TopicKey, topic: Topic) -> None:
-        """Read and send a board whenever it moved, as long as somebody watches."""
+        """Read and send a board whenever it changed, as long as it has subscribers."""
         loop = asyncio.get_running_loop()
         slug, size, view = key
         while await topic.wait_for_subscribers(HISTORY_SECONDS if len(self._topics) <= MAX_IDLE_TOPICS else 0):
@@ -306,27 +308,25 @@ class Hub:
             self._personal_ranks.mark_moved(slug)
 
     async def _apply_sanctions(self) -> None:
-        """The banned are sent away; who is shadowed, or no longer, sees boards with other eyes."""
+        """Close connections of banned users; switch the view of users who were shadowed, or no longer are."""
         blocked = self._sources.blocked()
-        for one in [one for one in self._connections if one.user_id is not None]:
-            if one.user_id in blocked:
-                one.close(Close.NOT_ALLOWED)
+        for connection in [one for one in self._connections if one.user_id is not None]:
+            if connection.user_id in blocked:
+                connection.close(Close.NOT_ALLOWED)
             else:
-                self._resubscribe_as_seen(one)
+                self._resubscribe_as_seen(connection)
 
     def end_sessions(self, user_ids: Iterable[int]) -> None:
-        """Close the sockets of these users that may no longer speak for them: banned, or their token was ended."""
-        ids, blocked = (
-            {user_id for user_id in user_ids if self.connection_limits.holds(user_id)},
-            self._sources.blocked(),
-        )
+        """Close the connections of these users that are banned, or whose token was ended before its time."""
+        ids = {user_id for user_id in user_ids if self.connection_limits.holds(user_id)}
         if not ids:
             return
-        for one in [one for one in self._connections if one.user_id in ids]:
-            if one.user_id in blocked:
-                one.close(Close.NOT_ALLOWED)
-            elif one.token_ended():
-                one.close(Close.TOKEN_ENDED)
+        blocked = self._sources.blocked()
+        for connection in [one for one in self._connections if one.user_id in ids]:
+            if connection.user_id in blocked:
+                connection.close(Close.NOT_ALLOWED)
+            elif connection.token_ended():
+                connection.close(Close.TOKEN_ENDED)
 
     def _resubscribe_as_seen(self, connection: ClientConnection) -> None:
         view = self._view_of(connection)
@@ -340,7 +340,10 @@ class Hub:
 
 
 def pause_after(took: float, interval: float) -> float:
-    """Seconds until the next frame: they begin `interval` apart, or as far as reading and sending to so many allow."""
+    """Return the seconds until the next frame.
+
+    Frames begin `interval` apart, or further when reading and sending take long (IDLE_SHARE).
+    """
     return max(interval - took, took * IDLE_SHARE)
 
 
@@ -349,6 +352,6 @@ def _board_unknown(slug: str, boards: Iterable[str]) -> LaurelsError:
 
 
 def _close_label(code: int) -> str:
-    """Clients choose their codes among thousands: as labels they would be a metric each."""
+    """Return the label of a close code. Clients choose among thousands; each would be a time series of its own."""
     known = (1000, 1001, 1005, client_connection.ABNORMAL_CLOSURE, *protocol.REASONS)
     return str(int(code)) if code in known else "other"

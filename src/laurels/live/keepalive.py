@@ -1,8 +1,8 @@
-"""Who is still there: heartbeats and pings from one timer, and an end to those who don't read.
+"""Heartbeats and pings on one timer, and eviction of slow consumers.
 
-Viewers sit in the slots of a wheel; every tick looks after one slot, so that ten thousand sockets are
-never written at once and none has a timer of its own. A browser answers pings by itself, so one
-from which nothing came between two of its turns is gone.
+Connections are spread over the slots of a timer wheel. Each tick serves one slot, so ten thousand sockets are never
+written at once and none needs a timer of its own. Browsers answer pings by themselves: a connection from which nothing
+arrived between two of its turns is dead.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from .protocol import Close
 
 TICK_SECONDS = 0.5
 SLOTS = 25
-"""A turn of the wheel takes 12.5 s: a ping each, a heartbeat every second one."""
+"""A turn of the wheel takes 12.5 s. Each connection gets a ping per turn, a heartbeat every second turn."""
 SLOW_SECONDS = 10.0
-"""A reader who is behind for so long is closed with SLOW."""
+"""A connection that is slow for so long is closed with SLOW."""
 SLOW_CHECK_SECONDS = 0.25
-"""Seconds between two looks at those who are behind."""
+"""Seconds between two checks of slow connections."""
 
 
 class Keepalive:
-    """Run `beat` and `watch_slow` in tasks."""
+    """Run `run` and `evict_slow` in tasks."""
 
     def __init__(self) -> None:
         self._slots: list[dict[ClientConnection, None]] = [{} for _ in range(SLOTS)]
@@ -33,7 +33,7 @@ class Keepalive:
         self._slow: set[ClientConnection] = set()
 
     def add(self, connection: ClientConnection) -> int:
-        """Its slot; `remove` wants it back."""
+        """Return the connection's slot, to be passed to `remove`."""
         slot = next(self._next) % SLOTS
         self._slots[slot][connection] = None
         return slot
@@ -51,6 +51,7 @@ class Keepalive:
         self._slow.discard(connection)
 
     async def run(self) -> None:
+        """Ping one slot per tick, until cancelled."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         for turn in itertools.count(1):
@@ -61,14 +62,14 @@ class Keepalive:
 
     def _check(self, connection: ClientConnection, *, with_heartbeat: bool) -> None:
         if not connection.ready:
-            connection.heard = True  # it is not read from while it is behind: `watch_slow` decides
+            connection.heard = True  # nothing is read from a slow connection: `evict_slow` decides
             return
         if not connection.heard:
             connection.abort(Close.SILENT)
             return
-        beat = connection.keepalive_frames(with_heartbeat=with_heartbeat)
-        if beat:
-            connection.write(beat)
+        frames = connection.keepalive_frames(with_heartbeat=with_heartbeat)
+        if frames:
+            connection.write(frames)
 
     async def evict_slow(self) -> None:
         """Close connections that have been slow for SLOW_SECONDS, until cancelled."""

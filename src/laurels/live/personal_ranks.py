@@ -1,7 +1,7 @@
-"""`me`: every connected user's own score and rank, also when others moved them.
+"""The channel `me`: each connected user's own score and rank, also when other users changed it.
 
-One call of the index a board for all of them, at most once a second, and only for boards that have
-moved. Who has just subscribed is answered at once, together with all who have.
+One call of the index per board serves all users, at most once a second and only for boards that changed. New
+subscribers are answered at once, together.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from . import protocol
 from .client_connection import ClientConnection, broadcast
 
 UPDATE_SECONDS = 1.0
-"""Seconds between two looks."""
+"""Seconds between two updates."""
 USERS_PER_CALL = 1_000
-"""Users asked for in one call: more would keep the loop for too long."""
+"""Users read in one call: more would block the loop for too long."""
 GATHER_SECONDS = 0.02
-"""Seconds in which those who subscribe are gathered."""
+"""Seconds in which new subscribers are gathered into one call."""
 
 Places = Callable[[str, Sequence[int]], Awaitable[PlacesOnBoard]]
 SentPlace = tuple[int | None, int | None]
@@ -30,7 +30,7 @@ SentPlace = tuple[int | None, int | None]
 
 @dataclass(slots=True)
 class _Subscriber:
-    """`fresh` have just subscribed (or were behind) and get every board; the others have `told`."""
+    """`fresh` connections have just subscribed (or were slow) and get every board; the others were sent `sent`."""
 
     username: str
     fresh: set[ClientConnection] = field(default_factory=set)
@@ -39,7 +39,7 @@ class _Subscriber:
 
 
 class PersonalRanks:
-    """Run `welcome` and `update` in tasks."""
+    """Run `send_first` and `send_changes` in tasks."""
 
     def __init__(self, places: Places, boards: Callable[[], Iterable[str]]) -> None:
         self._places = places
@@ -53,13 +53,13 @@ class PersonalRanks:
         if self._users:
             self._due.add(board)
 
-    def subscribe(self, connection: ClientConnection, announced: bool, id_: int | None) -> None:
-        """Every board soon, then what changes. `announced`: `subscribed` goes first."""
+    def subscribe(self, connection: ClientConnection, confirm: bool, id_: int | None) -> None:
+        """Send every board soon, then what changes. `confirm`: send `subscribed` first."""
         if connection.user_id is None:
             return
-        if announced:
-            said = protocol.Subscribed(id=protocol.given(id_), channel=protocol.ME, resumed="snapshot")
-            connection.send(connection.encode_frame("subscribed", "", protocol.encode(said)))
+        if confirm:
+            confirmation = protocol.Subscribed(id=protocol.given(id_), channel=protocol.ME, resumed="snapshot")
+            connection.send(connection.encode_frame("subscribed", "", protocol.encode(confirmation)))
         user = self._users.setdefault(connection.user_id, _Subscriber(connection.username))
         user.connections.discard(connection)
         user.fresh.add(connection)
@@ -76,6 +76,7 @@ class PersonalRanks:
             del self._users[connection.user_id]
 
     async def send_first(self) -> None:
+        """Send every board to new subscribers, until cancelled."""
         while True:
             await self._has_fresh.wait()
             self._has_fresh.clear()
@@ -96,16 +97,16 @@ class PersonalRanks:
             self._due |= due
 
     async def _send(self, boards: Sequence[str], user_ids: Iterable[int], *, whole: bool) -> bool:
-        """Tell these users what has changed; `whole`: every board was asked, so the fresh can be answered.
+        """Send these users what changed; `whole`: `boards` are all there are, so fresh connections can be answered.
 
-        False: the index could not be asked.
+        Return False when the index could not be read.
         """
         ids = list(user_ids)
         for start in range(0, len(ids), USERS_PER_CALL):
             some = ids[start : start + USERS_PER_CALL]
             try:
                 answers = [await self._places(board, some) for board in boards]
-            except LaurelsError:  # away, or a board was retired this moment: asked again in a second
+            except LaurelsError:  # unavailable, or a board was just retired: read again in a second
                 return False
             for user_id in some:
                 if user_id in self._users:
@@ -130,7 +131,7 @@ def _send_to_user(user_id: int, user: _Subscriber, answers: Sequence[PlacesOnBoa
 def _send(username: str, places: list[protocol.MyPlace], connections: set[ClientConnection]) -> None:
     message = protocol.encode(protocol.MeFrame(username=username, boards=places)) if connections else b""
     for connection in connections:
-        # Whoever can't be written to now gets every board when it reads on.
+        # A slow connection gets every board once it has drained.
         broadcast([connection], connection.encode_frame("me", "", message), protocol.ME, "")
 
 

@@ -1,8 +1,7 @@
-"""What the frames say and what the close codes mean: docs/protocol.md in code. No sockets, no clock.
+"""The live protocol of docs/protocol.md: frames and close codes. No sockets, no clock.
 
-Every frame is a JSON object with a `type`. Frames of the server that thousands get (`board`,
-`delta`, `heartbeat`) are put together from ready bytes; the structs below document those too, and
-the AsyncAPI document is made from them.
+Every frame is a JSON object with a `type`. Frames that thousands of clients get (`board`, `delta`, `heartbeat`) are
+assembled from encoded bytes; the structs below document those too, and the AsyncAPI document is generated from them.
 """
 
 from __future__ import annotations
@@ -24,19 +23,20 @@ SUBPROTOCOL = "laurels.v1"
 TOKEN_SUBPROTOCOL = "laurels.token."  # noqa: S105  a prefix, not a secret
 
 HEARTBEAT_SECONDS = 25
-"""A page can't see native pings, so this is how it knows that the socket lives."""
+"""Scripts in a page can't see WebSocket pings; heartbeats tell them that the connection lives."""
 AUTHENTICATE_SECONDS = 5.0
+"""Time to authenticate for a client that announced it when it connected."""
 EXPIRY_NOTICE = 60.0
-"""Seconds before its end at which a token is said to expire; a quarter of its life if that is less."""
+"""Seconds before a token expires at which the client is told; a quarter of the token's remaining life if less."""
 MAX_INCOMING = 16 * 1024
 MAX_SUBSCRIPTIONS = 16
 MAX_UNANSWERED = 512
 DEFAULT_SIZE = 10
 SIZES = (10, 25, 50, MAX_TOP)
-"""Sizes at which boards are sent. Each costs a read and an encoding per change, so clients can't choose freely."""
+"""Sizes at which boards are sent. Each costs a read and an encoding per change, so clients can't choose any size."""
 FRAME_BURST = 100
 FRAMES_PER_SECOND_IN = 10.0
-"""What a client may send, beside `complete` within its user's rate."""
+"""Frames a client may send, besides `complete`, which has its user's rate."""
 
 ME = "me"
 BOARD = "board:"
@@ -44,7 +44,10 @@ ACTIVITY = "activity:"
 
 
 class Close(IntEnum):
-    """4000-4099: come back; 4100-4199: come back, not before 30 s; 4401: with a fresh token; other 4400-4499: don't."""
+    """Close codes. 4000-4099: reconnect. 4100-4199: reconnect after 30 s. 4401: reconnect with a fresh token.
+
+    Other codes from 4400 to 4499: do not reconnect.
+    """
 
     NORMAL = 1000
     FAILED = 1011
@@ -59,15 +62,15 @@ class Close(IntEnum):
 
 REASONS: dict[int, bytes] = {
     Close.NORMAL: b"",
-    Close.FAILED: b"our fault",
+    Close.FAILED: b"internal error",
     Close.DRAINING: b"this node is stopping",
     Close.SLOW: b"read too slowly",
     Close.SILENT: b"no answer to pings",
-    Close.TOO_MANY_SOCKETS: b"this user holds too many sockets",
+    Close.TOO_MANY_SOCKETS: b"this user has too many connections",
     Close.TOO_MANY_FRAMES: b"too many frames",
     Close.TOKEN_ENDED: b"a fresh token is needed",
     Close.NOT_ALLOWED: b"not allowed",
-    framing.PROTOCOL_ERROR: b"no WebSocket (RFC 6455)",
+    framing.PROTOCOL_ERROR: b"malformed WebSocket frame",
     framing.NO_TEXT: b"text frames only",
     framing.NOT_UTF8: b"not UTF-8",
     framing.TOO_BIG: b"message too big",
@@ -90,7 +93,7 @@ Version = Annotated[str, Meta(min_length=1, max_length=64, examples=["w3Jk0bNq1x
 
 
 class ClientFrame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What a client may send. Unknown members are refused: a misspelt one must not be ignored in silence."""
+    """A frame of the client. Unknown members are refused: a misspelt one must not be silently ignored."""
 
     id: Id | None = None
 
@@ -114,13 +117,13 @@ class Unsubscribe(ClientFrame, tag="unsubscribe", frozen=True, kw_only=True):
 
 
 class Resync(ClientFrame, tag="resync", frozen=True, kw_only=True):
-    """The base of a delta is missing: answered with a whole `board` or `me`."""
+    """Ask for a whole `board` or `me`, because the base of a delta is missing."""
 
     channel: Channel
 
 
 class Complete(ClientFrame, tag="complete", frozen=True, kw_only=True):
-    """`action` is the body of POST /api/actions/complete, `user` on whose behalf; the edge knows their structs."""
+    """Complete an action. `action`: the body of POST /api/actions/complete; `user`: on whose behalf a server does."""
 
     id: Id
     action: Any
@@ -132,7 +135,7 @@ class Ping(ClientFrame, tag="ping", frozen=True, kw_only=True):
 
 
 class ServerFrame(msgspec.Struct, tag_field="type", frozen=True, kw_only=True):
-    """What a server may send. Members may be added within a version."""
+    """A frame of the server. Members may be added within a version."""
 
 
 class HelloLimits(msgspec.Struct, frozen=True):
@@ -165,7 +168,7 @@ class TokenExpiring(ServerFrame, tag="token_expiring", frozen=True, kw_only=True
 
 
 class Subscribed(ServerFrame, tag="subscribed", frozen=True, kw_only=True):
-    """`resumed`: what follows, all or nothing. snapshot: the whole; delta: one from `since`; current: nothing."""
+    """`resumed` names the frame that follows: the whole `snapshot`, a `delta` from `since`, or none (`current`)."""
 
     id: Id | UnsetType = UNSET
     channel: Channel
@@ -179,7 +182,7 @@ class Unsubscribed(ServerFrame, tag="unsubscribed", frozen=True, kw_only=True):
 
 
 class BoardFrame(ServerFrame, Scoreboard, tag="board", tag_field="type", frozen=True, kw_only=True):
-    """A snapshot: the members of GET /api/boards/{slug}, and which subscription they belong to."""
+    """A snapshot: the members of GET /api/boards/{slug}, and the subscription that they belong to."""
 
     channel: Channel
     size: SentSize
@@ -228,7 +231,7 @@ class RecentAction(msgspec.Struct, frozen=True):
 
 
 class Activity(ServerFrame, tag="activity", frozen=True, kw_only=True):
-    """`skipped`: completions of the same stretch that are not shown."""
+    """`skipped`: completions of the same half second that are not shown."""
 
     channel: Channel
     skipped: int
@@ -249,7 +252,7 @@ class Heartbeat(ServerFrame, tag="heartbeat", frozen=True, kw_only=True):
 
 
 class Drain(ServerFrame, tag="drain", frozen=True, kw_only=True):
-    """The node is stopping; come back in `retry_ms`, drawn anew for every client."""
+    """The node is stopping; reconnect in `retry_ms`, drawn for each client."""
 
     retry_ms: int
 
@@ -274,7 +277,7 @@ def sent_size(wanted: int | None) -> int:
 
 
 def id_in(payload: bytes) -> int | None:
-    """Return the id of a frame that is wrong otherwise, or None."""
+    """Return the id of a frame that is otherwise invalid, or None."""
     try:
         return int(_id_of(payload).id)
     except (msgspec.DecodeError, RecursionError):
@@ -282,11 +285,12 @@ def id_in(payload: bytes) -> int | None:
 
 
 def given(value: Any) -> Any:
-    """What was left out is left out of the answer too."""
+    """Return the value, or UNSET for None: what the client left out is left out of the reply."""
     return UNSET if value is None else value
 
 
 def error_frame(error: LaurelsError, id_: int | None = None, channel: str | None = None) -> Error:
+    """Return the frame that reports a refusal."""
     return Error(
         id=given(id_),
         channel=given(channel),
@@ -298,9 +302,10 @@ def error_frame(error: LaurelsError, id_: int | None = None, channel: str | None
 
 
 def result_frame(id_: int, item: bytes) -> bytes:
-    """The answer to `complete`: an encoded item of a batch's reply (a JSON object), with the id before it."""
+    """Return the reply to `complete`: an encoded item of a batch's reply (a JSON object), with the id before it."""
     return framing.text_frame(b'{"type":"result","id":%d,' % id_ + item[1:])
 
 
 def close_frame(code: int) -> bytes:
+    """Return the close frame of a code, with its reason."""
     return framing.close_frame(code, REASONS[code])

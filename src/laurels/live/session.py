@@ -1,8 +1,7 @@
-"""One client's conversation: decoded frames in, what is to be done out. No sockets, no clock.
+"""One client's conversation: decoded frames in, effects out. No sockets, no clock.
 
-Time is passed in (seconds on any clock that never goes back). The caller does what is asked, in
-order: it owns the transport, the tokens and the ledger. The same session serves every transport;
-Server-Sent Events are one that never says anything.
+Time is passed in (seconds on any clock that never goes back). The caller carries out the effects in order: it owns the
+transport, the tokens and the ledger. The same session serves every transport; an SSE client just never sends a frame.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from .protocol import Close
 
 @dataclass(frozen=True, slots=True)
 class UserIdentity:
-    """The user a socket speaks for. `ends_at`: until when, by the session's clock; `expires_at`: as the token says."""
+    """The authenticated user. `ends_at`: when the token expires by the session's clock; `expires_at`: as it says."""
 
     user_id: int
     username: str
@@ -28,7 +27,7 @@ class UserIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """The server a socket speaks for, by its API key: it completes actions of any user, and has no places itself."""
+    """The authenticated server, by its API key. It completes actions of any user and has no ranks itself."""
 
     key_id: int
     name: str
@@ -45,7 +44,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class VerifyToken:
-    """Look at this token, then call `verified` or `not_verified`."""
+    """Verify this token, then call `verified` or `not_verified`."""
 
     token: str
     id: int | None
@@ -53,7 +52,7 @@ class VerifyToken:
 
 @dataclass(frozen=True, slots=True)
 class StartSubscription:
-    """Send what leads from `since` to the present, then every change. `announced`: `subscribed` goes first."""
+    """Send what leads from `since` to the current version, then every change. `confirm`: send `subscribed` first."""
 
     channel: str
     size: int | None
@@ -71,7 +70,7 @@ class StopSubscription:
 
 @dataclass(frozen=True, slots=True)
 class SubmitAction:
-    """Complete this action, of `user` if it comes from a server; then call `answered`."""
+    """Complete this action, on behalf of `user` when a server sent it; then call `answered`."""
 
     id: int
     action: object
@@ -89,7 +88,7 @@ Effect = Send | VerifyToken | StartSubscription | StopSubscription | SubmitActio
 
 
 class LiveSession:
-    """`must_authenticate`: the client said so when it opened, at `now`."""
+    """`must_authenticate`: the client announced it when it connected, at `now`."""
 
     __slots__ = (
         "_authenticate_by",
@@ -114,12 +113,12 @@ class LiveSession:
 
     @property
     def deadline(self) -> float:
-        """When `tick` has something to do; infinite: never, as things are."""
+        """When `tick` is due; infinite without a deadline."""
         ends_at = math.inf if self.identity is None else self.identity.ends_at
         return math.inf if self.closed else min(self._authenticate_by, self._notice_at, ends_at)
 
     def receive(self, frame: protocol.ClientFrame, now: float) -> list[Effect]:
-        """One frame of the client. Once `draining`, only what was taken before is answered."""
+        """Handle one frame. Once `draining`, only actions accepted before are answered."""
         if self.closed:
             return []
         if self.draining:
@@ -129,13 +128,13 @@ class LiveSession:
         return self.count_frame(now) or self._answer(frame)
 
     def receive_malformed(self, error: LaurelsError, id_: int | None, now: float) -> list[Effect]:
-        """A message that is no frame of the protocol."""
+        """Handle a message that is not a frame of the protocol."""
         if self.closed:
             return []
         return self.count_frame(now) or [Send(protocol.error_frame(error, id_))]
 
     def count_frame(self, now: float) -> list[Effect]:
-        """Count a frame against the client's rate; beyond the rate, close."""
+        """Count a frame against the client's rate; close beyond it."""
         return [] if self.count(now) or self.closed else self._close(Close.TOO_MANY_FRAMES)
 
     def count(self, now: float) -> bool:
@@ -145,12 +144,12 @@ class LiveSession:
         return self._frames_tat - now <= protocol.FRAME_BURST * step + 1e-9
 
     def verified(self, identity: UserIdentity | ServerIdentity, id_: int | None, now: float) -> list[Effect]:
-        """The token of `Verify` is good."""
+        """Take the identity from a valid token of `VerifyToken`."""
         if self.closed:
             return []
         if self.identity is not None and _who(self.identity) != _who(identity):
             kind, _, name = _who(self.identity)
-            refusal = LaurelsError(Code.FORBIDDEN, f"This socket speaks for the {kind} {name}. Open another.")
+            refusal = LaurelsError(Code.FORBIDDEN, f"This socket is authenticated as the {kind} {name}. Open another.")
             return [Send(protocol.error_frame(refusal, id_))]
         self.identity = identity
         self._authenticate_by = math.inf
@@ -162,25 +161,25 @@ class LiveSession:
         return [Send(protocol.Authenticated(id=protocol.given(id_), username=identity.username, expires_at=expires_at))]
 
     def not_verified(self, error: LaurelsError, id_: int | None, close: Close | None = None) -> list[Effect]:
-        """The token of `Verify` is refused; the socket stays what it was, or is closed."""
+        """Report an invalid token of `VerifyToken`; the session keeps its identity, or is closed with `close`."""
         if self.closed:
             return []
-        said: list[Effect] = [Send(protocol.error_frame(error, id_))]
-        return said if close is None else said + self._close(close)
+        effects: list[Effect] = [Send(protocol.error_frame(error, id_))]
+        return effects if close is None else effects + self._close(close)
 
     def answered(self, count: int = 1) -> None:
-        """So many `Submit` have their results."""
+        """Note that so many actions have their results."""
         self.unanswered -= count
 
     def channel_gone(self, channel: str, error: LaurelsError, id_: int | None = None) -> list[Effect]:
-        """A channel ended by itself: its board is gone, or was never there."""
+        """End a subscription whose board does not exist, or no longer."""
         if self.closed or channel not in self.subscriptions:
             return []
         del self.subscriptions[channel]
         return [Send(protocol.error_frame(error, id_, channel))]
 
     def tick(self, now: float) -> list[Effect]:
-        """What is due by now: the notice that the token expires, or the end."""
+        """Return what is due by now: the notice that the token expires, or the end."""
         if self.closed:
             return []
         ends_at = math.inf if self.identity is None else self.identity.ends_at
@@ -205,9 +204,9 @@ class LiveSession:
         if self.identity is None:
             return _no_token()
         if isinstance(self.identity, ServerIdentity) and frame.user is None:
-            return LaurelsError(Code.INVALID_REQUEST, "A server says on whose behalf.", path="$.user")
+            return LaurelsError(Code.INVALID_REQUEST, "A server must say on whose behalf it completes.", path="$.user")
         if isinstance(self.identity, UserIdentity) and frame.user is not None:
-            return LaurelsError(Code.FORBIDDEN, "Only a server, with an API key, completes for others.", path="$.user")
+            return LaurelsError(Code.FORBIDDEN, "Only a server with an API key completes for others.", path="$.user")
         if self.unanswered >= protocol.MAX_UNANSWERED:
             detail = f"{protocol.MAX_UNANSWERED} actions wait for their results. Wait for one."
             return LaurelsError(Code.TOO_MANY_UNANSWERED, detail)
@@ -225,7 +224,7 @@ class LiveSession:
                 return self._resync(frame)
             case protocol.Ping():
                 return [Send(protocol.Pong(id=protocol.given(frame.id)))]
-        raise AssertionError(f"no frame of a client: {frame!r}")
+        raise AssertionError(f"not a frame of a client: {frame!r}")
 
     def _subscribe(self, frame: protocol.Subscribe) -> list[Effect]:
         try:
@@ -233,9 +232,9 @@ class LiveSession:
         except LaurelsError as refusal:
             return [Send(protocol.error_frame(refusal, frame.id, frame.channel))]
         size = (frame.size or protocol.DEFAULT_SIZE) if frame.channel.startswith(protocol.BOARD) else None
-        left: list[Effect] = [StopSubscription(frame.channel)] if frame.channel in self.subscriptions else []
+        stop: list[Effect] = [StopSubscription(frame.channel)] if frame.channel in self.subscriptions else []
         self.subscriptions[frame.channel] = size
-        return [*left, StartSubscription(frame.channel, size, frame.since, frame.id, confirm=True)]
+        return [*stop, StartSubscription(frame.channel, size, frame.since, frame.id, confirm=True)]
 
     def _check(self, frame: protocol.Subscribe) -> None:
         if not frame.channel.startswith(protocol.BOARD):
@@ -245,22 +244,22 @@ class LiveSession:
         if frame.channel == protocol.ME and self.identity is None:
             raise _no_token()
         if frame.channel == protocol.ME and isinstance(self.identity, ServerIdentity):
-            raise LaurelsError(Code.FORBIDDEN, "A server has no places of its own.")
+            raise LaurelsError(Code.FORBIDDEN, "A server has no ranks of its own.")
         if frame.channel not in self.subscriptions and len(self.subscriptions) >= protocol.MAX_SUBSCRIPTIONS:
             raise LaurelsError(
                 Code.TOO_MANY_SUBSCRIPTIONS,
-                f"A socket follows at most {protocol.MAX_SUBSCRIPTIONS} channels. Unsubscribe from one first.",
+                f"A socket has at most {protocol.MAX_SUBSCRIPTIONS} subscriptions. Unsubscribe from one first.",
             )
 
     def _unsubscribe(self, frame: protocol.Unsubscribe) -> list[Effect]:
         known = frame.channel in self.subscriptions
         self.subscriptions.pop(frame.channel, None)
-        said = Send(protocol.Unsubscribed(id=protocol.given(frame.id), channel=frame.channel))
-        return [StopSubscription(frame.channel), said] if known else [said]
+        confirmation = Send(protocol.Unsubscribed(id=protocol.given(frame.id), channel=frame.channel))
+        return [StopSubscription(frame.channel), confirmation] if known else [confirmation]
 
     def _resync(self, frame: protocol.Resync) -> list[Effect]:
         if frame.channel not in self.subscriptions or frame.channel.startswith(protocol.ACTIVITY):
-            refusal = LaurelsError(Code.INVALID_REQUEST, "Not a board that this socket follows.", path="$.channel")
+            refusal = LaurelsError(Code.INVALID_REQUEST, "This socket has no subscription to it.", path="$.channel")
             return [Send(protocol.error_frame(refusal, frame.id, frame.channel))]
         size = self.subscriptions[frame.channel]
         return [StopSubscription(frame.channel), StartSubscription(frame.channel, size, None, frame.id, confirm=False)]

@@ -1,8 +1,7 @@
-"""Who watches one board at one size, and what they are sent.
+"""The subscribers of one board at one size, and what they are sent.
 
-All members have the same version of the feed, but for those who are behind: those are owed what
-leads from the version they have. So one frame fits everybody, and is written in slices, so that
-requests are answered meanwhile.
+All members have the same version of the feed, except slow ones, whose missed version is recorded. So one frame fits
+all. It is written in slices, so that requests are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from .client_connection import ClientConnection, FrameEncoder, broadcast, in_sli
 from .feed import Feed, Resumed
 
 HISTORY_SECONDS = 30.0
-"""Seconds for which the history of a board that nobody watches is kept, for those who come back."""
+"""Seconds for which the history of a topic without subscribers is kept, for clients that reconnect."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingSubscription:
-    """A viewer whose first answer waits for the board to be read."""
+    """A subscription whose first frame waits for a read of the board."""
 
     connection: ClientConnection
     since: str | None
@@ -35,7 +34,7 @@ class PendingSubscription:
 
 
 class Topic:
-    """One feed and its viewers. The hub reads the board and calls `show`."""
+    """One feed and its subscribers. The hub reads the board and calls `publish`."""
 
     __slots__ = (
         "_ends_at",
@@ -56,7 +55,7 @@ class Topic:
         self.task: asyncio.Task[None] | None = None
         self._members: dict[FrameEncoder, dict[ClientConnection, None]] = {}
         self._pending: list[tuple[int, PendingSubscription]] = []
-        """With the number of the first read that answers."""
+        """(number of the first read that may answer it, subscription)."""
         self._reads = 0
         self._moved = asyncio.Event()
         self._subscribed = asyncio.Event()
@@ -67,16 +66,16 @@ class Topic:
         return sum(map(len, self._members.values())) + len(self._pending)
 
     def mark_moved(self) -> None:
-        """What the board shows may have changed."""
+        """Have the board read again: what it shows may have changed."""
         if not self._moved.is_set():
             self.moved_at = time.perf_counter()
             self._moved.set()
 
     def subscribe(self, pending: PendingSubscription) -> None:
-        """Answered at once when the board is kept up for others already, else when it was read.
+        """Send the first frame at once when the topic is kept current for others, else after a read.
 
-        A viewer who brings a version that was never shown here may have seen it on a node that is ahead: it is
-        answered by a read that begins from now on, so that its board never goes back.
+        A client with a version that this node never published may have it from a node that is ahead. It is answered by
+        a read that begins after this call, so that its board never goes back in time.
         """
         known = self.feed.knows(pending.since)
         if known and any(self._members.values()):
@@ -87,21 +86,21 @@ class Topic:
         self.mark_moved()
 
     def unsubscribe(self, connection: ClientConnection) -> None:
-        """Nothing is written to `viewer` after this."""
+        """Write nothing to the connection any more."""
         members = self._members.get(connection.encode_frame)
         if members is not None and members.pop(connection, self) is None:
             self._served_otherwise.add(connection)
         self._pending = [(read, pending) for read, pending in self._pending if pending.connection is not connection]
 
     def send_missed(self, connection: ClientConnection, version: str) -> None:
-        """Give a member who was behind what leads from `version` to the present."""
+        """Send a member that was slow what leads from its `version` to the current one."""
         self._served_otherwise.add(connection)
         resumed, message = self.feed.message_since(version)
         if message:
             connection.send(connection.encode_frame(_TYPES[resumed], self.feed.version, message))
 
     async def wait_for_subscribers(self, linger: float) -> bool:
-        """Whether somebody watches, or comes within `linger` seconds."""
+        """Return whether there is a subscriber, or one comes within `linger` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(linger):
                 while not len(self):
@@ -110,22 +109,22 @@ class Topic:
         return len(self) > 0
 
     def begin_read(self) -> float:
-        """What moves from here on is read again. When it moved, on the performance counter."""
+        """Begin a read: later changes need another one. Return when the board changed, on the performance counter."""
         self._moved.clear()
         self._reads += 1
         return self.moved_at
 
     async def publish(self, ready: ReadyBoard) -> None:
-        """Send what was read to all who lack it."""
+        """Send what was read to all who do not have it."""
         self._ends_at = ready.ends_at
         base = self.feed.version
         if self.feed.update(ready) and any(self._members.values()):
             resumed, message = self.feed.message_since(base)
             await self._broadcast(_TYPES[resumed], message, base)
-        self._answer_waiting()
+        self._answer_pending()
 
     def end(self, error: LaurelsError) -> None:
-        """The board is not there (any more): tell everybody, and be empty."""
+        """End all subscriptions: the board does not exist, or no longer."""
         for _, pending in self._pending:
             pending.connection.on_channel_gone(self.feed.channel, error, pending.id)
         for members in self._members.values():
@@ -135,7 +134,7 @@ class Topic:
         self._members.clear()
 
     async def wait_until_due(self) -> None:
-        """Wait until it moved, or its window is over: the next one begins without anybody moving."""
+        """Wait until the board changed or its window ended: the next window begins without an action."""
         left = None if self._ends_at is None else max(0.0, (self._ends_at - datetime.now(UTC)).total_seconds())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left):
@@ -143,7 +142,7 @@ class Topic:
                 return
         self.mark_moved()
 
-    def _answer_waiting(self) -> None:
+    def _answer_pending(self) -> None:
         due = [pending for read, pending in self._pending if read <= self._reads]
         self._pending = [(read, pending) for read, pending in self._pending if read > self._reads]
         for pending in due:
@@ -162,21 +161,21 @@ class Topic:
         self._members.setdefault(connection.encode_frame, {})[connection] = None
 
     def _confirm(self, pending: PendingSubscription, resumed: Resumed) -> None:
-        said = protocol.Subscribed(
+        confirmation = protocol.Subscribed(
             id=protocol.given(pending.id), channel=self.feed.channel, size=self.feed.size, resumed=resumed
         )
-        pending.connection.send(pending.connection.encode_frame("subscribed", "", protocol.encode(said)))
+        pending.connection.send(pending.connection.encode_frame("subscribed", "", protocol.encode(confirmation)))
 
     async def _broadcast(self, kind: str, message: bytes, base: str) -> None:
         self._served_otherwise.clear()
-        everybody = [(encode_frame, list(members)) for encode_frame, members in self._members.items()]
+        members_by_encoder = [(encode, list(members)) for encode, members in self._members.items()]
         channel, version = self.feed.channel, self.feed.version
-        for encode_frame, connections in everybody:
+        for encode_frame, connections in members_by_encoder:
             frame = encode_frame(kind, version, message)
             async for some in in_slices(connections):
-                # Who left, or got the present in another way, since the first slice has no use for this.
-                present = some if not self._served_otherwise else [v for v in some if v not in self._served_otherwise]
-                broadcast(present, frame, channel, base)
+                # Since the first slice some left, or were sent the current version in another way.
+                served = self._served_otherwise
+                broadcast([one for one in some if one not in served] if served else some, frame, channel, base)
 
 
 _TYPES: dict[Resumed, str] = {"snapshot": "board", "delta": "delta", "current": ""}
