@@ -16,7 +16,8 @@ from typing import Any
 
 from sortedcontainers import SortedList
 
-from laurels.domain.boards import ALL_TIME, Board, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.standings import Standing, order_key, sort_score
 from laurels.ledger.write.batch import StandingChange
 from laurels.ranking.memory_index import MemoryIndex

@@ -11,7 +11,7 @@ export interface Board {
   board: string;
   name: string;
   order: "desc" | "asc";
-  period: "all_time" | "day" | "week" | "month";
+  period: "all_time" | "hour" | "day" | "week" | "month" | "quarter" | "year" | "cron";
   window: { starts_at: string | null; ends_at: string | null };
   epoch: string;
   seq: number;
@@ -31,7 +31,18 @@ export interface BoardInfo {
   aggregate: string;
   ties: string;
   period: string;
-  time_zone: string;
+  calendar: Calendar;
+}
+
+/** When windows begin; neither `every` nor `cron`: one window for all time. Members at their defaults are left out. */
+export interface Calendar {
+  every?: "hour" | "day" | "week" | "month" | "quarter" | "year";
+  interval?: number;
+  first_day?: string;
+  at?: string;
+  anchor?: string;
+  cron?: string;
+  time_zone?: string;
 }
 
 export interface Standing {

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laurels.domain.actions import ActionType, Facts, Submission, UserFacts
-from laurels.domain.boards import ALL_TIME, Board, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.detectors import Baseline, DetectorEngine, Thresholds
 from laurels.domain.detectors.history import GAPS, ActivityHistory, UserActivity
 from laurels.domain.judgement import judge

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laurels.domain.actions import ActionType, Facts, Recorded, Submission, UserFacts
-from laurels.domain.boards import ALL_TIME, Board, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.errors import Code, LaurelsError
 from laurels.domain.judgement import Accepted, Judgement, judge
 from laurels.domain.rules import Attempt, Progress, ScoringRules, first_refusal

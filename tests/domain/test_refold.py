@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as replaced
 
-from laurels.domain.boards import ALL_TIME, Board, Span, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import ALL_TIME, Span
 from laurels.domain.refold import Kind, LedgerRowToFold, Refold, fold_rows
 from laurels.domain.rules import Progress
 from laurels.domain.standings import Aggregate, Order, Standing, fold, micros

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laurels.domain.actions import ActionType, Facts, Submission, UserFacts
-from laurels.domain.boards import ALL_TIME, Board, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.errors import LaurelsError
 from laurels.domain.judgement import Judgement, judge
 from laurels.domain.rules import Progress, parse_rules

@@ -11,14 +11,15 @@ import pytest
 from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 
-from laurels.domain.boards import Board, Span, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import Span
 from laurels.live.bus import Bus, BusListener
 from laurels.ranking.projection import WindowChanged
 from laurels.redis_store import RedisStore, parse_address
 
 BOARD = Board(
-    id=1, slug="points", name="Points", order="desc", aggregate="sum", ties="ordinal", period="all_time",
-    time_zone="UTC", is_default=True, action_types=None, daily_points_cap=None,
+    id=1, slug="points", name="Points", order="desc", aggregate="sum", ties="ordinal",
+    is_default=True, action_types=None, daily_points_cap=None,
 )  # fmt: skip
 WINDOW = Window(1, BOARD, Span(None, None))
 

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis.stateful import rule
 from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples, told
 
-from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.boards import Board, Ties, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.standings import Order, Standing
 from laurels.ledger.write.batch import StandingChange
 from laurels.ranking.memory_index import MemoryIndex

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.redis import RedisServer
 
-from laurels.domain.boards import ALL_TIME, Board, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.standings import Standing
 from laurels.ranking.redis_index.read_batcher import MAX_WAITING, READS_PER_CALL
 from laurels.ranking.redis_index.scripts import IndexGone

@@ -14,7 +14,8 @@ from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples, tol
 from tests.ranking.model import Model
 from tests.support.redis import RedisServer
 
-from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.boards import Board, Ties, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.standings import Order, Standing
 from laurels.ranking.index import MAX_TOP, Place, Position, Ranking, Shift
 from laurels.ranking.redis_index.scripts import IndexGone

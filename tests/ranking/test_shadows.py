@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.ranking.model import Model
 
-from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.boards import Board, Ties, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.standings import Order, Standing
 from laurels.ranking.index import Place
 from laurels.ranking.shadows import insert_own

@@ -11,7 +11,8 @@ import asyncpg
 from hypothesis.stateful import run_state_machine_as_test
 from tests.ranking.behaviour import PEOPLE, Batch, IndexBehaviour, examples
 
-from laurels.domain.boards import ALL_TIME, Board, Ties, Window
+from laurels.domain.boards import Board, Ties, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.standings import Order, from_micros, sort_score
 from laurels.ledger.db import pool as ledger_pool
 from laurels.ranking.sql_index import SqlIndex

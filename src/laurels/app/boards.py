@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from ..domain.boards import Board
+from ..domain.calendars import Calendar
 from ..domain.errors import Code, LaurelsError
 from ..ledger.catalogue import windows
 from ..ranking.index import Ranking
@@ -26,7 +27,7 @@ class BoardInfo(msgspec.Struct, frozen=True):
     aggregate: str
     ties: str
     period: str
-    time_zone: str
+    calendar: Calendar
 
 
 class Boards(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ def list_boards(context: BoardContext) -> Boards:
     """Return all boards that are open."""
     boards = context.catalogue.boards.values()
     return Boards(
-        [BoardInfo(b.slug, b.name, b.is_default, b.order, b.aggregate, b.ties, b.period, b.time_zone) for b in boards]
+        [BoardInfo(b.slug, b.name, b.is_default, b.order, b.aggregate, b.ties, b.period, b.calendar) for b in boards]
     )
 
 

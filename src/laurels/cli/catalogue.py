@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from .. import operations
-from ..domain.boards import Period, Ties
+from ..domain.board_summary import describe
+from ..domain.boards import Ties
+from ..domain.calendars import Calendar, Unit, Weekday
 from ..domain.errors import LaurelsError
 from ..domain.metadata import canonical_metadata
 from ..domain.rules import ScoringRules, parse_rules
@@ -154,14 +157,13 @@ def board_list(*, json: JsonFlag = False) -> None:
     if json:
         print_json([_told_board(board) for board in boards])
         return
-    table = Table(Column("slug", no_wrap=True), "name", "ranks by", "period", "ties", "types", "state")
+    table = Table(Column("slug", no_wrap=True), "name", "ranks by", "windows", "ties", "types", "state")
     for board in boards:
         draft = board.draft
         kinds = "all" if draft.action_types is None else ", ".join(draft.action_types)
         ranks = f"{draft.aggregate}, {'highest' if draft.order == 'desc' else 'lowest'} first"
-        zone = "" if draft.period == "all_time" else f" ({draft.time_zone})"
         table.add_row(
-            draft.slug, escape(draft.name), ranks, draft.period + zone, draft.ties, escape(kinds), board.state
+            draft.slug, escape(draft.name), ranks, describe(draft.calendar), draft.ties, escape(kinds), board.state
         )
     out.print(table)
 
@@ -169,7 +171,9 @@ def board_list(*, json: JsonFlag = False) -> None:
 @board_app.command(
     name="create",
     help_epilogue=examples(
-        'laurels board create monthly "This month" --period month --time-zone Europe/Berlin',
+        'laurels board create monthly "This month" --every month --time-zone Europe/Berlin',
+        'laurels board create sprint "Sprint" --every week --interval 2 --anchor 2026-11-02 --at 04:00',
+        'laurels board create friday "Friday night" --cron "0 20 * * FRI"',
         'laurels board create best-run "Best run" --aggregate best --types run',
     ),
 )
@@ -180,7 +184,12 @@ def board_create(
     order: Order = "desc",
     aggregate: Aggregate = "sum",
     ties: Ties = "ordinal",
-    period: Period = "all_time",
+    every: Annotated[Unit | None, Parameter(help="Length of a window; left out: one window for all time.")] = None,
+    interval: Annotated[int, Parameter(help="Windows of so many units; needs --anchor when above 1.")] = 1,
+    first_day: Annotated[Weekday | None, Parameter(help="On which day weeks begin.")] = None,
+    at: Annotated[str, Parameter(help="Local time at which windows begin.")] = "00:00",
+    anchor: Annotated[str | None, Parameter(help="Date on which one window begins, such as 2026-11-02.")] = None,
+    cron: Annotated[str | None, Parameter(help="Five fields, instead of --every: windows begin when it fires.")] = None,
     time_zone: str = "UTC",
     types: Annotated[list[str] | None, Parameter(negative=(), help="Only these action types count.")] = None,
     reason: ReasonFlag = None,
@@ -188,7 +197,8 @@ def board_create(
 ) -> None:
     """Make a board. A running node folds into it what counted before, then shows it."""
     kinds = None if types is None else tuple(types)
-    draft = operations.BoardDraft(slug, name, order, aggregate, ties, period, time_zone, kinds)
+    calendar = Calendar(every, interval, first_day, at, _date(anchor), cron, time_zone)
+    draft = operations.BoardDraft(slug, name, order, aggregate, ties, calendar, kinds)
     _print_board(run(operations.create_board(settings(), draft, reason)), "is made; a node fills it now.", json)
 
 
@@ -223,6 +233,14 @@ def board_archive(slug: str, *, reason: ReasonFlag = None, json: JsonFlag = Fals
 def board_restore(slug: str, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
     """Bring an archived board back; a running node folds in what it missed, then shows it."""
     _print_board(run(operations.edit_board(settings(), slug, {"archived": False}, reason)), "comes back.", json)
+
+
+def _date(text: str | None) -> date | None:
+    """Raises CommandFailed for what is not a date."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise operations.CommandFailed(f"--anchor {text!r} is not a date such as 2026-11-02") from None
 
 
 def _rules(path: Path | None) -> ScoringRules | None:

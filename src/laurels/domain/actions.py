@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .boards import local_day
+from .calendars import local_day
 from .errors import Code, Refusal
 from .rules import Check, Progress, ScoringRules, checks_for
 from .standings import Standing

@@ -16,7 +16,8 @@ import msgspec
 from msgspec.structs import replace
 
 from .actions import ActionType, Facts, Recorded, Status, Submission, UserFacts, active_type
-from .boards import Window, span_at
+from .boards import Window
+from .calendars import next_midnight
 from .detectors import BatchDetection, Finding
 from .errors import Code, LaurelsError, Refusal
 from .rules import Attempt, Progress, explain, first_refusal, score
@@ -198,7 +199,7 @@ class _BatchJudge:
         cap = None if self._board is None else self._board.daily_points_cap
         if cap is None or points <= cap:
             return points
-        tomorrow = span_at("day", self._facts.zone, self._facts.now).ends_at
+        tomorrow = next_midnight(self._facts.zone, self._facts.now)
         raise Refusal(Code.DAILY_POINTS_REACHED, f"One user may earn {cap} points a day.", retry_at=tomorrow)
 
     def _finding(

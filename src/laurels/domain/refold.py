@@ -13,7 +13,8 @@ from typing import Literal
 import msgspec
 
 from .actions import Status
-from .boards import Board, Window, local_day, span_at
+from .boards import Board, Window
+from .calendars import local_day, span_at
 from .rules import Progress
 from .standings import INT64_MAX, INT64_MIN, Standing, fold, micros, overflow
 
@@ -128,7 +129,7 @@ class Replay:
         at = micros(row.at)
         for board, windows in self._windows.items():
             if board.takes(row.action_type_id):
-                window = windows[span_at(board.period, board.time_zone, row.at).starts_at]
+                window = windows[span_at(board.calendar, row.at).starts_at]
                 before = self.standings.get(window.id)
                 if before is None:
                     self.windows.append(window)

@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+
 from ..config import Settings
 from ..database import database
 from ..domain.actions import Submission
+from ..domain.calendars import check_calendar
 from ..domain.rules import ScoringRules, check_rules
 from ..ledger.accounts.directory import Directory
 from ..ledger.catalogue.board_editor import BoardDraft, BoardEditor, EditedBoard
@@ -20,7 +23,7 @@ from ..ledger.db.paging import MAX_PAGE
 from ..ledger.db.pool import Pool
 from ..ledger.db.replicas import Reads
 from ..ledger.write.dry_run import DryRun, dry_run, dry_run_identifier
-from ..web.api.admin_boards import CreateBoard, EditBoard, check_time_zone
+from ..web.api.admin_boards import CreateBoard, EditBoard
 from ..web.api.admin_types import CreateActionType, EditActionType
 from .changes import changing
 from .explaining import check_request
@@ -106,8 +109,9 @@ async def create_board(settings: Settings, draft: BoardDraft, reason: str | None
     members = asdict(draft)
     cap = members.pop("daily_points_cap")
     assert cap is None, "only the default board has one"
+    members["calendar"] = msgspec.to_builtins(draft.calendar)
     _check(CreateBoard, members, reason)
-    check_time_zone(draft.time_zone)
+    check_calendar(draft.calendar)
     async with _opened(settings, changes=True) as ledger:
         return await ledger.boards.create(draft, operator(), reason)
 

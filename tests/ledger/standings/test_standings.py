@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.ledger.conftest import add_users
 
-from laurels.domain.boards import ALL_TIME, Board, Window
+from laurels.domain.boards import Board, Window
+from laurels.domain.calendars import ALL_TIME
 from laurels.domain.standings import INT64_MAX, INT64_MIN, Order, from_micros, micros, order_key, sort_score
 from laurels.ledger.catalogue.catalogue import Catalogue
 from laurels.ledger.db.pool import Pool

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.ledger.conftest import Ledger, add_users, running_ledger
 
 from laurels.domain.actions import Submission
-from laurels.domain.boards import ALL_TIME, TOP_SIZE, Board, Span, Window
+from laurels.domain.boards import TOP_SIZE, Board, Window
+from laurels.domain.calendars import ALL_TIME, Calendar, Span
 from laurels.domain.judgement import room_after
 from laurels.ledger.db.pool import Pool
 from laurels.ledger.standings.refolding import lock_user, refold_all, windows_covering
@@ -102,7 +103,7 @@ async def test_users_of_one_batch_enter_each_by_their_own_action(ledger: Ledger)
     assert entered == [True, True, False, False, True]
 
 
-DAY = Window(2, Board(2, "day", "Day", period="day"), Span(None, datetime(2026, 3, 2, tzinfo=UTC)))
+DAY = Window(2, Board(2, "day", "Day", calendar=Calendar(every="day")), Span(None, datetime(2026, 3, 2, tzinfo=UTC)))
 
 
 @pytest.mark.parametrize("windows", [[], [Window(1, Board(1, "all", "All"), ALL_TIME), DAY]])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
 from tests.web.admin import call, of_role, pages
 
 from laurels.config import Settings
+from laurels.domain.calendars import Calendar, span_at
 
 TYPES, BOARDS = "/api/admin/action-types", "/api/admin/boards"
 
@@ -170,8 +173,8 @@ async def test_a_new_board_is_exact_when_it_is_shown(node: InProcessNode, settin
 
 
 async def test_what_a_rank_means_is_fixed(node: InProcessNode, admin: str) -> None:
-    """Order, aggregate, ties, period, time zone and types can be sent, but not changed."""
-    for member, value in {"order": "asc", "aggregate": "best", "ties": "dense", "period": "day"}.items():
+    """Order, aggregate, ties, calendar and types can be sent, but not changed."""
+    for member, value in {"order": "asc", "aggregate": "best", "ties": "dense", "calendar": {"every": "day"}}.items():
         status, refused = await call(node, "PATCH", f"{BOARDS}/points", admin, {"version": 1, member: value})
         assert (status, refused["code"], refused["path"]) == (409, "board_fixed", f"$.{member}")
     same = {"version": 1, "order": "desc", "name": "For ever", "daily_points_cap": 30}
@@ -202,16 +205,59 @@ async def test_an_archived_board_is_gone_and_comes_back_exact(node: InProcessNod
     await eventually(score, lambda scores: scores == [20], within=20)
 
 
-async def test_a_time_zone_or_a_type_that_is_none_is_refused(node: InProcessNode, admin: str) -> None:
+@pytest.mark.parametrize(
+    ("calendar", "words"),
+    [
+        (
+            {"every": "hour", "interval": 500, "anchor": "2026-11-02"},
+            "every 500 hours from Monday, 2 November 2026 in",
+        ),
+        ({"every": "week", "first_day": "sunday", "at": "04:00"}, "each week from Sunday 04:00 in UTC"),
+        ({"every": "day", "interval": 30, "anchor": "2026-11-01"}, "every 30 days from Sunday, 1 November 2026 in UTC"),
+        ({"every": "quarter", "time_zone": "Asia/Kolkata"}, "each quarter in Asia/Kolkata"),
+        ({"cron": "0 20 * * FRI"}, "from each time that '0 20 * * FRI' fires in UTC"),
+    ],
+)
+async def test_a_board_of_any_calendar_ranks_what_its_open_window_counts(
+    node: InProcessNode, admin: str, calendar: dict[str, Any], words: str
+) -> None:
+    """Its window is the one of the calendar, and the calendar is told as it was sent."""
+    status, made = await node.post(BOARDS, {"slug": "timed", "name": "Timed", "calendar": calendar}, admin)
+    assert (status, made["calendar"]) == (201, calendar)
+    assert words in made["summary"]
+    player = await node.token("ada")
+
+    async def board() -> dict[str, Any]:
+        return (await node.get("/api/boards/timed"))[1]
+
+    shown = await eventually(board, lambda found: "rows" in found, within=20)
+    await node.complete(player, "a1")
+    shown = await eventually(board, lambda found: [row["score"] for row in found["rows"]] == [10], within=20)
+    expected = span_at(msgspec.convert(calendar, Calendar), datetime.fromisoformat(shown["as_of"]))
+    assert datetime.fromisoformat(shown["window"]["starts_at"]) == expected.starts_at
+    assert datetime.fromisoformat(shown["window"]["ends_at"]) == expected.ends_at
+    listed = {one["slug"]: one for one in (await node.get("/api/boards"))[1]["boards"]}
+    assert (listed["timed"]["calendar"], listed["timed"]["period"]) == (calendar, calendar.get("every", "cron"))
+
+
+async def test_a_calendar_or_a_type_that_cannot_be_is_refused(node: InProcessNode, admin: str) -> None:
     for members, path in (
-        ({"time_zone": "Mars/Olympus"}, "$.time_zone"),
-        ({"time_zone": "../../etc/passwd"}, "$.time_zone"),
-        ({"time_zone": "localtime"}, "$.time_zone"),
-        ({"time_zone": "posixrules"}, "$.time_zone"),
-        ({"time_zone": "Factory"}, "$.time_zone"),
-        ({"time_zone": "right/Europe/Berlin"}, "$.time_zone"),
-        ({"time_zone": "posix/Europe/Berlin"}, "$.time_zone"),
-        ({"time_zone": "europe/berlin"}, "$.time_zone"),
+        ({"calendar": {"time_zone": "Mars/Olympus"}}, "$.calendar.time_zone"),
+        ({"calendar": {"time_zone": "../../etc/passwd"}}, "$.calendar.time_zone"),
+        ({"calendar": {"time_zone": "localtime"}}, "$.calendar.time_zone"),
+        ({"calendar": {"time_zone": "posixrules"}}, "$.calendar.time_zone"),
+        ({"calendar": {"time_zone": "Factory"}}, "$.calendar.time_zone"),
+        ({"calendar": {"time_zone": "right/Europe/Berlin"}}, "$.calendar.time_zone"),
+        ({"calendar": {"time_zone": "posix/Europe/Berlin"}}, "$.calendar.time_zone"),
+        ({"calendar": {"time_zone": "europe/berlin"}}, "$.calendar.time_zone"),
+        ({"calendar": {"every": "forthnight"}}, "$.calendar.every"),
+        ({"calendar": {"every": "week", "interval": 0}}, "$.calendar.interval"),
+        ({"calendar": {"every": "week", "interval": 2}}, "$.calendar.anchor"),
+        ({"calendar": {"every": "day", "at": "24:00"}}, "$.calendar.at"),
+        ({"calendar": {"every": "day", "anchor": "2026-02-30"}}, "$.calendar.anchor"),
+        ({"calendar": {"cron": "61 * * * *"}}, "$.calendar.cron"),
+        ({"calendar": {"cron": "0 4 * * 1", "every": "week"}}, "$.calendar.every"),
+        ({"calendar": {"evry": "week"}}, "$.calendar"),
         ({"action_types": ["lesson", "fly"]}, "$.action_types[1]"),
     ):
         status, refused = await node.post(BOARDS, {"slug": "x", "name": "X"} | members, admin)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from ..boards import span_at
+from ..calendars import next_midnight
 from ..errors import Code, LaurelsError, Refusal
 from ..tickets import Grant
 from .attempt import Attempt
@@ -162,7 +162,7 @@ def _daily_cap(attempt: Attempt) -> Refusal | None:
     cap = attempt.rules.daily_cap
     if cap is None or attempt.progress.on_day(attempt.day) < cap:
         return None
-    tomorrow = span_at("day", attempt.zone, attempt.now).ends_at
+    tomorrow = next_midnight(attempt.zone, attempt.now)
     return Refusal(Code.DAILY_CAP_REACHED, f"This action counts {cap} times a day.", retry_at=tomorrow)
 
 

@@ -7,8 +7,11 @@ from ..db.pool import Connection, Pool, acquire
 from . import name_keys
 
 _BOARDS = """
-INSERT INTO boards (slug, name, period, is_default)
-SELECT * FROM (VALUES ('points', 'All time', 'all_time', true), ('points-weekly', 'This week', 'week', false)) b
+INSERT INTO boards (slug, name, calendar, is_default)
+SELECT * FROM (VALUES
+    ('points', 'All time', '{}'::jsonb, true),
+    ('points-weekly', 'This week', '{"every": "week"}', false)
+) b
 WHERE NOT EXISTS (SELECT FROM boards)
 ON CONFLICT DO NOTHING"""
 _SAMPLES = """

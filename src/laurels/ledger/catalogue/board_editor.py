@@ -1,6 +1,6 @@
 """Boards as operators list and change them.
 
-What a rank means never changes on a living board: order, aggregate, ties, period, time zone and types are fixed.
+What a rank means never changes on a living board: order, aggregate, ties, calendar and types are fixed.
 Who wants another meaning makes another board. A new board is shown once everything that counted before
 it was there is folded into its open window (`standings/board_filler.py`), so that it is exact from the first look.
 """
@@ -15,7 +15,8 @@ from uuid import UUID
 
 import asyncpg
 
-from ...domain.boards import Period, Ties
+from ...domain.boards import Ties
+from ...domain.calendars import ALL_TIME_CALENDAR, Calendar, dump_calendar, parse_calendar
 from ...domain.errors import Code, LaurelsError
 from ...domain.standings import Aggregate, Order
 from ..authorization import authorize_change
@@ -31,7 +32,7 @@ MAX_BOARDS = 50
 """Living ones: each is folded with every action."""
 
 _COLUMNS = """
-b.id, b.slug, b.name, b."order", b.aggregate, b.ties, b.period, b.time_zone, b.is_default, b.daily_points_cap,
+b.id, b.slug, b.name, b."order", b.aggregate, b.ties, b.calendar, b.is_default, b.daily_points_cap,
 b.is_filled, b.archived_at, b.version,
 (SELECT array_agg(t.name ORDER BY t.id) FROM action_types t WHERE t.id = ANY (b.action_types)) AS action_types"""
 LIST_BOARDS = f"""
@@ -41,8 +42,8 @@ ORDER BY b.id LIMIT $3"""
 _BOARD = f"SELECT {_COLUMNS} FROM boards b WHERE b.slug = $1"
 _TYPE_IDS = "SELECT name, id FROM action_types WHERE name = ANY ($1::text[])"
 _INSERT = """
-INSERT INTO boards (slug, name, "order", aggregate, ties, period, time_zone, action_types, is_filled)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::int[], false)"""
+INSERT INTO boards (slug, name, "order", aggregate, ties, calendar, action_types, is_filled)
+VALUES ($1, $2, $3, $4, $5, $6, $7::int[], false)"""
 _UPDATE = """
 UPDATE boards SET name = $2, daily_points_cap = $3, archived_at = $4, is_filled = $5,
        version = version + 1, updated_at = clock_timestamp()
@@ -50,7 +51,7 @@ WHERE id = $1"""
 _LIVING = "SELECT count(*) FROM boards WHERE archived_at IS NULL"
 _LOCK = "SELECT pg_advisory_xact_lock(5498122)"
 
-FIXED = ("order", "aggregate", "ties", "period", "time_zone", "action_types")
+FIXED = ("order", "aggregate", "ties", "calendar", "action_types")
 """Members of a BoardDraft that are decided once."""
 
 
@@ -63,8 +64,7 @@ class BoardDraft:
     order: Order = "desc"
     aggregate: Aggregate = "sum"
     ties: Ties = "ordinal"
-    period: Period = "all_time"
-    time_zone: str = "UTC"
+    calendar: Calendar = ALL_TIME_CALENDAR
     action_types: tuple[str, ...] | None = None
     daily_points_cap: int | None = None
 
@@ -115,7 +115,7 @@ class BoardEditor:
             d = draft
             try:
                 await connection.execute(
-                    _INSERT, d.slug, d.name, d.order, d.aggregate, d.ties, d.period, d.time_zone, kinds
+                    _INSERT, d.slug, d.name, d.order, d.aggregate, d.ties, dump_calendar(d.calendar), kinds
                 )
             except asyncpg.UniqueViolationError as error:
                 raise LaurelsError(Code.ALREADY_EXISTS, f"There is a board {d.slug!r}.", path="$.slug") from error
@@ -211,6 +211,9 @@ async def _board(connection: Connection, slug: str, *, lock: bool = False) -> Ed
 
 def _edited(row: asyncpg.Record) -> EditedBoard:
     kinds = row["action_types"]
-    members = ("slug", "name", "order", "aggregate", "ties", "period", "time_zone", "daily_points_cap")
-    draft = BoardDraft(**{name: row[name] for name in members}, action_types=None if kinds is None else tuple(kinds))
+    draft = BoardDraft(
+        **{name: row[name] for name in ("slug", "name", "order", "aggregate", "ties", "daily_points_cap")},
+        calendar=parse_calendar(row["calendar"]),
+        action_types=None if kinds is None else tuple(kinds),
+    )
     return EditedBoard(row["id"], draft, row["is_default"], row["is_filled"], row["archived_at"], row["version"])

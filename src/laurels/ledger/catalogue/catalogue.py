@@ -14,14 +14,15 @@ from datetime import UTC, datetime
 import asyncpg
 
 from ...domain.actions import ActionType
-from ...domain.boards import Board, Span, Window, default_board, span_at
+from ...domain.boards import Board, Window, default_board
+from ...domain.calendars import Span, parse_calendar, span_at
 from ...domain.errors import Code, LaurelsError
 from ...domain.rules import parse_rules
 from ..db.pool import Pool, acquire_within
 
 _TYPES = "SELECT id, name, description, base_score, scoring_rules, is_active FROM action_types ORDER BY id"
 BOARD_COLUMNS = """
-id, slug, name, "order", aggregate, ties, period, time_zone, is_default, action_types, daily_points_cap"""
+id, slug, name, "order", aggregate, ties, calendar, is_default, action_types, daily_points_cap"""
 _BOARDS = f"""
 SELECT {BOARD_COLUMNS}, is_filled
 FROM boards WHERE archived_at IS NULL ORDER BY is_default DESC, id"""
@@ -134,7 +135,7 @@ async def _window(
 ) -> Window:
     if row is not None:
         return Window(row["id"], board, Span(row["starts_at"], row["ends_at"]))
-    span = span_at(board.period, board.time_zone, instant)
+    span = span_at(board.calendar, instant)
     new_id = await connection.fetchval(_OPEN_WINDOW, board.id, span.starts_at, span.ends_at)
     return Window(new_id, board, span)
 
@@ -153,5 +154,6 @@ def _action_type(row: asyncpg.Record) -> ActionType:
 def board_of(row: asyncpg.Record) -> Board:
     """A board from a row with BOARD_COLUMNS."""
     kinds = row["action_types"]
-    members = {field.name: row[field.name] for field in fields(Board) if field.name != "action_types"}
-    return Board(**members, action_types=None if kinds is None else frozenset(kinds))
+    members = {field.name: row[field.name] for field in fields(Board) if field.name not in ("action_types", "calendar")}
+    calendar = parse_calendar(row["calendar"])
+    return Board(**members, calendar=calendar, action_types=None if kinds is None else frozenset(kinds))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ...domain.boards import Board, Span, Window
+from ...domain.boards import Board, Window
+from ...domain.calendars import Span
 from ...domain.errors import Code, LaurelsError
 from ..db.replicas import Reads
 

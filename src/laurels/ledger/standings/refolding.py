@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ...domain.boards import Span, Window
+from ...domain.boards import Window
+from ...domain.calendars import Span
 from ...domain.errors import Code, LaurelsError
 from ...domain.refold import LedgerRowToFold, Refold
 from ...domain.rules import Progress
@@ -27,7 +28,8 @@ ORDER BY a.user_id DESC, a.id LIMIT $4"""
 # Writes the row instead of locking it: a batch that was judged before then finds another version of its user.
 _LOCK = """
 UPDATE users SET updated_at = clock_timestamp() WHERE id = $1
-RETURNING id, status, points_day, (SELECT time_zone FROM boards WHERE is_default) AS zone"""
+RETURNING id, status, points_day,
+    (SELECT coalesce(calendar ->> 'time_zone', 'UTC') FROM boards WHERE is_default) AS zone"""
 WINDOWS_COVERING = f"""
 SELECT w.id AS window_id, w.starts_at, w.ends_at, b.*
 FROM windows w JOIN (SELECT {BOARD_COLUMNS} FROM boards WHERE archived_at IS NULL) b ON b.id = w.board_id

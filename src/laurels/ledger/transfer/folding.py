@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from datetime import date, datetime
 
-from ...domain.boards import Board, Span, Window, local_day
+from ...domain.boards import Board, Window
+from ...domain.calendars import Span, local_day
 from ...domain.refold import Replay
 from ...domain.rules import Progress
 from ...domain.standings import Standing, from_micros, sort_score

@@ -10,7 +10,8 @@ import asyncpg
 import msgspec
 
 from ...domain.actions import Submission
-from ...domain.boards import Board, span_at
+from ...domain.boards import Board
+from ...domain.calendars import span_at
 from ...domain.errors import LaurelsError, Refusal
 from ...domain.judgement import claimed_value
 from ...domain.metadata import canonical_metadata
@@ -291,7 +292,7 @@ async def _make_windows(connection: Connection, catalogue: Catalogue, items: Seq
         (board.id, span.starts_at, span.ends_at)
         for board in catalogue.counting
         for at in {_counted_at(item.record) for item in items}
-        for span in (span_at(board.period, board.time_zone, at),)
+        for span in (span_at(board.calendar, at),)
     }
     await connection.execute(_WINDOWS, *columns(sorted(spans, key=str), 3))
 

@@ -41,7 +41,7 @@ async def load_facts(
         known_as_used, used = used, await _used_tickets(connection, catalogue, submissions)
         if used <= known_as_used:
             break  # the action that used any other ticket may have been written after `loaded` was read
-    facts = _facts(loaded, catalogue.default_board.time_zone)
+    facts = _facts(loaded, catalogue.default_board.calendar.time_zone)
     facts.type_counts, facts.claims = shared
     facts.used_tickets = used
     return facts

@@ -8,22 +8,19 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ...domain.boards import Period, Ties, is_time_zone
-from ...domain.errors import Code, LaurelsError
+from ...domain.board_summary import summarize
+from ...domain.boards import Ties
+from ...domain.calendars import ALL_TIME_CALENDAR, Calendar, check_calendar
+from ...domain.errors import Code
 from ...domain.standings import INT64_MAX, Aggregate, Order
 from ...ledger.catalogue.board_editor import BoardDraft, EditedBoard
-from ..fields import END, NO_CONTROLS, ListQuery, Reason, Request, Slug, TypeName, Version, changes_in, given
+from ..fields import NO_CONTROLS, ListQuery, Reason, Request, Slug, TypeName, Version, changes_in, given
 from ..http.responses import Reply, json_reply
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .codes import LEDGER_AWAY
 
 BoardName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS, examples=["This month"])]
-
-
-TimeZone = Annotated[
-    str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+" + END, examples=["Europe/Berlin"])
-]
 
 
 PointsCap = Annotated[int, Meta(ge=1, le=INT64_MAX)]
@@ -33,15 +30,17 @@ BoardTypes = Annotated[list[TypeName], Meta(min_length=1, max_length=100)]
 
 
 class CreateBoard(Request, frozen=True):
-    """`action_types` left out: all count. A periodic board begins with the window that is open."""
+    """`action_types` left out: all count. A board with a calendar starts with the window that is open.
+
+    The default calendar has one window for all time.
+    """
 
     slug: Slug
     name: BoardName
     order: Order = "desc"
     aggregate: Aggregate = "sum"
     ties: Ties = "ordinal"
-    period: Period = "all_time"
-    time_zone: TimeZone = "UTC"
+    calendar: Calendar = ALL_TIME_CALENDAR
     action_types: BoardTypes | None = None
     reason: Reason | None = None
 
@@ -56,14 +55,16 @@ class EditBoard(Request, frozen=True):
     order: Order | UnsetType = UNSET
     aggregate: Aggregate | UnsetType = UNSET
     ties: Ties | UnsetType = UNSET
-    period: Period | UnsetType = UNSET
-    time_zone: TimeZone | UnsetType = UNSET
+    calendar: Calendar | UnsetType = UNSET
     action_types: BoardTypes | UnsetType | None = UNSET
     reason: Reason | None = None
 
 
 class AdminBoard(msgspec.Struct, frozen=True):
-    """`state`: filling (what counted before is being folded in; not shown yet), open, or archived."""
+    """`state`: filling (what counted before is being folded in; not shown yet), open, or archived.
+
+    `summary` says in a sentence what the board ranks.
+    """
 
     id: int
     slug: str
@@ -71,8 +72,8 @@ class AdminBoard(msgspec.Struct, frozen=True):
     order: str
     aggregate: str
     ties: str
-    period: str
-    time_zone: str
+    summary: str
+    calendar: Calendar
     action_types: list[str] | None
     daily_points_cap: int | None
     is_default: bool
@@ -94,14 +95,6 @@ class AdminBoardQuery(Request, frozen=True):
     slug: Slug
 
 
-def check_time_zone(name: str) -> None:
-    """Raises LaurelsError(INVALID_REQUEST)."""
-    if not is_time_zone(name):
-        raise LaurelsError(
-            Code.INVALID_REQUEST, f"{name!r} is not a time zone, such as Europe/Berlin.", path="$.time_zone"
-        )
-
-
 async def list_all_boards(call: Call) -> AdminBoards:
     query = call.params
     found = await call.services.board_editor.list(query.cursor, query.limit, archived=given(query.archived))
@@ -114,9 +107,9 @@ async def get_admin_board(call: Call) -> AdminBoard:
 
 async def create_board(call: Call) -> Reply:
     body = call.body
-    check_time_zone(body.time_zone)
+    check_calendar(body.calendar)
     kinds = None if body.action_types is None else tuple(body.action_types)
-    draft = BoardDraft(body.slug, body.name, body.order, body.aggregate, body.ties, body.period, body.time_zone, kinds)
+    draft = BoardDraft(body.slug, body.name, body.order, body.aggregate, body.ties, body.calendar, kinds)
     return json_reply(_board(await call.services.board_editor.create(draft, call.actor, body.reason)), 201)
 
 
@@ -139,8 +132,14 @@ def _board(board: EditedBoard) -> AdminBoard:
         order=draft.order,
         aggregate=draft.aggregate,
         ties=draft.ties,
-        period=draft.period,
-        time_zone=draft.time_zone,
+        summary=summarize(
+            draft.calendar,
+            aggregate=draft.aggregate,
+            order=draft.order,
+            ties=draft.ties,
+            action_types=draft.action_types,
+        ),
+        calendar=draft.calendar,
         action_types=None if draft.action_types is None else list(draft.action_types),
         daily_points_cap=draft.daily_points_cap,
         is_default=board.is_default,
@@ -197,7 +196,7 @@ ADMIN_BOARDS: tuple[Route, ...] = (
         handler=edit_board,
         tag=_TAG,
         summary="Rename, cap or archive a board",
-        description="Order, aggregate, ties, period, time zone and types are fixed for its life: make another board.",
+        description="Order, aggregate, ties, calendar and types are fixed for its life: make another board.",
         access="admin",
         scope="catalogue:write",
         limit="user",

@@ -5,7 +5,9 @@ import { as, ask, badge, button, cursor, filters, list, notify } from "./admin-p
 import { el } from "./laurels-dom.js";
 
 const PATH = "/api/admin/boards";
-const PERIODS = { all_time: "all time", day: "each day", week: "each week", month: "each month" };
+const UNITS = { "": "one window for all time", hour: "hours", day: "days", week: "weeks", month: "months", quarter: "quarters", year: "years" };
+const WEEKDAYS = { "": "Monday, or the day of the date below", monday: "Monday", tuesday: "Tuesday", wednesday: "Wednesday", thursday: "Thursday", friday: "Friday", saturday: "Saturday", sunday: "Sunday" };
+const CALENDAR = ["every", "interval", "first_day", "at", "anchor", "cron", "time_zone"];
 const options = (words) => Object.entries(words);
 
 export function boardsSection(place, { signal }) {
@@ -28,29 +30,37 @@ export function boardsSection(place, { signal }) {
   boards.reload();
 }
 
-function countsView({ aggregate, order, ties, period, time_zone: zone, action_types: types }) {
-  const what = types === null ? "every type" : types.join(", ");
-  const when = period === "all_time" ? PERIODS[period] : `${PERIODS[period]}, ${zone}`;
-  return [`${aggregate} of ${what}`, el("small", { class: "below" }, `${when} · ${order === "desc" ? "highest" : "lowest"} first · ties: ${ties}`)];
+const countsView = ({ summary }) => el("span", { class: "summary" }, summary);
+
+/** Gathers the fields of the form that say when windows begin into the member `calendar`; empty ones are left out. */
+function withCalendar(values) {
+  const said = Object.entries(values).filter(([name, value]) => CALENDAR.includes(name) && value !== "" && value !== null);
+  const others = Object.entries(values).filter(([name]) => !CALENDAR.includes(name));
+  return { ...Object.fromEntries(others), calendar: Object.fromEntries(said) };
 }
 
 async function create(boards) {
   const made = await ask({
     title: "New board",
-    consequences: ["What counted before is folded into it first; then everybody sees it.", "Order, aggregate, ties, period, time zone and types stay as they are made."],
+    consequences: ["What counted before is folded into it first; then everybody sees it.", "Order, aggregate, ties, calendar and types stay as they are made."],
     fields: [
       { name: "slug", label: "Address", required: true, help: "Small letters, digits and hyphens: monthly-quiz" },
       { name: "name", label: "Name", required: true },
       { name: "aggregate", label: "A person's score is", options: options({ sum: "the sum of points", best: "the best single action", latest: "the latest action" }) },
       { name: "order", label: "First is", options: options({ desc: "the highest score", asc: "the lowest score" }) },
       { name: "ties", label: "Equal scores", options: options({ ordinal: "1 2 3 4: who was first", competition: "1 2 2 4", dense: "1 2 2 3" }) },
-      { name: "period", label: "Begins anew", options: options({ ...PERIODS, all_time: "never" }) },
-      { name: "time_zone", label: "Time zone of its days", value: "UTC" },
+      { name: "every", label: "Starts again every so many", options: options(UNITS) },
+      { name: "interval", label: "How many of them", value: "1", read: as.integer, help: "More than one needs a date below" },
+      { name: "first_day", label: "Weeks begin on", options: options(WEEKDAYS) },
+      { name: "at", label: "At the time of day", help: "04:00, on the clocks of the time zone; empty: midnight" },
+      { name: "anchor", label: "One of them begins on the date", help: "2026-11-02; empty: the usual first day" },
+      { name: "cron", label: "Or whenever a cron expression fires", help: "Five fields, instead of the above: 0 20 * * FRI" },
+      { name: "time_zone", label: "Time zone", value: "UTC" },
       { name: "action_types", label: "Only these action types", read: as.names, help: "Names with commas between; empty: all of them" },
       { name: "reason", label: "Reason (for the audit trail)" },
     ],
     confirm: "Make it",
-    send: (values) => call("POST", PATH, values),
+    send: (values) => call("POST", PATH, withCalendar(values)),
   });
   if (made) {
     notify(`Board ${made.name} is being filled.`);

@@ -78,15 +78,16 @@ async function showWindows(board, window) {
   const { windows } = await laurels.get(`/api/boards/${board.slug}/windows?limit=52`).catch(() => ({ windows: [] }));
   if (chosen().slug !== board.slug || windows.length < 2) return;
   const [now, ...earlier] = windows;
+  const zone = board.calendar.time_zone;
   const option = ({ id }, text) => el("option", { value: id, selected: String(id) === window }, text);
-  $("window").replaceChildren(option({ id: "" }, `Now · ${windowSpan(now, board.time_zone)}`), ...earlier.map((one) => option(one, windowSpan(one, board.time_zone))));
+  $("window").replaceChildren(option({ id: "" }, `Now · ${windowSpan(now, zone)}`), ...earlier.map((one) => option(one, windowSpan(one, zone))));
   $("windows").hidden = false;
 }
 
 function accept({ board }) {
   shown = board;
   showHeading(board.name);
-  const span = windowSpan(board.window, boards.find((known) => known.slug === board.board)?.time_zone);
+  const span = windowSpan(board.window, boards.find((known) => known.slug === board.board)?.calendar.time_zone);
   $("facts").replaceChildren(
     ...[
       span && el("li", { class: "span" }, span),

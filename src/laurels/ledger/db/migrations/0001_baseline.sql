@@ -171,9 +171,7 @@ CREATE TABLE boards (
                      CONSTRAINT boards_aggregate_known CHECK (aggregate IN ('sum', 'best', 'latest')),
     ties             text NOT NULL DEFAULT 'ordinal'
                      CONSTRAINT boards_ties_known CHECK (ties IN ('ordinal', 'competition', 'dense')),
-    period           text NOT NULL DEFAULT 'all_time'
-                     CONSTRAINT boards_period_known CHECK (period IN ('all_time', 'day', 'week', 'month')),
-    time_zone        text NOT NULL DEFAULT 'UTC',
+    calendar         jsonb NOT NULL DEFAULT '{}',
     action_types     int[],
     daily_points_cap bigint CONSTRAINT boards_daily_points_cap_positive CHECK (daily_points_cap > 0),
     is_default       boolean NOT NULL DEFAULT false,
@@ -182,10 +180,13 @@ CREATE TABLE boards (
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now(),
     archived_at      timestamptz,
-    CONSTRAINT boards_default_takes_all CHECK (NOT is_default OR (period = 'all_time' AND action_types IS NULL)),
+    CONSTRAINT boards_default_takes_all CHECK (
+        NOT is_default OR (calendar - 'time_zone' = '{}' AND action_types IS NULL)
+    ),
     CONSTRAINT boards_default_in_use CHECK (NOT is_default OR archived_at IS NULL),
     CONSTRAINT boards_cap_on_default CHECK (daily_points_cap IS NULL OR is_default)
 );
+COMMENT ON COLUMN boards.calendar IS 'When windows begin (domain/calendars.py); {}: one window for all time.';
 COMMENT ON COLUMN boards.action_types IS 'Ids of the action types that count; NULL counts all.';
 COMMENT ON COLUMN boards.is_filled IS 'False while actions older than the board are being folded into it.';
 COMMENT ON COLUMN boards.version IS 'Grows with every edit; an edit names the version it was made on.';
@@ -200,7 +201,7 @@ CREATE TABLE windows (
     CONSTRAINT windows_start_before_end CHECK (starts_at < ends_at),
     UNIQUE NULLS NOT DISTINCT (board_id, starts_at)
 );
-COMMENT ON TABLE windows IS 'One period of a board: a day, a week, a month, or all time (no start and no end).';
+COMMENT ON TABLE windows IS 'One window of a board by its calendar; all time has no start and no end.';
 
 CREATE TABLE settings (
     name       text PRIMARY KEY,
