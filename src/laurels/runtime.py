@@ -64,7 +64,7 @@ class _Ports:
 
 @dataclass(frozen=True, slots=True)
 class _Tasks:
-    """What runs beside requests, in the order in which it is stopped: chores, then those that drain a queue."""
+    """The tasks beside requests, in the order in which they are stopped: chores, then those that drain a queue."""
 
     chores: list[asyncio.Task[None]]
     lanes: asyncio.Task[None]

@@ -80,7 +80,7 @@ def test_a_board_is_made_and_archived_with_its_consequences_named(laurels_server
     dialog.get_by_role("button", name="Make it").click()
     expect(dialog).to_have_count(0)
     page.get_by_role("row", name=slug).get_by_role("button", name="Archive").click()
-    expect(dialog).to_contain_text("Nobody sees it any more")
+    expect(dialog).to_contain_text("It is no longer visible")
     dialog.get_by_role("button", name="Archive").click()
     expect(page.get_by_role("row", name=slug)).to_contain_text("archived")
 

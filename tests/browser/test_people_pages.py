@@ -42,14 +42,14 @@ def test_a_person_is_found_by_the_keyboard_alone(laurels_server: Any, chromium_p
 def test_the_search_says_when_there_is_nobody(chromium_page: OpenPage) -> None:
     page = live_page(chromium_page).page
     page.get_by_label("Find a person").fill("nobody-is-called-so")
-    expect(page.locator("#found")).to_contain_text("Nobody is called nobody-is-called-so")
+    expect(page.locator("#found")).to_contain_text("No one is called nobody-is-called-so")
 
 
 @pytest.mark.parametrize("name", ["nobody-at-all", "%FF", "%00", "<b>"])
 def test_a_page_of_nobody_says_so(chromium_page: OpenPage, name: str) -> None:
     """Any address under /u/ is answered, also what is no name and no text."""
     page = chromium_page(f"/u/{name}").page
-    expect(page.get_by_text("Nobody here is called")).to_be_visible()
+    expect(page.get_by_text("No one here is called")).to_be_visible()
 
 
 def test_only_the_owner_sees_the_ledger(laurels_server: Any, chromium_page: OpenPage) -> None:

@@ -24,13 +24,13 @@ FRAGMENTS = frame(0x01) + frame(0x00) + frame(0x80, b'{"type":"ping"}')
 
 @pytest.fixture(autouse=True)
 def _brief_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a test leaves open is cut soon."""
+    """Connections that a test leaves open are cut soon."""
     monkeypatch.setattr(client_connection, "CLOSE_GRACE", 0.5)
 
 
 @dataclass
 class Decoded:
-    """How many frames were decoded, in all and in the busiest turn of the loop."""
+    """Counts decoded frames, in all and in the busiest turn of the loop."""
 
     total: int = 0
     most: int = 0
@@ -220,7 +220,7 @@ async def test_frames_count_while_the_node_waits_for_results(node: InProcessNode
     assert decoded.total <= 2 * protocol.FRAME_BURST
 
 
-async def test_an_unforeseen_failure_closes_one_socket_and_is_logged(
+async def test_an_unexpected_failure_closes_one_socket_and_is_logged(
     node: InProcessNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: object) -> None:
@@ -237,7 +237,7 @@ async def test_an_unforeseen_failure_closes_one_socket_and_is_logged(
 
 
 async def test_a_listener_of_events_may_say_next_to_nothing(node: InProcessNode) -> None:
-    """Nothing is to be read from it, so a flood is not read either."""
+    """Its bytes are not needed, so a flood is not read either."""
     request = b"GET /api/live/events HTTP/1.1\r\nHost: laurels.test\r\n\r\n"
     reader, writer = await asyncio.open_connection(*node.url.removeprefix("http://").split(":"))
     raw = RawSocket(reader, writer)

@@ -1,4 +1,4 @@
-"""What a handshake says is understood before anything is taken, and nothing is taken for a connection that is gone."""
+"""Handshakes are validated before they hold anything, and a connection that is gone holds nothing."""
 
 from __future__ import annotations
 

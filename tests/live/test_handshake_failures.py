@@ -1,4 +1,4 @@
-"""Whatever fails while a live connection is opened, nothing of it is held afterwards.
+"""A failure at any point of opening a live connection leaves nothing held.
 
 A failure is injected at each call in turn that the handshake makes, of our functions and of the libraries' alike.
 """

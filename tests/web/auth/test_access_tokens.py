@@ -195,7 +195,7 @@ async def test_a_token_for_another_use_is_refused(forge: Forge) -> None:
 
 
 async def test_an_expired_token_says_so(forge: Forge) -> None:
-    """Its holder is told to refresh, not to log in."""
+    """The answer asks to refresh, not to log in."""
     token = forge.node.services.tokens.issue(forge.account, lifetime=-60)
     await assert_refused(forge.node, f"Bearer {token}", "token_expired")
 

@@ -1,4 +1,4 @@
-"""People who log in elsewhere: an account at first sight that takes nobody's name."""
+"""Users of external issuers: their first token opens an account, which never takes over another's name."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ async def test_who_logs_in_elsewhere_plays_here(door: InProcessNode, issuer: Iss
     """At first sight an account under the name that the issuer gives; later the same account, whatever the token."""
     token = issuer.token(name="Ada Lovelace")
     assert (await door.complete(token, "a-1"))[0] == 201
-    assert await name_of(door, issuer.token("ec", name="Somebody Else")) == "Ada Lovelace"
+    assert await name_of(door, issuer.token("ec", name="Another Person")) == "Ada Lovelace"
     _, board = await door.get("/api/scoreboard")
     assert [row["username"] for row in board["rows"]] == ["Ada Lovelace"]
 
 
-async def test_nobodys_name_is_taken_over(door: InProcessNode, issuer: Issuer) -> None:
+async def test_no_name_is_taken_over(door: InProcessNode, issuer: Issuer) -> None:
     """A taken name, and a look-alike of it, get a mark behind them; the account with the name is left alone."""
     ada = await door.register("Ada")
     for n, wanted in enumerate(("Ada", "ADA", "Αda", "Ada")):  # noqa: RUF001  a Greek capital alpha
@@ -75,7 +75,7 @@ def test_there_is_always_a_name_and_it_is_always_valid(wanted: str | None, mark:
     assert all(3 <= len(name.display) <= MAX_LENGTH for name in names)
 
 
-async def test_two_nodes_that_see_somebody_at_once_open_one_account(
+async def test_two_nodes_that_see_a_subject_at_once_open_one_account(
     door: InProcessNode, settings: Settings, issuer: Issuer
 ) -> None:
     """Twenty first requests over two nodes, each with a token of its own: one id, one row."""
@@ -170,7 +170,7 @@ async def test_the_log_says_which_check_a_token_failed(door: InProcessNode, issu
         "exp": issuer.token(exp=1),
         "nbf": issuer.token(nbf=2**40),
         "iat": issuer.token(iat=2**40),
-        "audience": issuer.token(aud="somebody"),
+        "audience": issuer.token(aud="another"),
         "subject": issuer.token(sub=7),
         "form": by_hand(good, b'{"iss": "https://id.example/", "iss": "https://id.example/"}', strangers),
         "length": issuer.token(padding="x" * 4_700),
@@ -187,7 +187,7 @@ async def test_a_flood_of_bad_tokens_does_not_fill_the_log(door: InProcessNode, 
     """Ten lines of a kind, then one in six seconds that says how many were left out."""
     with capture_logs() as logged:
         for n in range(40):
-            await door.get("/api/me", issuer.token(aud=f"somebody-{n}"))
+            await door.get("/api/me", issuer.token(aud=f"another-{n}"))
         for n in range(40):
             await door.get("/api/me", issuer.token(iss=f"https://{n}.example/"))
     assert len(refusals(logged)) <= 22
@@ -238,7 +238,7 @@ async def test_an_issuer_may_register_its_subjects_all_the_same(settings: Settin
 async def test_names_that_stand_in_for_a_taken_one_cannot_be_registered_first(
     door: InProcessNode, issuer: Issuer
 ) -> None:
-    """They are random: nobody who knows issuer and subject can work them out and lock their owner out."""
+    """They are random: knowing issuer and subject is not enough to compute them and lock their owner out."""
     mark = hashlib.sha256(f"{issuer.name}\0s1".encode()).hexdigest()
     derived = external_names("Ada", mark)
     for taken in derived:

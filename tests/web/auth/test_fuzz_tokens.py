@@ -93,7 +93,7 @@ def fuzz(examples: int, strategy: st.SearchStrategy[Any], check: Callable[[Any],
 
 
 def accepted(verify: Callable[[], T]) -> T | None:
-    """What `verify` returns; None when it refuses, as it may."""
+    """Return what `verify` does; None when it refuses, as it may."""
     try:
         return verify()
     except LaurelsError as refusal:
@@ -150,7 +150,7 @@ async def test_no_text_is_a_token_or_a_key(scene: Scene, examples: int) -> None:
 
 @pytest.mark.parametrize("examples", SIZES)
 async def test_no_claims_under_our_own_key_break_the_reader(scene: Scene, examples: int) -> None:
-    """Also what nobody but us could sign: right, or refused."""
+    """Also tokens that only the node can sign: right, or refused."""
     tokens = scene.node.services.tokens
     signing = tokens._signer
     assert signing is not None
@@ -230,8 +230,8 @@ any_bytes = st.binary(max_size=200).map(lambda data: data.translate(None, b"\r\n
 
 
 def bearers(scene: Scene) -> st.SearchStrategy[bytes]:
-    """What looks like a bearer token."""
-    specimens = [scene.token, scene.outside(aud="somebody"), scene.key]
+    """Generate text that looks like a bearer token."""
+    specimens = [scene.token, scene.outside(aud="another"), scene.key]
     changed = st.one_of(*(altered(one) for one in specimens)).filter(lambda text: text not in specimens)
     schemes = st.sampled_from(["Bearer ", "bearer ", "Bearer", "Basic ", "Bearer  ", "BEARER\t"])
     clean = changed.map(lambda text: text.replace("\r", "").replace("\n", "").replace("\0", ""))

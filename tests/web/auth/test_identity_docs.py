@@ -1,4 +1,4 @@
-"""What docs/identity.md tells people to type does what it says."""
+"""The commands of docs/identity.md do what it says."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ async def door(settings: Settings) -> AsyncIterator[Door]:
 
 
 async def test_good_tokens_are_let_in(door: Door) -> None:
-    """Every algorithm, either name of EdDSA, either type, several audiences, and headers nobody has to know."""
+    """Every algorithm, either name of EdDSA, either type, several audiences, and unknown headers."""
     issuer = door.issuer
     good = [
         issuer.token("rsa"),
@@ -65,7 +65,7 @@ async def test_good_tokens_are_let_in(door: Door) -> None:
         issuer.token(header={"typ": "at+jwt"}),
         issuer.token(header={"typ": "application/AT+JWT"}),
         issuer.token(header={"x5t": "x", "something": {"of": "theirs"}}),
-        issuer.token(aud=["somebody", AUDIENCE]),
+        issuer.token(aud=["another", AUDIENCE]),
         issuer.token(nbf=int(time.time()), azp="x", realm_access={"roles": ["admin"]}),
         issuer.token(exp=time.time() + 60.5),
         door.other.token(aud="theirs"),
@@ -196,7 +196,7 @@ async def test_3_5_weak_keys_are_not_used(door: Door) -> None:
 
 
 async def test_3_6_nothing_is_decrypted_or_unpacked(door: Door) -> None:
-    """Encrypted and compressed tokens are no access tokens, so no bomb can be in one."""
+    """Encrypted and compressed tokens are not access tokens, so they can't hold a bomb."""
     secret = OctKey.generate_key(256)
     header = {"alg": "dir", "enc": "A128CBC-HS256", "zip": "DEF", "iss": door.issuer.name}
     packed = jwe.encrypt_compact(header, json.dumps(door.issuer.claims()), secret, registry=_lenient())
@@ -255,7 +255,7 @@ async def test_3_8_issuer_and_subject_are_what_they_must_be(door: Door) -> None:
 async def test_3_9_the_audience_is_us(door: Door) -> None:
     await door.refuses(
         {
-            "another": door.issuer.token(aud="somebody"),
+            "another": door.issuer.token(aud="another"),
             "others": door.issuer.token(aud=["a", "b"]),
             "none": door.issuer.token(without="aud"),
             "empty": door.issuer.token(aud=[]),
@@ -299,7 +299,7 @@ async def test_3_10_nothing_in_a_token_leads_elsewhere(door: Door) -> None:
 
 
 async def test_3_10_a_role_in_a_token_is_no_role(door: Door) -> None:
-    """What the issuer calls its users does not make them admins here; what our ledger says does."""
+    """Roles in a token do not make admins here; only the ledger does."""
     token = door.issuer.token(role="admin", roles=["admin"], scope="admin:write")
     status, me = await door.node.get("/api/me", token)
     assert (status, me["user"]["role"]) == (200, "player")
@@ -347,7 +347,7 @@ async def test_3_12_no_token_passes_for_one_of_another_kind(door: Door) -> None:
 
 
 async def test_times_are_kept(door: Door) -> None:
-    """Expired, not good yet, issued in the future, or with times that are no times."""
+    """Expired, not good yet, issued in the future, or with times that are not numbers."""
     now, issuer = int(time.time()), door.issuer
     expired = {"long ago": issuer.token(exp=1), "just now": issuer.token(exp=now - LEEWAY - 1)}
     await door.refuses(expired, "token_expired")

@@ -1,4 +1,4 @@
-"""How log-ins end: at once, on every node, with their access tokens and their sockets."""
+"""Log-ins end at once, on every node, with their access tokens and their sockets."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_a_logout_ends_the_access_token_it_came_with_on_every_node(pair: P
 
 
 async def test_a_logout_ends_every_access_token_of_its_login(node: InProcessNode) -> None:
-    """Also the older ones, and the one of a refresh that was under way."""
+    """Also the older ones, and the one of a refresh in progress."""
     tokens = [await node.register("ada")]
     for _ in range(3):
         body = {"refresh_token": tokens[-1]["refresh_token"]}
@@ -84,7 +84,7 @@ async def test_a_logout_ends_every_access_token_of_its_login(node: InProcessNode
 async def test_a_logout_holds_on_every_node_while_redis_is_silent(
     settings: Settings, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bus reaches nobody then, whether or not the nodes have noticed: they are waited for in the ledger."""
+    """The bus reaches no node then, whether or not the nodes have noticed: the ledger is where they are waited for."""
     monkeypatch.setattr("laurels.node.PROPAGATION_SECONDS", 15.0)
     shared = replace(settings, redis_url=redis_server.url)
     async with running_node(shared) as one, running_node(shared) as other:
@@ -180,7 +180,7 @@ async def test_every_older_token_and_socket_ends_at_once_on_every_node(pair: Pai
 
 
 async def test_a_token_of_the_same_second_works(node: InProcessNode) -> None:
-    """No clock decides: whoever logs in right after the change is in, however often."""
+    """No clock decides: a log-in right after the change is valid, however often."""
     tokens = await node.register("ada")
     for _ in range(5):
         await log_out_everywhere(node, tokens)

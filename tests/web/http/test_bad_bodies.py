@@ -34,7 +34,7 @@ async def test_a_body_beyond_its_limit_is_refused_whether_or_not_its_length_was_
 
 
 async def test_a_compressed_body_is_measured_unpacked(attacker: Attacker) -> None:
-    """A bomb of a few kilobytes is refused at the limit; what is no gzip is malformed."""
+    """A bomb of a few kilobytes is refused at the limit; a body that is not gzip is malformed."""
     bomb = gzip.compress(b" " * 50_000_000)
     assert_problem(await attacker.post(COMPLETE, bomb, Content_Encoding="gzip"), 413, "body_too_large")
     assert_problem(await attacker.post(COMPLETE, b"no gzip", Content_Encoding="gzip"), 400, "malformed_request")

@@ -1,4 +1,4 @@
-"""What is hardly HTTP, and callers that stop halfway: answered where somebody listens, and what follows is in step."""
+"""Malformed HTTP, and clients that stop halfway: answered where a client reads, and the next reply is in step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOT_HTTP = {
 
 
 async def test_what_is_no_http_is_refused_and_the_connection_closed(attacker: Attacker) -> None:
-    """A problem if there is anybody to answer; in any case an end, since what follows can't be told apart."""
+    """A problem if the client still reads; in any case an end, since the next request can't be found."""
     for name, data in NOT_HTTP.items():
         async with connected(attacker.node.url) as wire:
             wire.send(data)

@@ -27,7 +27,7 @@ CODINGS = st.sampled_from(sorted(WINDOWS))
 
 
 def code_of(data: bytes, coding: str, limit: int) -> Code | bytes:
-    """What is inflated, or the refusal."""
+    """Return the inflated bytes, or the refusal."""
     try:
         return asyncio.run(inflate(data, WINDOWS[coding], limit))
     except LaurelsError as error:
@@ -192,7 +192,7 @@ async def test_a_body_in_many_pieces_counts(node: InProcessNode) -> None:
     assert (await exchange(node.url, head + chunks)).status == 201
 
 
-async def test_a_body_that_nobody_reads_is_not_asked_for(attacker: Attacker) -> None:
+async def test_an_unread_body_is_not_invited(attacker: Attacker) -> None:
     """Expect: 100-continue is answered where a body is read, and else by the reply and an end."""
     fields = {"Expect": "100-continue", "Content-Type": "application/json", "Content-Length": "1000000000"}
     for method, target, status in (("GET", "/livez", 200), ("POST", COMPLETE, 401), ("GET", "/nothing", 404)):

@@ -51,7 +51,7 @@ class House:
         await self.door.wait()
         assert request.transport is not None
         request.transport.abort()
-        return ReadyResponse(200, {}, b"to nobody")
+        return ReadyResponse(200, {}, b"to no client")
 
     async def big(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
@@ -119,7 +119,7 @@ async def _serves_others(house: House) -> None:
 
 
 async def test_requests_in_one_packet_are_answered_in_their_order(house: House) -> None:
-    """Whoever waits holds those behind on the same connection, and nobody on another one."""
+    """A waiting request delays those behind it on the same connection, and none on another one."""
     reader, writer = await _connected(house)
     writer.write(_get("/at_once?1", "/waiting?2", "/at_once?3"))
     assert (await _reply(reader))[1] == b"/at_once?1"
@@ -155,7 +155,7 @@ async def test_more_replies_than_leave_together_all_arrive(house: House) -> None
 
 
 async def test_who_asks_on_and_reads_nothing_is_not_answered_on(house: House) -> None:
-    """What is not read stays in the kernel's buffers and one reply of ours, however much is asked for."""
+    """Unread replies fill the kernel's buffers and one reply of ours, however many requests are sent."""
     reader, writer = await _connected(house)
     for number in range(40):
         writer.write(_get(f"/big?{number}"))
@@ -193,7 +193,7 @@ async def test_who_leaves_at_the_last_moment_keeps_no_reply_from_others(house: H
     writer.close()
 
 
-async def test_a_handler_that_nobody_foresaw_ends_its_connection_alone(house: House) -> None:
+async def test_an_unexpected_handler_ends_only_its_connection(house: House) -> None:
     reader, writer = await _connected(house)
     writer.write(_get("/broken"))
     async with asyncio.timeout(5):

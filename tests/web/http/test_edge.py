@@ -1,4 +1,4 @@
-"""What the edge does with a handler that fails: an answer while there can be one, and no word too many."""
+"""A handler that fails is answered while a reply is possible, without telling the cause."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def serving(services: Services, routes: tuple[Route, ...]) -> AsyncIterato
 
 
 @pytest.mark.parametrize("handler", [breaks, times_out, loses_the_ledger])
-async def test_an_unforeseen_failure_is_told_without_its_cause(
+async def test_an_unexpected_failure_is_answered_without_its_cause(
     node: InProcessNode, handler: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """500 internal with a request id that is in the log, beside the traceback, and nowhere else."""

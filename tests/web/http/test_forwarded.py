@@ -83,7 +83,7 @@ def test_an_element_that_is_not_one_counts_as_the_peer(element: str) -> None:
 @example(invented=['for="'], hops=["192.0.2.1"], port=":1")
 @example(invented=['for="\\'], hops=["192.0.2.1"], port="")
 def test_no_client_chooses_what_it_counts_as(invented: list[str], hops: list[str], port: str) -> None:
-    """Whatever it sends itself stands to the left of what the trusted proxies append, or on lines before."""
+    """Its own entries stand to the left of what the trusted proxies append, or on lines before."""
     appended = ", ".join(f"{hop}{port}" for hop in hops)
     assert xff(*invented[:-1], ", ".join([*invented[-1:], appended]), proxies=len(hops)) == hops[0]
     assert xff(*invented, appended, proxies=len(hops)) == hops[0]

@@ -1,4 +1,4 @@
-"""Whatever bytes arrive: answered or closed, never a 500, nothing logged as our failure, nothing left behind.
+"""Any bytes are answered or end the connection: never a 500, nothing logged as our failure, nothing left behind.
 
 Seeded: the short form runs the same requests each time, the long one (`make test-slow`) others for each seed.
 """

@@ -26,7 +26,7 @@ async def sent(node: InProcessNode, method: str, path: str, **headers: str) -> t
 
 
 async def test_a_listed_origin_may_read_and_others_may_not(open_node: InProcessNode) -> None:
-    """Also refusals, so that a page can say what is wrong; caches are told that the answer depends on who asks."""
+    """Also refusals, so that a page can say what is wrong; caches learn that the answer depends on the origin."""
     for path, status in (("/api/boards", 200), ("/api/boards/nowhere", 404)):
         got, headers = await sent(open_node, "GET", path, Origin=FRIEND)
         assert (got, headers["Access-Control-Allow-Origin"], headers["Vary"]) == (status, FRIEND, "Origin")
@@ -48,7 +48,7 @@ async def test_a_browser_that_asks_first_is_told_what_it_may_send(open_node: InP
         assert "Access-Control-Allow-Methods" not in headers
 
 
-async def test_without_a_list_nobody_elsewhere_may_read(node: InProcessNode) -> None:
+async def test_without_a_list_no_other_site_may_read(node: InProcessNode) -> None:
     """The default; the files of the clients can be imported all the same."""
     _, headers = await sent(node, "GET", "/api/boards", Origin=FRIEND)
     assert "Access-Control-Allow-Origin" not in headers

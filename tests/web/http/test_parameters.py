@@ -41,8 +41,8 @@ def test_a_wrong_query_is_refused_each_time() -> None:
             _asked("?limit=7&limit=8")
 
 
-def test_whoever_invents_queries_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long ones are not remembered, short ones up to a bound."""
+def test_made_up_queries_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long ones are not cached, short ones up to a bound."""
     monkeypatch.setattr(decode, "CACHED_QUERIES", 10)
     monkeypatch.setattr(decode, "_cached", {})
     for n in range(1, 51):

@@ -1,4 +1,4 @@
-"""Guessing passwords: bounded per account and in all, silent on who exists, and nobody is locked out by strangers."""
+"""Guessing passwords: bounded per account and in all, silent on which accounts exist; strangers lock no user out."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ WRONG, LIMITED = (401, "credentials_wrong"), (429, "rate_limited")
 
 
 async def test_an_account_is_guessed_at_so_often_and_no_more(guarded: InProcessNode) -> None:
-    """Whatever the spelling of the name and the address; and the same answers for a name that nobody has."""
+    """For every spelling of name and address; and the same answers for an unknown name."""
     await guarded.register("ada")
-    for name in ("ada", "nobody"):
+    for name in ("ada", "stranger"):
         spelt = [name, name.upper(), f" {name}".strip(), name, name]
         answers = [await login(guarded, one, "wrong", f"192.0.2.{n}") for n, one in enumerate(spelt)]
         assert answers == [WRONG] * 3 + [LIMITED] * 2, name
@@ -54,12 +54,12 @@ async def test_guesses_at_once_are_counted_before_they_are_answered(guarded: InP
 
 
 async def test_the_right_password_costs_nothing(guarded: InProcessNode) -> None:
-    """However often somebody logs in, from wherever."""
+    """However often a user logs in, from any address."""
     await guarded.register("ada")
     assert [(await login(guarded, "ada", PASSWORD, f"192.0.2.{n}"))[0] for n in range(15)] == [200] * 15
 
 
-async def test_strangers_lock_nobody_out_of_where_they_are_at_home(guarded: InProcessNode) -> None:
+async def test_strangers_lock_no_user_out_of_a_known_address(guarded: InProcessNode) -> None:
     """The account is under attack; from the address of the last log-in it opens, and there guesses count apart."""
     await guarded.register("ada")
     assert (await login(guarded, "ada", PASSWORD, "198.51.100.7"))[0] == 200
@@ -95,7 +95,7 @@ async def test_twenty_addresses_do_not_close_the_door(guarded: InProcessNode) ->
 
 
 async def test_the_brake_slows_guesses_at_an_account_under_attack(settings: Settings) -> None:
-    """While log-ins fail in great numbers an account takes fewer guesses from new addresses; at home all of them."""
+    """While many log-ins fail, an account takes fewer guesses from new addresses, and all of them from known ones."""
     braked = replace(settings, account_rate=4, failure_rate=2, trusted_proxies=1)
     async with running_node(braked) as node:
         await node.register("ada")
@@ -122,7 +122,7 @@ def test_addresses_belong_to_networks(address: str, network: str | None) -> None
 async def test_failures_count_over_all_nodes_and_so_do_addresses_known(
     settings: Settings, redis_server: RedisServer
 ) -> None:
-    """What is spent at one node is spent at the other; who logged in at one is at home at the other."""
+    """Allowances spent at one node are spent at the other; an address known at one is known at the other."""
     shared = replace(
         settings, redis_url=redis_server.url, account_rate=3, network_rate=13, failure_rate=20, trusted_proxies=1
     )
@@ -176,14 +176,14 @@ async def test_a_stolen_token_guesses_no_faster(guarded: InProcessNode) -> None:
 
 
 async def test_every_failed_login_does_the_same_work(guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One hash is checked for a wrong password, a name nobody has, an account without a password: no clock can tell."""
+    """One hash is checked for a wrong password, an unknown name, an account without a password: no clock can tell."""
     passwords, checked = guarded.services.passwords, []
     verify = passwords._verify
     monkeypatch.setattr(passwords, "_verify", lambda stored, given: checked.append(stored) or verify(stored, given))
     await guarded.register("ada")
     await guarded.register("eve")
     await guarded.services.pool.execute("UPDATE users SET password_hash = NULL WHERE username = 'eve'")
-    for name in ("ada", "nobody", "eve", "no\0body"):
+    for name in ("ada", "stranger", "eve", "no\0body"):
         assert await login(guarded, name, "wrong") == WRONG
     assert len(checked) == 4
     assert checked[0].startswith("$argon2id$")

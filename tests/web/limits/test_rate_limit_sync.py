@@ -43,7 +43,7 @@ async def test_what_one_node_granted_the_other_does_not_grant_again(store: Redis
 
 
 async def test_a_burst_on_all_nodes_at_once_is_paid_back(store: RedisStore) -> None:
-    """Three nodes each grant a whole allowance before they hear of each other: then two more minutes are owed."""
+    """Three nodes each grant a whole allowance before they synchronise: then two more minutes are used."""
     limits = [RateLimit("login", LIMIT) for _ in range(3)]
     nodes = [RateLimitSync(store, [limit]) for limit in limits]
     assert sum(granted(limit, "a", 20) for limit in limits) == 3 * LIMIT
@@ -58,7 +58,7 @@ async def test_a_burst_on_all_nodes_at_once_is_paid_back(store: RedisStore) -> N
         assert 1.9 * MINUTE < answer.retry_after < 2.2 * MINUTE
 
 
-async def test_what_is_given_back_after_it_was_told_is_owed_no_longer(store: RedisStore) -> None:
+async def test_a_refund_after_the_sync_is_synchronised_too(store: RedisStore) -> None:
     """A log-in that succeeds takes longer than the nodes need to tell each other of it."""
     first, second = RateLimit("account", LIMIT), RateLimit("account", LIMIT)
     nodes = [RateLimitSync(store, [first]), RateLimitSync(store, [second])]

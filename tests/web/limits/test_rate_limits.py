@@ -227,7 +227,7 @@ async def ask_as(node: InProcessNode, *forwarded: str) -> int:
     return (await exchange(node.url, f"GET /api/boards HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())).status
 
 
-async def test_nobody_is_believed_about_their_address_without_a_proxy(settings: Settings) -> None:
+async def test_without_a_proxy_forwarded_addresses_are_ignored(settings: Settings) -> None:
     """With no trusted proxy X-Forwarded-For is anybody's to write: it changes nothing."""
     async with limited(settings, address_rate=2) as node:
         assert [await ask_as(node, f"10.0.0.{n}") for n in range(4)] == [200, 200, 429, 429]
@@ -247,7 +247,7 @@ async def test_behind_a_proxy_its_own_entry_counts(settings: Settings) -> None:
 
 
 async def test_an_ipv6_subscriber_is_one_address(settings: Settings) -> None:
-    """Whoever holds a /64 has 2^64 addresses and one allowance; an IPv4 address in IPv6 clothes is itself."""
+    """A /64 has 2^64 addresses and one allowance; an IPv4-mapped address is the IPv4 address."""
     async with limited(settings, address_rate=2, trusted_proxies=1) as node:
         assert [await ask_as(node, f"2001:db8:0:1::{n}") for n in range(3)] == [200, 200, 429]
         assert await ask_as(node, "2001:db8:0:2::1") == 200

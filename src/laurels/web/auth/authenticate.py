@@ -40,11 +40,11 @@ _ROLES = {"moderator": ("moderator", "admin"), "admin": ("admin",)}
 
 
 class ProtectedRoute(Protocol):
-    """What a route says of its callers."""
+    """A route, as far as its callers are concerned."""
 
     @property
     def access(self) -> Access:
-        """What the caller must present."""
+        """The credentials that the caller must present."""
 
     @property
     def scope(self) -> Scope | None:

@@ -82,7 +82,7 @@ def _complaint(one: ExternalIssuer, earlier: list[str]) -> str | None:
 
 
 def _is_safe(url: str) -> bool:
-    """Return whether nobody on the network can replace keys that come from this address."""
+    """Return whether keys from this address can't be replaced on the network."""
     try:
         parts = urlsplit(url)
         if not parts.hostname or parts.username or parts.password:

@@ -15,7 +15,7 @@ Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Application(NamedTuple):
-    """What `server.Runner` runs. The router comes first; the resolver takes what the router does not know."""
+    """An application for `server.Runner`. The router comes first; the resolver takes requests it does not know."""
 
     resolver: web.Application
     router: Router

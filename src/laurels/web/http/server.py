@@ -75,7 +75,7 @@ class HttpServer:
             await site.stop()
 
     async def close(self) -> None:
-        """Wait for running requests as long as the server was told to, then close every connection."""
+        """Wait up to `drain_seconds` for running requests, then close every connection."""
         await self._runner.cleanup()
 
 

@@ -57,7 +57,7 @@ class Call:
 
     @property
     def origin(self) -> RequestOrigin:
-        """Where the request comes from, for the log and the audit trail of log-ins."""
+        """The origin of the request, for the log and the audit trail of log-ins."""
         chosen = self.request_id if self.own_request_id != self.request_id else None
         return RequestOrigin(self.address, self.own_request_id, chosen)
 

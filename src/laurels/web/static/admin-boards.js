@@ -86,7 +86,7 @@ async function archive(one, boards) {
   const away = one.state !== "archived";
   const saved = await ask({
     title: away ? `Archive ${one.name}?` : `Show ${one.name} again?`,
-    consequences: away ? ["Nobody sees it any more, and screens that show it are told that it is gone.", "Nothing is lost: it can be shown again."] : ["What counted meanwhile is folded in first; then everybody sees it."],
+    consequences: away ? ["It is no longer visible, and screens that show it learn that it is gone.", "Nothing is lost: it can be shown again."] : ["What counted meanwhile is folded in first; then everybody sees it."],
     fields: [{ name: "reason", label: "Reason (for the audit trail)" }],
     confirm: away ? "Archive" : "Show again",
     danger: away,

@@ -16,7 +16,7 @@ const SANCTIONS = {
   shadowed: {
     act: "Shadow",
     title: (name) => `Shadow ${name}?`,
-    consequences: ["They go on playing and see themselves on the boards; nobody else sees them there.", "They are not told.", "Lifting it brings back exactly what they had."],
+    consequences: ["They go on playing and see themselves on the boards; no one else sees them there.", "They are not notified.", "Lifting it brings back exactly what they had."],
     done: "is shadowed.",
   },
   active: {

@@ -29,10 +29,10 @@ export function finder(input, list, status) {
     if (!prefix) return show([], "");
     try {
       const { people } = await laurels.get(`/api/users?prefix=${encodeURIComponent(prefix)}&limit=8`, signal);
-      const many = people.length ? words.say("people", { n: people.length }) : `Nobody is called ${prefix}…`;
-      show(people.length ? people.map(entry) : [el("li", { class: "nobody" }, many)], many);
+      const many = people.length ? words.say("people", { n: people.length }) : `No one is called ${prefix}…`;
+      show(people.length ? people.map(entry) : [el("li", { class: "empty" }, many)], many);
     } catch (error) {
-      if (!signal.aborted) show([el("li", { class: "nobody" }, error.detail ?? "The search cannot be reached.")], "");
+      if (!signal.aborted) show([el("li", { class: "empty" }, error.detail ?? "The search cannot be reached.")], "");
     }
   }
 

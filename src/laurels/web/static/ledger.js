@@ -55,7 +55,7 @@ function what(kind, status, type) {
   const name = el("strong", {}, el("bdi", {}, type ?? ""));
   if (kind === "reversal") return ["An earlier row was undone", type && ": ", type && name].filter(Boolean);
   if (kind === "adjustment") return ["Adjusted by hand"];
-  if (status === "held") return ["You completed ", name, ": somebody looks at it first"];
+  if (status === "held") return ["You completed ", name, ": it is reviewed first"];
   if (status === "rejected") return ["You completed ", name, ": found not to count"];
   return ["You completed ", name];
 }

@@ -37,7 +37,7 @@ export class Spec {
   /** Return the ways to authenticate, in words; [] when none is needed. */
   waysIn(operation) {
     const ways = operation.security ?? this.document.security ?? [];
-    return ways.map((way) => Object.entries(way).map(([name, scopes]) => this.#schemeWords(name, scopes)).join(" and ") || "nobody in particular");
+    return ways.map((way) => Object.entries(way).map(([name, scopes]) => this.#schemeWords(name, scopes)).join(" and ") || "no credentials");
   }
 
   /** Return whether a token is required, rather than only allowed. */

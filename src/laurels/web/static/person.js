@@ -23,7 +23,7 @@ async function start() {
     const [found, history, known] = await Promise.all([laurels.get(path), laurels.get(`${path}/history?days=90`), boards]);
     show(found, history, known);
   } catch (error) {
-    if (error.status === 404 || error.status === 422) return showNobody();
+    if (error.status === 404 || error.status === 422) return showUnknown();
     $("trouble").textContent = error.detail ?? "The server cannot be reached. No point is lost meanwhile.";
     document.body.dataset.view = "unreachable";
   }
@@ -41,9 +41,9 @@ function show(found, history, boards) {
   showLedger();
 }
 
-function showNobody() {
-  document.title = "Nobody · Laurels";
-  $("person_name").textContent = "Nobody";
+function showUnknown() {
+  document.title = "Unknown person · Laurels";
+  $("person_name").textContent = "Unknown person";
   $("unknown_name").textContent = name;
   document.body.dataset.view = "unknown";
 }
