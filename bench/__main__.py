@@ -1,4 +1,4 @@
-"""`python -m bench`: ask the questions, print the table, write RESULTS.md when all were asked at full size."""
+"""`python -m bench`: measure, print the table, write RESULTS.md when everything was measured at full size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .measure import SMOKE, Row, Sizes, Tick
 from .questions import Scene, questions, titles
 from .stage import Stage, staged
 
-app = App(name="python -m bench", help="What Laurels costs on this machine, each figure beside its floor.")
+app = App(name="python -m bench", help="Measure the cost of Laurels on this machine, each figure beside its floor.")
 out = Console(width=None if sys.stdout.isatty() else 180)
 err = Console(stderr=True)
 
@@ -39,20 +39,20 @@ def bench(
     seconds: float | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Measure, and tell. Exit code 1 when a measurement is broken or a proof fails; never for a time.
+    """Measure and report. Exit code 1 when a measurement is broken or a proof fails, never because of a time.
 
     Parameters
     ----------
     only
-        Questions to ask, by the names of their modules in bench/questions. Writes no RESULTS.md.
+        Questions to measure, by the names of their modules in bench/questions. Does not write RESULTS.md.
     smoke
-        Tiny sizes: proves that the measurements work. Writes no RESULTS.md.
+        Tiny sizes: proves that the measurements work. Does not write RESULTS.md.
     large
-        Also boards of 10,000,000 members and a ledger of 10,000,000 actions: half an hour and some 20 GB more.
+        Also boards of 10,000,000 members and a ledger of 10,000,000 actions: half an hour and some 20 GB in addition.
     turns
-        How often figure and floor take turns.
+        Number of turns of figure and floor.
     seconds
-        How long one turn of load takes.
+        Length of one turn of load.
     as_json
         Print JSON for machines.
     """
@@ -81,7 +81,7 @@ def _run(names: Sequence[str], sizes: Sizes, *, as_json: bool, write: bool) -> i
 
 
 def _ask(names: Sequence[str], sizes: Sizes) -> tuple[dict[str, list[Row]], list[str]]:
-    """The rows, and the questions that could not be answered. Those give no rows at all."""
+    """Return the rows by question, and the questions that failed, which have no rows."""
     _allow_many_sockets()
     answers: dict[str, list[Row]] = {}
     broken: list[str] = []
@@ -120,7 +120,7 @@ def _tell(run: report.Run, before: history.LastRun | None, *, as_json: bool) -> 
 
 
 def _allow_many_sockets() -> None:
-    """Children inherit the limit; thousands of sockets need more than the usual 1,024."""
+    """Raise the limit of open files, which children inherit: thousands of sockets need more than the usual 1,024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -1,7 +1,7 @@
-"""One chart per question: how many times its floor each figure is, and where it should be.
+"""One chart per question: the ratio of each figure to its floor, and its target.
 
-Ratios are the one unit that all rows of a question share. A row without a floor is drawn as a multiple of its aim.
-The same rows give the same bytes; text stays text, so no font is embedded; the colours follow the reader's.
+Ratios are the only unit that all rows of a question share. A row without a floor is drawn as a multiple of its target.
+The same rows give the same bytes; text is not converted to paths, so no font is embedded; colours follow the theme.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Line:
 
 
 def draw(rows: Sequence[Row]) -> str | None:
-    """SVG; None when no row has a floor or an aim."""
+    """Return the SVG; None if no row has a floor or a target."""
     lines = [line for row in rows if (line := _line(row)) is not None]
     if not lines:
         return None
@@ -81,7 +81,7 @@ def _plot(axes: Axes, lines: Sequence[_Line]) -> None:
 
 
 def _at_night(svg: str) -> str:
-    """The three colours have darker surroundings too."""
+    """Add the three colours for a dark theme."""
     rules = "".join(
         f'[style*="{kind}: {day}"]{{{kind}:{night}!important}}'
         for day, night in _AT_NIGHT.items()

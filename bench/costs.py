@@ -1,13 +1,12 @@
-"""What each part of a complete costs on this machine: the figures that `python -m bench.simulate` reckons with.
+"""Measure the cost of each part of a complete on this machine, for `python -m bench.simulate`.
 
     python -m bench.costs --json > costs.json
-    python -m bench.simulate --compare costs.json       how far the model is from what was measured here
+    python -m bench.simulate --compare costs.json       compare the model with this measurement
     python -m bench.simulate --costs costs.json --rates 500 1000 2000
 
-A node is asked over HTTP by few and by many connections, one action or a hundred in a request. CPU time is read from
-the kernel, for the node's process and for PostgreSQL's; requests, batches and actions differ in their proportions
-between those runs, so least squares (none below zero) tells what each of them takes. No cost is derived from a
-rate: that the model reaches the measured rates is its proof. Every run is proved before it counts.
+Runs use few and many connections, and one or a hundred actions per request. The proportions of requests, batches and
+actions differ, so non-negative least squares over the CPU time of node and PostgreSQL gives the cost of each. No cost
+is derived from a rate: that the model reaches the measured rates is its proof. Every run is proved before it counts.
 """
 
 from __future__ import annotations
@@ -44,19 +43,19 @@ app = App(name="python -m bench.costs", help=__doc__)
 
 CONNECTIONS = (1, 8, 64, 256)
 MANY = 100
-"""Actions in a request of the run that tells requests and actions apart."""
+"""Actions per request of the run that separates the cost of requests from that of actions."""
 WARM_UP = 1.0
-"""Seconds before a run."""
+"""Seconds of warm-up before a run."""
 PROBES = 300
 GROWING = ("actions", "receipt_ranks", "journal")
-"""Tables that get rows with every action or batch."""
+"""Tables that get rows for every action or batch."""
 ROUNDS = 2_000
-"""Of the descent: far more than two or three unknowns need."""
+"""Steps of the descent: far more than two or three unknowns need."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One run: what was answered, the CPU seconds it took, and the share of the machine that was left for it."""
+    """One run: its answers, its CPU seconds, and the share of the machine that was available to it."""
 
     connections: int
     load: Load
@@ -73,7 +72,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`wal`: load -> bytes an action; `disk`: table with its indexes -> bytes an action."""
+    """The result. `wal`: load -> bytes per action; `disk`: table with its indexes -> bytes per action."""
 
     run: Run
     wal: dict[str, float]
@@ -87,14 +86,14 @@ def costs(
     players: int = 5_000,
     as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Measure, and print what `python -m bench.simulate` takes.
+    """Measure, and print the input of `python -m bench.simulate`.
 
     Parameters
     ----------
     seconds
-        How long each of the five runs takes.
+        Length of each of the five runs.
     players
-        How many distinct users take part.
+        Number of distinct users.
     as_json
         Print JSON, for `python -m bench.simulate --costs` and `--compare`.
     """
@@ -108,7 +107,7 @@ def costs(
         for name, value in msgspec.to_builtins(found.run.costs).items():
             print(f"{name:34} {value * 1e6:10.1f} µs")
         for name, value in [*found.wal.items(), *found.disk.items()]:
-            print(f"{name:34} {value:10.0f} bytes an action")
+            print(f"{name:34} {value:10.0f} bytes per action")
     return 0
 
 
@@ -135,7 +134,7 @@ async def _measure(scene: Scene) -> Found:
 async def _spent(scene: Scene, node: Node, tokens: str, connections: int, actions: int) -> Spent:
     path = "/api/actions/complete" if actions == 1 else "/api/actions/batch"
     plan = Plan("POST", path, actions, f"w{connections}-{actions}-", tokens)
-    scene.tick(f"{connections} connections, {actions} actions a request")
+    scene.tick(f"{connections} connections, {actions} actions per request")
     await ask(node.url, plan, connections=connections, seconds=min(WARM_UP, scene.sizes.seconds))
     plan = replace(plan, prefix=f"c{connections}-{actions}-")
     processes = [psutil.Process(node.pid)], await _backends(node.database_url)
@@ -180,7 +179,7 @@ def _costs(runs: Sequence[Spent], flush: float, round_trip: float) -> Costs:
 
 
 def least_squares(counts: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[float]:
-    """What one of each takes, none below zero, so that `counts` cost about `seconds`; every run weighs the same."""
+    """Return the non-negative costs with which `counts` take about `seconds`; all runs have the same weight."""
     rows = [[count / spent for count in line] for line, spent in zip(counts, seconds, strict=True)]
     unit = [max(row[column] for row in rows) for column in range(len(rows[0]))]
     scaled = [[value / most for value, most in zip(row, unit, strict=True)] for row in rows]
@@ -201,7 +200,7 @@ def _measured(run: Spent) -> Measured:
 
 
 async def _backends(url: str) -> list[psutil.Process]:
-    """PostgreSQL's processes: the parent and all its children."""
+    """Return PostgreSQL's processes: the parent and all its children."""
     connection = await asyncpg.connect(url)
     try:
         parent = psutil.Process(await connection.fetchval("SELECT pg_backend_pid()")).parent()
@@ -236,7 +235,7 @@ def _cpu(processes: Sequence[psutil.Process]) -> float:
 
 
 def _seconds(node: Sequence[psutil.Process], database: Sequence[psutil.Process]) -> tuple[float, ...]:
-    """CPU seconds so far: node, PostgreSQL, generators that have ended, everybody, and what there was."""
+    """Return CPU seconds so far: node, PostgreSQL, ended generators, all processes, and the total available."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     machine = psutil.cpu_times()
     idle = machine.idle + machine.iowait
@@ -256,7 +255,7 @@ async def _round_trip(url: str) -> float:
 
 
 def _flush(folder: Path) -> float:
-    """What PostgreSQL does at a COMMIT: 8 KiB written over what is there, and fdatasync."""
+    """Return the seconds of what PostgreSQL does at a COMMIT: overwrite 8 KiB, and fdatasync."""
     spent = []
     with (folder / "flush").open("wb", buffering=0) as file:
         file.write(bytes(8192))

@@ -1,7 +1,7 @@
-"""The last committed run, and what has moved since.
+"""The last committed run, and the changes since.
 
-A run lies beside its table as JSON. Of a row with a floor the ratios are compared, of another its figure. A row
-has moved when the two ranges do not touch and the medians differ by more than a tenth.
+A run is stored as JSON beside its table. Rows with a floor are compared by their ratios, others by their figures. A row
+has moved if the two ranges do not overlap and the medians differ by more than a tenth.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .measure import Row, Spread
 
 LAST_RUN = Path(__file__).with_name("results.json")
 NOTICEABLE = 0.1
-"""Share of the older median."""
+"""As a share of the older median."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """`of`: what was compared, the ratio or the figure."""
+    """A change of one row. `of`: the compared value, "ratio" or "figure"."""
 
     question: str
     of: str
@@ -35,20 +35,20 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """`rows` as `row_as_dict` wrote them, by question; `machine` as it was told."""
+    """An earlier run. `rows` as `row_as_dict` wrote them, by question; `machine` as described then."""
 
     machine: dict[str, str]
     rows: dict[str, dict[str, Any]]
 
     def moves(self, rows: Iterable[Row]) -> list[Move]:
-        """The rows that moved, most first; those that only one of the runs has are left out."""
+        """Return the rows that moved, largest change first; rows that only one of the runs has are left out."""
         pairs = ((row, self.rows.get(row.question)) for row in rows)
         found = [_move(row, before) for row, before in pairs if before is not None]
         return sorted((move for move in found if move), key=lambda move: -max(move.times, 1 / move.times))
 
 
 def last_run(file: Path = LAST_RUN) -> LastRun | None:
-    """None where no run was written yet."""
+    """Return the last run; None if none was written yet."""
     if not file.exists():
         return None
     told = json.loads(file.read_text())

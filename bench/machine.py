@@ -1,4 +1,4 @@
-"""What a run ran on."""
+"""A description of the machine of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARIES = ("aiohttp", "asyncpg", "uvloop", "msgspec", "sortedcontainers", "pix
 
 
 def describe() -> dict[str, str]:
-    """Name -> value, in the order they are told."""
+    """Return name -> value, in the order of the report."""
     gib = psutil.virtual_memory().total / 1024**3
     return {
         "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

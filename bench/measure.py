@@ -1,7 +1,7 @@
-"""Turns of figure and floor, and what is said of them: the median, with the range it lay in.
+"""Turns of figure and floor, and their summary: the median with its range.
 
-A figure and its floor take turns (figure, floor, figure, floor …) so that whatever else the machine does
-falls on both; each pair gives one ratio, and the ratio that is told is the median of those.
+A figure and its floor take turns (figure, floor, figure, floor …) so that other load on the machine affects
+both; each pair gives one ratio, and the reported ratio is the median of those.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 Tick = Callable[[str], None]
-"""Told what is being measured; moves the progress display."""
+"""Receives the name of the current measurement, for the progress display."""
 Tell = Callable[[str], None]
-"""Told what the reader of the table must know: a row that is left out, and why."""
+"""Receives notes for the reader of the table, such as a row that is left out and why."""
 Measure = Callable[[int], Awaitable[float]]
-"""Told the number of the turn, answers with its figure."""
+"""Receives the number of the turn and returns its figure."""
 Side = tuple[str, Measure]
-"""Its name on the progress display, and how it is measured."""
+"""A name for the progress display, and its measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much to measure. `turns` alternate; `seconds` is the length of one turn, `warm_up` goes before.
+    """The sizes of a run. `turns` alternate; `seconds` is the length of one turn, after `warm_up`.
 
-    `members` are the boards on which growth is looked at, `many` is the size of a large one. A ledger that has grown
-    has `actions_each` actions of `many` users.
+    `members` are the board sizes for growth, `many` is the size of a large board. A large ledger has `actions_each`
+    actions of each of `many` users.
     """
 
     turns: int = 5
@@ -57,7 +57,7 @@ SMOKE = Sizes(
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What several turns gave."""
+    """The figures of several turns."""
 
     median: float
     low: float
@@ -70,7 +70,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What the figure, or its ratio to the floor, should reach."""
+    """The target of a figure, or of its ratio to the floor."""
 
     of: Literal["ratio", "figure"]
     sign: Literal["≥", "≤"]
@@ -110,13 +110,13 @@ def against(
     aim: Aim | None = None,
     note: str = "",
 ) -> Row:
-    """A row with the ratio figure : floor of every turn."""
+    """Return a row with the ratio figure : floor of every turn."""
     ratios = [figure / floor for figure, floor in zip(figures, floors, strict=True)]
     return Row(question, unit, Spread.of(figures), floor_name, Spread.of(floors), Spread.of(ratios), aim, note)
 
 
 async def alternate(turns: int, sides: Sequence[Side], tick: Tick) -> list[list[float]]:
-    """Let the sides take turns; one list of figures per side. Each is told the number of the turn."""
+    """Let the sides take turns; return one list of figures per side. Each side receives the number of the turn."""
     figures: list[list[float]] = [[] for _ in sides]
     for turn in range(turns):
         for position, (name, measure) in enumerate(sides):

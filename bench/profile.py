@@ -1,13 +1,12 @@
-"""Where the time of one complete goes: samples of a loaded node's stacks, told by who was at work.
+"""Profile one complete: samples of a loaded node's stacks, attributed to parts of the program.
 
     python -m bench.profile                       the table
     python -m bench.profile --flame FILE.svg      and a flame graph
     python -m bench.profile --markdown            the table for docs/performance.md
 
-py-spy looks at the node some hundred times a second, native frames included, while it is saturated by 64 connections.
-A sample belongs to the innermost frame that WORK knows; what nobody claims belongs to the loop. Threads that wait for
-work and the wait for the kernel are left out. Shares become microseconds by the CPU time that the process used, which
-the kernel counts; PostgreSQL's own time is that of its processes.
+py-spy samples the node, saturated by 64 connections, some hundred times a second, native frames included. A sample
+belongs to the innermost frame that WORK knows, otherwise to the loop; waiting threads are left out. Shares become
+microseconds through the CPU time of the process; PostgreSQL's time is that of its processes.
 """
 
 from __future__ import annotations
@@ -44,29 +43,29 @@ WORK = (
     ("metrics and logs", ("laurels/telemetry", "prometheus_client/", "structlog/")),
     ("HTTP", ("aiohttp/", "laurels/web/", "yarl/", "multidict/", "(_http_", "(_helpers_c")),
 )
-"""Name -> parts of a frame that show it. A frame is tried against them in this order."""
+"""Name -> substrings of a frame that identify it, tried in this order."""
 LOOP = "event loop"
 POSTGRES = "PostgreSQL (its processes)"
 WAITS = ("epoll_pwait", "epoll_wait")
 POOLED, AT_WORK = "_worker (concurrent/futures/thread.py", "run (concurrent/futures/thread.py"
-"""A thread of a pool waits in the first unless it is in the second too."""
+"""A pool thread waits if it is in the first and not in the second."""
 CONNECTIONS = 64
 PLAYERS = 1_000
-"""Few enough that each has been seen in the warm-up: a token is verified once, then remembered."""
+"""Few enough that all appear in the warm-up: a token is verified once, then cached."""
 WARM_UP = 4.0
 START = 1.0
 SPARE = 2.0
-"""Seconds of load before the first sample, and beyond the last."""
+"""Seconds of load before the first sample, and after the last."""
 
-app = App(name="python -m bench.profile", help="Where the time of one complete goes.")
+app = App(name="python -m bench.profile", help="Profile one complete.")
 
 _TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*')
-"""py-spy writes the command that it was called with there, paths and all."""
+"""py-spy writes its command line there, including paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """µs of CPU per action, by who was at work."""
+    """CPU time per action in µs, by part of the program."""
 
     actions_per_second: float
     parts: dict[str, float]
@@ -80,16 +79,16 @@ def profile(
     flame: Path | None = None,
     markdown: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Load a node of its own and sample it.
+    """Load a new node and sample it.
 
     Parameters
     ----------
     seconds
-        How long to sample.
+        Length of sampling.
     rate
-        Samples a second.
+        Samples per second.
     flame
-        Where to write a flame graph, by function.
+        File for a flame graph, by function.
     markdown
         Print Markdown.
     """
@@ -127,7 +126,7 @@ async def _sampled(node: Node, folder: Path, tokens: str, seconds: float, rate: 
 
 
 def attribute(stacks: Iterable[str]) -> Counter[str]:
-    """Samples by who was at work. A stack is `frame;frame;… count`, the outermost first."""
+    """Return samples by part of the program. A stack is `frame;frame;… count`, the outermost first."""
     counted: Counter[str] = Counter()
     for stack in stacks:
         frames, _, count = stack.rpartition(" ")
@@ -151,7 +150,7 @@ def _at_work(frames: Iterable[str]) -> str:
 
 @contextlib.asynccontextmanager
 async def _loaded(node: Node, plan: Plan, seconds: float) -> AsyncIterator[None]:
-    """wrk asks meanwhile, and a while longer at both ends."""
+    """Load the node during the block, and for a while before and after it."""
     asking = asyncio.create_task(ask(node.url, plan, connections=CONNECTIONS, seconds=seconds + START + SPARE))
     await asyncio.sleep(START)
     yield
@@ -159,7 +158,7 @@ async def _loaded(node: Node, plan: Plan, seconds: float) -> AsyncIterator[None]
 
 
 async def _record(node: Node, seconds: float, rate: int, form: str, file: Path) -> None:
-    """Raises RuntimeError when py-spy may not look."""
+    """Record stacks with py-spy. Raises RuntimeError if it lacks the permission."""
     arguments = ["--pid", str(node.pid), "--duration", str(max(1, round(seconds))), "--rate", str(rate)]
     arguments += ["--format", form, "--output", str(file)]
     arguments += ["--native"] if form == "raw" else ["--function"]
@@ -178,14 +177,14 @@ def _plan(prefix: str, tokens: str) -> Plan:
 
 
 async def committed(node: Node) -> float:
-    """Actions so far, as /metrics tells them."""
+    """Return the number of actions so far, from /metrics."""
     async with aiohttp.ClientSession() as session, session.get(f"{node.url}/metrics") as reply:
         lines = (await reply.text()).splitlines()
     return float(next(line.split()[1] for line in lines if line.startswith("laurels_batch_actions_sum")))
 
 
 def _postgres(node: Node) -> list[psutil.Process]:
-    """The postmaster of the stage and all it has started."""
+    """Return the postmaster of the stage and all its children."""
     folder = parse_qs(urlsplit(node.database_url).query)["host"][0]
     pid = int((Path(folder) / "postmaster.pid").read_text().split()[0])
     postmaster = psutil.Process(pid)
@@ -193,7 +192,7 @@ def _postgres(node: Node) -> list[psutil.Process]:
 
 
 def _cpu(processes: Iterable[psutil.Process]) -> float:
-    """Seconds of CPU time, user and system, so far."""
+    """Return the seconds of CPU time so far, user and system."""
     times = [process.cpu_times() for process in processes]
     return float(sum(told.user + told.system for told in times))
 

@@ -1,6 +1,6 @@
-"""After a write run: was every acknowledged action counted, once, and does everything agree?
+"""Prove after a write run that every acknowledged action was counted once, and that all stores agree.
 
-A fast writer that loses points is worth nothing, so a figure is told only behind this proof.
+A fast writer that loses points is worthless, so a figure is reported only after this proof.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .stage import Node
 
 
 class ProofFailed(Exception):
-    """What was measured was wrong; the message says how."""
+    """The result of a measured run is wrong; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the generator saw in one run: `answered` actions; up to `in_flight` more when it hung up."""
+    """The generator's view of one run: `answered` actions; up to `in_flight` more when it disconnected."""
 
     prefix: str
     answered: int
@@ -29,9 +29,9 @@ class Claim:
 
 
 async def prove(node: Node, claim: Claim) -> None:
-    """Ledger == standings == index of the running node, and the ledger holds what was answered.
+    """Check that ledger, standings and the running node's index agree, and that the ledger holds all answered actions.
 
-    Raises ProofFailed. The generator hangs up on its last requests, so a few rows more than answers are right.
+    Raises ProofFailed. The generator disconnects during its last requests, so a few rows more than answers are correct.
     """
     report = await operations.verify(Settings(database_url=node.database_url), node.url)
     if not report.clean:

@@ -1,4 +1,4 @@
-"""What was found: on the terminal, as Markdown with charts, as JSON."""
+"""Report a run: on the terminal, as Markdown with charts, as JSON."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ CHARTS = Path(__file__).with_name("charts")
 COLUMNS = ("question", "figure: median (min-max)", "floor: median (min-max)", "ratio", "aim", "met")
 
 _INTRODUCTION = """\
-# What Laurels costs
+# Benchmark results
 
-Written by `{command}`. Every figure beside its floor, the least that the same work costs with the same parts,
+Written by `{command}`. Every figure stands beside its floor, the least that the same work costs with the same parts,
 measured in turns in the same run: compare ratios between machines, not figures. After each write run the ledger,
 the standings and the index were proved equal. [How it is measured](__init__.py); as JSON: [results.json](results.json).
 """
@@ -29,7 +29,7 @@ the standings and the index were proved equal. [How it is measured](__init__.py)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`answers`: name of a question -> its rows; `titles`: name -> the question in words."""
+    """A complete run. `answers`: name of a question -> its rows; `titles`: name -> its title."""
 
     command: str
     machine: Mapping[str, str]
@@ -51,7 +51,7 @@ def for_terminal(run: Run) -> Table:
 
 
 def write(run: Run, before: LastRun | None) -> None:
-    """RESULTS.md, its charts, and the JSON that the next run is compared with."""
+    """Write RESULTS.md, its charts, and the JSON that the next run is compared with."""
     CHARTS.mkdir(exist_ok=True)
     for old in CHARTS.glob("*.svg"):
         old.unlink()
@@ -75,7 +75,7 @@ def for_markdown(run: Run, before: LastRun | None) -> str:
 
 
 def moved(run: Run, before: LastRun | None) -> list[str]:
-    """Lines of Markdown that are fit for a terminal too."""
+    """Return the changes since the last run, as Markdown that is readable on a terminal too."""
     if before is None:
         return ["There is no earlier run to compare with."]
     since = f"Since {before.machine['Commit']} ({before.machine['Date']})"
@@ -83,8 +83,8 @@ def moved(run: Run, before: LastRun | None) -> list[str]:
         since += f", which ran on {before.machine['CPU']}"
     moves = before.moves(run.rows)
     if not moves:
-        return [f"{since}: nothing beyond its range and a tenth."]
-    lines = [f"{since}, beyond its range and a tenth:", ""]
+        return [f"{since}: no change beyond the range and a tenth."]
+    lines = [f"{since}, beyond the range and a tenth:", ""]
     lines += [
         f"- {move.question}: {move.of} {_number(move.before)} → {_number(move.after)} ({move.times:.2f} times)"
         for move in moves
@@ -118,7 +118,7 @@ def _spread(spread: Spread, unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three significant digits below a thousand, none behind the point above."""
+    """Return three significant digits below a thousand, an integer above."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

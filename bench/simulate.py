@@ -43,7 +43,7 @@ def _count(help_text: str, most: int = 1_000, least: int = 1) -> Parameter:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions:
-    """What arrives. Each rate and each number of connections is a run of its own."""
+    """The load. Each rate and each number of connections is a separate run."""
 
     rates: Annotated[
         Sequence[float],
@@ -84,7 +84,7 @@ class LoadOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ShapeOptions:
-    """What serves the load."""
+    """The servers of the load."""
 
     nodes: Annotated[int, _count("Nodes on one PostgreSQL.")] = 1
     lanes: Annotated[int, _count("Batches in flight in each node.")] = 3

@@ -1,6 +1,6 @@
-"""Where the questions are played: PostgreSQL in a temporary folder, databases, users, real server processes.
+"""The stage of the benchmarks: PostgreSQL in a temporary folder, databases, users, real server processes.
 
-Everything is made new for a run and removed behind it. fsync stays on.
+Everything is created for a run and removed after it. fsync stays on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HOST = "127.0.0.1"
 START_SECONDS = 180.0
 COMMON_PLAYERS = 200
 FIRST_PLAYER = 1_000
-"""Players' ids start here, so that they never meet the first admin's."""
+"""Players' ids start here, so that they never collide with the first admin's."""
 
 _USERS = """
 INSERT INTO users (id, username, username_fold, username_skeleton, username_similar)
@@ -49,7 +49,7 @@ SELECT w.id, i, s.score, ~s.score, timestamptz '2024-01-01 00:00+00' - i * inter
 FROM generate_series($1::bigint, $2::bigint) i
 CROSS JOIN LATERAL (SELECT i * 7919 % 100000 AS score) s
 JOIN boards b ON b.is_default JOIN windows w ON w.board_id = b.id"""
-"""Reached in a past that only the board for all time knows: no window of a period holds it."""
+"""Reached so long ago that only the all-time board covers it: no window of another period does."""
 _ACTIONS = """
 INSERT INTO actions (user_id, action_type_id, action_identifier, score_earned, new_score, fingerprint, batch_id,
                      completed_at, created_at)
@@ -58,22 +58,21 @@ FROM generate_series(0, $3::bigint - 1) n, generate_series($1::bigint, $2::bigin
 CROSS JOIN LATERAL (SELECT i * 7919 % 100000 AS score) s
 CROSS JOIN LATERAL (SELECT timestamptz '2024-01-01 00:00+00' - i * interval '1 millisecond' AS reached) r
 JOIN action_types t ON t.name = 'lesson'"""
-"""The first action of each user earned it all, the others nothing: the standings are the fold of these rows."""
+"""The first action of each user earned all points, the others none: the standings are the fold of these rows."""
 _PROGRESS = """
 INSERT INTO user_action_counters (user_id, action_type_id, total_count, day, day_count, last_at)
 SELECT i, t.id, $3::bigint, date '2024-01-01', $3::bigint, timestamptz '2024-01-01 00:00+00'
 FROM generate_series($1::bigint, $2::bigint) i JOIN action_types t ON t.name = 'lesson'"""
 _CURRENT = "UPDATE users SET current_score = id * 7919 % 100000 WHERE id BETWEEN $1::bigint AND $2::bigint"
 _WITHOUT_TRIGGERS = "SET session_replication_role = replica"
-"""Foreign keys are not checked for rows made by one statement: a million checks would be most of the set-up."""
+"""Skips foreign key checks for generated rows: a million checks would take most of the set-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """A server with its database. `tokens` belong to distinct players, in id order from FIRST_PLAYER.
 
-    `workers` are the addresses at which each process tells its own metrics; `ready_after` is how long it took to
-    start, in seconds.
+    `workers` are the addresses of each process's own metrics; `ready_after` is how long it took to start, in seconds.
     """
 
     url: str
@@ -85,9 +84,9 @@ class Node:
 
 
 class Stage:
-    """One PostgreSQL for a whole run. `folder` is for whatever the questions write.
+    """One PostgreSQL for a whole run. `folder` is for files of the questions.
 
-    A `sparing` stage lets all who want a node without particulars, for at most COMMON_PLAYERS, use the same one.
+    A `sparing` stage shares one node between all questions that need no special one, with at most COMMON_PLAYERS.
     """
 
     def __init__(self, folder: Path, postgres_url: str, *, sparing: bool = False) -> None:
@@ -99,9 +98,9 @@ class Stage:
         self._ends = contextlib.ExitStack()
 
     async def database(self, *, players: int = 0, standings: int = 0, actions_each: int = 0) -> str:
-        """Address of a new database with so many players, the first `standings` of them on the default board.
+        """Create a database with so many players, the first `standings` of them on the default board.
 
-        With `actions_each` those have rows in the ledger that add up to their standings.
+        With `actions_each` they have rows in the ledger that add up to their standings.
         """
         name = f"bench_{next(self._numbers)}"
         await _execute(self._url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
@@ -114,7 +113,7 @@ class Stage:
     async def node(
         self, *, players: int = 0, database_url: str = "", redis_url: str = "", workers: int = 1, **environment: str
     ) -> AsyncIterator[Node]:
-        """`laurels serve` on a new database, or on one that is there. `players` get tokens."""
+        """Run `laurels serve` on a new or an existing database. `players` get tokens."""
         if self._sparing and workers == 1 and not (database_url or redis_url or environment):
             yield await self._common_node(players)
             return
@@ -148,12 +147,12 @@ class Stage:
         return server
 
     def strike(self) -> None:
-        """Stop what outlived the questions."""
+        """Stop everything that outlived the questions."""
         self._ends.close()
 
     @contextlib.asynccontextmanager
     async def redis(self) -> AsyncIterator[str]:
-        """Address of an empty Redis of its own, on a loopback port."""
+        """Run an empty Redis on a loopback port and yield its address."""
         port = free_port()
         folder = self.folder / f"redis-{next(self._numbers)}"
         folder.mkdir()
@@ -166,7 +165,7 @@ class Stage:
 
 
 async def _serving(server: LaurelsServer, players: int, workers: int) -> Node:
-    """Start it, and wait until every worker is ready."""
+    """Start a server and wait until every worker is ready."""
     own = (server.url,) if workers == 1 else tuple(f"http://{HOST}:{server.port + 1 + n}" for n in range(workers))
     started = time.perf_counter()
     await asyncio.to_thread(server.start)
@@ -178,7 +177,7 @@ async def _serving(server: LaurelsServer, players: int, workers: int) -> Node:
 
 
 async def _ready(url: str) -> None:
-    """The port that workers share answers when the first of them is ready."""
+    """Wait for one worker: the shared port answers as soon as the first of them is ready."""
     async with aiohttp.ClientSession() as session:
 
         async def status() -> int:
@@ -193,7 +192,7 @@ async def _ready(url: str) -> None:
 
 @contextlib.contextmanager
 def staged(*, sparing: bool = False) -> Iterator[Stage]:
-    """A stage that is struck at the end. The folder must be open to the user that PostgreSQL runs as."""
+    """Yield a stage and remove it at the end. Its folder must be accessible to the user that PostgreSQL runs as."""
     folder = Path(tempfile.mkdtemp(prefix="laurels-bench-"))
     folder.chmod(0o755)
     postgres = EmbeddedPostgres(folder / "data")
@@ -231,7 +230,7 @@ async def _populate(url: str, players: int, standings: int, actions_each: int) -
             await connection.execute(_CURRENT, FIRST_PLAYER, FIRST_PLAYER + standings - 1)
             for statement in (_ACTIONS, _PROGRESS):
                 await connection.execute(statement, FIRST_PLAYER, FIRST_PLAYER + standings - 1, actions_each)
-    await pool.execute("VACUUM ANALYZE users, standings, actions, progress")
+    await pool.execute("VACUUM ANALYZE users, standings, actions, user_action_counters")
     await close_pool(pool)
 
 
@@ -241,7 +240,7 @@ ON CONFLICT DO NOTHING"""
 
 
 async def _tokens(url: str, players: int) -> list[str]:
-    """A token for every player, signed with the ledger's key: registering them would hash a password each."""
+    """Return a token for every player, signed with the ledger's key: registering would hash a password for each."""
     pool = await ledger_pool.connect(url, size=2)
     tokens = AccessTokens(TOKEN_SECONDS)
     tokens.set_keys(await Accounts(pool, uuid4()).signing_keys())

@@ -1,9 +1,9 @@
 """The least that the same work can cost with the same parts.
 
-ledger.py  what the product says to PostgreSQL, recorded once and played back with no product around it
-http.py    aiohttp answering constant bytes; and a bare protocol, which shows what the generator can do
+ledger.py  the statements of the product, recorded once and replayed without the product
+http.py    aiohttp answering constant bytes; a bare protocol, which shows the generator's own ceiling
 fanout.py  uvloop transports and a loop that writes to them
-probes.py  fresh processes: what a million members weigh, what reading them takes
+probes.py  fresh processes: the memory of a million members, the time to read them
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ START_SECONDS = 20.0
 
 @contextlib.asynccontextmanager
 async def process(module: str, *arguments: str, patience: float = START_SECONDS) -> AsyncIterator[tuple[str, int]]:
-    """(first line that `python -m module` prints, its process id); ended with the block. `patience` in seconds."""
+    """Run `python -m module` during the block; yield its first line and its process id. `patience` in seconds."""
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE
     )

@@ -2,7 +2,7 @@
 
     python -m bench.floors.fanout FRAME-BYTES
 
-Prints its port. Answers a WebSocket handshake without looking at it; a line `TICK` on any other connection
+Prints its port. Answers a WebSocket handshake without parsing it; a line `TICK` on any other connection
 sends the frame to every socket.
 """
 
@@ -55,7 +55,7 @@ async def main(size: int) -> None:
 
 
 def _frame(size: int) -> bytes:
-    """A text frame of `size` bytes in all; boards take the header of two length bytes."""
+    """Return a text frame of `size` bytes in total; boards need the header with two length bytes."""
     return struct.pack("!BBH", 0x81, 126, size - 4) + b"x" * (size - 4)
 
 

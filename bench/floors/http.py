@@ -1,7 +1,7 @@
-"""Two servers that do nothing but answer. Each prints its address.
+"""Two servers with constant answers. Each prints its address.
 
 python -m bench.floors.http aiohttp STATUS FILE    an aiohttp application: reads the body, answers FILE
-python -m bench.floors.http bare STATUS FILE       a protocol that looks for the end of a request
+python -m bench.floors.http bare STATUS FILE       a protocol that only finds the end of a request
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 
 
 class Bare(asyncio.Protocol):
-    """Answers every request with the same bytes. Assumes that nobody pipelines, as no generator here does."""
+    """Answer every request with the same bytes. Assumes no pipelining, which no generator here uses."""
 
     def __init__(self, reply: bytes) -> None:
         self._reply = reply

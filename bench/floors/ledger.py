@@ -1,9 +1,9 @@
-"""The ledger without the service: what `commit_batch` says to PostgreSQL, played back over bare asyncpg.
+"""The ledger without the service: the statements of `commit_batch`, replayed over bare asyncpg.
 
-A recording judges the product's own batches, writes none, and keeps every statement with its arguments. Playing
-them back is then the same loading and writing of the same arrays over as many connections as the service has lanes:
-no HTTP, no rules, no index, nothing to build but the versions of the users, which must be those that were just read.
-Beneath that lies what PostgreSQL itself takes for the rows: COPY, and one UPDATE that adds them up.
+A recorder judges the product's own batches without writing them, and keeps every statement with its arguments. The
+replay sends the same arrays over as many connections as the service has lanes: no HTTP, no rules, no index. Only the
+versions of the users are built, because they must be the ones just read. The floor below that is PostgreSQL's own
+cost of the rows: COPY, and one UPDATE that adds them up.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from laurels.ledger.write.user_locks import UserLocks
 from ..stage import FIRST_PLAYER
 
 Tape = list[tuple[str, tuple[Any, ...]]]
-"""The statements of one batch, to read and to write, each with its arguments."""
+"""The reading and the writing statement of one batch, each with its arguments."""
 
 LANES = Settings().lanes
 USERS = 3
 """Place of the users' rows among the arguments of write_batch."""
 POINTS = 10
-"""What a lesson is worth."""
+"""The worth of a lesson."""
 COLUMNS = (
     *("user_id", "action_type_id", "action_identifier", "score_earned", "new_score", "fingerprint", "batch_id"),
     *("completed_at", "created_at"),
@@ -54,7 +54,7 @@ UPDATE users t SET current_score = current_score + n * $3 FROM sums WHERE t.id =
 
 
 class _Recorder:
-    """Stands where a connection does, and writes nothing."""
+    """A substitute for a connection that writes nothing."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -76,7 +76,7 @@ class _Recorder:
 
 
 class BareLedger:
-    """One database that is only ever written by playing back. `players` take turns, as with the generators."""
+    """A database that is written only by replaying. `players` take turns, as with the generators."""
 
     def __init__(self, pool: Pool, players: int) -> None:
         self._pool = pool
@@ -94,7 +94,7 @@ class BareLedger:
         await close_pool(self._pool)
 
     async def actions_per_second(self, *, batch: int, per_user: int, actions: int) -> float:
-        """Commit about so many actions, `batch` at a time, `per_user` for each user of a batch."""
+        """Commit about so many actions, `batch` at a time, `per_user` for each user of a batch; return the rate."""
         count = max(LANES, actions // batch)
         tapes = [await self._record(batch, per_user) for _ in range(count)]
         connections = [await self._pool.acquire() for _ in range(LANES)]
@@ -111,7 +111,7 @@ class BareLedger:
 
     async def _record(self, batch: int, per_user: int) -> Tape:
         async with self._pool.acquire() as connection:
-            await plan_by_index(connection)  # plans are kept, and serve when this connection plays
+            await plan_by_index(connection)  # plans are cached and used when this connection replays
             recorder = _Recorder(connection)
             await commit_batch(
                 recorder, self._catalogue, uuid4(), self._submissions(batch, per_user), DetectorEngine([])
@@ -123,7 +123,7 @@ class BareLedger:
         return [Submission(users[n // per_user], "lesson", f"bare-{next(self._numbers)}") for n in range(batch)]
 
     async def copied_per_second(self, *, batch: int, per_user: int, actions: int) -> float:
-        """The same rows by COPY and one aggregate UPDATE a batch: no look at what was there, nothing judged."""
+        """Return the rate of the same rows by COPY and one aggregate UPDATE per batch: nothing is read or judged."""
         count = max(LANES, actions // batch)
         batches = iter([self._submissions(batch, per_user) for _ in range(count)])
         connections = [await self._pool.acquire() for _ in range(LANES)]
@@ -148,7 +148,7 @@ async def _copy(connection: Any, kind: int, batches: Iterator[Sequence[Submissio
 
 
 async def _play(connection: Any, tapes: Iterator[Tape], turns: UserLocks) -> None:
-    """Tapes that share a user go one after the other, as the service's batches do."""
+    """Replay tapes; those that share a user run one after the other, as the service's batches do."""
     for (load, asked), (write, arguments) in tapes:
         users = arguments[USERS]
         async with turns.hold({user.id for user in users}):
@@ -157,4 +157,4 @@ async def _play(connection: Any, tapes: Iterator[Tape], turns: UserLocks) -> Non
             current = list(arguments)
             current[USERS] = [user._replace(version=versions[user.id]) for user in users]
             if await connection.execute(write, *current) == "INSERT 0 0":
-                raise RuntimeError("somebody else changed a user of this ledger")
+                raise RuntimeError("another writer changed a user of this ledger")

@@ -1,7 +1,7 @@
 """Fresh processes, one measurement each, printed as JSON.
 
     python -m bench.floors.probes index N      MiB that N members add to a process that holds them in a MemoryIndex
-    python -m bench.floors.probes plain N      … in the least that answers the same: a sorted list of keys and a map
+    python -m bench.floors.probes plain N      … in the smallest equivalent: a sorted list of keys and a map
     python -m bench.floors.probes load URL     seconds and MiB to load a ledger as a starting node does
     python -m bench.floors.probes rows URL     seconds to read the same rows and drop them
 
@@ -30,7 +30,7 @@ from ..questions.ranks import WINDOW, standing
 
 MIB = 1024 * 1024
 Probe = Callable[[str], Awaitable[tuple[int, object]]]
-"""Answers how many members, and what must stay alive until it is weighed."""
+"""Returns the number of members, and an object that must stay alive until memory is measured."""
 
 
 async def _index(size: str) -> tuple[int, object]:
@@ -40,7 +40,7 @@ async def _index(size: str) -> tuple[int, object]:
 
 
 async def _plain(size: str) -> tuple[int, object]:
-    """A user's 24-byte key and 8-byte version, once; shared by the list and the map."""
+    """Build a 24-byte key and an 8-byte version per user, shared by the list and the map."""
     by_user: dict[int, bytes] = {}
     for user in range(1_000, 1_000 + int(size)):
         row = standing(user)

@@ -1,7 +1,7 @@
-"""Who asks. The generator must never be what is measured, so its own ceiling is a row of the table.
+"""Load generators. The generator must not be the bottleneck, so its own ceiling is a row of the table.
 
-`wrk` where it is installed; else `raw`, a generator in Python in a process of its own, which costs about
-as much as the server it asks. `open_loop` asks on a timetable, for latencies; `stream` over one live socket.
+`wrk` where it is installed; otherwise `raw`, a generator in Python in a separate process, which takes about
+as much CPU as the server. `open_loop` sends on a timetable, for latencies; `stream` sends over one live socket.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import msgspec
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 PATIENCE = 30.0
-"""Seconds that a generator may take beyond its time."""
+"""Seconds that a generator may take beyond its planned time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send. `actions` per request; 0 sends no body. `tokens_file` has one token a line, used in turn.
-    With `paths_file` the paths are its lines, in turn, and nobody presents a token.
+    """The requests to send. `actions` per request; 0 sends no body. `tokens_file` has one token per line, used in turn.
+    With `paths_file` the paths are its lines, in turn, and no token is sent.
 
-    `prefix` begins every action identifier: another one for every run.
+    `prefix` begins every action identifier and must differ between runs.
     """
 
     method: str
@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of it. `errors` counts broken connections and statuses above 399; p50 and p99 in ms."""
+    """The result. `errors` counts broken connections and statuses above 399; p50 and p99 in ms."""
 
     requests: int
     seconds: float
@@ -54,16 +54,16 @@ class Load:
 
 
 class LoadFailed(Exception):
-    """The generator broke, or not every request was answered well."""
+    """The generator failed, or a request was not answered successfully."""
 
 
 def generator() -> str:
-    """Name of the generator that will be used."""
+    """Return the name of the generator that will be used."""
     return "wrk" if shutil.which("wrk") else "the generator in Python"
 
 
 async def ask(url: str, plan: Plan, *, connections: int, seconds: float) -> Load:
-    """Load `url` for so long. Raises LoadFailed when a single request was not answered well."""
+    """Load `url` for so many seconds. Raises LoadFailed if any request failed."""
     if shutil.which("wrk"):
         command = _wrk(url, plan, connections, seconds)
     else:
@@ -72,16 +72,16 @@ async def ask(url: str, plan: Plan, *, connections: int, seconds: float) -> Load
 
 
 async def ask_on_time(url: str, plan: Plan, *, connections: int, seconds: float, rate: float) -> Load:
-    """Load `url` with `rate` requests a second, come what may; latencies count from when a request was due.
+    """Load `url` with `rate` requests per second regardless of answers; latencies count from when a request was due.
 
-    Raises LoadFailed when a single request was not answered well.
+    Raises LoadFailed if any request failed.
     """
     command = _python("open_loop", url, str(connections), str(seconds), str(rate), json.dumps(asdict(plan)))
     return await _answered(plan, command, seconds)
 
 
 async def stream(url: str, token: str, prefix: str, *, seconds: float) -> Load:
-    """Actions over one live socket for so long. Raises LoadFailed when a single one was not awarded."""
+    """Send actions over one live socket for so many seconds. Raises LoadFailed if any was not awarded."""
     place = urlsplit(url)
     command = _python("stream", str(place.hostname), str(place.port), token, str(seconds), prefix)
     return await _answered(Plan("GET", "/api/live"), command, seconds)

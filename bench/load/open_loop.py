@@ -1,10 +1,10 @@
-"""An open loop: requests leave on a timetable, whether those before were answered or not.
+"""An open loop: requests are sent on a timetable, whether earlier ones were answered or not.
 
     python -m bench.load.open_loop URL CONNECTIONS SECONDS RATE PLAN-AS-JSON
 
-A closed loop asks less while the server is slow and so leaves out the very latencies that matter (coordinated
+A closed loop sends less while the server is slow and so omits the latencies that matter most (coordinated
 omission). Here a request that finds no free connection waits, and its wait counts: latency runs from the moment at
-which it was due. Only the slack of the generator's own timer, up to SLACK, is forgiven. Prints what wrk.lua prints.
+which it was due. Only the slack of the generator's own timer, up to SLACK, is subtracted. Prints what wrk.lua prints.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from bench.load.raw import Asker, Requests, Tally
 
 TICK = 0.001
 SLACK = 0.003
-"""Seconds: a tick of a loop whose timers count milliseconds, and what scheduling adds."""
+"""Seconds: one tick of a loop whose timers count milliseconds, plus scheduling."""
 LAST_ANSWERS = 5.0
-"""Seconds in which the last requests must be answered."""
+"""Seconds within which the last requests must be answered."""
 
 
 class Timetable:
@@ -40,7 +40,7 @@ class Timetable:
         self._start = time.perf_counter()
 
     def tick(self) -> None:
-        """What has become due joins the queue."""
+        """Add the requests that have become due to the queue."""
         now = time.perf_counter()
         while self._next < self.left and (due := self._start + self._next / self._rate) <= now:
             self.due.append(now if now - due < SLACK else due)
@@ -52,7 +52,7 @@ class Timetable:
 
 
 class Waiter(Asker):
-    """A connection that asks when it is told to, counting from when that was due."""
+    """A connection that sends on demand and counts from when the request was due."""
 
     def __init__(self, draw: Callable[[], bytes], tally: Tally, queue: deque[float], free: deque[Waiter]) -> None:
         super().__init__(draw, tally)
@@ -64,7 +64,7 @@ class Waiter(Asker):
         self._sent_at = due
 
     def _send(self) -> None:
-        """Free again: take who waits longest."""
+        """Send the request that has waited longest."""
         if self._queue:
             self.ask(self._queue.popleft())
         else:
@@ -84,7 +84,7 @@ async def main(url: str, connections: int, seconds: float, rate: float, plan: Pl
     while not timetable.over:
         timetable.tick()
         while waiting and free:
-            free.popleft().ask(waiting.popleft())  # in turn: a server closes those that never ask
+            free.popleft().ask(waiting.popleft())  # in turn, because a server closes idle connections
         await asyncio.sleep(TICK)
     ended = time.perf_counter()
     while len(free) < connections and time.perf_counter() - ended < LAST_ANSWERS:  # noqa: ASYNC110  the hot path sets no events

@@ -1,8 +1,8 @@
-"""The generator for machines without wrk: asyncio protocols that look at the status line and the length, no more.
+"""The generator for machines without wrk: asyncio protocols that parse only the status line and the length.
 
     python -m bench.load.raw URL CONNECTIONS SECONDS PLAN-AS-JSON
 
-A process of its own. Requests are one concatenation each, replies are not decoded. Prints what wrk.lua prints.
+A separate process. Requests are one concatenation each, replies are not decoded. Prints what wrk.lua prints.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LENGTH = b"content-length:"
 
 
 class Requests:
-    """The next request, as bytes."""
+    """Requests as bytes, one after the other."""
 
     def __init__(self, plan: Plan, host: str) -> None:
         tokens = Path(plan.tokens_file).read_text().split() if plan.tokens_file else [""]
@@ -58,7 +58,7 @@ def _head(plan: Plan, path: str, host: str, token: str) -> bytes:
 
 
 class Tally:
-    """What all connections saw. Latencies are in seconds."""
+    """The results of all connections. Latencies are in seconds."""
 
     def __init__(self) -> None:
         self.latencies: list[float] = []
@@ -74,7 +74,7 @@ class Tally:
 
 
 class Asker(asyncio.Protocol):
-    """One connection: sends, waits for the whole reply, sends again."""
+    """One connection: send, wait for the whole reply, send again."""
 
     def __init__(self, draw: Callable[[], bytes], tally: Tally) -> None:
         self._draw = draw
@@ -102,7 +102,7 @@ class Asker(asyncio.Protocol):
             self._answered()
 
     def _begun(self) -> bool:
-        """Is the head here? Then what is missing of the body is known."""
+        """Return whether the head has arrived; then the missing length of the body is known."""
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return False

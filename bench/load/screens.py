@@ -1,10 +1,10 @@
-"""Screens that note when a board reached them: sockets as in `sockets`, and the time of every frame.
+"""Screens that record when a board reached them: sockets as in `sockets`, and the time of every frame.
 
     python -m bench.load.screens HOST PORT COUNT
 
-All follow the default board. Prints {"open"} once each has its first board, then for every line on standard input
-{"open", "reached"}: each seq that came since the line before, with the instant (seconds since 1970) at which the last
-screen showed it, or a later one.
+All follow the default board. Prints {"open"} when each has its first board, then for every line on standard input
+{"open", "reached"}: each seq that arrived since the previous line, with the instant (seconds since 1970) at which the
+last screen showed it, or a later one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Screens:
         self._seqs: dict[bytes, int | None] = {}
 
     def take(self, screen: Screen, data: bytes) -> None:
-        """Note the boards that are whole in what came."""
+        """Record the complete boards in the received data."""
         now, data = time.time(), screen.pending + data
         while (size := frame_size(data)) is not None and len(data) >= size:
             frame, data = data[:size], data[size:]
@@ -50,14 +50,14 @@ class Screens:
         screen.pending = data
 
     def _seq(self, frame: bytes) -> int | None:
-        """Every screen gets the same bytes: they are read once."""
+        """Return the seq of a board frame; all screens get the same bytes, so each frame is parsed once."""
         if frame not in self._seqs:
             found = _SEQ.search(frame)
             self._seqs[frame] = None if found is None else int(found[1])
         return self._seqs[frame]
 
     def reached(self) -> dict[int, float]:
-        """Take what was noted: seq -> when the last screen had it, or a later one; only those that all reached."""
+        """Return and clear the records that all screens have: seq -> when the last screen had it, or a later one."""
         seqs = sorted({seq for screen in self.all.values() for seq, _ in screen.shown}, reverse=True)
         last = dict.fromkeys(seqs, 0.0)
         for screen in self.all.values():
@@ -91,7 +91,7 @@ def main(host: str, port: int, count: int) -> None:
 
 
 def _read(poll: select.epoll, screens: Screens, timeout: float | None) -> bool:
-    """Read what is there until somebody asks (True), or once within `timeout` seconds."""
+    """Read available data until a line arrives on standard input (True), or once within `timeout` seconds."""
     while True:
         asked = False
         for number, _ in poll.poll(timeout):

@@ -2,8 +2,8 @@
 
     python -m bench.load.sockets HOST PORT PATH COUNT FRAMES [FRAME]
 
-Each sends FRAME (text of at most 125 bytes) after its handshake: what it wants to follow. Prints {"open", "seconds"}
-(sockets, how long all handshakes took) once each has had FRAMES frames, then for every line on standard input
+Each sends FRAME (text of at most 125 bytes) after its handshake, to subscribe. Prints {"open", "seconds"}
+(sockets, the time of all handshakes) when each has received FRAMES frames, then for every line on standard input
 {"open", "bytes", "frames"} so far.
 """
 
@@ -23,7 +23,7 @@ PING = 0x89
 
 @dataclass(slots=True)
 class Receiver:
-    """One socket; `missing` bytes of the frame that is under way, `pending` the start of a header."""
+    """One socket; `missing` bytes of the current frame, `pending` the start of a header."""
 
     socket: socket.socket
     missing: int = 0
@@ -31,7 +31,7 @@ class Receiver:
 
 
 class Counter:
-    """All receivers. Frames of the server are unmasked."""
+    """Counts the frames of all receivers. Frames of the server are unmasked."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -61,7 +61,7 @@ class Counter:
 
 
 def frame_size(data: bytes) -> int | None:
-    """Header and payload; None when the header is not whole."""
+    """Return the size of header and payload; None if the header is incomplete."""
     if len(data) < 2:
         return None
     length = data[1] & 0x7F
@@ -72,7 +72,7 @@ def frame_size(data: bytes) -> int | None:
 
 
 def connect(host: str, port: int, path: str, says: bytes, *, buffer: int = 0) -> tuple[socket.socket, bytes]:
-    """A socket behind its handshake, and what came after that. `buffer`: bytes that the kernel may hold for it."""
+    """Return a socket after its handshake, and the data after that. `buffer`: its receive buffer in bytes."""
     opened = socket.socket()
     opened.settimeout(10)
     if buffer:
@@ -102,7 +102,7 @@ def connect(host: str, port: int, path: str, says: bytes, *, buffer: int = 0) ->
 
 
 def masked(text: str) -> bytes:
-    """A text frame of a client, masked with zeros."""
+    """Return a client's text frame, masked with zeros."""
     message = text.encode()
     return bytes([0x81, 0x80 | len(message), 0, 0, 0, 0]) + message if message else b""
 
@@ -128,7 +128,7 @@ def main(host: str, port: int, path: str, count: int, frames: int, says: str = "
 
 
 def _read(poll: select.epoll, counter: Counter, receivers: dict[int, Receiver], timeout: float | None) -> bool:
-    """Read what is there until somebody asks (True), or for `timeout` seconds."""
+    """Read available data until a line arrives on standard input (True), or for `timeout` seconds."""
     while True:
         events = poll.poll(timeout)
         asked = False

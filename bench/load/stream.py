@@ -2,8 +2,8 @@
 
     python -m bench.load.stream HOST PORT TOKEN SECONDS PREFIX
 
-A blocking socket, frames masked with zeros, answers counted by their headers and looked at for one word. Prints what
-wrk.lua prints; latencies are left out (0), because the window decides them.
+A blocking socket, frames masked with zeros, answers counted by their headers and searched for one word. Prints what
+wrk.lua prints; latencies are 0, because the window determines them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import time
 
 WINDOW = 512
 LEAST = 64
-"""Frames that leave together, once so many answers have made room."""
+"""Frames that are sent together when so many answers have arrived."""
 DONE = b'"status":"awarded"'
 RESULT = b'{"type":"result"'
 _MASKED_TEXT = b"\x81"
 
 
 class Stream:
-    """The socket behind its handshake."""
+    """The socket after its handshake."""
 
     def __init__(self, host: str, port: int, token: str) -> None:
         self._socket = socket.create_connection((host, port), timeout=20)
@@ -49,7 +49,7 @@ class Stream:
         self._socket.sendall(b"".join(_frame(number, prefix) for number in numbers))
 
     def results(self) -> tuple[int, int]:
-        """(answers, of them not awarded) in what comes next."""
+        """Return (answers, of them not awarded) in the next data."""
         data = self._pending + self._receive()
         answers = refused = at = 0
         while (end := _frame_end(data, at)) is not None:
@@ -78,7 +78,7 @@ def _frame(number: int, prefix: str) -> bytes:
 
 
 def _frame_end(data: bytes, at: int) -> tuple[int, int] | None:
-    """(start, end) of the payload of the frame at `at`; None when it is not all there."""
+    """Return (start, end) of the payload of the frame at `at`; None if it is incomplete."""
     if len(data) < at + 2:
         return None
     size, start = data[at + 1], at + 2

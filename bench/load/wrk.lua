@@ -1,7 +1,7 @@
--- What wrk sends: the same request over and over, or completes under identifiers that are never used twice.
+-- Requests of wrk: the same request repeatedly, or completes with unique identifiers.
 -- Arguments: method, path, actions per request (0: no body), prefix of identifiers, file of tokens, extra header lines,
 -- file of paths (instead of path and tokens).
--- One thread: the counter is global. Heads are built once per token, so a request costs one concatenation.
+-- Use one thread: the counter is global. Heads are built once per token, so a request takes one concatenation.
 
 local heads, tails, constant = {}, {}, nil
 local counter, items, prefix = 0, 0, ""

@@ -1,15 +1,11 @@
-"""The same work as most would write it: one request, one transaction, one round trip to Redis.
+"""The same work as usually written: one request, one transaction, one round trip to Redis.
 
 per_request.py  FastAPI, SQLAlchemy (asyncio, on asyncpg), redis-py, uvicorn on uvloop and httptools
 
-Its packages are the extra `peers`, locked in requirements/peers.txt; `scripts/ensure-peers` installs them into the
-virtual environment when the benchmarks are asked for. Where they are not there the row is left out, and that is said.
-
-It does what a complete needs and no more: it checks the token's signature and claims, looks up the action type,
-inserts the action under its unique identifier, adds to the user's score, commits, writes the score into a sorted set
-and asks for the rank before and after. No rules, limits, journal, live frames, metrics or repair: what it leaves out
-is in its favour. What is lost between COMMIT and ZADD stays lost, and ties are settled by name: it is a peer in cost,
-not in promises.
+Its packages are the extra `peers`, locked in requirements/peers.txt and installed by `scripts/ensure-peers`; without
+them the row is left out. It verifies the token, looks up the action type, inserts the action, adds to the score,
+commits, and updates a sorted set with the ranks before and after. It has no rules, limits, journal, live frames,
+metrics or repair, which is in its favour: it is a peer in cost, not in promises.
 """
 
 from __future__ import annotations

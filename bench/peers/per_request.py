@@ -2,8 +2,8 @@
 
     python -m bench.peers.per_request DATABASE-URL REDIS-URL
 
-Makes its tables, prints its address and serves. Users, action types and signing keys come from the stage's database;
-the tables that it writes are its own.
+Creates its tables, prints its address and serves. Users, action types and signing keys come from the stage's database;
+it writes only its own tables.
 """
 
 import socket
@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 HOST = "127.0.0.1"
 CONNECTIONS = 16
-"""More made it slower on two cores, fewer too."""
+"""Both more and fewer made it slower on two cores."""
 BOARD = "board"
 CLAIMS = jwt.JWTClaimsRegistry(
     iss={"essential": True, "value": "laurels"},
@@ -145,7 +145,7 @@ def application(engine: AsyncEngine, redis: Redis) -> FastAPI:
 
 
 async def _award(session: AsyncSession, user_id: int, wanted: Completion) -> Action:
-    """The one transaction. Raises HTTPException, or IntegrityError for an identifier that was used."""
+    """Run the one transaction. Raises HTTPException, or IntegrityError for an identifier that was used."""
     kind = await session.scalar(select(ActionType).where(ActionType.name == wanted.action_type))
     if kind is None:
         raise HTTPException(404, "no such action type")
@@ -180,7 +180,7 @@ def main(database_url: str, redis_url: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells its address once it serves."""
+    """Prints its address when it serves."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

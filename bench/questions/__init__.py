@@ -1,4 +1,4 @@
-"""One module per question. Each has `measure(scene)`, which answers with the rows of the table."""
+"""The questions, one module each. `measure(scene)` returns the rows of the table; the first line is its title."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..stage import Stage
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a question is given. `tick` moves the progress display; `tell` is for lines that must be read."""
+    """The environment of a question. `tick` moves the progress display; `tell` prints notes for the reader."""
 
     stage: Stage
     sizes: Sizes
@@ -33,11 +33,11 @@ NAMES = (
 
 
 def questions() -> dict[str, Question]:
-    """Name -> how to answer it."""
+    """Return name -> function that measures it."""
     return {name: import_module(f".{name}", __name__).measure for name in NAMES}
 
 
 def titles() -> dict[str, str]:
-    """Name -> the question in words: the first line of its module."""
+    """Return name -> title: the first line of its module."""
     modules = {name: sys.modules[ask.__module__] for name, ask in questions().items()}
     return {name: (module.__doc__ or name).splitlines()[0] for name, module in modules.items()}

@@ -1,4 +1,4 @@
-"""Requests without a proof of their own: servers under load, and what else the questions share."""
+"""Servers under load without a proof of their own, and other parts that questions share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Asked:
             await ask(self._url, self.plan, connections=self._sizes.connections, seconds=self._sizes.warm_up)
 
     async def per_second(self, _turn: int) -> float:
-        """Requests answered a second."""
+        """Return requests answered per second."""
         sizes = self._sizes
         load = await ask(self._url, self.plan, connections=sizes.connections, seconds=sizes.seconds)
         self.loads.append(load)
@@ -41,7 +41,7 @@ class Asked:
 
 @contextlib.asynccontextmanager
 async def answering(scene: Scene, kind: str, status: int, body: bytes) -> AsyncIterator[str]:
-    """Address of a floors.http server that answers so."""
+    """Run a floors.http server with this answer and yield its address."""
     file = scene.stage.folder / f"reply-{kind}-{status}-{len(body)}"
     file.write_bytes(body)
     async with process("bench.floors.http", kind, str(status), str(file)) as (url, _):
@@ -49,14 +49,14 @@ async def answering(scene: Scene, kind: str, status: int, body: bytes) -> AsyncI
 
 
 def tokens_file(folder: Path, node: Node) -> str:
-    """Path of a file with the tokens of the node's players, one a line."""
+    """Write the tokens of the node's players to a file, one per line; return its path."""
     file = folder / "tokens"
     file.write_text("\n".join(node.tokens) + "\n")
     return str(file)
 
 
 async def sample_reply(node: Node, path: str, body: object, *, token: str = "") -> bytes:
-    """What the service answers, for a floor of the same size."""
+    """Return an answer of the service, for a floor of the same size."""
     headers = {"Authorization": f"Bearer {token or node.tokens[0]}"}
     async with aiohttp.ClientSession() as session, session.post(node.url + path, json=body, headers=headers) as reply:
         if reply.status != 201:
@@ -65,7 +65,7 @@ async def sample_reply(node: Node, path: str, body: object, *, token: str = "") 
 
 
 async def unwatched(scene: Scene, players: int) -> str:
-    """Address of a database with so many players, of whom nothing is held whatever they do."""
+    """Create a database with so many players and no detectors; return its address."""
     url = await scene.stage.database(players=players)
     connection = await asyncpg.connect(url)
     await connection.execute(_UNWATCHED)

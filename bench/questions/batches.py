@@ -1,4 +1,4 @@
-"""How many actions a second through the batch endpoint?"""
+"""Actions per second through the batch endpoint"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""(q) What does a kept answer save, and where is it kept best: in the process, in Redis, or not at all?
+"""Time that a cached answer saves: in the process, in Redis, or not cached
 
-One read after the other, without HTTP; told is what the fastest tenth of them take, for the others also wait for
-what else the machine does. The floor is a call to Redis that does nothing: whatever asks Redis pays it.
+One read after the other, without HTTP; reported is the time of the fastest tenth, because the others also wait for
+other load on the machine. The floor is a call to Redis that does nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from . import Scene
 ROWS = 100
 CROWD = 64
 PEOPLE = 200
-"""Who is asked for by name."""
+"""Users that are read by name."""
 SECONDS = 0.5
 SMOKE_SECONDS = 0.05
 ONE_TYPE = "SELECT id, name, description, base_score, scoring_rules, is_active FROM action_types WHERE name = $1"
@@ -43,7 +43,7 @@ Work = Callable[[], Awaitable[object]]
 
 @dataclass
 class _Node:
-    """What a node reads from, without its edge."""
+    """The read side of a node, without HTTP."""
 
     store: RedisStore
     reads: Reads
@@ -67,7 +67,7 @@ class _Node:
         return await asyncio.gather(*(self.ready_board() for _ in range(CROWD)))
 
     async def board_in_redis(self) -> object:
-        """Ready bytes that all nodes share: asked for with the position that says whether they are still right."""
+        """Read ready bytes that all nodes share, together with the seq that shows whether they are current."""
         generation = self.generations.readable(self.window)
         assert generation is not None
         keys = RedisWindows(self.store).keys(generation.window.id, generation.epoch)
@@ -87,15 +87,15 @@ class _Node:
         return await SqlIndex(self.reads.primary).top(self.window, ROWS)
 
     async def rank(self) -> object:
-        """By name, as a request asks."""
-        who = await self.directory.who(self._somebody())
+        """Read a rank by name, as a request does."""
+        who = await self.directory.who(self._random_name())
         return await self.index.places(self.window, [who.id])
 
     async def score_in_redis(self) -> object:
         return await self.store.call(lambda redis: redis.get("bench:score"))
 
     async def rank_counted(self) -> object:
-        who = await self.directory.find_any(self._somebody())
+        who = await self.directory.find_any(self._random_name())
         return await SqlIndex(self.reads.primary).places(self.window, [who])
 
     async def type_in_redis(self) -> object:
@@ -111,7 +111,7 @@ class _Node:
         for number in range(PEOPLE):
             await self.directory.who(f"p-{FIRST_PLAYER + number}")
 
-    def _somebody(self) -> str:
+    def _random_name(self) -> str:
         return f"p-{FIRST_PLAYER + self.chance.randrange(PEOPLE)}"
 
 
@@ -141,7 +141,7 @@ async def measure(scene: Scene) -> list[Row]:
 
 def _timed(work: Work, seconds: float) -> Callable[[int], Awaitable[float]]:
     async def per_read(_turn: int) -> float:
-        """Microseconds that nine reads of ten take longer than: what else the machine does lengthens the others."""
+        """Return the first decile in µs: other load on the machine slows the rest."""
         took: list[float] = []
         until = time.perf_counter() + seconds
         while not took or time.perf_counter() < until:
@@ -171,7 +171,7 @@ async def _node(scene: Scene, members: int) -> AsyncIterator[_Node]:
         await projection.load()
         scoreboards = Scoreboards(index, catalogue, directory, reads)
         window = await catalogue.window(catalogue.default_board)
-        while generations.readable(window) is None:  # a busy machine may let a call be late
+        while generations.readable(window) is None:  # on a busy machine a call may be late
             await projection.reconcile()
             await projection.build_missing()
         ready = await scoreboards.top(window.board.slug, ROWS)

@@ -1,4 +1,4 @@
-"""How many single actions a second, each in its own request, each committed and ranked before its answer?"""
+"""Single actions per second, each in its own request, committed and ranked before its answer"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .writes import LoadedService, PlayedLedger, bare_ledger
 
 PATH = "/api/actions/complete"
 FIRST_GUESS = 32
-"""Batch size of the bare ledger's warm-up, before the service has told its own."""
+"""Batch size of the bare ledger's warm-up, before that of the service is known."""
 OF_AN_ECHO = Aim("ratio", "≥", 0.6)
 OF_A_PEER = Aim("ratio", "≥", 6.0)
 _PEER_COUNTS = """
@@ -29,7 +29,7 @@ SELECT (SELECT count(*) FROM peer_actions WHERE starts_with(action_identifier, $
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """How a node is set up."""
+    """A configuration of nodes."""
 
     name: str
     workers: int = 1
@@ -42,7 +42,7 @@ WAYS = (MEMORY, _Way("index in Redis", redis=True), _Way("index in Redis, 2 work
 
 @dataclass(slots=True)
 class _Peer:
-    """The plain stack under load; every turn is proved as the service's is."""
+    """The plain stack under load; every turn is proved like those of the service."""
 
     asked: Asked
     plan: Plan
@@ -102,7 +102,7 @@ async def _service(scene: Scene, way: _Way) -> AsyncIterator[LoadedService]:
 
 @contextlib.asynccontextmanager
 async def _peer(scene: Scene, plan: Plan) -> AsyncIterator[_Peer]:
-    """Its users and keys are the template's, so the service's tokens are good there."""
+    """Run the plain stack. Its users and keys are those of the template, so the service's tokens are valid there."""
     database_url = await scene.stage.database(players=scene.sizes.players)
     async with (
         scene.stage.redis() as redis_url,

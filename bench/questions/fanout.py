@@ -1,7 +1,7 @@
-"""What does one live frame to one socket cost the server's CPU?
+"""Server CPU of one live frame to one socket
 
-The leader completes ten actions a second; each changes the board, so each is a frame to every socket. What
-such an action costs without an audience is measured first and deducted; making the frame counts against us.
+The leader completes ten actions a second; each changes the board, so each is a frame to every socket. The cost of
+such an action without subscribers is measured first and subtracted; the cost of building the frame is included.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from . import Scene
 
 PLAYERS = 20
 CROWD = 5
-"""So many times the usual number of sockets come in a second round."""
+"""Factor for the number of sockets in the second round."""
 FRAMES_PER_SECOND = 10
 SETTLE = 1.0
-"""Seconds for the last frames to arrive before they are counted."""
+"""Seconds that the last frames have to arrive before they are counted."""
 READY_SECONDS = 60.0
 FIRST_FRAMES = 3
 """hello, subscribed, board."""
@@ -39,7 +39,7 @@ Cause = Callable[[], Awaitable[None]]
 
 
 class Receivers:
-    """The process that holds the sockets' other ends."""
+    """The process with the client ends of the sockets."""
 
     def __init__(self, running: asyncio.subprocess.Process) -> None:
         self._running = running
@@ -63,7 +63,7 @@ class Receivers:
 
 @dataclass(slots=True)
 class Broadcast:
-    """One server, its receivers, and what makes it send a frame. `cause_cost`: seconds of CPU for that alone."""
+    """One server, its receivers, and the cause of a frame. `cause_cost`: seconds of CPU for the cause alone."""
 
     process: psutil.Process
     receivers: Receivers
@@ -72,7 +72,7 @@ class Broadcast:
     cause_cost: float = 0.0
 
     async def cpu_per_message(self, _turn: int) -> float:
-        """µs of the server's CPU time, user and system, over the frames that arrived."""
+        """Return the server's CPU time, user and system, per frame that arrived, in µs."""
         before, used = await self.receivers.so_far(), cpu_seconds(self.process)
         causes = await _cause(self.cause, self.sizes.seconds)
         await asyncio.sleep(SETTLE)
@@ -121,7 +121,7 @@ async def _measured(scene: Scene) -> list[Row]:
 
 
 async def _frame_bytes(ends: Receivers, cause: Cause) -> int:
-    """What a frame weighs, on average: the floor sends as much."""
+    """Return the average size of a frame, which the floor sends too."""
     before = await ends.so_far()
     await _cause(cause, 1.0)
     await asyncio.sleep(SETTLE)
@@ -130,7 +130,7 @@ async def _frame_bytes(ends: Receivers, cause: Cause) -> int:
 
 
 async def _cost_alone(server: psutil.Process, cause: Cause, seconds: float) -> float:
-    """Seconds of CPU for one action that nobody watches."""
+    """Return the seconds of CPU for one action without subscribers."""
     await _cause(cause, min(1.0, seconds))
     used = cpu_seconds(server)
     causes = await _cause(cause, seconds)
@@ -138,11 +138,11 @@ async def _cost_alone(server: psutil.Process, cause: Cause, seconds: float) -> f
 
 
 async def _cause(cause: Cause, seconds: float) -> int:
-    """Cause FRAMES_PER_SECOND for so long; how many in all."""
+    """Cause FRAMES_PER_SECOND for so many seconds; return the number."""
     loop = asyncio.get_running_loop()
     ends, count = loop.time() + seconds, 0
     while loop.time() < ends:
-        # No beat: a metronome is held for review, and what is held moves no board.
+        # Irregular gaps: a regular beat would be held for review, and held actions move no board.
         due = loop.time() + random.uniform(0.5, 1.5) / FRAMES_PER_SECOND
         await cause()
         count += 1
@@ -202,7 +202,7 @@ def _leader(session: aiohttp.ClientSession, node: Node) -> Cause:
 
 
 async def _fill(session: aiohttp.ClientSession, node: Node) -> None:
-    """A full board, so that a frame has the size it has in earnest."""
+    """Fill the board, so that a frame has a realistic size."""
     for token in node.tokens:
         body = {"action_type": "lesson", "action_identifier": "fill"}
         headers = {"Authorization": f"Bearer {token}"}
@@ -211,7 +211,7 @@ async def _fill(session: aiohttp.ClientSession, node: Node) -> None:
 
 
 def cpu_seconds(server: psutil.Process) -> float:
-    """Seconds of CPU time. Linux counts nanoseconds per thread; elsewhere a clock tick is the finest there is."""
+    """Return seconds of CPU time. Linux counts nanoseconds per thread; other systems count clock ticks."""
     tasks = Path(f"/proc/{server.pid}/task")
     if (tasks / str(server.pid) / "schedstat").exists():
         return sum(int(task.read_text().split()[0]) for task in tasks.glob("*/schedstat")) / 1e9

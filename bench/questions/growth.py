@@ -1,7 +1,7 @@
-"""Do completes and ranks cost the same when the ledger is large?
+"""Completes and ranks with a large ledger
 
-Two nodes in the same run: one whose ledger is empty, one with a million users and their actions. Both are asked by as
-many connections for the same players, in turns.
+Two nodes in the same run: one with an empty ledger, one with a million users and their actions. Both get the same load
+for the same players, in turns.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def measure(scene: Scene) -> list[Row]:
 
 @contextlib.asynccontextmanager
 async def _ledger(scene: Scene, users: int, actions_each: int) -> AsyncIterator[tuple[LoadedService, Asked]]:
-    """A node, loaded and asked. In both ledgers the same players write; in the large one they are few among many."""
+    """Run a node under load. The same players write to both ledgers; in the large one they are few among many."""
     scene.tick(f"growth: writing {users * actions_each:,} actions")
     standings = users if actions_each else 0
     database_url = await scene.stage.database(players=users, standings=standings, actions_each=actions_each)

@@ -1,6 +1,6 @@
-"""How long does one complete take while the node is half loaded?
+"""Latency of one complete while the node is half loaded
 
-Saturation is measured first; then requests leave on a timetable at half that rate, and latency counts from when each
+Saturation is measured first; then requests are sent on a timetable at half that rate, and latency counts from when each
 was due. The floor is one bare INSERT and its COMMIT, one after the other on one connection, in the same turns.
 """
 
@@ -28,7 +28,7 @@ _INSERT = "INSERT INTO bare_actions (user_id, action_identifier, score_earned) V
 
 
 class HalfLoaded:
-    """The service at half of what it can do. Every turn is proved."""
+    """The service at half of its capacity. Every turn is proved."""
 
     def __init__(self, scene: Scene, node: Node, rate: float) -> None:
         self.loads: list[Load] = []
@@ -47,7 +47,7 @@ class HalfLoaded:
 
 
 class BareInsert:
-    """INSERT, COMMIT, again. Latencies in ms."""
+    """INSERT and COMMIT repeatedly. Latencies in ms."""
 
     def __init__(self, connection: asyncpg.Connection, seconds: float) -> None:
         self.p99s: list[float] = []

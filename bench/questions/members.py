@@ -1,4 +1,4 @@
-"""What do a million members weigh, and how long does a node take to load them when it starts?"""
+"""Memory of a million members, and the time in which a starting node loads them"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import Scene
 
 MEMORY_MIB = 300.0
 TURNS = 3
-"""A process's memory hardly varies, and a million rows take their time."""
+"""Few turns: the memory of a process hardly varies, and a million rows take long."""
 
 
 async def measure(scene: Scene) -> list[Row]:

@@ -1,4 +1,4 @@
-"""What does a node weigh, and how soon after its start does it serve a large board?"""
+"""Memory of a node, and the time from its start until it serves a large board"""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..stage import Node
 from . import Scene
 
 SETTLE = 1.0
-"""Seconds after which a node that has started does nothing more."""
+"""Seconds after which a started node is idle."""
 MB = 1_000_000
 TURNS = 3
-"""A start takes its time and hardly varies."""
+"""Few turns: a start takes long and hardly varies."""
 IDLE = Aim("figure", "≤", 120.0)
 START = Aim("figure", "≤", 5.0)
 _COPIED = "SELECT user_id, score, reached_at, version FROM standings WHERE NOT hidden"
@@ -31,14 +31,14 @@ class Started:
         self._database_url = database_url
 
     async def seconds(self, _turn: int) -> float:
-        """From the start of the process to a `/readyz` that says yes."""
+        """Return the seconds from the start of the process until `/readyz` answers 200."""
         async with self._scene.stage.node(database_url=self._database_url) as node:
             await asyncio.sleep(SETTLE)
             self.weights.append(_weight(node))
             return node.ready_after
 
     async def copied(self, _turn: int) -> float:
-        """Seconds to COPY the same rows out of their table, and drop them."""
+        """Return the seconds to COPY the same rows out of their table and discard them."""
         connection = await asyncpg.connect(self._database_url)
         started = time.perf_counter()
         await connection.copy_from_query(_COPIED, output=_drop, format="binary")
@@ -61,7 +61,7 @@ async def measure(scene: Scene) -> list[Row]:
         ),
         Row("… of it private to the process", "MB", Spread.of([private for private, _ in empty.weights])),
         Row(f"… with {members:,} members, all that is resident", "MB", Spread.of([rss for _, rss in full.weights])),
-        Row("From its start to /readyz, nobody on the board", "s", Spread.of(alone)),
+        Row("From its start to /readyz, empty board", "s", Spread.of(alone)),
         against(f"From its start to /readyz, {members:,} on the board", "s", seconds, copy, copied, aim=START),
     ]
 

@@ -1,7 +1,7 @@
-"""(p) How many completes a second do one node and two decide, as processes on ports of their own?
+"""Completes per second of one node and of two, as processes on separate ports
 
-Both share PostgreSQL and Redis and are asked at once, each by a generator of its own, for different users. One node
-that shares its index stands beside one that has it in memory, and two beside one.
+Both share PostgreSQL and Redis and are loaded at the same time, each by its own generator, for different users. One
+node with the index in Redis is compared with one that has it in memory, and two with one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Nodes:
         self._nodes = nodes
         self._sizes = sizes
         self.cpu: list[float] = []
-        """Microseconds of the nodes' processor time an action, turn by turn."""
+        """Processor time of the nodes per action in µs, by turn."""
         self._tokens = [_share(folder / f"tokens-{name}-{at}", node, at, len(nodes)) for at, node in enumerate(nodes)]
 
     async def warm_up(self) -> None:
@@ -41,7 +41,7 @@ class _Nodes:
             await self._ask(f"{self._name}-w", self._sizes.warm_up)
 
     async def per_second(self, turn: int) -> float:
-        """Actions of all nodes together."""
+        """Return the actions per second of all nodes together."""
         prefix = f"{self._name}-{turn}"
         before = self._spent()
         answered, rate = await self._ask(prefix, self._sizes.seconds)
@@ -96,7 +96,7 @@ async def measure(scene: Scene) -> list[Row]:
 
 @contextlib.asynccontextmanager
 async def _services(scene: Scene) -> AsyncIterator[tuple[Node, Node, Node]]:
-    """A node by itself; two of another service, the second of which idles while the first is asked alone."""
+    """Run a single node, and two of another service, the second of which idles while the first is loaded alone."""
     stage, players = scene.stage, scene.sizes.players
     scene.tick("nodes: starting three")
     async with contextlib.AsyncExitStack() as stack:
@@ -111,7 +111,7 @@ async def _services(scene: Scene) -> AsyncIterator[tuple[Node, Node, Node]]:
 
 
 async def _well(node: Node) -> None:
-    """Until its ranks come from the index, and nothing else is missing."""
+    """Wait until the node's ranks come from the index and it is not degraded."""
 
     async def lacks() -> list[str]:
         async with aiohttp.ClientSession() as session, session.get(f"{node.url}/readyz") as reply:
@@ -122,6 +122,6 @@ async def _well(node: Node) -> None:
 
 
 def _share(file: Path, node: Node, at: int, of: int) -> str:
-    """Path of a file with the tokens of every `of`th player: no user is on two nodes at once."""
+    """Write the tokens of every `of`th player to a file, so that no user is on two nodes; return its path."""
     file.write_text("\n".join(node.tokens[at::of]) + "\n")
     return str(file)

@@ -1,6 +1,6 @@
-"""Does finding a rank, and moving somebody, stay cheap as the board grows?
+"""Rank look-ups and changes in memory as the board grows
 
-In this process, no I/O. The floor is the same on bare structures: a bisection in a plain sorted list for a
+In this process, without I/O. The floor is the same on bare structures: a bisection in a plain sorted list for a
 rank; remove, add and the two bisections in a bare SortedList for a change.
 """
 
@@ -29,7 +29,7 @@ WINDOW = Window(1, Board(1, "bench", "Bench", is_default=True), ALL_TIME)
 LOOK_UPS = 5_000
 CHANGES = 2_000
 BATCH = 50
-"""Changes in one applied batch: what a busy node commits at once."""
+"""Changes in one applied batch, as a busy node commits them."""
 
 
 async def measure(scene: Scene) -> list[Row]:
@@ -45,7 +45,7 @@ async def measure(scene: Scene) -> list[Row]:
 
 
 def standing(user: int) -> Standing:
-    """Everybody's place scattered, many ties of scores."""
+    """Return a standing with a scattered place; many scores are tied."""
     return Standing(user * 7_919 % 100_000, 1_700_000_000_000_000 + user, 1)
 
 
@@ -126,7 +126,7 @@ def _move(keys: SortedList[bytes], members: int, turn: int) -> float:
 
 
 def _movers(members: int, turn: int) -> list[list[int]]:
-    """The same users every turn: each turn moves them from where the last one left them."""
+    """Return the same users every turn; each turn moves them from their last place."""
     del turn
     generator = random.Random(11)
     users = generator.sample(range(members), min(CHANGES, members))
@@ -143,7 +143,7 @@ def _key(user: int, value: Standing) -> bytes:
 
 
 def finish(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that never waits; a loop would cost more than the look-up."""
+    """Run a coroutine that never waits; a loop would take longer than the look-up."""
     try:
         work.send(None)
     except StopIteration as stop:

@@ -1,7 +1,7 @@
-"""How many ranks and neighbourhoods a second can be read, and does that hold as the board grows?
+"""Ranks and neighbourhoods read per second as the board grows
 
-Over HTTP, of users drawn at random, beside redis-benchmark asking one ZRANK after the other of a sorted set with as
-many members over as many connections: no HTTP, no names, no ties settled, no neighbours.
+Over HTTP, for random users, compared with redis-benchmark sending ZRANK to a sorted set with as many members over as
+many connections: no HTTP, no names, no ties, no neighbours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KEY = "board"
 MOST_IN_REDIS = 1_000_000
 _PAGE = 10_000
 _FIRST_GUESS = 20_000
-"""Calls a second that redis-benchmark is asked for in its first turn; then as many as it did."""
+"""Calls per second of redis-benchmark in its first turn; later turns use its measured rate."""
 
 
 async def measure(scene: Scene) -> list[Row]:
@@ -67,7 +67,7 @@ async def _board(scene: Scene, members: int) -> list[Row]:
 
 
 async def _nodes(scene: Scene, stack: contextlib.AsyncExitStack, database_url: str, members: int) -> dict[str, Node]:
-    """Two nodes on one ledger. One with a large index in Redis is left out: it is waited for until that is built."""
+    """Start two nodes on one ledger, and wait until the index in Redis is built; leave that node out if it is large."""
     nodes = {"index in memory": await stack.enter_async_context(scene.stage.node(database_url=database_url))}
     if members <= MOST_IN_REDIS:
         index_url = await stack.enter_async_context(scene.stage.redis())
@@ -77,7 +77,7 @@ async def _nodes(scene: Scene, stack: contextlib.AsyncExitStack, database_url: s
 
 
 def _growth(kind: str, scene: Scene, rows: list[Row]) -> Row:
-    """A look-up that costs log n may cost as many times more as the logarithm grew."""
+    """Return the growth row; a look-up in O(log n) may slow down by as much as the logarithm grew."""
     smallest, *_, largest = scene.sizes.members
     times = rows[0].figure.median / rows[-1].figure.median
     allowed = math.log(largest) / math.log(smallest)
@@ -94,7 +94,7 @@ def _plan(scene: Scene, kind: str, members: int) -> Plan:
 
 
 async def _ask_once(node: Node, plan: Plan, connections: int) -> None:
-    """Who is asked about, and their neighbours, are known by name from here on: a first look costs a query."""
+    """Cache the names of the users and their neighbours: the first read of each takes a query."""
     told = await asyncio.to_thread(Path(plan.paths_file).read_text)
     paths = iter(told.split())
 
@@ -108,7 +108,7 @@ async def _ask_once(node: Node, plan: Plan, connections: int) -> None:
 
 
 async def _check(node: Node, members: int) -> None:
-    """Raises RuntimeError when the node does not rank so many."""
+    """Raise RuntimeError if the node does not rank so many members."""
     path = KINDS["Around"].format(FIRST_PLAYER)
     async with aiohttp.ClientSession() as session, session.get(node.url + path) as reply:
         told = await reply.json()
@@ -140,7 +140,7 @@ class _ZRank:
 
 
 async def _fill(url: str, members: int) -> None:
-    """Names as redis-benchmark makes them."""
+    """Fill the sorted set with the member names that redis-benchmark generates."""
     async with redis_client.from_url(url) as client:
         for start in range(0, members, _PAGE):
             page = range(start, min(members, start + _PAGE))

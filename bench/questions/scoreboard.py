@@ -1,4 +1,4 @@
-"""How often a second can the scoreboard be read, in full and by those who have it already?"""
+"""Scoreboards read per second, in full and unchanged"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .asked import Asked, answering, sample_reply
 PATH = "/api/scoreboard"
 AIM = Aim("ratio", "≥", 0.8)
 ROWS = 20
-"""Users who have scored: more than the board shows."""
+"""Users with a score: more than the board shows."""
 
 
 async def measure(scene: Scene) -> list[Row]:
@@ -60,6 +60,6 @@ async def _fill(node: Node) -> None:
 
 
 async def _board(node: Node) -> tuple[bytes, str]:
-    """(body, ETag)."""
+    """Return (body, ETag) of the board."""
     async with aiohttp.ClientSession() as session, session.get(node.url + PATH) as reply:
         return await reply.read(), reply.headers["ETag"]

@@ -1,8 +1,8 @@
-"""How long until the last screen shows an action, while hundreds come every second?
+"""Time until the last screen shows an action, at hundreds of actions per second
 
-Counted from the instant that the ledger gives the action, just before its COMMIT, to the moment at which the last of
-all sockets has read a board with it. Ten leaders move the board, everybody else plays below; nothing is watched by
-detectors. Beside it the ping of an idle socket, and the same with one reader that never reads.
+Measured from the instant that the ledger assigns to the action, just before its COMMIT, to the moment at which the last
+socket has read a board with it. Ten leaders move the board, all others play below; detectors are off. It is compared
+with the ping of an idle socket, and with a run that has one client that never reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .asked import unwatched
 PLAYERS = 500
 LEADERS = 10
 HEAD_START = 500
-"""Actions that leaders have more than anybody will reach."""
+"""Actions by which leaders are ahead of all others throughout the run."""
 RATE = 500
 FRAMES_PER_SECOND = 60
 SETTLE = 0.5
@@ -39,13 +39,13 @@ PING_GAP = 0.05
 FOLLOW_ALL = '{"type":"subscribe","channel":"board:points","size":100}'
 SMALLEST_BUFFER = 2_304
 STALLED_WITHIN = 8
-"""Seconds in which the kernel's buffers of a reader that never reads are full; until then it is like any other."""
+"""Seconds after which the kernel's buffers of a client that never reads are full."""
 AIM = Aim("figure", "≤", 50.0)
 
 
 @dataclass(slots=True)
 class _Hall:
-    """All screens before one node, and who plays."""
+    """All screens of one node, and the players."""
 
     node: Node
     session: aiohttp.ClientSession
@@ -56,15 +56,15 @@ class _Hall:
     pings: list[tuple[float, float]] = field(default_factory=list)
 
     async def p50(self, turn: int) -> float:
-        """ms; notes the p99 and the pings."""
-        await self._load(f"w{turn}-", 1.0)  # connections are made, batches have found their size
+        """Return the p50 in ms; record the p99 and the pings."""
+        await self._load(f"w{turn}-", 1.0)  # connections are open, batches have reached their size
         shown, pings = await self._played(f"s{turn}-")
         self.p99s.append(_share(shown, 0.99))
         self.pings.append((_share(pings, 0.5), _share(pings, 0.99)))
         return _share(shown, 0.5)
 
     async def stalled_p99(self, turn: int) -> float:
-        """ms, with one reader that follows the whole board and never reads, from when on frames for it are skipped."""
+        """Return the p99 in ms with a client that never reads, from when its frames are skipped."""
         place, before = urlsplit(self.node.url), await self._conflated()
         reader, _ = await asyncio.to_thread(
             connect, str(place.hostname), place.port or 80, "/api/live", masked(FOLLOW_ALL), buffer=SMALLEST_BUFFER
@@ -81,7 +81,7 @@ class _Hall:
             await self._load(f"{prefix}{second}-", 1.0)
             if await self._conflated() > before:
                 return
-        raise RuntimeError("the reader that never reads was sent everything: nothing would be measured")
+        raise RuntimeError("the client that never reads received everything: there is nothing to measure")
 
     async def _conflated(self) -> float:
         async with self.session.get(f"{self.node.url}/metrics") as reply:
@@ -89,7 +89,7 @@ class _Hall:
         return float(next(line.split()[1] for line in lines if line.startswith("laurels_live_frames_conflated_total")))
 
     async def _played(self, prefix: str) -> tuple[list[float], list[float]]:
-        """(from ledger to the last screen, pings), in ms."""
+        """Return (times from ledger to the last screen, pings), in ms."""
         await self._reached()
         pinging = asyncio.create_task(self._pinged())
         receipts = await self._load(prefix, self.seconds)
@@ -105,7 +105,7 @@ class _Hall:
         return waits, await pinging
 
     async def _load(self, prefix: str, seconds: float) -> list[tuple[int, float]]:
-        """RATE actions a second, at random instants: (seq, instant in the ledger) of the leaders'."""
+        """Send RATE actions a second at random instants; return (seq, instant in the ledger) of the leaders'."""
         asked: list[Awaitable[tuple[int, float]]] = []
         led: list[asyncio.Task[tuple[int, float]]] = []
         ends = time.perf_counter() + seconds
@@ -132,7 +132,7 @@ class _Hall:
         return told["seq"], datetime.fromisoformat(told["completed_at"]).timestamp()
 
     async def _pinged(self) -> list[float]:
-        """Round trips of an idle socket, in ms, until cancelled."""
+        """Record round trips of an idle socket, in ms, until cancelled."""
         taken: list[float] = []
         async with self.session.ws_connect(f"{self.node.url}/api/live", protocols=("laurels.v1",)) as idle:
             await idle.receive()  # hello

@@ -1,7 +1,7 @@
-"""What does an index cost that several nodes share: in Redis instead of in this process?
+"""Cost of an index in Redis that several nodes share, instead of in the process
 
-A Redis on a loopback port, one question after the other. The floors: single calls beside batches, an empty call
-beside a look-up, reading the rows beside building from them.
+A Redis on a loopback port, one call after the other. The floors: single calls for batches, an empty call for a
+look-up, reading the rows for building from them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def measure(scene: Scene) -> list[Row]:
 
 @dataclass
 class _Board:
-    """A board in Redis, whose people move up a little at every change, as scores do."""
+    """A board in Redis whose members move up a little at every change, as with real scores."""
 
     windows: RedisWindows
     generation: IndexGeneration
@@ -55,7 +55,7 @@ class _Board:
     chance: random.Random = field(default_factory=lambda: random.Random(11))
 
     async def applied(self, size: int) -> float:
-        """Changes a second, in calls of `size`, one after the other; making the changes up is not counted."""
+        """Return changes per second, in sequential calls of `size`; generating the changes is not counted."""
         spent, done = 0.0, 0
         while spent < self.seconds:
             users = self.chance.sample(range(self.members), size)
@@ -67,7 +67,7 @@ class _Board:
         return done / spent
 
     async def looked_up(self, _: int) -> float:
-        """µs a look-up."""
+        """Return µs per look-up."""
         return await self._per_call(lambda: self.windows.places(self.generation, [self.chance.randrange(self.members)]))
 
     async def pinged(self, _: int) -> float:
@@ -87,7 +87,7 @@ class _Board:
 
 
 async def _applied(scene: Scene, store: RedisStore, members: int) -> list[Row]:
-    scene.tick(f"shared index: pouring {members:,} members")
+    scene.tick(f"shared index: loading {members:,} members")
     windows, generation = RedisWindows(store), IndexGeneration(WINDOW, "bench")
     await windows.create(generation, 0)
     empty = await _used(store)
@@ -104,7 +104,7 @@ async def _applied(scene: Scene, store: RedisStore, members: int) -> list[Row]:
     ]
     batches, single, looks, pings = await alternate(scene.sizes.turns, sides, scene.tick)
     faster = Aim("ratio", "≥", TIMES_FASTER)
-    small = None if scene.sizes.smoke else Aim("figure", "≤", MEGABYTES)  # a small board does not show it
+    small = None if scene.sizes.smoke else Aim("figure", "≤", MEGABYTES)  # a small board is dominated by overhead
     await windows.drop(WINDOW.id, generation.epoch)
     return [
         Row(f"Redis: memory of {members:,} members, a million", "MB", Spread.of([per_million]), aim=small),
@@ -144,7 +144,7 @@ async def _built(scene: Scene, store: RedisStore, members: int) -> list[Row]:
     sides = [("shared index: build", build), ("shared index: rows", read)]
     built, rows = await alternate(turns, sides, scene.tick)
     await pool.close()
-    return [against(f"Redis: building {members:,} standings anew", "s", built, "reading the rows", rows, aim=BUILD)]
+    return [against(f"Redis: rebuilding {members:,} standings", "s", built, "reading the rows", rows, aim=BUILD)]
 
 
 async def _used(store: RedisStore) -> float:

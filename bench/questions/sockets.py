@@ -1,7 +1,7 @@
-"""What does a live socket weigh, and how fast do thousands come?
+"""Memory of a live socket, and the rate at which thousands connect
 
-All of them connect at once and follow the board; then nothing moves. Weight is the growth of the server's memory
-(unique set size) over all sockets; the server's CPU for a handshake and the first board is told beside the rate.
+All sockets connect at once and follow the board; then nothing changes. Memory is the growth of the server's unique set
+size over all sockets; the server's CPU for a handshake and the first board is reported beside the rate.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .fanout import FIRST_FRAMES, cpu_seconds, receivers
 
 STORM = 5_000
 WARM = 200
-"""Sockets that come and go before: what is allocated once is no socket's weight."""
+"""Sockets that connect and leave first, so that one-time allocations do not count."""
 
 
 async def measure(scene: Scene) -> list[Row]:
@@ -52,7 +52,7 @@ async def measure(scene: Scene) -> list[Row]:
 
 @contextlib.asynccontextmanager
 async def _open(host: str | None, port: int | None, count: int) -> AsyncIterator[float]:
-    """Seconds that it took until all were through."""
+    """Open all sockets and yield the seconds until all were connected."""
     follow = json.dumps({"type": "subscribe", "channel": "board:points"}, separators=(",", ":"))
     async with receivers(host, port, "/api/live", count, FIRST_FRAMES, follow) as opened:
         yield float((await opened.ready())["seconds"])

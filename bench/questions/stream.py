@@ -1,7 +1,7 @@
-"""How many actions a second over one live socket, one action a frame?
+"""Actions per second over one live socket, one action per frame
 
-Beside the batch endpoint, in full batches over one connection and over several: a socket has one sender too. No
-detector watches: a user who does a million things in a minute would be held as soon as it is known what is usual.
+Compared with the batch endpoint, in full batches over one connection and over several. Detectors are off: a user with a
+million actions a minute would be held as soon as there is a baseline.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ AIM = Aim("ratio", "≥", 0.7)
 
 @dataclass(slots=True)
 class _Streamed:
-    """One socket of one user, turn by turn, each proved."""
+    """One socket of one user; every turn is proved."""
 
     node: Node
     seconds: float
 
     async def per_second(self, turn: int) -> float:
-        prefix = f"stream{turn}-"  # unlike that of the batches beside it
+        prefix = f"stream{turn}-"  # differs from that of the batches
         load: Load = await stream(self.node.url, self.node.tokens[0], prefix, seconds=self.seconds)
         await prove(self.node, Claim(prefix, load.requests, 0))
         return load.per_second

@@ -1,4 +1,4 @@
-"""What single completes and batches share: a loaded service, its proof, and the bare ledger beside it."""
+"""Parts shared by single completes and batches: a loaded service, its proof, and the bare ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..stage import Node
 from . import Scene
 
 BARE_ACTIONS = 12_000
-"""Actions in one turn of the bare ledger: enough for a second or two."""
+"""Actions in one turn of the bare ledger, for a second or two."""
 SMOKE_ACTIONS = 600
 
 
@@ -36,7 +36,7 @@ class LoadedService:
             await self._ask(replace(self.plan, prefix=f"{self.plan.prefix}-w-"), self._sizes.warm_up)
 
     async def actions_per_second(self, turn: int) -> float:
-        """One turn, proved."""
+        """Run one turn and prove it; return actions per second."""
         plan = replace(self.plan, prefix=f"{self.plan.prefix}-{turn}-")
         before = await committed(self.node)
         load = await self._ask(plan, self._sizes.seconds)
@@ -49,7 +49,7 @@ class LoadedService:
 
     @property
     def last_batch(self) -> int:
-        """Actions per commit in the last turn, as /metrics tells it."""
+        """Return the actions per commit in the last turn, from /metrics."""
         return max(1, round(self.batch_sizes[-1]))
 
     async def _ask(self, plan: Plan, seconds: float) -> Load:
@@ -57,7 +57,7 @@ class LoadedService:
 
 
 class PlayedLedger:
-    """The bare ledger, asked to commit batches of the size that the service just had."""
+    """The bare ledger, which commits batches of the size that the service just had."""
 
     def __init__(self, bare: BareLedger, service: LoadedService, sizes: Sizes, *, per_user: int) -> None:
         self._bare = bare
@@ -78,7 +78,7 @@ class PlayedLedger:
 
 @contextlib.asynccontextmanager
 async def bare_ledger(scene: Scene, *, batch: int) -> AsyncIterator[BareLedger]:
-    """A warm one: every player has a standing, as on the service's side after its warm-up."""
+    """Yield a warm bare ledger: every player has a standing, as in the service after its warm-up."""
     players = scene.sizes.players
     bare = await BareLedger.open(await scene.stage.database(players=players), players)
     try:
@@ -89,7 +89,7 @@ async def bare_ledger(scene: Scene, *, batch: int) -> AsyncIterator[BareLedger]:
 
 
 async def committed(node: Node) -> tuple[float, float]:
-    """(actions, commits) so far, of all workers."""
+    """Return (actions, commits) so far, of all workers."""
     actions = commits = 0.0
     async with aiohttp.ClientSession() as session:
         for url in node.workers:

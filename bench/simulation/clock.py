@@ -1,6 +1,6 @@
-"""Simulated time. A process is a generator that yields what it waits for: it is called with what to do afterwards.
+"""Simulated time. A process is a generator that yields what it waits for: a function that takes the continuation.
 
-What happens at the same instant happens in the order in which it was asked for, so that a run can be repeated.
+Events at the same instant run in the order in which they were scheduled, so that a run is reproducible.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Clock:
         return partial(self.after, seconds)
 
     def start(self, process: Process) -> None:
-        """Run it up to its first wait, and on whenever that is over."""
+        """Run a process up to its first wait, and resume it after each wait."""
         wait = next(process, None)
         if wait is not None:
             wait(partial(self.start, process))
 
     def run(self) -> None:
-        """Until nothing is due any more."""
+        """Run until no event is due."""
         while self._due:
             self.now, _, event = heapq.heappop(self._due)
             event()
 
 
 class Cores:
-    """So many servers with one line before them."""
+    """A number of servers with one queue."""
 
     def __init__(self, clock: Clock, count: int) -> None:
         self.count = count
@@ -76,7 +76,7 @@ class Cores:
 
 
 class Thread:
-    """What does one thing at a time, on whichever core is free."""
+    """A worker that does one thing at a time, on any free core."""
 
     def __init__(self, cores: Cores) -> None:
         self.worked = 0.0
@@ -106,7 +106,7 @@ class Thread:
 
 
 class Disk:
-    """One flush at a time; who comes meanwhile shares the next, as commits of PostgreSQL do."""
+    """A disk with one flush at a time; arrivals meanwhile share the next, as commits of PostgreSQL do."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self.worked = 0.0
@@ -135,13 +135,13 @@ class Disk:
 
 
 class Rows:
-    """Row locks, taken in id order: nobody waits in a circle. Who waits gets the row in turn."""
+    """Row locks, acquired in id order, so that there is no deadlock, and granted in order of arrival."""
 
     def __init__(self) -> None:
         self._held: dict[int, deque[Resume]] = {}
 
     def lock(self, users: Iterable[int]) -> Process:
-        """`users` in ascending order, each once."""
+        """Lock `users`, which are in ascending order and unique."""
         for user in users:
             if user in self._held:
                 yield self._held[user].append

@@ -1,4 +1,4 @@
-"""A measured run beside what the model says of it. Nothing is fitted to the rates: only costs go in."""
+"""Compare a measured run with the model. Nothing is fitted to the rates: the only input is costs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ USERS = 5_000
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What `connections` got of a real node. Latencies in seconds.
+    """Figures of a real node under `connections`. Latencies in seconds.
 
-    `share` is the part of the machine that nobody else used meanwhile; the model's work is stretched by it.
+    `share` is the part of the machine that no other program used meanwhile; the model's work is stretched by it.
     """
 
     connections: int
@@ -25,7 +25,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What `python -m bench.costs --json` writes: the costs, the machine they were taken on, and what it reached."""
+    """The output of `python -m bench.costs --json`: the costs, their machine, and the rates it reached."""
 
     costs: Costs
     machine_cores: int
@@ -34,7 +34,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """`off`: figure -> simulated / measured - 1."""
+    """The comparison of one run. `off`: figure -> simulated / measured - 1."""
 
     measured: Measured
     simulated: Measured
@@ -45,7 +45,7 @@ FIGURES = ("actions_per_second", "batch_mean", "latency_p50", "latency_p99")
 
 
 def compare(run: Run, *, seed: int = 1, seconds: float = 5.0) -> list[Comparison]:
-    """One comparison for each measured number of connections."""
+    """Return one comparison for each measured number of connections."""
     return [_compared(run, measured, seed, seconds) for measured in run.measured]
 
 

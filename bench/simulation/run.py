@@ -11,11 +11,11 @@ from .model import Costs, Load, Outcome, Shape, check
 from .service import Shared, SimulatedNode, SimulatedRequest
 
 RETRY_AFTER = 1.0
-"""What a refusal says, and a connection of the closed loop keeps to."""
+"""Retry-After of a refusal in seconds, which a connection of the closed loop honours."""
 
 
 class _Tally:
-    """Counts, and what happened between the end of the warm-up and the end of the arrivals."""
+    """Counts, and figures between the end of the warm-up and the end of the arrivals."""
 
     def __init__(self, load: Load) -> None:
         self.begins = load.warm_up
@@ -24,7 +24,7 @@ class _Tally:
         self.actions = self.refused_then = self.arrived_then = 0
         self.latencies = array("d")
         self.served_area = 0.0
-        """Seconds that requests spent in the service within the measured time."""
+        """The seconds that requests spent in the service within the measured time."""
 
     def note(self, request: SimulatedRequest) -> None:
         self.answered += not request.refused
@@ -90,7 +90,7 @@ class _Run:
         self._watch(request)
 
     def _mark(self) -> None:
-        """How much each part has done so far."""
+        """Record the work of each part so far."""
         for node in self.nodes:
             node.settle()
         shared = self.shared
@@ -110,9 +110,9 @@ class _Run:
 def simulate(
     costs: Costs, shape: Shape, load: Load, *, seed: int = 1, watch: Callable[[SimulatedRequest], None] = lambda _: None
 ) -> Outcome:
-    """Let `load` come upon `shape`; `watch` is told each request when it is answered or refused.
+    """Simulate `load` on `shape`; `watch` receives each request when it is answered or refused.
 
-    Arrivals end with the measured time; what is in flight then is still served. Raises Unusable.
+    Arrivals end with the measured time; requests in flight are still served. Raises Unusable.
     """
     check(shape, load)
     run = _Run(costs, shape, load, seed, watch)

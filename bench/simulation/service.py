@@ -1,4 +1,4 @@
-"""Nodes and what they share, as in `ledger/write/writer.py` and `ledger/write/batch.py`."""
+"""Nodes and their shared resources, as in `ledger/write/writer.py` and `ledger/write/batch.py`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .clock import Clock, Cores, Disk, Process, Resume, Rows, Thread
 from .model import Costs, Shape
 
 TRIPS = 2
-"""Read, and write."""
+"""Statements per batch: read and write."""
 WORTH_A_LANE = 32
 PATIENCE = 0.01
-"""As the writer has them: so many waiting actions start a further lane, or so many seconds."""
+"""As in the writer: so many waiting actions start another lane, or so many seconds of waiting."""
 
 
 @dataclass(slots=True)
 class SimulatedRequest:
-    """One request on its way. `batch` numbers the node's batches; `refused` ones have none."""
+    """One request. `batch` numbers the node's batches; `refused` requests have none."""
 
     number: int
     users: list[int]
@@ -29,7 +29,7 @@ class SimulatedRequest:
 
 
 class Shared:
-    """What all nodes share: PostgreSQL with its rows and its disk, Redis, and the machine if it is one."""
+    """Resources shared by all nodes: PostgreSQL with its rows and its disk, Redis, and possibly the machine."""
 
     def __init__(self, clock: Clock, costs: Costs, shape: Shape) -> None:
         self.clock = clock
@@ -47,9 +47,9 @@ class Shared:
 
 
 class SimulatedNode:
-    """A core, a bounded queue, and lanes that take their share of what waits the moment they are free.
+    """A core, a bounded queue, and lanes that take their share of the queue as soon as they are free.
 
-    While a lane is at work a further one starts for a batch that is worth it, as the writer's do.
+    While a lane is busy, another one starts only for a batch that is worth it, as in the writer.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -68,7 +68,7 @@ class SimulatedNode:
             shared.clock.start(self._lane())
 
     def handle(self, request: SimulatedRequest) -> Process:
-        """The request, from its first byte to its answer."""
+        """Process a request from its first byte to its answer."""
         half = self._shared.costs.request / 2
         yield self.core.work(half)
         if self.queued + len(request.users) > self._shared.shape.queue_limit:
@@ -79,7 +79,7 @@ class SimulatedNode:
         request.answered = self._shared.clock.now
 
     def settle(self) -> None:
-        """Bring the area under the queue's length up to now."""
+        """Update the integral of the queue's length up to now."""
         now = self._shared.clock.now
         self.queued_area += self.queued * (now - self._touched)
         self._touched = now
@@ -143,7 +143,7 @@ class SimulatedNode:
         return entries
 
     def _commit(self, users: list[int]) -> Process:
-        """Read, judge, write. Batches that share a user go one after the other, until the flush is over."""
+        """Read, judge, write. Batches that share a user run one after the other, until the flush is done."""
         costs, shared = self._shared.costs, self._shared
         rows = sorted(set(users))
         yield from shared.rows.lock(rows)
@@ -154,7 +154,7 @@ class SimulatedNode:
         shared.rows.release(rows)
 
     def _ask(self, seconds: float) -> Process:
-        """One statement: said by the node's core, carried by the wire, worked on by a core of PostgreSQL's."""
+        """Run one statement: the node's core sends it, the network carries it, a core of PostgreSQL executes it."""
         costs = self._shared.costs
         yield self.core.work(costs.batch / TRIPS)
         yield self._shared.clock.sleep(costs.round_trip)
