@@ -32,14 +32,14 @@ from .questions.asked import tokens_file
 from .stage import Node, Stage, staged
 
 WORK = (
-    ("token", ("laurels/web/tokens", "laurels/web/auth", "joserfc/")),
-    ("limits", ("laurels/web/limits", "laurels/web/shared_limits")),
-    ("decode", ("laurels/web/decode", "laurels/web/wire/", "submission_of")),
+    ("token", ("laurels/web/auth/", "joserfc/")),
+    ("limits", ("laurels/web/limits/",)),
+    ("decode", ("laurels/web/http/decode", "laurels/web/http/bodies", "laurels/app/submissions", "submission_of")),
     ("rules", ("laurels/domain/",)),
     ("SQL", ("laurels/ledger/", "asyncpg/", "pgproto.c", "(protocol.c")),
     ("index", ("laurels/ranking/", "sortedcontainers/")),
     ("live", ("laurels/live/",)),
-    ("reply", ("laurels/web/handlers/", "laurels/web/sending", "laurels/web/pipeline/call.py", "json_reply")),
+    ("reply", ("laurels/web/api/", "laurels/web/http/responses", "laurels/web/pipeline/call.py", "json_reply")),
     ("metrics and logs", ("laurels/telemetry", "prometheus_client/", "structlog/")),
     ("HTTP", ("aiohttp/", "laurels/web/", "yarl/", "multidict/", "(_http_", "(_helpers_c")),
 )
