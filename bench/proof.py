@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from laurels import operations
+from laurels.cli.verification import verify
 from laurels.config import Settings
 
 from .stage import Node
@@ -33,7 +33,7 @@ async def prove(node: Node, claim: Claim) -> None:
 
     Raises ProofFailed. The generator disconnects during its last requests, so a few rows more than answers are correct.
     """
-    report = await operations.verify(Settings(database_url=node.database_url), node.url)
+    report = await verify(Settings(database_url=node.database_url), node.url)
     if not report.clean:
         raise ProofFailed(f"ledger, standings and index disagree: {report.windows}")
     if any(window.node_drift is None for window in report.windows):

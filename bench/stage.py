@@ -213,7 +213,7 @@ async def _make_template(url: str) -> None:
     await _execute(url, f"CREATE DATABASE {TEMPLATE}")
     pool = await ledger_pool.connect(_named(url, TEMPLATE), size=6)
     await migrations.migrate(pool)
-    await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+    await bootstrap.prepare(pool, samples=True, new_signing_key=new_signing_key)
     await close_pool(pool)
 
 

@@ -122,7 +122,7 @@ def main() -> None:
 async def prepare(url: str) -> None:
     pool = await ledger_pool.connect(url, size=6)
     await migrations.migrate(pool)
-    await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+    await bootstrap.prepare(pool, samples=True, new_signing_key=new_signing_key)
     await pool.close()
 
 

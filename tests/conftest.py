@@ -76,7 +76,7 @@ async def _make_template(url: str) -> None:
     await connection.close()
     pool = await ledger_pool.connect(_database(url, "laurels_template"), size=6)
     await migrations.migrate(pool)
-    await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+    await bootstrap.prepare(pool, samples=True, new_signing_key=new_signing_key)
     await pool.close()
 
 

@@ -17,7 +17,6 @@ from .ledger.db import migrations
 from .ledger.db import pool as ledger_pool
 from .ledger.db.pool import Pool
 from .ledger.embedded.server import EmbeddedPostgres
-from .web.auth.access_tokens import new_signing_key
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +28,7 @@ async def database(settings: Settings, *, own: bool = False, create: bool = Fals
         applied = await migrations.migrate(pool)
         if applied:
             log.info("migrated", applied=applied)
-        await bootstrap.prepare(pool, samples=settings.samples, signing_key=new_signing_key())
+        await bootstrap.prepare(pool, samples=settings.samples, new_signing_key=_new_signing_key)
         yield pool
 
 
@@ -51,3 +50,15 @@ async def connection(settings: Settings, *, own: bool = False, create: bool = Fa
         pool = await ledger_pool.connect(url, size=settings.pool_size)
         stack.push_async_callback(ledger_pool.close, pool)
         yield pool
+
+
+async def migrate_schema(settings: Settings) -> list[str]:
+    """Bring the schema up to date, and return the migrations applied. Raises DatabaseUnusable."""
+    async with connection(settings, create=True) as pool:
+        return await migrations.migrate(pool)
+
+
+def _new_signing_key() -> tuple[str, str]:
+    from .web.auth.access_tokens import new_signing_key  # joserfc takes a tenth of a second; an old ledger has a key
+
+    return new_signing_key()

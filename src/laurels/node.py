@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from .app.admin_context import AdminContext
 from .app.login_audit import LoginAudit
 from .concurrency.read_through import ReadThrough
 from .config import Settings
@@ -256,19 +257,20 @@ def _services(
     readiness: Readiness,
     wait_for_propagation: Callable[[], Awaitable[None]],
 ) -> Services:
-    pool, catalogue, node_id = ledger.pool, ledger.catalogue, ledger.node_id
+    pool, catalogue = ledger.pool, ledger.catalogue
     external_tokens = ExternalTokens(
         parse_issuers(settings.issuers), ledger.accounts, lambda: live_settings.current.registration_open
     )
     revocations = ledger.revocations
     revocations.on_floor_raised(lambda: auth.tokens.expire_older(revocations.floor))
     revocations.on_floor_raised(external_tokens.forget)
+    admin = _admin_context(ledger, live_settings)
     services = Services(
         pool=pool,
+        admin=admin,
         accounts=ledger.accounts,
-        sessions=Sessions(pool),
+        sessions=admin.sessions,
         revocations=revocations,
-        api_keys=ledger.api_keys,
         keyring=auth.keyring,
         ticket_signer=auth.ticket_signer,
         external_tokens=external_tokens,
@@ -277,9 +279,7 @@ def _services(
         ),
         catalogue=catalogue,
         ready_types=ReadThrough("action_types", seconds=CATALOGUE_SECONDS, limit=1),
-        type_editor=TypeEditor(pool, catalogue, node_id),
-        board_editor=BoardEditor(pool, catalogue, node_id),
-        user_editor=UserEditor(pool, node_id),
+        user_editor=admin.users,
         live_settings=live_settings,
         throughput=Throughput(lambda: writer.decided),
         status=NodeStatus(),
@@ -310,6 +310,24 @@ def _services(
         wait_for_propagation=wait_for_propagation,
     )
     return replace(services, contexts=contexts_of(services, timedelta(days=settings.refresh_days)))
+
+
+def _admin_context(ledger: LedgerParts, live_settings: SettingsStore) -> AdminContext:
+    pool, catalogue, node_id = ledger.pool, ledger.catalogue, ledger.node_id
+    return AdminContext(
+        node_id=node_id,
+        pool=pool,
+        reads=ledger.reads,
+        catalogue=catalogue,
+        directory=ledger.directory,
+        accounts=ledger.accounts,
+        sessions=Sessions(pool),
+        users=UserEditor(pool, node_id),
+        types=TypeEditor(pool, catalogue, node_id),
+        boards=BoardEditor(pool, catalogue, node_id),
+        api_keys=ledger.api_keys,
+        settings=live_settings,
+    )
 
 
 def _user_sockets(store: RedisStore | None, node_id: UUID, hub: Hub) -> SharedUserSockets | None:

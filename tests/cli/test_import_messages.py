@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from laurels.app.transfer.errors import TransferError
+from laurels.app.transfer.kinds import Format
+from laurels.app.transfer.reading import read_records
 from laurels.ledger.transfer import BadRow, LedgerRecord, Line, TypeRecord, UserRecord
-from laurels.operations.errors import CommandFailed
-from laurels.operations.files import Format
-from laurels.operations.reading import read_records
 
 from .commands import answer, laurels
 
@@ -82,7 +82,7 @@ def test_a_bad_member_is_explained(line: str, words: tuple[str, ...]) -> None:
 
 def test_an_unknown_column_is_named_as_written() -> None:
     """With the ones there are, and the way to skip it."""
-    with pytest.raises(CommandFailed) as refused:
+    with pytest.raises(TransferError) as refused:
         first("username;Fav. Colour\nada;red\n", UserRecord)
     message = str(refused.value)
     for word in ("'Fav. Colour'", "columns", "username", "created_at", '--ignore-columns "Fav. Colour"'):
@@ -92,7 +92,7 @@ def test_an_unknown_column_is_named_as_written() -> None:
 
 @pytest.mark.parametrize("text", ["", "\ufeff", "\n\r\n"])
 def test_an_empty_file_is_said_to_be_empty(text: str) -> None:
-    with pytest.raises(CommandFailed, match="the file is empty"):
+    with pytest.raises(TransferError, match="the file is empty"):
         first(text, UserRecord)
 
 

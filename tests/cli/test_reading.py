@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from laurels.app.transfer.errors import TransferError
+from laurels.app.transfer.files import FileWriter
+from laurels.app.transfer.kinds import Format
+from laurels.app.transfer.reading import read_records
+from laurels.app.transfer.text import MAX_LINE
 from laurels.ledger.transfer import BadRow, LedgerRecord, Line, TypeRecord, UserRecord
-from laurels.operations import CommandFailed
-from laurels.operations.files import FileWriter, Format
-from laurels.operations.reading import read_records
-from laurels.operations.text import MAX_LINE
 
 KINDS = (UserRecord, TypeRecord, LedgerRecord)
 SHORT, LONG = 200, 20_000
@@ -76,7 +77,7 @@ OTHERS = {
 def test_another_encoding_is_named_by_line_and_byte(which: str) -> None:
     """Guessing would change names."""
     data, where = OTHERS[which]
-    with pytest.raises(CommandFailed) as told:
+    with pytest.raises(TransferError) as told:
         read(data)
     assert where in str(told.value)
 
@@ -105,7 +106,7 @@ def test_a_quote_that_is_never_closed_ends_it() -> None:
     """Nothing after it can be trusted; what stands above has been read."""
     records = read_records(io.BytesIO(b'username\nann\n"bob\ncid\n'), "csv", UserRecord)
     assert next(records).record.username == "ann"
-    with pytest.raises(CommandFailed, match="line 3"):
+    with pytest.raises(TransferError, match="line 3"):
         next(records)
 
 
@@ -185,7 +186,7 @@ def _fuzz(data: bytes, form: Format, kind: type) -> None:
             assert line > last
             assert isinstance(record, Line) or record.why
             last = line
-    except CommandFailed:
+    except TransferError:
         return
 
 

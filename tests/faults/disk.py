@@ -97,7 +97,7 @@ async def _prepare(url: str) -> None:
     await pool.execute("ALTER SYSTEM SET wal_recycle = off")
     await pool.execute("SELECT pg_reload_conf()")
     await migrations.migrate(pool)
-    await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+    await bootstrap.prepare(pool, samples=True, new_signing_key=new_signing_key)
     await pool.close()
 
 

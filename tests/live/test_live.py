@@ -20,13 +20,14 @@ from tests.live.screens import (
     stalled,
     watching,
 )
+from tests.support import operators
 from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
 from tests.support.raw_http import exchange
 from websockets.exceptions import InvalidStatus
 from websockets.frames import CloseCode
 
-from laurels import operations, telemetry
+from laurels import telemetry
 from laurels.background import Background
 from laurels.config import Settings
 from laurels.live import client_connection, keepalive, protocol
@@ -125,10 +126,10 @@ async def test_a_banned_user_vanishes_from_open_screens(node: InProcessNode, set
         await node.complete(await node.token(name), "a-1")
     async with watching(node) as screen:
         assert len((await screen.next_board())["rows"]) == 2
-        await operations.sanction(settings, "ada", "banned", None)
+        await operators.set_status(settings, "ada", "banned")
         shown = await screen.until(lambda board: score_of(board, "ada") is None)
         assert (rows(shown), shown["total_users"]) == ([(1, "grace", 10)], 1)
-        await operations.sanction(settings, "ada", "active", None)
+        await operators.set_status(settings, "ada", "active")
         shown = await screen.until(lambda board: score_of(board, "ada") is not None)
         assert rows(shown) == [(1, "ada", 10), (2, "grace", 10)]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from tests.live.screens import V1, open_screen, score_of, watching
+from tests.support import operators
 from tests.support.node import InProcessNode, running_node
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from laurels import operations
 from laurels.config import Settings
 from laurels.live import protocol
 
@@ -106,7 +106,7 @@ async def test_a_user_holds_at_most_so_many_sockets(settings: Settings) -> None:
 
 async def test_a_ban_closes_the_socket(node: InProcessNode, settings: Settings) -> None:
     async with speaking(node, await node.token("ada")) as screen:
-        await operations.sanction(settings, "ada", "banned", None)
+        await operators.set_status(settings, "ada", "banned")
         assert await screen.close_code() == 4403
 
 
@@ -262,7 +262,7 @@ async def test_a_shadowed_user_is_on_its_own_screen_alone(node: InProcessNode, s
         await own.subscribe("me")
         assert score_of(await own.next_board(), "eve") == 10
         assert score_of(await other.next_board(), "eve") == 10
-        await operations.sanction(settings, "eve", "shadowed", None)
+        await operators.set_status(settings, "eve", "shadowed")
         await other.until(lambda board: score_of(board, "eve") is None)
         await own.ask("complete", **action("a-2"))
         await own.until(lambda board: score_of(board, "eve") == 20)

@@ -8,11 +8,11 @@ import secrets
 import time
 from uuid import uuid4
 
+from laurels.app.api_keys import FreshSecret
 from laurels.domain.authorization import Scope
 from laurels.ledger.accounts.api_keys import ApiKeys
 from laurels.ledger.db.pool import Pool
 from laurels.ledger.events.audit import SYSTEM
-from laurels.web.auth.keyring import FreshSecret
 from laurels.web.auth.secret_box import SecretBox
 from tests.support.node import InProcessNode
 
@@ -23,7 +23,8 @@ async def make_key(pool: Pool, *scopes: Scope) -> tuple[int, str, str]:
     made = await ApiKeys(pool, uuid4()).create(
         "a server", scopes or ("actions:write",), fresh.stored(SecretBox()), SYSTEM
     )
-    return made.id, fresh.key(made.id), fresh.signing
+    shown = fresh.shown(made)
+    return made.id, shown.api_key, shown.signing_secret
 
 
 async def key_on(node: InProcessNode, *scopes: Scope) -> tuple[int, str, str]:

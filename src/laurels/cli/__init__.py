@@ -1,9 +1,17 @@
-"""`laurels …`: every command, thin. What can't start or can't be done is one line and exit code 2.
+"""`laurels …`: each command reads its arguments, opens the ledger, calls `app`, and prints.
 
-app      the tree of commands, the flags that many share, and how a command runs
-output   how commands speak: lines and tables for people, JSON for machines
-streams  standard output and error, written to the end whatever the pipe does
-The other modules hold the commands; importing them adds theirs to the tree.
+app        the tree of commands
+flags      flags that several commands share
+process    how a command runs: event loop, settings, logs
+ledger     the ledger opened for one command
+output     lines and tables for people, JSON for machines
+streams    standard output and error, written to the end whatever the pipe does
+errors     what ends a command
+operator   who runs it, for the audit trail
+requests   holds arguments to what the API takes
+verification  verify and rebuild, with the index of a running node
+Commands: node (serve, config, openapi), proof, transfer, audit, demo; and in groups users, api_keys,
+action_types, boards, reviews, settings. A command that can't be carried out prints one line and ends with code 2.
 """
 
 # ruff: noqa: E402  most imports come after the line that makes Ctrl-C quiet during them
@@ -12,46 +20,31 @@ from __future__ import annotations
 
 import signal
 
-_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # imports that are interrupted need no traceback
+_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupted import prints no traceback
 
 import re
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import cyclopts
 
-from .. import operations
-from ..config import ConfigError
-from ..domain.errors import LaurelsError
-from ..ledger.db.pool import DatabaseUnusable, ServerError
-from ..startup import StartError, flatten
-from . import api_keys, catalogue, demo, fairness, node, proof, service, streams, transfer, users
+from . import streams
 from .app import app
+from .errors import CommandFailed
+
+if TYPE_CHECKING:
+    from ..domain.errors import LaurelsError
 
 signal.signal(signal.SIGINT, _on_interrupt)
 
-__all__ = [
-    "api_keys",
-    "app",
-    "catalogue",
-    "demo",
-    "fairness",
-    "main",
-    "node",
-    "proof",
-    "service",
-    "transfer",
-    "users",
-]
-
+__all__ = ["app", "main"]
 
 FLAGS = {"allow_similar": "--allow-similar"}
-"""Members of requests that messages name, and what they are called here."""
-_SERVER_ERRORS: tuple[type[Exception], ...] = (ServerError,)
+"""Members of requests that messages name, and the flags for them."""
 
 
 def main() -> NoReturn:
-    """Run a command: what goes wrong becomes one line and an exit code."""
+    """Run a command; print one line and end with an exit code when it fails."""
     streams.write_completely()
     code = _run()
     sys.stdout.flush()
@@ -65,6 +58,8 @@ def _run() -> int:
         streams.discard_output()
         return 130
     except Exception as error:
+        from ..startup import flatten
+
         reasons = [_explain(leaf) for leaf in flatten(error)]
         if None in reasons:
             raise
@@ -73,24 +68,30 @@ def _run() -> int:
 
 
 def _explain(error: BaseException) -> str | None:
-    """Return the line for an error that the operator can act on; None for a mistake of ours, which needs its traceback.
+    """Return the line for an error that the operator can act on; None for a defect, which needs its traceback.
 
-    A node is many tasks: what fails in several of them, or in tasks of tasks, arrives as a group of such errors.
+    A node is many tasks: an error of several tasks, or of tasks within tasks, arrives as a group of such errors.
     """
+    from ..app.transfer.errors import TransferError
+    from ..config import ConfigError
+    from ..domain.errors import LaurelsError
+    from ..ledger.db.pool import DatabaseUnusable, ServerError
+    from ..startup import StartError
+
     match error:
         case cyclopts.CycloptsError():
             return f"{error} (`laurels --help` lists what there is)"
-        case ConfigError() | DatabaseUnusable() | StartError() | operations.CommandFailed():
+        case ConfigError() | DatabaseUnusable() | StartError() | CommandFailed() | TransferError():
             return str(error)
         case LaurelsError():
             return _in_flags(error)
-    if isinstance(error, _SERVER_ERRORS):
+    if isinstance(error, ServerError):
         return f"PostgreSQL refused: {(str(error) or type(error).__name__).splitlines()[0]}"
     return None
 
 
 def _in_flags(error: LaurelsError) -> str:
-    """Return a refusal in the words of the command line: flags are typed here, members of requests are not."""
+    """Return a refusal with flags in the place of members of requests."""
     detail = error.detail
     for member, flag in FLAGS.items():
         detail = detail.replace(member, flag)
@@ -99,6 +100,6 @@ def _in_flags(error: LaurelsError) -> str:
 
 
 def fail(words: str) -> int:
-    """Print one line; return the exit code."""
+    """Print one line and return the exit code."""
     sys.stderr.write(f"laurels: {' '.join(words.split())}\n")
     return 2

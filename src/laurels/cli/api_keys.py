@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.markup import escape
 from rich.table import Table
 
-from .. import operations
+from ..app import api_keys
+from ..app.api_keys import NewApiKey
+from ..domain.authorization import Scope
 from ..ledger.accounts.api_keys import KeyDescription
-from .app import JsonFlag, ReasonFlag, api_key_app, examples, run, settings
+from .flags import JsonFlag, ReasonFlag, examples
+from .ledger import change, first_rows, read
+from .operator import operator
 from .output import out, print_json, say
+from .process import load_settings
+from .requests import check_request
+
+if TYPE_CHECKING:
+    from ..web.auth.secret_box import SecretBox
+
+api_key_app = App(name="api-key")
 
 Name = Annotated[str, Parameter(help="What uses the key.")]
-Scopes = Annotated[
-    list[operations.Scope], Parameter(name="--scope", negative=(), help="What the key may do; may be repeated.")
+Scopes = Annotated[list[Scope], Parameter(name="--scope", negative=(), help="What the key may do; may be repeated.")]
+Overlap = Annotated[
+    float, Parameter(validator=Number(gte=0, lte=720), help="Hours for which the old secret stays valid.")
 ]
-Overlap = Annotated[float, Parameter(validator=Number(gte=0, lte=720), help="Hours that the old secret stays good.")]
 
 
 @api_key_app.command(
@@ -30,14 +41,18 @@ Overlap = Annotated[float, Parameter(validator=Number(gte=0, lte=720), help="Hou
     ),
 )
 def api_key_create(name: Name, *, scope: Scopes, json: JsonFlag = False) -> None:
-    """Make an API key. It is printed this once: the ledger keeps a hash."""
-    _show_once(run(operations.create_api_key(settings(), name, scope)), json)
+    """Create an API key. It is printed this once: the ledger keeps a hash."""
+    from ..web.api.keys import CreateKey
+
+    check_request(CreateKey, {"name": name, "scopes": scope})
+    box = _secret_box()
+    _show_once(change(lambda ledger: api_keys.create_api_key(ledger, box, name, scope, operator())), json)
 
 
 @api_key_app.command(name="list", help_epilogue=examples("laurels api-key list", "laurels api-key list --json"))
 def api_key_list(*, json: JsonFlag = False) -> None:
-    """All API keys, revoked ones included, without their secrets."""
-    keys = run(operations.list_api_keys(settings()))
+    """List all API keys, also revoked ones, without their secrets."""
+    keys = read(lambda ledger: first_rows(lambda cursor, count: api_keys.list_api_keys(ledger, cursor, count)))
     if json:
         print_json(keys)
         return
@@ -59,28 +74,35 @@ def api_key_list(*, json: JsonFlag = False) -> None:
     help_epilogue=examples("laurels api-key rotate 3", 'laurels api-key rotate 3 --overlap 0 --reason "leaked"'),
 )
 def api_key_rotate(key_id: int, *, overlap: Overlap = 24, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
-    """Give a key a new secret, printed this once; the old one stays good for `--overlap` hours."""
-    _show_once(run(operations.rotate_api_key(settings(), key_id, timedelta(hours=overlap), reason)), json)
+    """Give a key a new secret, printed this once; the old one stays valid for `--overlap` hours."""
+    box, hours = _secret_box(), timedelta(hours=overlap)
+    rotated = change(lambda ledger: api_keys.rotate_api_key(ledger, box, key_id, hours, operator(), reason))
+    _show_once(rotated, json)
 
 
 @api_key_app.command(name="revoke", help_epilogue=examples('laurels api-key revoke 3 --reason "no longer used"'))
 def api_key_revoke(key_id: int, *, reason: ReasonFlag = None, json: JsonFlag = False) -> None:
-    """End a key for good, within a second on every node."""
-    key = run(operations.revoke_api_key(settings(), key_id, reason))
+    """Revoke a key permanently, within a second on every node."""
+    key = change(lambda ledger: api_keys.revoke_api_key(ledger, key_id, operator(), reason))
     if json:
         print_json(key)
     else:
         say(f"Key {key.id} ([bold]{escape(key.name)}[/]) is revoked.")
 
 
-def _show_once(made: operations.NewApiKey, json: bool) -> None:
-    key, text, signing = made
+def _secret_box() -> SecretBox:
+    from ..web.auth.secret_box import SecretBox  # joserfc takes a tenth of a second to import
+
+    return SecretBox(load_settings().encryption_key)
+
+
+def _show_once(made: NewApiKey, json: bool) -> None:
     if json:
-        print_json({"key": key, "api_key": text, "signing_secret": signing})
+        print_json(made)
         return
-    say(f"Key {key.id} ([bold]{escape(key.name)}[/]): {' '.join(key.scopes)}. Shown this once:")
-    say(f"  API key         [bold]{text}[/]")
-    say(f"  signing secret  [bold]{signing}[/]")
+    say(f"Key {made.key.id} ([bold]{escape(made.key.name)}[/]): {' '.join(made.key.scopes)}. Shown this once:")
+    say(f"  API key         [bold]{made.api_key}[/]")
+    say(f"  signing secret  [bold]{made.signing_secret}[/]")
 
 
 def _state(key: KeyDescription) -> str:

@@ -1,19 +1,19 @@
-"""The tree of commands, the flags that many share, and how a command runs."""
+"""The tree of commands.
+
+A group is imported when one of its commands runs, so that each command loads only what it needs. Commands outside a
+group are imported always, for the list in `laurels --help`: their modules import the work itself inside the command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Annotated, Any
+from cyclopts import App
 
-import structlog
-from cyclopts import App, Parameter
-from cyclopts.validators import Number
-
-from .. import __version__, config, event_loop, telemetry
-from ..config import Settings
-from ..operations.explaining import is_reason
-
-log = structlog.get_logger(__name__)
+from .. import __version__
+from .audit import audit_app
+from .demo import demo_app
+from .node import config_app, openapi_app, serve_app
+from .proof import migrate_app, rebuild_app, snapshot_app, verify_app
+from .transfer import export_app, import_app
 
 app = App(
     name="laurels",
@@ -22,8 +22,8 @@ app = App(
 
 Settings come from the environment: see `laurels config`.
 
-Exit codes: 0 done; 1 done, and something is wrong (verify, rebuild, demo, import); 2 could not be done; 141 the reader
-of the output is gone.
+Exit codes: 0 success; 1 the command ran and found something wrong (verify, rebuild, demo, import); 2 the command could
+not be carried out; 141 the reader of the output went away.
 
 Examples:
 
@@ -31,60 +31,32 @@ Examples:
 * `laurels demo`
 * `DATABASE_URL=postgresql://laurels:secret@db/laurels laurels verify`""",
 )
-user_app = App(name="user", help="Accounts: create, list, show, ban, shadow, unban, role, password, logout.")
-keys_app = App(name="keys", help="The keys that sign access tokens.")
-review_app = App(name="review", help="Held actions: list, approve, reject.")
-action_app = App(name="action", help="Rows of the ledger: reverse.")
-type_app = App(name="type", help="Action types: list, show, create, edit, try.")
-board_app = App(name="board", help="Boards: list, create, edit, archive, restore.")
-settings_app = App(name="settings", help="Settings that may change while nodes run: list, set, unset.")
-api_key_app = App(name="api-key", help="API keys of servers: create, list, rotate, revoke.")
-app.command(user_app)
-app.command(keys_app)
-app.command(api_key_app)
-app.command(type_app)
-app.command(review_app)
-app.command(action_app)
-app.command(board_app)
-app.command(settings_app)
 
-JsonFlag = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for machines.")]
+GROUPS = {
+    "user": ("users:user_app", "Accounts: create, list, show, ban, shadow, unban, role, password, logout, and more."),
+    "keys": ("users:keys_app", "The keys that sign access tokens: rotate."),
+    "api-key": ("api_keys:api_key_app", "API keys of servers: create, list, rotate, revoke."),
+    "type": ("action_types:type_app", "Action types: list, show, create, edit, try."),
+    "review": ("reviews:review_app", "Held actions: list, approve, reject."),
+    "action": ("reviews:action_app", "Rows of the ledger: reverse."),
+    "board": ("boards:board_app", "Boards: list, create, edit, archive, restore."),
+    "settings": ("settings:settings_app", "Settings that may change while nodes run: list, set, unset."),
+}
+"""Name of a group -> where it is defined, and its help."""
 
-
-def _check_reason(_: object, reason: str | None) -> None:
-    """Hold a reason to what the API takes."""
-    if reason is not None and not is_reason(reason):
-        raise ValueError("a reason has 1 to 500 characters, none of them a control character.")
-
-
-WhyFlag = Annotated[str, Parameter(name="--reason", validator=_check_reason, help="Why, for the audit trail.")]
-ReasonFlag = Annotated[
-    str | None, Parameter(name="--reason", validator=_check_reason, help="Why, for the audit trail.")
-]
-Positive = Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))]
-NodeFlag = Annotated[
-    str | None, Parameter(help="Address of the node to ask; by default LAURELS_HOST and LAURELS_PORT.")
-]
-
-
-def examples(*lines: str) -> str:
-    """What the help of a command ends with."""
-    return "Examples:\n\n" + "\n".join(f"* `{line}`" for line in lines)
-
-
-def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return event_loop.run(work)
-
-
-def settings() -> Settings:
-    """For commands, whose output is their answer: logs from warnings up, unless debugging."""
-    found = config.load()
-    telemetry.configure_logs(level="warning" if found.log_level.lower() == "info" else found.log_level)
-    warn_of_unused()
-    return found
-
-
-def warn_of_unused() -> None:
-    """Log what is set under the name of a setting without being one."""
-    for line in config.unused():
-        log.warning(line)
+for _command in (
+    serve_app,
+    config_app,
+    openapi_app,
+    verify_app,
+    rebuild_app,
+    snapshot_app,
+    migrate_app,
+    export_app,
+    import_app,
+    audit_app,
+    demo_app,
+):
+    app.command(_command)
+for _name, (_place, _help) in GROUPS.items():
+    app.command(f"{__package__}.{_place}", name=_name, help=_help)

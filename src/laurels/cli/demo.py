@@ -5,23 +5,26 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from .. import config
-from ..operations import CommandFailed
-from .app import JsonFlag, Positive, app, examples, run
+from .errors import CommandFailed
+from .flags import JsonFlag, Positive, examples
 from .output import out, print_json
+from .process import run
 
-
-@app.command(
+demo_app = App(
+    name="demo",
     help_epilogue=examples(
         "laurels demo",
         "laurels demo --people 200 --rate 100 --seconds 30",
         "laurels demo --people 60 --rate 20 --seconds 120 --cheaters 0.2",
         "laurels demo --url https://laurels.example --json",
-    )
+    ),
 )
+
+
+@demo_app.default
 def demo(
     *,
     url: str | None = None,
@@ -34,25 +37,27 @@ def demo(
 ) -> int:
     """Play simulated people through the public HTTP API, so that the board visibly moves.
 
-    They register and complete actions; Ctrl-C ends the game early, with the table. Exit code 1 when no
-    action was awarded, or one failed for good.
+    They register and complete actions. Ctrl-C ends the game early and prints the table. Exit code 1 when no action was
+    awarded, or one failed permanently.
 
     Parameters
     ----------
     url
         The node's address; by default that of LAURELS_HOST and LAURELS_PORT.
     people
-        How many play. They come in as fast as the server lets them register.
+        How many play. They join as fast as the server lets them register.
     rate
-        Actions a second in all, in a Poisson process.
+        Actions a second of all players together, as a Poisson process.
     seconds
         How long they play.
     cheaters
-        The share of the people who cheat (a flood, a metronome, or always the best result); the table then tells
-        how many of each kind were held, and how many honest ones.
+        The share of the people who cheat: with a flood, like a metronome, or always with the best result. The table
+        then shows how many of each kind were held, and how many honest ones.
     seed
         The same seed gives the same names and habits.
     """
+    from .. import config
+
     play = _demo()
     plan = play.Plan(url or config.load().url, people, rate, seconds, seed, cheaters)
     try:

@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ..operations import CommandFailed
+from .errors import CommandFailed
+
+if TYPE_CHECKING:
+    from ..ledger.corrections.corrections import Correction
 
 out = Console()
 err = Console(stderr=True)
 
 
 def say(words: str) -> None:
-    """A line for people; not wrapped, so that what is copied or searched stays in one piece."""
+    """Print a line for people, not wrapped, so that what is copied or searched stays in one piece."""
     out.print(words, soft_wrap=True, highlight=False)
 
 
 def say_of(username: str, words: str, json: bool, **members: str) -> None:
+    """Print what became of a user: a line, or JSON with `members`."""
     if json:
         print_json({"username": username, **members})
     else:
         say(f"[bold]{escape(username)}[/] {words}")
 
 
+def print_correction(correction: Correction, json: bool) -> None:
+    """Print the row that a reversal or adjustment wrote."""
+    if json:
+        print_json(correction)
+        return
+    earlier = " (earlier already)" if correction.replayed else ""
+    say(f"Row {correction.action_id}: {correction.points:+,} points{earlier}, {correction.new_score:,} in all now.")
+
+
 def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Before what can't be undone. Raises NotDone when the answer is no, or nobody is there to give it."""
+    """Ask before what can't be undone. Raises CommandFailed unless the answer is yes, or without a terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -43,6 +58,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def bar() -> Progress:
+    """Return a progress bar on standard error, shown on a terminal only."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

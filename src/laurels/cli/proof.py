@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
+from cyclopts import App
 from rich.markup import escape
 from rich.table import Table
 
-from .. import operations
-from .app import JsonFlag, NodeFlag, app, examples, run, settings
+from .flags import JsonFlag, NodeFlag, examples
 from .output import out, print_json, say
+from .process import load_settings, run
+
+if TYPE_CHECKING:
+    from .verification import Verification
+
+verify_app = App(
+    name="verify", help_epilogue=examples("laurels verify", "laurels verify --node http://127.0.0.1:8000 --json")
+)
+rebuild_app = App(
+    name="rebuild", help_epilogue=examples("laurels rebuild", "laurels rebuild --node http://10.0.0.7:8000 --json")
+)
+snapshot_app = App(name="snapshot", help_epilogue=examples("laurels snapshot --json"))
+migrate_app = App(
+    name="migrate", help_epilogue=examples("DATABASE_URL=postgresql://owner:secret@db/laurels laurels migrate")
+)
 
 
-@app.command(help_epilogue=examples("laurels verify", "laurels verify --node http://127.0.0.1:8000 --json"))
+@verify_app.default
 def verify(*, node: NodeFlag = None, json: JsonFlag = False) -> int:
     """Prove that ledger, standings and index agree; exit code 1 when they do not.
 
-    Folds the ledger anew and compares every score, builds an index and compares every rank with a sort
-    in SQL, and asks the running node (at `--node`, or LAURELS_HOST and LAURELS_PORT) to compare its own.
+    Folds the ledger again and compares every score, builds an index and compares every rank with a sort in SQL, and
+    asks the running node (at `--node`, or LAURELS_HOST and LAURELS_PORT) to compare its own index.
     """
-    report = run(operations.verify(settings(), node))
+    from . import verification
+
+    report = run(verification.verify(load_settings(), node))
     if json:
         print_json({"clean": report.clean, **msgspec.to_builtins(report)})
     else:
@@ -26,13 +45,15 @@ def verify(*, node: NodeFlag = None, json: JsonFlag = False) -> int:
     return 0 if report.clean else 1
 
 
-@app.command(help_epilogue=examples("laurels rebuild", "laurels rebuild --node http://10.0.0.7:8000 --json"))
+@rebuild_app.default
 def rebuild(*, node: NodeFlag = None, json: JsonFlag = False) -> int:
-    """Repair: fold standings anew where they differ from the ledger, then rebuild the running node's index.
+    """Repair: fold standings again where they differ from the ledger, then rebuild the running node's index.
 
     Safe beside live writes, and to run twice. Exit code 1 when something still differs.
     """
-    report = run(operations.rebuild(settings(), node))
+    from . import verification
+
+    report = run(verification.rebuild(load_settings(), node))
     if json:
         print_json({"clean": report.verification.clean, **msgspec.to_builtins(report)})
     else:
@@ -41,13 +62,16 @@ def rebuild(*, node: NodeFlag = None, json: JsonFlag = False) -> int:
     return 0 if report.verification.clean else 1
 
 
-@app.command(help_epilogue=examples("laurels snapshot --json"))
+@snapshot_app.default
 def snapshot(*, json: JsonFlag = False) -> None:
-    """Freeze the top of every open window, its total, and everybody's rank, for ▲▼ movement and archives.
+    """Freeze the top of every open window, its total, and every user's rank, for ▲▼ movement and archives.
 
-    A node does so every LAURELS_SNAPSHOT_SECONDS by itself.
+    A node does so by itself every LAURELS_SNAPSHOT_SECONDS.
     """
-    taken = run(operations.snapshot(settings()))
+    from ..app.proof import take_snapshots
+    from .ledger import read
+
+    taken = read(take_snapshots)
     if json:
         print_json(taken)
         return
@@ -57,17 +81,19 @@ def snapshot(*, json: JsonFlag = False) -> None:
     out.print(table)
 
 
-@app.command(help_epilogue=examples("DATABASE_URL=postgresql://owner:secret@db/laurels laurels migrate"))
+@migrate_app.default
 def migrate(*, json: JsonFlag = False) -> None:
     """Bring the schema of the ledger up to date. `serve` does so too."""
-    applied = run(operations.migrate(settings()))
+    from ..database import migrate_schema
+
+    applied = run(migrate_schema(load_settings()))
     if json:
         print_json({"applied": applied})
     else:
         say("Applied: " + ", ".join(applied) if applied else "Nothing to do.")
 
 
-def _print_verification(report: operations.Verification) -> None:
+def _print_verification(report: Verification) -> None:
     table = Table("board", "standings", "differ from the ledger", "rank differs", "running node")
     for row in report.windows:
         node = "not asked" if row.node_drift is None else f"{row.node_drift} differ"

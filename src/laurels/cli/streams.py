@@ -1,9 +1,8 @@
 """Standard streams that are written to the end.
 
-A write to a pipe may accept a part of what it was given: a signal arrives, or the kernel tears down the io_uring of an
-event loop that was closed a moment ago, or another process left the pipe in non-blocking mode. Python repeats such a
-write only where it buffers, and with PYTHONUNBUFFERED (which containers set) it does not: the rest is lost, and the
-exit code is 0.
+A write to a pipe may accept only a part: a signal arrives, the kernel tears down the io_uring of an event loop that was
+just closed, or another process left the pipe in non-blocking mode. Python repeats such a write only where it buffers.
+With PYTHONUNBUFFERED, which containers set, it does not: the rest would be lost with exit code 0.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 READER_GONE = 141
-"""128 + SIGPIPE: the exit code that a shell shows for a command whose reader went away."""
+"""128 + SIGPIPE: the exit code that a shell reports for a command whose reader went away."""
 
 
 class CompleteWriter(io.RawIOBase):
-    """A file descriptor whose `write` returns when everything is written.
+    """Writes all of what it is given to a file descriptor.
 
-    `on_error` is called with the OSError of a write that failed, and raises.
+    `on_error` is called with the OSError of a write that failed, and may raise another exception.
     """
 
     def __init__(self, descriptor: int, on_error: Callable[[OSError], object]) -> None:
@@ -58,11 +57,11 @@ class CompleteWriter(io.RawIOBase):
 def write_completely() -> None:
     """Replace `sys.stdout` and `sys.stderr` by streams that write everything.
 
-    When standard output can't be written the process ends: quietly with READER_GONE when its reader is gone, with a
-    line and exit code 2 otherwise. SystemExit, because it passes through task groups and `except Exception`.
+    When standard output can't be written the process ends: silently with READER_GONE when its reader is gone, with a
+    line and exit code 2 otherwise. It ends by SystemExit, which passes through task groups and `except Exception`.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # it was closed, and libuv aborts when its number becomes that of a socket
+        if getattr(sys, name) is None:  # closed by the parent: libuv aborts when a socket gets its number
             nowhere = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
             setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     sys.stdout = _complete(sys.stdout, _end)
@@ -70,7 +69,7 @@ def write_completely() -> None:
 
 
 def discard_output() -> None:
-    """Let what is buffered, and all that follows, go nowhere: exiting must not wait for a reader."""
+    """Discard what is buffered and all later output: exiting must not wait for a reader."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     os.dup2(descriptor, sys.stdout.fileno())
     os.close(descriptor)
@@ -102,4 +101,4 @@ def _end(error: OSError) -> None:
 
 
 def _leave_to_caller(_: OSError) -> None:
-    """Logging expects OSError, and drops the line."""
+    """Do nothing: logging expects OSError, and drops the line."""

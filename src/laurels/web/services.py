@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ..app.admin_context import AdminContext
 from ..app.login_audit import LoginAudit
 from ..concurrency.read_through import ReadThrough
 from ..ledger.accounts.accounts import Accounts
-from ..ledger.accounts.api_keys import ApiKeys
 from ..ledger.accounts.directory import Directory
 from ..ledger.accounts.people import People
 from ..ledger.accounts.revocations import Revocations
 from ..ledger.accounts.sessions import Sessions
 from ..ledger.accounts.user_editor import UserEditor
-from ..ledger.catalogue.board_editor import BoardEditor
 from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.catalogue.live_settings import SettingsStore
-from ..ledger.catalogue.type_editor import TypeEditor
 from ..ledger.db.pool import Pool
 from ..ledger.db.replicas import Reads
 from ..ledger.queries.readers import Readers
@@ -58,18 +56,16 @@ class Services:
     """
 
     pool: Pool
+    admin: AdminContext
     accounts: Accounts
     sessions: Sessions
     revocations: Revocations
-    api_keys: ApiKeys
     keyring: Keyring
     ticket_signer: TicketSigner
     external_tokens: ExternalTokens
     authenticator: Authenticator
     catalogue: Catalogue
     ready_types: ReadThrough[str, bytes]
-    type_editor: TypeEditor
-    board_editor: BoardEditor
     user_editor: UserEditor
     live_settings: SettingsStore
     throughput: Throughput

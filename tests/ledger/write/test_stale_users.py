@@ -216,7 +216,7 @@ async def test_a_ledger_that_would_number_two_actions_alike_is_refused(pool: Poo
     """Somebody made the sequence anew: the node says what to do instead of starting."""
     await pool.execute("ALTER SEQUENCE actions_id_seq INCREMENT BY 1")
     with pytest.raises(DatabaseUnusable, match="ALTER SEQUENCE actions_id_seq INCREMENT BY 1024"):
-        await bootstrap.prepare(pool, samples=True, signing_key=new_signing_key())
+        await bootstrap.prepare(pool, samples=True, new_signing_key=new_signing_key)
 
 
 async def test_after_one_that_met_another_nodes_batches_lock_first_for_a_while(

@@ -12,12 +12,12 @@ from tests.support.node import InProcessNode, running_node
 from tests.support.polling import eventually
 from tests.web.admin import pages
 
+from laurels.app.api_keys import FreshSecret
 from laurels.config import Settings
 from laurels.domain.authorization import SCOPES
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.accounts.api_keys import ApiKeys
 from laurels.ledger.events.audit import SYSTEM, Actor
-from laurels.web.auth.keyring import FreshSecret
 from laurels.web.auth.secret_box import SecretBox
 
 KEYS = "/api/admin/keys"

@@ -14,11 +14,11 @@ import pytest
 from tests.support.keys import key_on, signature
 from tests.support.node import InProcessNode, running_node
 
+from laurels.app.api_keys import FreshSecret
 from laurels.config import Settings
 from laurels.ledger.accounts import nonces, sanctions
 from laurels.ledger.accounts.api_keys import ApiKeys
 from laurels.ledger.events.audit import SYSTEM
-from laurels.web.auth.keyring import FreshSecret
 from laurels.web.auth.secret_box import DecryptionFailed, SecretBox
 from laurels.web.auth.signatures import WINDOW
 

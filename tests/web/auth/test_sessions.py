@@ -14,12 +14,12 @@ from tests.cli.commands import laurels
 from tests.live.screens import open_screen
 from tests.live.test_sse import listening
 from tests.live.test_submitting import speaking
+from tests.support import operators
 from tests.support.issuer import Issuer, published
 from tests.support.node import PASSWORD, InProcessNode, running_node
 from tests.support.redis import RedisServer
 from tests.web.admin import call, of_role
 
-from laurels import operations
 from laurels.config import Settings
 from laurels.ledger.accounts import revocations as revocations_module
 from laurels.ledger.accounts import sessions as sessions_module
@@ -35,7 +35,7 @@ async def pair(
 ) -> AsyncIterator[Pair]:
     """Two nodes that share a ledger, and perhaps Redis. On a busy machine they take longer than operators wait for."""
     monkeypatch.setattr("laurels.node.PROPAGATION_SECONDS", 15.0)
-    monkeypatch.setattr("laurels.operations.changes.PATIENCE_SECONDS", 15.0)
+    monkeypatch.setattr("laurels.cli.ledger.PROPAGATION_SECONDS", 15.0)
     shared = replace(settings, redis_url=redis_server.url) if request.param == "Redis too" else settings
     async with running_node(shared) as one, running_node(shared) as other:
         yield one, other
@@ -254,23 +254,23 @@ async def test_what_the_command_line_changes_holds_for_the_very_next_request(pai
     """On every node: a command ends when all of them have applied it."""
     tokens = await pair[0].register("ada")
     assert await everywhere(pair, "/api/me", tokens) == [200, 200]
-    await operations.set_password(settings, "ada", NEW)
+    new = await operators.reset_password(settings, "ada")
     assert await everywhere(pair, "/api/me", tokens) == [401, 401]
     for node in pair:
-        status, tokens = await login(node, NEW)
+        status, tokens = await login(node, new)
         assert (status, await status_of(node, tokens["access_token"])) == (200, 200)
-    await operations.sanction(settings, "ada", "banned", None)
+    await operators.set_status(settings, "ada", "banned")
     assert await everywhere(pair, "/api/me", tokens) == [403, 403]
-    await operations.sanction(settings, "ada", "active", None)
+    await operators.set_status(settings, "ada", "active")
     assert await everywhere(pair, "/api/me", tokens) == [401, 401]
     for node in pair:
-        assert (await login(node, NEW))[0] == 200
-    await operations.set_role(settings, "ada", "admin")
-    _, tokens = await login(pair[0], NEW)
+        assert (await login(node, new))[0] == 200
+    await operators.set_role(settings, "ada", "admin")
+    _, tokens = await login(pair[0], new)
     assert await everywhere(pair, "/api/admin/users", tokens) == [200, 200]
-    await operations.set_role(settings, "ada", "player")
+    await operators.set_role(settings, "ada", "player")
     assert await everywhere(pair, "/api/admin/users", tokens) == [403, 403]
-    await operations.set_live_setting(settings, "registration_open", "false", None)
+    await operators.close_registration(settings)
     for node in pair:
         status, problem = await node.post("/api/auth/register", {"username": "bob", "password": PASSWORD})
         assert (status, problem["code"]) == (403, "registration_closed")

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import Code, LaurelsError
-from ..schema_hints import explain
+from ..schema_hints import explain, parse_message
 from ..standings import INT64_MAX, INT64_MIN
 
 MAX_MEMBERS = 32
@@ -176,10 +176,11 @@ def parse_rules(document: bytes | str) -> ScoringRules:
     """
     try:
         rules = msgspec.json.decode(document, type=ScoringRules)
+    except msgspec.ValidationError as error:
+        detail, path = parse_message(error)
+        raise _bad(explain(detail, path, ScoringRules), path) from error
     except msgspec.DecodeError as error:
-        message, _, path = str(error).partition(" - at ")
-        where = path.removeprefix("`key` in ").strip("`") or "$"
-        raise _bad(explain(message, where, ScoringRules), where) from error
+        raise _bad(str(error), "$") from error
     _check_consistent(rules, "$")
     return rules
 

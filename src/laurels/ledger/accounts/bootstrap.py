@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..db import action_ids
 from ..db.pool import Connection, Pool, acquire
 from . import name_keys
@@ -27,13 +29,12 @@ SELECT name, description, base_score, rules::jsonb FROM (VALUES
 ) s (name, description, base_score, rules)
 WHERE NOT EXISTS (SELECT FROM action_types)
 ON CONFLICT DO NOTHING"""
-_SIGNING_KEY = """
-INSERT INTO signing_keys (kid, private_jwk)
-SELECT $1, $2::jsonb WHERE NOT EXISTS (SELECT FROM signing_keys WHERE retired_at IS NULL)"""
+_HAS_SIGNING_KEY = "SELECT EXISTS (SELECT FROM signing_keys WHERE retired_at IS NULL)"
+_SIGNING_KEY = "INSERT INTO signing_keys (kid, private_jwk) VALUES ($1, $2::jsonb)"
 _LOCK = "SELECT pg_advisory_xact_lock(5498121)"
 
 
-async def prepare(pool: Pool, *, samples: bool, signing_key: tuple[str, str]) -> None:
+async def prepare(pool: Pool, *, samples: bool, new_signing_key: Callable[[], tuple[str, str]]) -> None:
     """Default boards, a signing key, sample action types if wanted, keys of names; leaves what is there alone.
 
     Raises DatabaseUnusable for a ledger that would number actions twice.
@@ -41,12 +42,13 @@ async def prepare(pool: Pool, *, samples: bool, signing_key: tuple[str, str]) ->
     async with acquire(pool) as connection, connection.transaction():
         await action_ids.check(connection)
         await connection.execute(_LOCK)
-        await _prepare(connection, samples, signing_key)
+        await _prepare(connection, samples, new_signing_key)
     await name_keys.refresh(pool)
 
 
-async def _prepare(connection: Connection, samples: bool, signing_key: tuple[str, str]) -> None:
+async def _prepare(connection: Connection, samples: bool, new_signing_key: Callable[[], tuple[str, str]]) -> None:
     await connection.execute(_BOARDS)
     if samples:
         await connection.execute(_SAMPLES)
-    await connection.execute(_SIGNING_KEY, *signing_key)
+    if not await connection.fetchval(_HAS_SIGNING_KEY):
+        await connection.execute(_SIGNING_KEY, *new_signing_key())

@@ -61,7 +61,7 @@ async def analyse(pool: Pool) -> None:
     """Tell the planner what was loaded: until the next autovacuum it would go by the rows that were there before."""
     async with acquire(pool) as connection:
         await connection.execute("SET statement_timeout = 0")
-        await connection.execute("ANALYZE users, actions, standings, progress")
+        await connection.execute("ANALYZE users, actions, standings, user_action_counters")
 
 
 async def left_to_fold(pool: Pool) -> int:

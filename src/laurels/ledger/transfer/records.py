@@ -21,11 +21,26 @@ NotStorable = (*BadData, asyncpg.ProgramLimitExceededError)
 """PostgreSQL refuses a row for what is in it: a value out of range, or one that no index holds."""
 
 Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
-Text = Annotated[str, Meta(min_length=1, max_length=1_024, pattern=r"^[^\x00]*$(?!\n)")]
-Identifier = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
-Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
+_NO_CONTROLS: dict[str, Any] = {
+    "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)",
+    "extra": {"expected": "text without control characters"},
+}
+_NO_NUL: dict[str, Any] = {"pattern": r"^[^\x00]*$(?!\n)", "extra": {"expected": "text without NUL"}}
+Text = Annotated[str, Meta(min_length=1, max_length=1_024, **_NO_NUL)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=128, **_NO_CONTROLS)]
+Name = Annotated[str, Meta(min_length=1, max_length=64, **_NO_CONTROLS)]
 Instant = Annotated[datetime, Meta(tz=True)]
-Email = Annotated[str, Meta(max_length=email_rule.MAX_LENGTH, pattern=email_rule.PATTERN)]
+Email = Annotated[
+    str, Meta(max_length=email_rule.MAX_LENGTH, pattern=email_rule.PATTERN, extra={"expected": email_rule.EXPECTED})
+]
+PasswordHash = Annotated[
+    str,
+    Meta(
+        pattern=r"^\$argon2id\$[\x21-\x7e]+$(?!\n)",
+        max_length=512,
+        extra={"expected": "an argon2id hash, such as $argon2id$v=19$m=65536,t=3,p=4$…", "secret": True},
+    ),
+]
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +54,7 @@ class UserRecord(_Record, frozen=True):
     email: Email | None = None
     role: Literal["player", "moderator", "admin"] = "player"
     status: Literal["active", "shadowed", "banned", "erased"] = "active"
-    password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$[\x21-\x7e]+$(?!\n)", max_length=512)] | None = None
+    password_hash: PasswordHash | None = None
     external_issuer: Text | None = None
     external_subject: Text | None = None
     created_at: Instant | None = None
@@ -48,7 +63,7 @@ class UserRecord(_Record, frozen=True):
 class TypeRecord(_Record, frozen=True):
     name: Name
     base_score: Int64
-    description: Annotated[str, Meta(max_length=500, pattern=r"^[^\x00]*$(?!\n)")] = ""
+    description: Annotated[str, Meta(max_length=500, **_NO_NUL)] = ""
     scoring_rules: ScoringRules = ScoringRules()
     is_active: bool = True
 

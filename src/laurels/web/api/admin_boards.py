@@ -8,9 +8,10 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ...app import catalogue
 from ...domain.board_summary import summarize
 from ...domain.boards import Ties
-from ...domain.calendars import ALL_TIME_CALENDAR, Calendar, check_calendar
+from ...domain.calendars import ALL_TIME_CALENDAR, Calendar
 from ...domain.errors import Code
 from ...domain.standings import INT64_MAX, Aggregate, Order
 from ...ledger.catalogue.board_editor import BoardDraft, EditedBoard
@@ -96,29 +97,38 @@ class AdminBoardQuery(Request, frozen=True):
 
 
 async def list_all_boards(call: Call) -> AdminBoards:
+    """Return a page of boards, oldest first."""
     query = call.params
-    found = await call.services.board_editor.list(query.cursor, query.limit, archived=given(query.archived))
+    found = await catalogue.list_boards(call.services.admin, query.cursor, query.limit, archived=given(query.archived))
     return AdminBoards([_board(board) for board in found.rows], found.next)
 
 
 async def get_admin_board(call: Call) -> AdminBoard:
-    return _board(await call.services.board_editor.get(call.params.slug))
+    """Return a board as operators see it."""
+    return _board(await catalogue.get_board(call.services.admin, call.params.slug))
 
 
 async def create_board(call: Call) -> Reply:
+    """Create a board; reply 201."""
     body = call.body
-    check_calendar(body.calendar)
     kinds = None if body.action_types is None else tuple(body.action_types)
     draft = BoardDraft(body.slug, body.name, body.order, body.aggregate, body.ties, body.calendar, kinds)
-    return json_reply(_board(await call.services.board_editor.create(draft, call.actor, body.reason)), 201)
+    created = await catalogue.create_board(call.services.admin, draft, call.actor, body.reason)
+    return json_reply(_board(created), 201)
 
 
 async def edit_board(call: Call) -> AdminBoard:
+    """Change the members that were sent."""
     changes = changes_in(call.body)
     if changes.get("action_types") is not None:
         changes["action_types"] = tuple(changes["action_types"])
-    edited = await call.services.board_editor.edit(
-        call.params.slug, call.body.version, changes, call.actor, call.body.reason
+    edited = await catalogue.edit_board(
+        call.services.admin,
+        call.params.slug,
+        changes,
+        call.actor,
+        call.body.reason,
+        version=call.body.version,
     )
     return _board(edited)
 

@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, structs
 
-from ...domain.errors import Code, LaurelsError
-from ...domain.names import fold_name
+from ...app import fairness
+from ...app.users import set_status
+from ...domain.errors import Code
 from ...domain.standings import INT64_MAX, INT64_MIN
-from ...ledger.accounts import erasure, sanctions
-from ...ledger.corrections import corrections, review
-from ...ledger.queries import score_history
+from ...ledger.corrections.review import Held
 from ...ledger.queries.score_history import LedgerEntry
 from ..fields import NO_CONTROLS, AnyUsername, Identifier, ListQuery, Reason, Request, given, raw
 from ..pipeline.call import Call
@@ -142,68 +141,64 @@ class UserLedgerQuery(ListQuery, frozen=True, kw_only=True):
     user_id: UserId
 
 
-_SANCTIONS = {"active": sanctions.lift, "shadowed": sanctions.shadow, "banned": sanctions.ban}
-
-
 async def list_held(call: Call) -> HeldActions:
+    """Return a page of held actions, oldest first."""
     query = call.params
-    found = await review.pending(
-        call.services.pool, query.cursor, query.limit, user_id=given(query.user_id), code=query.code
+    found = await fairness.list_held(
+        call.services.admin, query.cursor, query.limit, user_id=given(query.user_id), code=query.code
     )
     return HeldActions([_held(held) for held in found.rows], found.next)
 
 
 async def approve_action(call: Call) -> Decision:
-    decided = await review.approve(call.services.pool, call.actor, call.params.action_id, call.body.reason)
+    """Let a held action count."""
+    decided = await fairness.approve(call.services.admin, call.params.action_id, call.actor, call.body.reason)
     return Decision(*structs.astuple(decided))
 
 
 async def reject_action(call: Call) -> Decision:
-    decided = await review.reject(call.services.pool, call.actor, call.params.action_id, call.body.reason)
+    """Let a held action never count."""
+    decided = await fairness.reject(call.services.admin, call.params.action_id, call.actor, call.body.reason)
     return Decision(*structs.astuple(decided))
 
 
 async def reverse_action(call: Call) -> Corrected:
-    correction = await corrections.reverse(call.services.pool, call.actor, call.params.action_id, call.body.reason)
+    """Undo an action with a compensating row."""
+    correction = await fairness.reverse(call.services.admin, call.params.action_id, call.actor, call.body.reason)
     return Corrected(*structs.astuple(correction))
 
 
 async def adjust_user(call: Call) -> Corrected:
-    services, body = call.services, call.body
-    correction = await corrections.adjust(
-        services.pool,
-        services.catalogue,
-        call.actor,
-        call.params.user_id,
-        body.points,
-        body.reason,
-        body.adjustment_identifier,
+    """Give or take points by hand."""
+    body, user_id = call.body, call.params.user_id
+    correction = await fairness.adjust(
+        call.services.admin, user_id, body.points, body.adjustment_identifier, call.actor, body.reason
     )
     return Corrected(*structs.astuple(correction))
 
 
 async def set_user_status(call: Call) -> Sanctioned:
+    """Ban or shadow a user, or lift either."""
     user_id, body = call.params.user_id, call.body
-    changed = await _SANCTIONS[body.status](call.services.pool, call.actor, user_id, body.reason)
+    changed = await set_status(call.services.admin, user_id, body.status, call.actor, body.reason)
     return Sanctioned(user_id, body.status, changed)
 
 
 async def erase_user(call: Call) -> Sanctioned:
-    services, user_id = call.services, call.params.user_id
-    user = await services.user_editor.get(user_id)
-    if fold_name(user.username) != fold_name(call.body.username):
-        raise LaurelsError(Code.INVALID_REQUEST, "This is not the name of this user.", path="$.username")
-    changed = await erasure.erase(services.pool, call.actor, user_id, call.body.reason)
+    """Erase a user's personal data."""
+    user_id, body = call.params.user_id, call.body
+    changed = await fairness.erase_user(call.services.admin, user_id, body.username, call.actor, body.reason)
     return Sanctioned(user_id, "erased", changed)
 
 
 async def get_user_ledger(call: Call) -> AdminLedger:
+    """Return a page of a user's rows, newest first."""
     query = call.params
-    found = await score_history.of_user(call.services.reads, query.user_id, query.cursor, query.limit)
+    found = await fairness.read_score_history(call.services.admin, query.user_id, query.cursor, query.limit)
     return AdminLedger(found.score, found.total, [_row(entry) for entry in found.page.rows], found.page.next)
 
 
-def _held(held: review.Held) -> HeldAction:
+def _held(held: Held) -> HeldAction:
     return HeldAction(**{**structs.asdict(held), "metadata": raw(held.metadata)})
 
 

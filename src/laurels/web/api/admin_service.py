@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, structs
 
-from ...ledger.catalogue.live_settings import LiveSettings, meaning
-from ...ledger.events import audit
+from ...app import settings
+from ...app.settings import SettingInForce
+from ...ledger.catalogue.live_settings import LiveSettings
+from ...ledger.events.audit import AuditFilter, AuditRecord
 from ..fields import END, NO_CONTROLS, ListQuery, Reason, Request, raw
 from ..http.decode import instant
 from ..pipeline.call import Call
@@ -100,25 +101,25 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 async def list_audit(call: Call) -> AuditTrail:
+    """Return a page of what operators did, newest first."""
     query = call.params
     since, until = instant(query.since, "$.since"), instant(query.until, "$.until")
-    sought = audit.AuditFilter(query.actor, query.subject, query.act, since, until)
-    found = await audit.entries(call.services.pool, sought, query.cursor, query.limit)
-    return AuditTrail([_entry(entry) for entry in found.rows], found.next)
+    wanted = AuditFilter(query.actor, query.subject, query.act, since, until)
+    found = await settings.read_audit(call.services.admin, wanted, query.cursor, query.limit)
+    return AuditTrail([_entry(record) for record in found.rows], found.next)
 
 
 async def list_settings(call: Call) -> LiveSettingsList:
-    store = call.services.live_settings
-    values, defaults = structs.asdict(store.current), structs.asdict(store.defaults)
-    return LiveSettingsList([_setting(name, values, defaults, name in store.overridden) for name in values])
+    """Return every setting that changes while nodes run."""
+    return _settings(settings.list_settings(call.services.admin))
 
 
 async def edit_settings(call: Call) -> LiveSettingsList:
+    """Override the settings that were sent; null removes an override."""
     sent = structs.asdict(call.body)
     reason = sent.pop("reason")
     changes = {name: value for name, value in sent.items() if value is not UNSET}
-    await call.services.live_settings.change(changes, call.actor, reason)
-    return await list_settings(call)
+    return _settings(await settings.change_settings(call.services.admin, changes, call.actor, reason))
 
 
 async def get_stats(call: Call) -> Stats:
@@ -138,12 +139,16 @@ async def get_stats(call: Call) -> Stats:
     )
 
 
-def _setting(name: str, values: Mapping[str, int], defaults: Mapping[str, int], overridden: bool) -> Setting:
-    words, least, most = meaning(name)
-    return Setting(name, values[name], defaults[name], overridden, least, most, words)
+def _settings(in_force: list[SettingInForce]) -> LiveSettingsList:
+    return LiveSettingsList(
+        [
+            Setting(one.name, one.value, one.default, one.overridden, one.least, one.most, one.meaning)
+            for one in in_force
+        ]
+    )
 
 
-def _entry(entry: audit.AuditRecord) -> AuditEntry:
+def _entry(entry: AuditRecord) -> AuditEntry:
     return AuditEntry(
         entry.id,
         entry.at,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from ...domain.actions import Submission
+from ...app import catalogue
+from ...app.catalogue import DryRunInput
 from ...domain.errors import Code
 from ...domain.instants import in_utc
 from ...domain.metadata import canonical_metadata
-from ...domain.rules import ScoringRules, check_rules
+from ...domain.rules import ScoringRules
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.catalogue.type_editor import EditedType, TypeDraft
-from ...ledger.write.dry_run import dry_run, dry_run_identifier
 from ..fields import END, AnyUsername, ListQuery, Reason, Request, TypeName, Version, changes_in, given
 from ..http.responses import Reply, json_reply
 from ..pipeline.call import Call
@@ -101,49 +101,56 @@ class ActionTypeQuery(Request, frozen=True):
 
 
 async def list_all_action_types(call: Call) -> AdminActionTypes:
+    """Return a page of action types, oldest first."""
     query = call.params
-    found = await call.services.type_editor.list(
-        query.cursor, query.limit, active=given(query.active), prefix=query.prefix
+    found = await catalogue.list_types(
+        call.services.admin, query.cursor, query.limit, active=given(query.active), prefix=query.prefix
     )
     return AdminActionTypes([_action_type(kind) for kind in found.rows], found.next)
 
 
 async def get_action_type(call: Call) -> AdminActionType:
-    return _action_type(await call.services.type_editor.get(call.params.name))
+    """Return an action type with its rules."""
+    return _action_type(await catalogue.get_type(call.services.admin, call.params.name))
 
 
 async def create_action_type(call: Call) -> Reply:
+    """Create an action type; reply 201."""
     body = call.body
     draft = TypeDraft(body.name, body.description, body.base_score, body.scoring_rules, body.is_active)
-    return json_reply(_action_type(await call.services.type_editor.create(draft, call.actor, body.reason)), 201)
+    created = await catalogue.create_type(call.services.admin, draft, call.actor, body.reason)
+    return json_reply(_action_type(created), 201)
 
 
 async def edit_action_type(call: Call) -> AdminActionType:
+    """Change the members that were sent."""
     changes = changes_in(call.body)
     if "scoring_rules" in changes:
         changes["rules"] = changes.pop("scoring_rules")
-    edited = await call.services.type_editor.edit(
-        call.params.name, call.body.version, changes, call.actor, call.body.reason
+    edited = await catalogue.edit_type(
+        call.services.admin,
+        call.params.name,
+        changes,
+        call.actor,
+        call.body.reason,
+        version=call.body.version,
     )
     return _action_type(edited)
 
 
 async def try_action_type(call: Call) -> TrialResult:
-    body, services = call.body, call.services
-    kind = (await services.type_editor.get(call.params.name)).kind()
-    changes = {"base_score": given(body.base_score), "rules": given(body.scoring_rules)}
-    kind = replace(kind, **{name: value for name, value in changes.items() if value is not None})
-    check_rules(kind.rules, "$.scoring_rules")
-    submission = Submission(
-        await services.directory.find_any(body.username),
-        kind.name,
-        dry_run_identifier(),
-        canonical_metadata(body.metadata, "$.metadata"),
-        in_utc(body.completed_at, "$.completed_at"),
+    """Judge a hypothetical action; nothing is written."""
+    body = call.body
+    wanted = DryRunInput(
+        username=body.username,
+        metadata=canonical_metadata(body.metadata, "$.metadata"),
+        completed_at=in_utc(body.completed_at, "$.completed_at"),
         by_server=body.by_server,
+        base_score=given(body.base_score),
+        rules=given(body.scoring_rules),
     )
-    trial = await dry_run(services.pool, services.catalogue, kind, submission)
-    return TrialResult(**asdict(trial))
+    judged = await catalogue.dry_run_type(call.services.admin, call.params.name, wanted)
+    return TrialResult(**asdict(judged))
 
 
 def _action_type(kind: EditedType) -> AdminActionType:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from ...app import users
 from ...app.boards import PlaceOnBoard, read_places, view_of
 from ...app.context import BoardContext
-from ...domain.errors import Code, LaurelsError
+from ...app.users import Role, Sort, Status
+from ...domain.errors import Code
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.accounts.user_editor import EditedUser, UserFilter
 from ..auth.keyring import ApiKey
@@ -20,14 +21,12 @@ from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .codes import LEDGER_AWAY, RANKS_AWAY
 
-Role = Literal["player", "moderator", "admin"]
-Status = Literal["active", "shadowed", "banned", "erased"]
 UserId = Annotated[int, Meta(ge=1, le=INT64_MAX, examples=[1])]
 Score = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 
 
 class AdminUser(msgspec.Struct, frozen=True):
-    """`score` is that of the default board. `email` is told to admins only."""
+    """`score` is that of the default board. Only admins see `email`."""
 
     id: int
     username: str
@@ -72,7 +71,7 @@ class FreshPassword(msgspec.Struct, frozen=True):
 class UsersQuery(ListQuery, frozen=True):
     """All that are given must fit. `sort=score` lists who is on the board; it alone takes min_score, max_score."""
 
-    sort: Literal["newest", "name", "score"] = "newest"
+    sort: Sort = "newest"
     prefix: (
         Annotated[
             str, Meta(min_length=1, max_length=32, pattern=NO_CONTROLS, description="How the name begins, in any case")
@@ -90,51 +89,47 @@ class UserQuery(Request, frozen=True):
 
 
 async def list_users(call: Call) -> AdminUsers:
-    query: UsersQuery = call.params
-    services, wanted = call.services, UserFilter(query.prefix, given(query.status), given(query.role))
-    scores = (query.min_score, query.max_score)
-    if query.sort != "score" and scores != (INT64_MIN, INT64_MAX):
-        raise LaurelsError(Code.INVALID_REQUEST, "min_score and max_score go with sort=score.", path="$.sort")
-    if query.sort == "score":
-        window = await services.catalogue.window(services.catalogue.default_board)
-        found = await services.user_editor.by_score(window, wanted, scores, query.cursor, query.limit)
-    elif query.sort == "name":
-        found = await services.user_editor.by_name(wanted, query.cursor, query.limit)
-    else:
-        found = await services.user_editor.newest(wanted, query.cursor, query.limit)
+    """Return a page of users."""
+    sent: UsersQuery = call.params
+    wanted = UserFilter(sent.prefix, given(sent.status), given(sent.role))
+    search = users.UserSearch(wanted, sent.sort, (sent.min_score, sent.max_score))
+    found = await users.list_users(call.services.admin, search, sent.cursor, sent.limit)
     shows_email = await _may_see_addresses(call)
-    return AdminUsers([_told(user, shows_email) for user in found.rows], found.next)
+    return AdminUsers([_admin_user(user, shows_email) for user in found.rows], found.next)
 
 
 async def get_user(boards: BoardContext, call: Call) -> UserDetails:
-    user = await call.services.user_editor.get(call.params.user_id)
+    """Return a user with their place on every board."""
+    user = await users.get_user(call.services.admin, call.params.user_id)
     places = await read_places(boards, user.id, user.username, view_of(boards, call.user_id))
-    return UserDetails(_told(user, await _may_see_addresses(call)), places)
+    return UserDetails(_admin_user(user, await _may_see_addresses(call)), places)
 
 
 async def set_user_role(call: Call) -> AdminUser:
-    services, body = call.services, call.body
-    user = await services.user_editor.set_role(
-        call.params.user_id, body.role, call.actor, body.reason, allow_similar=body.allow_similar
+    """Change a user's role."""
+    body = call.body
+    user = await users.set_role(
+        call.services.admin, call.params.user_id, body.role, call.actor, body.reason, allow_similar=body.allow_similar
     )
-    return _told(user, shows_email=True)
+    return _admin_user(user, shows_email=True)
 
 
 async def reset_user_password(call: Call) -> FreshPassword:
-    password = secrets.token_urlsafe(12)
-    hashed = await call.services.passwords.hash(password)
-    await call.services.user_editor.set_password(call.params.user_id, hashed, call.actor, call.body.reason)
+    """Set a generated password, and end every older token of the user."""
+    password = await users.reset_password(
+        call.services.admin, call.services.passwords.hash, call.params.user_id, call.actor, call.body.reason
+    )
     return FreshPassword(password)
 
 
 async def _may_see_addresses(call: Call) -> bool:
-    """Moderators judge what people do, not who they are."""
+    """Return whether the caller sees e-mail addresses: moderators judge what people do, not who they are."""
     if isinstance(call.caller, ApiKey):
         return True
     return (await call.services.accounts.by_id(call.user.user_id)).role == "admin"
 
 
-def _told(user: EditedUser, shows_email: bool) -> AdminUser:
+def _admin_user(user: EditedUser, shows_email: bool) -> AdminUser:
     return AdminUser(
         user.id,
         user.username,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from ... import telemetry
-from ...ranking.verify import compare
+from ...app.proof import compare_index
 from ..http.responses import Reply, encode
 from ..pipeline.call import Call
 from ..pipeline.route import Route
@@ -40,31 +38,31 @@ class IndexReport(msgspec.Struct, frozen=True):
 
 
 async def livez(_: Call) -> Liveness:
+    """Reply that the process runs."""
     return Liveness()
 
 
 async def readyz(call: Call) -> Reply:
+    """Reply whether the node serves: 200, or 503 with the reasons."""
     missing = call.services.missing()
     return Reply(encode(Readiness(not missing, missing, call.services.degraded())), 503 if missing else 200)
 
 
 async def metrics(_: Call) -> Reply:
+    """Reply with every metric in the format of Prometheus."""
     return Reply(generate_latest(telemetry.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def verify_index(call: Call) -> IndexReport:
-    """Compares every open window of this node's index with the ledger."""
+    """Compare every open window of this node's index with the ledger."""
     services = call.services
-    reports = []
-    for window in await services.catalogue.windows_at(datetime.now(UTC)):
-        drift = await compare(services.index, services.pool, window)
-        reports.append(WindowReport(window.board.slug, await services.index.count(window), drift))
-    telemetry.INDEX_DRIFT.set(sum(report.drift for report in reports))
-    return IndexReport(reports)
+    windows = await compare_index(services.admin, services.index)
+    telemetry.INDEX_DRIFT.set(sum(window.drift for window in windows))
+    return IndexReport([WindowReport(window.board, window.members, window.drift) for window in windows])
 
 
 async def rebuild_index(call: Call) -> IndexReport:
-    """Builds this node's index anew from the ledger, beside live writes, then compares."""
+    """Build this node's index again from the ledger, beside live writes, then compare."""
     await call.services.projection.rebuild()
     return await verify_index(call)
 

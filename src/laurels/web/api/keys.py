@@ -8,11 +8,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ...app import api_keys
+from ...app.api_keys import NewApiKey
 from ...domain.authorization import SCOPES, Scope
 from ...domain.errors import Code
 from ...domain.standings import INT64_MAX
 from ...ledger.accounts.api_keys import KeyDescription
-from ..auth.keyring import FreshSecret
 from ..fields import NO_CONTROLS, ListQuery, Reason, Request
 from ..http.responses import Reply, json_reply
 from ..pipeline.call import Call
@@ -72,42 +73,39 @@ class NewKey(msgspec.Struct, frozen=True):
 
 
 async def list_keys(call: Call) -> Keys:
-    found = await call.services.api_keys.newest(call.params.cursor, call.params.limit)
+    """Return a page of API keys, newest first."""
+    found = await api_keys.list_api_keys(call.services.admin, call.params.cursor, call.params.limit)
     return Keys([_key(key) for key in found.rows], found.next)
 
 
 async def create_key(call: Call) -> Reply:
-    """201 with the key, which nobody will see again."""
-    fresh = FreshSecret.generate()
-    made = await call.services.api_keys.create(
-        call.body.name, call.body.scopes, fresh.stored(call.services.keyring.seal), call.actor
-    )
-    await call.services.keyring.refresh()
-    return json_reply(_shown_once(made, fresh), 201)
+    """Create an API key; reply 201 with its secrets, which are shown once."""
+    services, body = call.services, call.body
+    made = await api_keys.create_api_key(services.admin, services.keyring.seal, body.name, body.scopes, call.actor)
+    await services.keyring.refresh()
+    return json_reply(_new_key(made), 201)
 
 
 async def rotate_key(call: Call) -> NewKey:
-    """A new secret; the old one stays good for the overlap."""
-    fresh, body = FreshSecret.generate(), call.body
-    rotated = await call.services.api_keys.rotate(
-        call.params.id,
-        fresh.stored(call.services.keyring.seal),
-        timedelta(seconds=body.overlap_seconds),
-        call.actor,
-        body.reason,
+    """Give a key a new secret; the old one stays valid for the overlap."""
+    services, body = call.services, call.body
+    overlap = timedelta(seconds=body.overlap_seconds)
+    rotated = await api_keys.rotate_api_key(
+        services.admin, services.keyring.seal, call.params.id, overlap, call.actor, body.reason
     )
-    await call.services.keyring.refresh()
-    return _shown_once(rotated, fresh)
+    await services.keyring.refresh()
+    return _new_key(rotated)
 
 
 async def revoke_key(call: Call) -> Key:
-    revoked = await call.services.api_keys.revoke(call.params.id, call.actor, call.body.reason)
+    """Revoke a key permanently."""
+    revoked = await api_keys.revoke_api_key(call.services.admin, call.params.id, call.actor, call.body.reason)
     await call.services.keyring.refresh()
     return _key(revoked)
 
 
-def _shown_once(key: KeyDescription, fresh: FreshSecret) -> NewKey:
-    return NewKey(_key(key), fresh.key(key.id), fresh.signing)
+def _new_key(made: NewApiKey) -> NewKey:
+    return NewKey(_key(made.key), made.api_key, made.signing_secret)
 
 
 def _key(key: KeyDescription) -> Key:

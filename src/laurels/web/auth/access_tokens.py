@@ -26,11 +26,12 @@ from ...domain.errors import Code, LaurelsError
 from ...domain.standings import INT64_MAX
 from ...domain.strict_json import strict_json
 from ...ledger.accounts.accounts import AccountRecord, SigningKey
+from .issuers import ISSUER
 from .token_signature import SignatureRules, verify_signature
 
 ALGORITHM = "Ed25519"
 TYPE = "at+jwt"
-ISSUER = AUDIENCE = "laurels"
+AUDIENCE = "laurels"
 MAX_LENGTH = 2_048
 _DIGEST_PURPOSE = b"laurels account digest v1"
 LEEWAY = 5

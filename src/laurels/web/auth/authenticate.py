@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ...app.api_keys import PREFIX
 from ...domain.authorization import Scope
 from ...domain.errors import Code, LaurelsError
 from ...ledger.accounts.accounts import Accounts
@@ -22,7 +23,7 @@ from ..http.messages import hdrs
 from . import signatures
 from .access_tokens import AccessTokens, Principal
 from .external_tokens import ExternalTokens
-from .keyring import PREFIX, ApiKey, Keyring
+from .keyring import ApiKey, Keyring
 from .signatures import Signatory
 
 Access = Literal["public", "viewer", "user", "server", "moderator", "admin"]

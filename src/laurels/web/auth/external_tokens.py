@@ -21,8 +21,8 @@ from ...domain.errors import Code, LaurelsError
 from ...domain.names import external_names
 from ...domain.strict_json import strict_json
 from ...ledger.accounts.accounts import AccountRecord, Accounts
-from .access_tokens import ISSUER, Principal
-from .issuers import ExternalIssuer
+from .access_tokens import Principal
+from .issuers import ISSUER, ExternalIssuer
 from .jwks import KeySource
 from .refusal_log import RefusalLog, shown
 from .token_signature import PublicKey, SignatureRefused, SignatureRules, verify_signature

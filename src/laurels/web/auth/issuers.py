@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from .access_tokens import ISSUER
-
+ISSUER = "laurels"
+"""`iss` of our own tokens: no other issuer may have it."""
 MAX_ISSUERS = 16
 
 Algorithm = Literal["RS256", "ES256", "EdDSA"]

@@ -6,22 +6,19 @@ arrive through the journal within a second.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
+from ...app.api_keys import PREFIX, digest
 from ...domain.errors import Code, LaurelsError
 from ...ledger.accounts.api_keys import ApiKeys, KeyInForce, Secret
 from .secret_box import DecryptionFailed, SecretBox
 
 log = structlog.get_logger(__name__)
 
-PREFIX = "lk_"
-SIGNING_PREFIX = "lks_"
 MAX_LENGTH = 128
 
 
@@ -32,28 +29,6 @@ class ApiKey:
     id: int
     name: str
     scopes: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FreshSecret:
-    """The secrets of a new key, shown once: its secret half, and the text that its holder signs bodies with."""
-
-    secret: str
-    signing: str
-
-    @classmethod
-    def generate(cls) -> FreshSecret:
-        """Return new random secrets."""
-        return cls(secrets.token_urlsafe(32), SIGNING_PREFIX + secrets.token_urlsafe(32))
-
-    def key(self, key_id: int) -> str:
-        """Return the API key as its holder presents it."""
-        return f"{PREFIX}{key_id}_{self.secret}"
-
-    def stored(self, seal: SecretBox) -> Secret:
-        """Return what the ledger keeps: a hash, and the signing secret encrypted."""
-        hashed = digest(self.secret)
-        return Secret(hashed, seal.encrypt(self.signing, hashed.hex()))
 
 
 class Keyring:
@@ -99,11 +74,6 @@ class Keyring:
         used, self._used = self._used, set()
         if used:
             await self._store.used(used)
-
-
-def digest(secret: str) -> bytes:
-    """Return the hash of a key's secret half. It has 256 random bits, so a plain hash can't be guessed from."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _is_id(text: str) -> bool:

@@ -8,7 +8,6 @@ depth, size, NUL (which PostgreSQL can't store) and integers beyond 64 bits.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import cache
@@ -19,7 +18,7 @@ from msgspec import Meta
 
 from ...domain.errors import Code, LaurelsError
 from ...domain.instants import in_utc
-from ...domain.schema_hints import explain
+from ...domain.schema_hints import explain, parse_message
 from ...domain.strict_json import DuplicateMember, check_strictly
 from .messages import Request
 
@@ -35,7 +34,6 @@ class _Members(list[tuple[str, Any]]):
 
 _as_sent = json.JSONDecoder(object_pairs_hook=_Members, parse_int=str).decode
 _Instant = Annotated[datetime, Meta(tz=True)]
-_MESSAGE = re.compile(r"(?P<detail>.*?)(?: - at (?:`key` in )?`(?P<path>[^`]*)`)?", re.DOTALL)
 
 
 @cache
@@ -168,10 +166,8 @@ def _first_repeated(names: Iterable[str]) -> str | None:
 def _invalid(
     error: msgspec.ValidationError, kind: type, sent: Any = None, *, hidden: Collection[str] = ()
 ) -> LaurelsError:
-    found = _MESSAGE.fullmatch(str(error))
-    assert found is not None, "the pattern matches everything"
-    path = found["path"] or "$"
-    return _bad(explain(found["detail"], path, kind, sent, hidden=hidden), path)
+    detail, path = parse_message(error)
+    return _bad(explain(detail, path, kind, sent, hidden=hidden), path)
 
 
 def _bad(detail: str, path: str) -> LaurelsError:

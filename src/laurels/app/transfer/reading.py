@@ -1,9 +1,10 @@
 """Records out of CSV and JSONL files, one by one, each with the line that it begins on.
 
-CSV is read as spreadsheets write it: the first line names the columns in any case, separated by commas, semicolons or
-tabs, unless Excel's `sep=;` stands above it; empty columns at the right are ignored, and so are lines without any
-content. A record that can't be read is a
-BadRow. Where nothing after it can be trusted either (an encoding, a quote that is never closed) NotDone is raised.
+CSV is read as spreadsheets write it. The first line names the columns, in any case, separated by commas, semicolons or
+tabs, unless Excel's `sep=;` stands above it. Empty columns at the right and empty lines are ignored.
+
+A record that can't be read becomes a BadRow. TransferError is raised where the rest of the file can't be trusted
+either: a wrong encoding, a quote that is never closed.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from ..domain.strict_json import strict_json
-from ..ledger.transfer import BadRow, Line
-from .errors import CommandFailed
-from .explaining import SHOWN, explain, unknown_columns
-from .files import ESCAPED, NESTED, Format
+from ...domain.schema_hints import SHOWN, explain_member
+from ...domain.strict_json import strict_json
+from ...ledger.transfer import BadRow, Line
+from .errors import TransferError
+from .files import ESCAPED, NESTED
+from .kinds import Format
 from .text import MAX_LINE, TooLong, read_text
 
 DELIMITERS = (",", ";", "\t")
-SHOWN_STRANGERS = 5
-"""Unknown columns that are named at once."""
+SHOWN_UNKNOWN = 5
+"""Unknown columns named in one message."""
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\w\s]|\t)"?', re.IGNORECASE)
-"""What Excel writes above the first line to name the separator."""
+"""Excel writes such a line above the header to name the separator."""
 _LONG = f"has more than {MAX_LINE:,} bytes"
 
 Read = Iterator[Line[Any] | BadRow]
@@ -34,11 +36,11 @@ _Lines = Iterator[str | TooLong]
 
 
 def read_records(stream: BinaryIO, form: Format, kind: type, ignore: Sequence[str] = ()) -> Read:
-    """Yield every record of `kind`, or why it is bad; columns in `ignore` are skipped. Raises NotDone."""
+    """Yield every record of `kind`, or why it is bad, skipping the columns in `ignore`. Raises TransferError."""
     lines = read_text(stream)
     ignored = frozenset(map(_name, ignore))
     if needed := ignored.intersection(field.name for field in msgspec.structs.fields(kind) if field.required):
-        raise CommandFailed(f"--ignore-columns: every record needs {', '.join(sorted(needed))}")
+        raise TransferError(f"--ignore-columns: every record needs {', '.join(sorted(needed))}")
     return _read_csv(lines, kind, ignored) if form == "csv" else _read_jsonl(lines, kind, ignored)
 
 
@@ -68,7 +70,7 @@ def _read_csv(lines: _Lines, kind: type, ignored: frozenset[str]) -> Read:
             cells = next(reader, None)
         except csv.Error as error:
             if feed.number > number:
-                raise CommandFailed(f"line {number}: from here on the quotes do not match ({error})") from error
+                raise TransferError(f"line {number}: from here on the quotes do not match ({error})") from error
             yield BadRow(number, f"is not CSV: {error}")
             continue
         if feed.too_long:
@@ -80,7 +82,10 @@ def _read_csv(lines: _Lines, kind: type, ignored: frozenset[str]) -> Read:
 
 
 class _Feed:
-    """The lines for a csv.reader, counted. A line that is too long is an empty one, with `too_long` set."""
+    """Counts the lines that a csv.reader takes, and replaces one that is too long by an empty one.
+
+    `too_long` is set when the record begun last had such a line.
+    """
 
     def __init__(self, lines: _Lines) -> None:
         self._lines = lines
@@ -103,13 +108,13 @@ class _Feed:
         if not isinstance(line, TooLong):
             return line
         if not at_start:
-            raise CommandFailed(f"line {self.number} {_LONG}, in the middle of a record")
+            raise TransferError(f"line {self.number} {_LONG}, in the middle of a record")
         self.too_long = True
         return "\n"
 
 
 def _header(feed: _Feed, kind: type, ignored: frozenset[str]) -> tuple[str, list[str]]:
-    """Return the delimiter under which the first line with content names columns, and their names."""
+    """Return the delimiter with which the first line that is not empty names known columns, and their names."""
     text = _first_line(feed)
     delimiters: Sequence[str] = DELIMITERS
     if (separator := _SEPARATOR_LINE.fullmatch(text.strip("\r\n"))) is not None:
@@ -122,23 +127,33 @@ def _header(feed: _Feed, kind: type, ignored: frozenset[str]) -> tuple[str, list
             _check_unique([name for name in names if name not in ignored])
             return delimiter, names
     best = max((headers for _, headers in readings), key=lambda headers: len(known.intersection(map(_name, headers))))
-    strangers = [header for header in best if _name(header) not in known]
-    if not strangers:
-        raise CommandFailed(f"line {feed.number} must name the columns, separated by commas, semicolons or tabs")
-    raise CommandFailed(
-        f"line {feed.number} must name the columns: {unknown_columns(strangers[:SHOWN_STRANGERS], kind)}"
-    )
+    unknown = [header for header in best if _name(header) not in known]
+    if not unknown:
+        raise TransferError(f"line {feed.number} must name the columns, separated by commas, semicolons or tabs")
+    raise TransferError(f"line {feed.number} must name the columns: {_unknown_columns(unknown[:SHOWN_UNKNOWN], kind)}")
+
+
+def _unknown_columns(names: Sequence[str], kind: type) -> str:
+    known = ", ".join(field.name for field in msgspec.structs.fields(kind))
+    skip = " ".join(f"--ignore-columns {_quoted(name)}" for name in names)
+    listed = ", ".join(repr(name) for name in names)
+    is_not = "is not a column" if len(names) == 1 else "are not columns"
+    return f"{listed} {is_not}; the columns are {known}. To skip: {skip}"
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[\w-]+", name) else '"' + name.replace('"', '\\"') + '"'
 
 
 def _first_line(feed: _Feed) -> str:
-    """Return the next line with content. Raises NotDone when there is none, or it is too long."""
+    """Return the next line that is not empty. Raises TransferError when there is none, or it is too long."""
     while True:
         feed.begin_record()
         text = next(feed, None)
         if text is None:
-            raise CommandFailed("the file is empty: its first line must name the columns")
+            raise TransferError("the file is empty: its first line must name the columns")
         if feed.too_long:
-            raise CommandFailed(f"line {feed.number} {_LONG}: it must name the columns")
+            raise TransferError(f"line {feed.number} {_LONG}: it must name the columns")
         if text.strip():
             return text
 
@@ -146,11 +161,11 @@ def _first_line(feed: _Feed) -> str:
 def _check_unique(names: Sequence[str]) -> None:
     for position, name in enumerate(names):
         if name in names[:position]:
-            raise CommandFailed(f"the first line names the column {name!r} twice")
+            raise TransferError(f"the first line names the column {name!r} twice")
 
 
 def _headers(text: str, delimiter: str) -> list[str]:
-    """Return the names of columns as they are written; empty ones at the right are dropped."""
+    """Return the column names as they are written, without empty ones at the right."""
     try:
         cells = [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter, strict=True), [])]
     except csv.Error:
@@ -161,7 +176,7 @@ def _headers(text: str, delimiter: str) -> list[str]:
 
 
 def _name(header: str) -> str:
-    """Return the name of a column in our spelling."""
+    """Return a column's name in lower case with underscores."""
     return "_".join(header.casefold().replace("-", " ").replace("_", " ").split())
 
 
@@ -197,6 +212,8 @@ def _record(number: int, members: Callable[[], Mapping[str, Any]], kind: type, *
         found = {name: value for name, value in members().items() if value is not None}
         return Line(number, msgspec.convert(found, kind, strict=strict), frozenset(found))
     except msgspec.ValidationError as error:
-        return BadRow(number, explain(error, kind, found))
-    except ValueError as error:  # also msgspec's, and text that is not UTF-8
+        known = {field.name for field in msgspec.structs.fields(kind)}
+        unknown = [name for name in found if name not in known]
+        return BadRow(number, _unknown_columns(unknown, kind) if unknown else explain_member(error, kind, found))
+    except ValueError as error:  # includes msgspec.DecodeError, and text that is not UTF-8
         return BadRow(number, str(error))

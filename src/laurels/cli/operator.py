@@ -1,4 +1,4 @@
-"""Who types the commands."""
+"""The operator who runs a command, for the audit trail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..ledger.events.audit import Actor
 
 
 def operator() -> Actor:
-    """For the audit trail. Containers may run as a number that has no name."""
+    """Return who runs this process. In a container that may be a number without a name."""
     try:
         login = getpass.getuser()
     except (KeyError, OSError):

@@ -1,0 +1,12 @@
+"""What the command line names: the kinds of rows, the formats, and what to do about a bad row.
+
+Apart from the other modules because it imports nothing: `laurels --help` reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Format = Literal["csv", "jsonl"]
+What = Literal["users", "action-types", "ledger"]
+OnError = Literal["stop", "skip"]
