@@ -47,7 +47,7 @@ MANY = 100
 WARM_UP = 1.0
 """Seconds of warm-up before a run."""
 PROBES = 300
-GROWING = ("actions", "receipt_ranks", "journal")
+GROWING = ("actions", "journal")
 """Tables that get rows for every action or batch."""
 ROUNDS = 2_000
 """Steps of the descent: far more than two or three unknowns need."""

@@ -226,8 +226,8 @@ def _writer(settings: Settings, ledger: LedgerParts, ranks: _Ranks) -> Writer:
     return Writer(
         ledger.pool,
         ledger.catalogue,
-        ledger.receipts,
         _projecting(ranks.projection, ranks.hub),
+        ranks.scoreboards.placements,
         ledger.node_id,
         lanes=lanes_of(settings),
         queue_limit=settings.queue_limit,
@@ -287,7 +287,6 @@ def _services(
         people=People(ledger.reads),
         reads=ledger.reads,
         readers=Readers(ledger.reads),
-        receipts=ledger.receipts,
         writer=writer,
         index=ranks.index,
         projection=ranks.projection,

@@ -17,7 +17,7 @@ def contexts_of(parts: Services, refresh_life: timedelta) -> tuple[object, ...]:
         parts.catalogue,
         parts.directory,
         parts.readers,
-        parts.receipts,
+        parts.scoreboards,
         parts.ticket_signer,
         parts.ready_types,
     )

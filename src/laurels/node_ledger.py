@@ -18,7 +18,6 @@ from .ledger.db.pool import Pool
 from .ledger.db.replicas import Reads, replica
 from .ledger.events.journal import Journal
 from .ledger.events.propagation import report_presence
-from .ledger.write.receipts import Receipts
 
 WRITING = ("all", "api")
 """Roles that take actions."""
@@ -36,7 +35,6 @@ class LedgerParts:
     catalogue: Catalogue
     directory: Directory
     revocations: Revocations
-    receipts: Receipts
     accounts: Accounts
     api_keys: ApiKeys
 
@@ -64,7 +62,6 @@ async def ledger_parts(settings: Settings, pool: Pool) -> LedgerParts:
         catalogue,
         directory,
         revocations,
-        Receipts(pool),
         Accounts(pool, node_id, guard),
         ApiKeys(pool, node_id),
     )

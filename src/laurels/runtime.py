@@ -1,7 +1,7 @@
 """Run a node: settings in, one running node out, its parts started and stopped in order.
 
 Start: PostgreSQL, migrations, bootstrap, index, lanes and followers, HTTP.
-Stop:  live sockets closed over a while, no new connections, running requests answered, queue drained, receipts written,
+Stop:  live sockets closed over a while, no new connections, running requests answered, queue drained,
        PostgreSQL stopped.
 """
 
@@ -68,7 +68,6 @@ class _Tasks:
 
     chores: list[asyncio.Task[None]]
     lanes: asyncio.Task[None]
-    receipts: asyncio.Task[None]
     hub: asyncio.Task[None]
 
 
@@ -172,7 +171,6 @@ async def _run(
     async with asyncio.TaskGroup() as tasks:
         running = _Tasks(
             lanes=tasks.create_task(services.writer.run(), name="ledger-lanes"),
-            receipts=tasks.create_task(services.receipts.run(), name="receipts"),
             hub=tasks.create_task(services.hub.run(), name="live-hub"),
             chores=background.start(tasks),
         )
@@ -215,8 +213,6 @@ async def _drain(node: Node, server: HttpServer, running: _Tasks) -> None:
     await server.close()
     services.writer.close()
     await running.lanes
-    services.receipts.close()
-    await running.receipts
     await running.hub
     services.passwords.close()
     with contextlib.suppress(LaurelsError):  # without the ledger the entry of this node expires by itself

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from laurels.domain.actions import Submission
+from laurels.domain.actions import Placement, Submission, present_placement
 from laurels.domain.errors import LaurelsError
 from laurels.ledger.catalogue.catalogue import Catalogue
 from laurels.ledger.db.pool import Pool
-from laurels.ledger.write.receipts import Receipts
-from laurels.ledger.write.writer import Result, Writer
+from laurels.ledger.write.writer import FindPlacements, Result, Writer
+from laurels.ranking.index import Index
 from laurels.ranking.memory_index import MemoryIndex
 from laurels.ranking.memory_projection import MemoryProjection
 
@@ -27,7 +27,6 @@ class Ledger:
 
     pool: Pool
     catalogue: Catalogue
-    receipts: Receipts
     projection: MemoryProjection
     writer: Writer
     node: UUID
@@ -41,22 +40,30 @@ class Ledger:
         return dict(rows)
 
 
+def placements_in(index: Index, catalogue: Catalogue) -> FindPlacements:
+    """Answer replays from the index, as Scoreboards do where users have names."""
+
+    async def find(user_ids: Collection[int]) -> Mapping[int, Placement]:
+        window = await catalogue.window(catalogue.default_board)
+        ranking = await index.places(window, user_ids)
+        ranks = {place.user_id: place.rank for place in ranking.places}
+        return {user_id: present_placement(ranks.get(user_id), ranking.seq, ranking.rank_state) for user_id in user_ids}
+
+    return find
+
+
 @contextlib.asynccontextmanager
 async def running_ledger(pool: Pool, **options: Any) -> AsyncIterator[Ledger]:
     catalogue = Catalogue(pool)
     await catalogue.refresh()
-    receipts = Receipts(pool)
     projection = MemoryProjection(MemoryIndex("test"), catalogue, pool)
     node = uuid4()
-    writer = Writer(pool, catalogue, receipts, projection.project, node, **options)
+    writer = Writer(pool, catalogue, projection.project, placements_in(projection.index, catalogue), node, **options)
     async with asyncio.TaskGroup() as tasks:
         lanes = tasks.create_task(writer.run())
-        flusher = tasks.create_task(receipts.run())
-        yield Ledger(pool, catalogue, receipts, projection, writer, node)
+        yield Ledger(pool, catalogue, projection, writer, node)
         writer.close()
         await lanes
-        receipts.close()
-        await flusher
 
 
 @pytest.fixture

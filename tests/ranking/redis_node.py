@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from tests.ledger.conftest import placements_in
 from tests.support.polling import eventually
 from tests.support.redis import RedisServer
 
@@ -18,7 +19,6 @@ from laurels.domain.detectors import DetectorEngine
 from laurels.ledger.catalogue.catalogue import Catalogue
 from laurels.ledger.db.pool import Pool
 from laurels.ledger.write.batch import CommittedBatch, commit_batch
-from laurels.ledger.write.receipts import Receipts
 from laurels.ledger.write.writer import DecidedAction, Writer
 from laurels.ranking.index import Ranking
 from laurels.ranking.redis_index.fallback_index import FallbackIndex
@@ -85,10 +85,10 @@ async def shared_node(pool: Pool, server: RedisServer) -> AsyncIterator[SharedNo
     store = RedisStore(parse_address(server.url), "test")
     catalogue = Catalogue(pool)
     await catalogue.refresh()
-    windows, generations, receipts = RedisWindows(store), IndexGenerations(pool), Receipts(pool)
+    windows, generations = RedisWindows(store), IndexGenerations(pool)
     index = FallbackIndex(windows, SqlIndex(pool), generations)
     projection = RedisProjection(windows, index, generations, catalogue, pool)
-    writer = Writer(pool, catalogue, receipts, projection.project, uuid4())
+    writer = Writer(pool, catalogue, projection.project, placements_in(index, catalogue), uuid4())
     await projection.load()
     async with asyncio.TaskGroup() as tasks:
         lanes = tasks.create_task(writer.run())

@@ -23,7 +23,6 @@ BIG = {
     "actions",
     "standings",
     "user_action_counters",
-    "receipt_ranks",
     "journal",
     "audit",
     "refresh_tokens",
@@ -74,7 +73,6 @@ SELECT w, n, n % 977, ~(n % 977)::bigint, now(), 1
 FROM generate_series(1, least({{owners}} * 5000, {{people}})) n, generate_series(1, 8) w;
 INSERT INTO user_action_counters (user_id, action_type_id, total_count, day, day_count, last_at)
 SELECT n, 1, 2, now()::date, 1, now() FROM generate_series(1, {{people}}) n;
-INSERT INTO receipt_ranks SELECT n, n, ARRAY[n], ARRAY[1], ARRAY[1] FROM generate_series(1, {PEOPLE}) n;
 INSERT INTO audit (actor, act, subject)
 SELECT 'user:' || n % least({{owners}}, 5000), 'user.ban', 'user:' || n % {{owners}}
 FROM generate_series(1, {PEOPLE}) n;

@@ -30,7 +30,6 @@ from laurels.ledger.standings import refolding, snapshots, standings
 from laurels.ledger.standings.snapshots import _LATEST
 from laurels.ledger.transfer import folding, history
 from laurels.ledger.transfer import users as imported_users
-from laurels.ledger.write import receipts
 from laurels.ledger.write.sql import LOAD_BATCH, LOAD_TICKETS, LOCK_USERS
 from laurels.ranking import sql_index
 
@@ -74,7 +73,6 @@ CASES = [
     Case(readers.RECENT_ACTIONS, [5, 20], set()),
     Case(people.DONE, [5], {"user_action_counters_pkey"}),
     Case(people.HISTORY, [5, date(2026, 1, 1), 5_000], {"actions_recent"}),
-    Case(receipts._SELECT, [[5], [5]], {"receipt_ranks_pkey"}),
     Case(sql_index.query(sql_index._TOP, DESC), [1, 100], {"standings_order"}),
     Case(sql_index.query(sql_index._AROUND, DESC), [1, 5, 50], {"standings_order", "standings_pkey"}),
     Case(sql_index.query(sql_index._PLACES, DESC), [1, [5, 6]], {"standings_order", "standings_pkey"}),

@@ -21,7 +21,6 @@ from ..ledger.catalogue.live_settings import SettingsStore
 from ..ledger.db.pool import Pool
 from ..ledger.db.replicas import Reads
 from ..ledger.queries.readers import Readers
-from ..ledger.write.receipts import Receipts
 from ..ledger.write.writer import Writer
 from ..ranking.archive import Archive
 from ..ranking.scoreboards import Scoreboards
@@ -49,7 +48,7 @@ class ActionContext:
     catalogue: Catalogue
     directory: Directory
     readers: Readers
-    receipts: Receipts
+    scoreboards: Scoreboards
     tickets: Tickets
     types_listed: ReadThrough[str, bytes]
 

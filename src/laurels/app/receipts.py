@@ -17,7 +17,7 @@ from .context import ActionContext
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to an action. The same identifier returns the same receipt again.
+    """The answer to an action. The same identifier returns the same action again, `replayed`.
 
     `status` is `held` while the action waits for a review. It counts nothing (`score_earned` 0) unless it becomes
     `awarded`; after a rejection it is `rejected`.
@@ -25,10 +25,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     `reason` explains a score that is not the base score, and every adjustment on the way: a multiplier that was
     clamped to its bounds, a product that was rounded.
 
-    `rank` and `previous_rank` are places in `board`, exact at `seq`. An unknown one is null, and `rank_state` says
-    why: `rebuilding` (the index was not available: a given rank was counted in the ledger, the previous one is not
-    known), or `unrecorded` (the node died right after it answered). Actions of one user that were committed together
-    share both; `entered_top` is true for the one that reached the top.
+    `rank` and `previous_rank` are places in `board`, exact at `seq`: those after and before the action. Actions of one
+    user that were committed together share both; `entered_top` is true for the one that reached the top. A replayed
+    receipt has the rank now, and no previous one. `rank_state` is `rebuilding` while the index is not available: then
+    a given rank was counted in the ledger, and one that could not be counted in time is null.
     """
 
     action_id: int
@@ -40,7 +40,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     new_score: int
     rank: int | None
     previous_rank: int | None
-    rank_state: Literal["exact", "rebuilding", "unrecorded"]
+    rank_state: Literal["exact", "rebuilding"]
     entered_top: bool
     board: str
     seq: int | None
@@ -75,8 +75,8 @@ async def find_receipt(context: ActionContext, user_id: int, identifier: str) ->
     Raises LaurelsError(RECEIPT_UNKNOWN).
     """
     recorded = await context.readers.receipt(user_id, identifier)
-    placements = await context.receipts.find([recorded])
-    decided = DecidedAction(Accepted(recorded, replayed=True), placements[recorded.action_id])
+    placements = await context.scoreboards.placements([recorded.user_id])
+    decided = DecidedAction(Accepted(recorded, replayed=True), placements[recorded.user_id])
     return receipt_of(decided, context.catalogue.default_board.slug)
 
 

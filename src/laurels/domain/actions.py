@@ -16,7 +16,7 @@ from .rules import Check, Progress, ScoringRules, checks_for
 from .standings import Standing
 from .tickets import Ticket
 
-RankState = Literal["exact", "rebuilding", "unrecorded"]
+RankState = Literal["exact", "rebuilding"]
 Status = Literal["awarded", "held", "rejected"]
 """What became of a row of the ledger: it counts, waits for a review, or was found not to count."""
 
@@ -102,6 +102,10 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
         return self.score_earned if self.status == "awarded" else 0
 
 
+_NO_ACTION = 0
+"""Ids of actions begin at 1."""
+
+
 class Placement(msgspec.Struct, frozen=True, gc=False):
     """Where an action left its user in the default board.
 
@@ -127,8 +131,9 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
         return self.rank is not None and self.rank <= top and not was_in
 
 
-UNRECORDED = Placement(None, None, None, "unrecorded")
-"""The node died between its acknowledgement and the record of the rank: said, not guessed."""
+def present_placement(rank: int | None, seq: int | None, rank_state: RankState) -> Placement:
+    """Return the placement of a user now, for an earlier action: where the user was before it is not known any more."""
+    return Placement(rank, None, seq, rank_state, _NO_ACTION)
 
 
 class UserFacts(msgspec.Struct, frozen=True, gc=False):

@@ -381,19 +381,6 @@ CREATE TABLE public.pending_refolds (
 
 COMMENT ON TABLE public.pending_refolds IS 'Users whose standings and counters lack imported actions. Written with a user''s first imported rows, deleted by the refold, so that an import resumes where it stopped.';
 
-CREATE TABLE public.receipt_ranks (
-    batch_id bigint NOT NULL,
-    seq bigint NOT NULL,
-    user_ids bigint[] NOT NULL,
-    ranks bigint[] NOT NULL,
-    previous_ranks bigint[] NOT NULL,
-    entered_by bigint[]
-);
-
-COMMENT ON TABLE public.receipt_ranks IS 'Ranks that receipts reported, so that a replay gives the same answer. One row per batch, one array element per user; 0 is unranked.';
-
-COMMENT ON COLUMN public.receipt_ranks.entered_by IS 'The action that brought the user into the top, where the batch holds several of the user; else 0.';
-
 CREATE TABLE public.refresh_tokens (
     id bigint NOT NULL,
     user_id bigint NOT NULL,
@@ -666,9 +653,6 @@ ALTER TABLE ONLY public.nodes
 
 ALTER TABLE ONLY public.pending_refolds
     ADD CONSTRAINT pending_refolds_pkey PRIMARY KEY (user_id);
-
-ALTER TABLE ONLY public.receipt_ranks
-    ADD CONSTRAINT receipt_ranks_pkey PRIMARY KEY (batch_id);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (id);

@@ -6,13 +6,15 @@ has not moved costs two dictionary look-ups.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from ..concurrency.read_through import ReadThrough
+from ..domain.actions import Placement, RankState, present_placement
 from ..domain.boards import Board, Window
 from ..ledger.accounts.directory import Directory
 from ..ledger.catalogue.catalogue import Catalogue
@@ -24,6 +26,8 @@ from .view import PUBLIC, View
 
 READY_LIMIT = 512
 """Encoded boards kept: boards x sizes asked for."""
+PLACEMENT_SECONDS = 0.3
+"""How long a receipt waits for a rank: new actions may be acknowledged together with it."""
 READY_SECONDS = 60.0
 """How long one is kept at most, whatever its version says."""
 
@@ -90,7 +94,7 @@ class PlacesOnBoard:
     epoch: str
     seq: int
     total_users: int
-    rank_state: str
+    rank_state: RankState
     places: dict[int, Place]
 
 
@@ -155,6 +159,20 @@ class Scoreboards:
             own = await self._shadows.place(window, user_id)
             places.update({place.user_id: place for place in own.places})
         return PlacesOnBoard(slug, ranking.epoch, ranking.seq, ranking.total, ranking.rank_state, places)
+
+    async def placements(self, user_ids: Collection[int]) -> Mapping[int, Placement]:
+        """Return user id -> placement in the default board now, for receipts of actions that were sent again.
+
+        An index that does not answer within PLACEMENT_SECONDS leaves the ranks unknown.
+        """
+        try:
+            async with asyncio.timeout(PLACEMENT_SECONDS):
+                found = await self.places(self._catalogue.default_board.slug, list(user_ids))
+        except TimeoutError:
+            return dict.fromkeys(user_ids, present_placement(None, None, "rebuilding"))
+        state, seq = found.rank_state, found.seq if found.rank_state == "exact" else None
+        ranks = {user_id: place.rank for user_id, place in found.places.items()}
+        return {user_id: present_placement(ranks.get(user_id), seq, state) for user_id in user_ids}
 
     async def remember_snapshot(self) -> None:
         """A snapshot was taken: movement counts from there."""

@@ -19,7 +19,6 @@ from ..ledger.catalogue.live_settings import SettingsStore
 from ..ledger.db.pool import Pool
 from ..ledger.db.replicas import Reads
 from ..ledger.queries.readers import Readers
-from ..ledger.write.receipts import Receipts
 from ..ledger.write.throughput import Throughput
 from ..ledger.write.writer import Writer
 from ..live.hub import Hub
@@ -74,7 +73,6 @@ class Services:
     reads: Reads
     readers: Readers
     people: People
-    receipts: Receipts
     writer: Writer
     index: HeldIndex
     projection: MemoryProjection | RedisProjection

@@ -153,17 +153,18 @@ async def test_a_replay_writes_before_it_answers(ledger: Ledger) -> None:
     assert await _next_transaction(ledger.pool) > before
 
 
-async def test_told_ranks_survive_a_restart(pool: Pool) -> None:
-    """A second process answers a replay with the rank that the first one told."""
+async def test_a_replay_after_a_restart_has_the_rank_now(pool: Pool) -> None:
+    """A second process answers with the same action, at the place that its user has then."""
     await add_users(pool, 3)
     async with running_ledger(pool) as first:
         for n in (1, 2, 3):
-            await first.complete(n, "a", "quiz" if n == 3 else "lesson")
-        told = await first.complete(2, "a")
+            told = await first.complete(n, "a", "quiz" if n == 3 else "lesson")
     async with running_ledger(pool) as second:
-        again = await second.complete(2, "a")
-    assert again.placement == told.placement
-    assert again.placement.rank == 2
+        await second.projection.load()
+        assert (await second.complete(1, "b", "quiz")).placement.rank == 1
+        again = await second.complete(3, "a", "quiz")
+    assert (again.accepted.action, again.accepted.replayed) == (told.accepted.action, True)
+    assert (told.placement.rank, again.placement.rank, again.placement.previous_rank) == (1, 2, None)
 
 
 async def _next_transaction(pool: Pool) -> int:

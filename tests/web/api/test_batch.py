@@ -10,6 +10,7 @@ import pytest
 from tests.support.node import InProcessNode
 from tests.support.polling import eventually
 from tests.support.raw_http import connected, request
+from tests.support.receipts import replay_of
 
 from laurels.app.actions import raise_if_undecided
 from laurels.domain.errors import Code, LaurelsError
@@ -114,7 +115,7 @@ async def test_a_batch_sent_again_gets_the_same_receipts(node: InProcessNode) ->
     _, first = await send(node, token, *items)
     _, second = await send(node, token, *items)
     assert statuses(second) == ["replayed"] * 5
-    expected = [result["receipt"] | {"replayed": True} for result in first["results"]]
+    expected = [replay_of(result["receipt"]) for result in first["results"]]
     assert [result["receipt"] for result in second["results"]] == expected
     assert {receipt["completed_at"] for receipt in expected} == {"2026-01-01T08:00:00Z"}
     in_utc = [item | {"completed_at": "2026-01-01T08:00:00Z"} for item in items]
@@ -127,7 +128,7 @@ async def test_single_and_batch_share_their_identifiers(node: InProcessNode) -> 
     _, reply = await send(node, token, lesson("a-1"), lesson("a-2"))
     assert statuses(reply) == ["replayed", "awarded"]
     status, receipt = await node.complete(token, "a-2")
-    assert (status, receipt) == (200, reply["results"][1]["receipt"] | {"replayed": True})
+    assert (status, receipt) == (200, replay_of(reply["results"][1]["receipt"]))
 
 
 async def test_overlapping_batches_at_once_count_every_identifier_once(node: InProcessNode) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.node import InProcessNode
+from tests.support.receipts import replay_of
 
 
 async def test_an_action_earns_its_worth_and_the_receipt_tells_the_place(node: InProcessNode) -> None:
@@ -24,23 +25,23 @@ async def test_an_action_earns_its_worth_and_the_receipt_tells_the_place(node: I
     assert board["seq"] == receipt["seq"]
 
 
-async def test_the_same_identifier_gets_the_same_receipt(node: InProcessNode) -> None:
-    """200, equal to the first receipt but for `replayed`; also when others have moved since."""
+async def test_a_replay_gets_the_same_receipt_with_the_place_now(node: InProcessNode) -> None:
+    """200, equal to the first receipt but for `replayed` and the place, which is the present one."""
     token, rival = await node.token("ada"), await node.token("grace")
     _, first = await node.complete(token, "a-1")
     await node.complete(rival, "b-1", "quiz")
     status, second = await node.complete(token, "a-1")
     assert status == 200
-    assert second == {**first, "replayed": True}
-    assert await node.get("/api/receipts/a-1", token) == (200, {**first, "replayed": True})
+    assert second == replay_of(first, rank=2, seq=first["seq"] + 1)
+    assert await node.get("/api/receipts/a-1", token) == (200, second)
 
 
 async def test_the_same_identifier_at_once_counts_once(node: InProcessNode) -> None:
-    """Thirty requests at once: one 201, the rest 200, all the same receipt."""
+    """Thirty requests at once: one 201, the rest 200, all of the same action."""
     token = await node.token("ada")
     answers = await asyncio.gather(*(node.complete(token, "same") for _ in range(30)))
     assert sorted(status for status, _ in answers) == [200] * 29 + [201]
-    assert len({tuple(sorted({**receipt, "replayed": None}.items())) for _, receipt in answers}) == 1
+    assert len({tuple(sorted(replay_of(receipt).items())) for _, receipt in answers}) == 1
     _, me = await node.get("/api/me", token)
     assert me["places"][0]["score"] == 10
 

@@ -5,7 +5,6 @@ committer    one batch: retries, deadline, one user in one batch at a time
 user_locks   a mutex keyed by user ids
 facts        loads what judging a batch needs, as of one instant
 batch        judges a batch and writes it in one statement that detects stale users
-receipts     ranks told in receipts, kept for replays
 baselines    what is usual for each action type, for the detectors
 throughput   actions decided per second, for operators
 dry_run      what the rules would say of an action, without writing it

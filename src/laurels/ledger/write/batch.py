@@ -24,7 +24,7 @@ from ...domain.detectors import DetectorEngine
 from ...domain.judgement import Accepted, Judgement, Outcome, judge
 from ...domain.standings import Standing
 from ..catalogue.catalogue import Catalogue
-from ..db.pool import BROKEN, Connection, is_closed
+from ..db.pool import BROKEN, Connection, is_closed, map_closed_connection
 from . import rows
 from .facts import load_facts, needs_shared_state
 from .sql import LOCK_USERS, WRITE_BATCH, WRITE_HELD, WRITE_SHARED, WRITE_TICKETS, columns
@@ -121,7 +121,7 @@ async def _write(connection: Connection, statements: Sequence[Statement], batch_
     """Run the statements in one transaction. A single one is a transaction by itself, unless users are locked."""
     is_begun = connection.is_in_transaction()
     if len(statements) == 1 and not is_begun:
-        with _resolved(batch_id):
+        with _resolved(batch_id), map_closed_connection(connection):
             status = await connection.execute(*statements[0])
         _check_not_stale(statements[0], status)
     elif statements or is_begun:
@@ -129,7 +129,7 @@ async def _write(connection: Connection, statements: Sequence[Statement], batch_
             await connection.execute("BEGIN")
         for statement in statements:
             _check_not_stale(statement, await connection.execute(*statement))
-        with _resolved(batch_id):
+        with _resolved(batch_id), map_closed_connection(connection):
             status = await connection.execute("COMMIT")
         if status != "COMMIT":
             raise TransactionResolutionUnknown(f"COMMIT answered {status}", batch_id)

@@ -1,7 +1,7 @@
-"""The queue of the group commit: requests in the order in which they came, from which lanes cut their batches.
+"""The queue of the group commit: requests in order of arrival, from which lanes cut their batches.
 
-A request may be too large for the time that its caller waits: then it is cut into slices, one under way at a time.
-What no lane has taken when the caller must be answered is not written, and the answer says so.
+A request may be too large for the time that its caller waits. Then it is cut into slices, and one of them is in flight
+at a time. Whatever no lane has taken when the caller must be answered is not written, and the answer says so.
 """
 
 from __future__ import annotations
@@ -20,19 +20,23 @@ from ...domain.judgement import Accepted
 from ..db.pool import ANSWER_SECONDS
 
 BATCH_SECONDS = 0.5
-"""How long one batch may be expected to take: what waits behind it waits so long."""
-LAST_START = ANSWER_SECONDS - 0.3
-"""Age of a request, in seconds, after which nothing of it is started: it could hardly be answered in time."""
-CERTAINTY = 0.7
-"""Share of the time that is left to a caller in which the batch must be expected to end."""
+"""How long one batch may be expected to take: whatever waits behind it waits as long."""
+CALLER_CHECK_SECONDS = 0.1
+"""How often callers are checked for having waited long enough. One check serves all, so waiting costs no timer."""
+CALLER_SECONDS = ANSWER_SECONDS - CALLER_CHECK_SECONDS
+"""Age of a request, in seconds, from which its caller may be answered although it is not decided."""
+LAST_START = CALLER_SECONDS - 0.2
+"""Age of a request, in seconds, after which none of it is begun: it could hardly be answered in time."""
+MARGIN = 0.7
+"""Share of the time that is left to a caller which a batch may take at the slowest recent rate."""
 SUSPECT_SECONDS = 60.0
-"""How long after an action that can't be stored its user's requests are kept apart from those of others …"""
+"""How long a user who sent an action that can't be stored gets batches of their own …"""
 MAX_SUSPECTS = 1_000
-"""… and of how many users that is known; the oldest are forgotten first."""
+"""… and how many such users are remembered; the oldest are dropped first."""
 
 
 class DecidedAction(msgspec.Struct, frozen=True, gc=False):
-    """The ledger's answer to one submission: an accepted action with its placement."""
+    """The ledger's answer to one submission: an accepted action with its user's placement."""
 
     accepted: Accepted
     placement: Placement
@@ -43,7 +47,7 @@ Result = DecidedAction | LaurelsError
 
 @dataclass(slots=True, eq=False)
 class CommitRequest:
-    """Submissions that came together. `taken` counts those that were cut off for a batch, from the front."""
+    """Submissions that arrived together. `taken` counts those that were cut off for a batch, from the front."""
 
     submissions: Sequence[Submission]
     done: asyncio.Future[list[Result]]
@@ -55,11 +59,11 @@ class CommitRequest:
 
     @property
     def waiting(self) -> int:
-        """How many submissions were not cut off yet."""
+        """Return how many submissions were not cut off yet."""
         return len(self.submissions) - self.taken
 
     def fill(self, start: int, results: list[Result]) -> None:
-        """Take the results of some submissions; the last ones settle the request."""
+        """Add the results of the submissions from `start` on; the last ones resolve the request."""
         if len(results) == len(self.submissions):
             self._resolve(results)
             return
@@ -70,11 +74,11 @@ class CommitRequest:
         if not self._missing:
             self._resolve([result for result in self._results if result is not None])
 
-    def give_up(self, under_way: Sequence[Slice], refusal: LaurelsError) -> None:
-        """Answer now: `refusal` for what was not begun, `outcome_unknown` for what is under way."""
+    def give_up(self, in_flight: Sequence[Slice], refusal: LaurelsError) -> None:
+        """Answer now: `outcome_unknown` for the slices in flight, `refusal` for whatever was not begun."""
         self.given_up = True
         results = list(self._results or [None] * len(self.submissions))
-        for part in under_way:
+        for part in in_flight:
             for position in range(part.start, part.stop):
                 results[position] = results[position] or outcome_unknown()
         self._resolve([result or refusal for result in results])
@@ -102,7 +106,7 @@ Batch = list[Slice]
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:
-    """Split a batch of more than one submission: between requests or, if there is one, within it."""
+    """Split a batch of more than one submission: between its requests or, if there is only one, within it."""
     if len(batch) > 1:
         middle = len(batch) // 2
         return batch[:middle], batch[middle:]
@@ -112,7 +116,7 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
 
 
 class CommitQueue:
-    """`queued` counts actions, also those set aside."""
+    """`queued` counts actions, including those set apart."""
 
     def __init__(self) -> None:
         self.queued = 0
@@ -127,7 +131,7 @@ class CommitQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no request waits, apart from those that were set aside."""
+        """Return whether no request waits, apart from those that were set apart."""
         return not self._requests
 
     def put(self, request: CommitRequest) -> None:
@@ -136,7 +140,7 @@ class CommitQueue:
         self.queued += len(request.submissions)
 
     def put_back(self, batch: Batch) -> None:
-        """Let what was not cut off of a request wait on, before all others: the batch with the rest is decided."""
+        """Put the uncut rest of a batch's last request back in front, now that the batch is decided."""
         last = batch[-1].request
         if not last.waiting:
             return
@@ -145,10 +149,10 @@ class CommitQueue:
         else:
             self._requests.appendleft(last)
 
-    def cut(self, most: int, rows: RowCounts, now: float) -> Batch:
-        """Cut off a batch of about `most` actions that fits the time; refuse those that it is too late for.
+    def cut(self, most: int, budget: RowBudget, now: float) -> Batch:
+        """Cut off a batch of about `most` actions within `budget`; refuse requests that it is too late for.
 
-        Only the first request is split, so that a batch holds whole requests where it can.
+        Only the first request of a batch is split, so batches hold whole requests where they can.
         """
         batch: Batch = []
         count = 0
@@ -161,10 +165,10 @@ class CommitQueue:
                 self._set_first_apart()
                 continue
             if not batch:
-                rows.limit(request.enqueued_at + ANSWER_SECONDS - now, self.queued)
+                budget.limit(request.enqueued_at + CALLER_SECONDS - now, self.queued)
             elif count + request.waiting > most:
                 break
-            fits = rows.fitting(request)
+            fits = budget.take(request)
             if fits < request.waiting and batch:
                 break
             count += fits
@@ -174,19 +178,19 @@ class CommitQueue:
         return batch
 
     def late(self, since: float) -> Iterator[CommitRequest]:
-        """Yield requests that came before `since` and were not answered; each once."""
+        """Yield requests that arrived by `since` and are not answered; each one once."""
         while self._waiting and (self._waiting[0].done.done() or self._waiting[0].enqueued_at <= since):
             request = self._waiting.popleft()
             if not request.done.done():
                 yield request
 
     def set_apart(self, batch: Batch, *, blamed: bool) -> None:
-        """Keep a batch for `cut_apart`; `blamed`: its requests alone hold what can't be stored."""
+        """Keep a batch for `cut_apart`. `blamed`: only its own requests can hold the action that can't be stored."""
         (self._blamed if blamed else self._mixed).append(batch)
         self.queued += sum(map(len, batch))
 
     def cut_apart(self, now: float) -> Batch:
-        """Return a batch that was set apart, without requests that were answered meanwhile; an empty one if none is."""
+        """Return a batch that was set apart, without requests answered meanwhile; an empty batch if there is none."""
         while self._mixed or self._blamed:
             batch = (self._mixed or self._blamed).popleft()
             self.queued -= sum(map(len, batch))
@@ -207,11 +211,11 @@ class CommitQueue:
         return rest
 
     def suspect(self, user_id: int, now: float) -> None:
-        """Note that a user sent what can't be stored."""
+        """Keep the user's requests apart from now on: they sent an action that can't be stored."""
         self._suspects.put(user_id, now + SUSPECT_SECONDS)
 
     def drain(self) -> Iterator[Slice]:
-        """Yield all that waits, and forget it."""
+        """Empty the queue and yield its slices."""
         while self._requests:
             request = self._requests[0]
             yield self._cut_first(request.waiting)
@@ -219,7 +223,7 @@ class CommitQueue:
             yield from batch
 
     def _is_suspect(self, request: CommitRequest, now: float) -> bool:
-        """Return whether a user of the request is under suspicion: one may stand for all, as in a server's batch."""
+        """Return whether one of the request's users is suspected; a server's request may hold many users."""
         while self._suspects and next(iter(self._suspects.values())) <= now:
             self._suspects.popitem(last=False)
         return any(item.user_id in self._suspects for item in request.submissions)
@@ -241,23 +245,25 @@ class CommitQueue:
 
 
 @dataclass(slots=True)
-class RowCounts:
-    """How many rows a batch may write: one for each action, and one for each user on each of `boards`."""
+class RowBudget:
+    """How many rows a batch may write: one for each action, and one for each of its users on each of `boards`."""
 
     boards: int
     seconds_per_row: float
-    """As measured: see `CommitCost`."""
+    slowest: float = 0.0
+    """Seconds per row at the slowest recent rate (`CommitCost`): what the time left to a caller must allow for."""
     _left: float = 0.0
     _is_tight: bool = True
     _users: set[int] = field(default_factory=set)
 
     def limit(self, seconds: float, queued: int) -> None:
-        """Allow for what can be written in BATCH_SECONDS, and in the time left to the first caller."""
-        self._left = min(BATCH_SECONDS, CERTAINTY * seconds) / self.seconds_per_row
+        """Allow for as many rows as fit into BATCH_SECONDS, and into the `seconds` left to the first caller."""
+        slowest = max(self.slowest, self.seconds_per_row)
+        self._left = min(BATCH_SECONDS / self.seconds_per_row, MARGIN * seconds / slowest)
         self._is_tight = queued * (1 + self.boards) > self._left
 
-    def fitting(self, request: CommitRequest) -> int:
-        """Return how many more submissions of a request fit, and count them."""
+    def take(self, request: CommitRequest) -> int:
+        """Return how many more submissions of a request fit, and take their rows off the budget."""
         if not self._is_tight:
             return request.waiting
         for count in range(request.waiting):
@@ -271,6 +277,7 @@ class RowCounts:
 
 
 def outcome_unknown() -> LaurelsError:
+    """Return the answer for an action whose batch may or may not have been committed."""
     return LaurelsError(
         Code.OUTCOME_UNKNOWN,
         "The ledger did not say in time whether it wrote this. Send the same action_identifier again: it counts once.",
@@ -279,7 +286,7 @@ def outcome_unknown() -> LaurelsError:
 
 
 def not_written() -> LaurelsError:
-    """Return what a caller hears of an action that no lane has begun: the ledger was too busy."""
+    """Return the refusal of an action that no lane has begun: the ledger was too busy."""
     return LaurelsError(
         Code.OVERLOADED, "The ledger had no time for this: it was not written. Send it again shortly.", retry_after=1
     )

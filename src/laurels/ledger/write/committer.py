@@ -1,9 +1,10 @@
-"""One batch brought through: as often as it takes, within its deadline, after those that it shares a user with."""
+"""Commit one batch: apart from other batches of its users, within a deadline, and again after a conflict."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -15,15 +16,15 @@ from ..catalogue.catalogue import Catalogue
 from ..db.pool import BROKEN, Connection, closed_at, map_closed_connection
 from .batch import CommittedBatch, StaleUser, TransactionResolutionUnknown, WindowRolledOver, commit_batch
 from .commit_cost import CommitCost
-from .commit_queue import RowCounts
+from .commit_queue import RowBudget
 from .user_locks import UserLocks
 
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 4
 PESSIMISTIC_BATCHES = 8
-"""Batches that lock their users first, after one that met another node's: where many do, judging first is waste."""
-RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+"""Batches that lock their users first after one that met another node's: where many do, judging first is waste."""
+CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 
 class Committer:
@@ -36,53 +37,66 @@ class Committer:
         self._node = node
         self._watch = watch
         self._deadline = deadline
-        self._turns = UserLocks()
+        self._locks = UserLocks()
         self._cost = cost
         self._pessimistic_left = 0
 
-    def rows(self) -> RowCounts:
-        """Return how many rows the next batch may write."""
-        return RowCounts(len(self._catalogue.counting), self._cost.seconds_per_row)
+    def budget(self) -> RowBudget:
+        """Return a new budget for the rows of the next batch."""
+        return RowBudget(len(self._catalogue.counting), self._cost.seconds_per_row, self._cost.slowest)
 
     async def commit(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
-        """Raises CommitUnknown, UserMoved or WindowMoved (it gave up, nothing is written), or what asyncpg raises.
+        """Commit one batch, in up to MAX_ATTEMPTS attempts.
 
-        At the deadline the connection is closed, not its work cancelled: a cancelled commit may have happened.
+        Raises TransactionResolutionUnknown; StaleUser, WindowRolledOver or one of CONFLICTS after the last attempt,
+        with nothing written; or another error of asyncpg.
         """
         users = {item.user_id for item in submissions}
-        async with self._turns.hold(users):
-            loop = asyncio.get_running_loop()
-            started = loop.time()
-            with closed_at(started + self._deadline, connection) as cut:
-                try:
-                    return await self._attempt(connection, submissions)
-                except BROKEN as error:
-                    if not cut.was_closed:
-                        raise
-                    log.warning("batch deadline passed, connection closed", seconds=self._deadline)
-                    raise TransactionResolutionUnknown("deadline") from error
-                finally:
-                    rows = len(submissions) + len(users) * len(self._catalogue.counting)
-                    self._cost.observe(rows, loop.time() - started)
+        async with self._locks.hold(users):
+            with self._within_deadline(connection, len(submissions) + len(users) * len(self._catalogue.counting)):
+                pessimistic = self._take_pessimistic_turn()
+                for attempt in range(MAX_ATTEMPTS):
+                    try:
+                        return await commit_batch(
+                            connection, self._catalogue, self._node, submissions, self._watch, pessimistic=pessimistic
+                        )
+                    # A unique violation: an import has just written the same identifier.
+                    except (*CONFLICTS, StaleUser, asyncpg.UniqueViolationError) as error:
+                        if isinstance(error, StaleUser):
+                            self._pessimistic_left = PESSIMISTIC_BATCHES
+                        if attempt == MAX_ATTEMPTS - 1:
+                            raise
+                        pessimistic = True
+                    except WindowRolledOver as rolled:
+                        await self._catalogue.windows_at(rolled.now)
+                        if attempt == MAX_ATTEMPTS - 1:
+                            raise
+        raise AssertionError("unreachable")
 
-    async def _attempt(self, connection: Connection, submissions: Sequence[Submission]) -> CommittedBatch:
-        pessimistic = self._pessimistic_left > 0
-        if pessimistic:
-            self._pessimistic_left -= 1
-        for left in reversed(range(MAX_ATTEMPTS)):
+    def _take_pessimistic_turn(self) -> bool:
+        if not self._pessimistic_left:
+            return False
+        self._pessimistic_left -= 1
+        return True
+
+    @contextlib.contextmanager
+    def _within_deadline(self, connection: Connection, rows: int) -> Iterator[None]:
+        """Close the connection when the body takes longer than the deadline; note what a row has cost.
+
+        The connection is closed rather than its work cancelled, because a cancelled commit may have happened. Raises
+        TransactionResolutionUnknown then.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with closed_at(started + self._deadline, connection) as cut:
             try:
                 with map_closed_connection(connection):
-                    return await commit_batch(
-                        connection, self._catalogue, self._node, submissions, self._watch, pessimistic=pessimistic
-                    )
-            except (*RETRYABLE, StaleUser, asyncpg.UniqueViolationError) as error:
-                if not left:
+                    yield
+            except BROKEN as error:
+                if not cut.was_closed:
                     raise
-                if isinstance(error, StaleUser):
-                    self._pessimistic_left = PESSIMISTIC_BATCHES
-                pessimistic = True  # also behind an import, which wrote the same identifier a moment ago
-            except WindowRolledOver as moved:
-                await self._catalogue.windows_at(moved.now)
-                if not left:
-                    raise
-        raise AssertionError("unreachable")
+                log.warning("batch deadline passed, connection closed", seconds=self._deadline)
+                raise TransactionResolutionUnknown("deadline") from error
+            finally:
+                now = loop.time()
+                self._cost.observe(rows, now - started, now)

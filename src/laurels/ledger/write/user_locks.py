@@ -1,6 +1,7 @@
-"""Batches of one process that touch the same user go one after the other.
+"""A mutex on sets of user ids, for the batches of one process.
 
-Without it the later of two would find at its end that the earlier changed the user, and judge anew.
+Without it the later of two batches that share a user would find, when it writes, that the earlier one has changed the
+user, and would have been judged in vain.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from collections.abc import AsyncIterator
 
 
 class UserLocks:
-    """Belongs to one event loop. As many at once as there are lanes."""
+    """Belongs to one event loop. Its holders are at most as many as there are lanes."""
 
     def __init__(self) -> None:
-        self._under_way: dict[asyncio.Future[None], set[int]] = {}
+        self._holders: dict[asyncio.Future[None], set[int]] = {}
 
     @contextlib.asynccontextmanager
     async def hold(self, users: set[int]) -> AsyncIterator[None]:
-        """Waits for who came earlier with one of these users: in the order of coming, so never in a circle."""
-        earlier = [done for done, theirs in self._under_way.items() if not users.isdisjoint(theirs)]
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._under_way[mine] = users
+        """Wait for every earlier holder of one of these users. Waiting in the order of arrival can't deadlock."""
+        earlier = [done for done, theirs in self._holders.items() if not users.isdisjoint(theirs)]
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._holders[done] = users
         try:
             if earlier:
                 await asyncio.wait(earlier)
             yield
         finally:
-            del self._under_way[mine]
-            mine.set_result(None)
+            del self._holders[done]
+            done.set_result(None)

@@ -1,16 +1,11 @@
 """Group commit: one bounded queue, a few lanes, one transaction per batch.
 
-Batching is natural: a lane takes its share of what is queued the moment it is free, so an idle ledger
-commits a single action at once and a busy one fills the next batch while the last is in flight.
-Several lanes overlap Python's share of one batch with PostgreSQL's share of another; where they
-touch the same user, the later one waits for the earlier. While a lane is at work another one starts only
-for a batch that is worth its round trips (ADR 19).
+A lane takes its share of the queue the moment it is free, so an idle ledger commits a single action at once, and a
+busy one fills the next batch while the last is in flight. Several lanes overlap Python's share of one batch with
+PostgreSQL's share of another; a further lane starts only for a batch that is worth its round trips (ADR 19).
 
-A request belongs to the queue, not to its caller: a caller that goes away neither loses nor doubles its actions.
-A caller that has waited for ANSWER_SECONDS is answered: what is under way has an unknown outcome, is decided all the
-same, and the same identifier gets that answer later; what no lane has taken is not written.
-
-A batch that PostgreSQL can't store is halved until the item is found and refused (`isolation.py`).
+A request belongs to the queue and not to its caller: one that goes away neither loses nor doubles its actions, and one
+that has waited for ANSWER_SECONDS is answered, although actions in flight are decided all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import chain
 from uuid import UUID
 
@@ -27,14 +22,13 @@ import structlog
 
 from ... import telemetry
 from ...concurrency.periodic import run_periodically
-from ...domain.actions import Placement, Recorded, Submission
+from ...domain.actions import Placement, Recorded, Submission, present_placement
 from ...domain.detectors import DetectorEngine
 from ...domain.errors import Code, LaurelsError
 from ...domain.judgement import Accepted, Outcome
 from ..catalogue.catalogue import Catalogue
 from ..db.liveness import liveness
 from ..db.pool import (
-    ANSWER_SECONDS,
     UNAVAILABLE,
     Connection,
     Pool,
@@ -46,10 +40,20 @@ from ..db.pool import (
 )
 from .batch import CommittedBatch, StaleUser, TransactionResolutionUnknown, WindowRolledOver
 from .commit_cost import CommitCost
-from .commit_queue import Batch, CommitQueue, CommitRequest, DecidedAction, Result, Slice, not_written, outcome_unknown
-from .committer import MAX_ATTEMPTS, RETRYABLE, Committer
+from .commit_queue import (
+    CALLER_CHECK_SECONDS,
+    CALLER_SECONDS,
+    Batch,
+    CommitQueue,
+    CommitRequest,
+    DecidedAction,
+    Result,
+    Slice,
+    not_written,
+    outcome_unknown,
+)
+from .committer import MAX_ATTEMPTS, Committer
 from .isolation import UNSTORABLE, Isolation
-from .receipts import Receipts
 
 __all__ = ["DecidedAction", "Result", "Writer"]
 
@@ -58,34 +62,37 @@ log = structlog.get_logger(__name__)
 LANE_THRESHOLD = 32
 """Actions that must wait before a further lane takes them; fewer wait for a lane that is at work …"""
 PATIENCE = 0.01
-"""… but not longer than that, in seconds: it may be waiting for somebody's row lock."""
+"""… but not longer than this, in seconds: that lane may be waiting for a row lock."""
 RECONNECT_DELAY = 0.2
 NO_ROOM_SECONDS = 5.0
-"""After a batch found the disk full, the node calls itself not ready for so long; then the next batch may try."""
+"""After a batch found the disk full, the node is not ready for so long; then the next batch may try."""
 CONNECT_SECONDS = 1.0
-CALLER_PAUSE = 0.1
-"""Between two looks whether somebody has waited for ANSWER_SECONDS."""
 
 Confirm = Callable[[Sequence[Recorded]], Awaitable[float]]
-"""Makes the index hold the batches of replayed actions; answers the seconds to wait before they are acknowledged."""
+"""Makes the index hold the batches of replayed actions; returns the seconds to wait before acknowledging them."""
 Project = Callable[[CommittedBatch], Awaitable[Mapping[int, Placement]]]
-"""Applies a committed batch to the index; answers user id -> placement in the default board."""
+"""Applies a committed batch to the index; returns user id -> placement in the default board."""
+FindPlacements = Callable[[Collection[int]], Awaitable[Mapping[int, Placement]]]
+"""Returns user id -> the user's placement in the default board now."""
+
+_UNKNOWN_PLACEMENT = present_placement(None, None, "rebuilding")
 
 
 class Writer:
     """Start with `run()` in a task; stop with `close()`, which drains the queue.
 
     Without `lanes` it holds no connection and refuses everything. `queue_limit` and `batch_limit` count actions.
-    `deadline` bounds one batch, in seconds. `cost` is where the estimate begins. `confirm` runs before replays are
-    acknowledged; `in_doubt` takes the id of a batch that may be written and was not projected.
+    `deadline` bounds one batch, in seconds. `cost` is where the estimate begins. `find_placements` answers replays,
+    `confirm` runs before they are acknowledged. `in_doubt` is called with the id of a batch that may have been
+    written and was not projected.
     """
 
     def __init__(
         self,
         pool: Pool,
         catalogue: Catalogue,
-        receipts: Receipts,
         project: Project,
+        find_placements: FindPlacements,
         node: UUID,
         *,
         lanes: int = 3,
@@ -98,8 +105,8 @@ class Writer:
         in_doubt: Callable[[int], None] = lambda batch_id: None,
     ) -> None:
         self._pool = pool
-        self._receipts = receipts
         self._project = project
+        self._find_placements = find_placements
         self._confirm = confirm
         self._in_doubt = in_doubt
         self._lanes = lanes
@@ -108,9 +115,9 @@ class Writer:
         self.watch = watch or DetectorEngine()
         self._committer = Committer(catalogue, node, self.watch, deadline, cost or CommitCost())
         self._queue = CommitQueue()
-        self._under_way: list[Batch] = []
-        self._decided: dict[Slice, None] = {}
-        """Slices that are written, and whose callers are answered later."""
+        self._in_flight: list[Batch] = []
+        self._unacknowledged: dict[Slice, None] = {}
+        """Slices with replays, whose results are known and sent later: see `Confirm`."""
         self._isolation = Isolation(self._queue)
         self._committed_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
@@ -119,18 +126,18 @@ class Writer:
         """Actions decided since the start."""
         self._closing = False
         self._loop = asyncio.get_running_loop()
-        """Asking for it is a system call before Python 3.12: once, not for every action."""
+        """Kept, because asking for it is a system call before Python 3.12."""
         self.no_room_until = 0.0
-        """Monotonic time until which a full disk is to be expected."""
+        """Monotonic time until which the disk is expected to be full."""
         self._closed = asyncio.Event()
 
     @property
     def queued(self) -> int:
-        """Actions waiting for a lane."""
+        """Return how many actions wait for a lane."""
         return self._queue.queued
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Result]:
-        """Queue the submissions as one unit and wait for their results, in order.
+        """Queue the submissions as one request and return their results, in order.
 
         All of them are decided in one transaction, or in several where one would take too long. Raises
         LaurelsError(OVERLOADED) at once when the queue is full, MISDIRECTED when there are no lanes.
@@ -143,27 +150,28 @@ class Writer:
         self._queue.put(request)
         telemetry.QUEUE_DEPTH.set(self._queue.queued)
         self._wake_one_if_worth_it()
-        return await request.done  # a caller that is cancelled cancels it: then nobody is told, that is all
+        return await request.done  # cancelling the caller cancels the future alone: the actions are decided
 
     async def run(self) -> None:
         """Run the lanes until `close()`; returns when the queue is drained."""
         async with asyncio.TaskGroup() as tasks:
-            patience = tasks.create_task(run_periodically(CALLER_PAUSE, self._answer_late), name="ledger-patience")
+            answer_late = run_periodically(CALLER_CHECK_SECONDS, self._answer_late_callers)
+            late = tasks.create_task(answer_late, name="ledger-late-callers")
             async with asyncio.TaskGroup() as lanes:
                 for number in range(self._lanes):
-                    lanes.create_task(self._lane(), name=f"ledger-lane-{number}")
+                    lanes.create_task(self._run_lane(), name=f"ledger-lane-{number}")
             await self._closed.wait()
-            patience.cancel()
+            late.cancel()
 
     def close(self) -> None:
-        """Take no more; let the lanes finish what is queued."""
+        """Take no more requests; let the lanes finish the queue."""
         self._closing = True
         self._closed.set()
         while self._idle:
             self._wake_one()
 
     def _wake_one_if_worth_it(self) -> None:
-        if not self._under_way or self._queue.queued >= LANE_THRESHOLD:
+        if not self._in_flight or self._queue.queued >= LANE_THRESHOLD:
             self._wake_one()
         elif self._patience is None:
             self._patience = self._loop.call_later(PATIENCE, self._wake_impatiently)
@@ -180,57 +188,43 @@ class Writer:
                 sleeper.set_result(None)
                 return
 
-    async def _answer_late(self) -> None:
-        """Answer callers that have waited long enough; one look serves all, so that waiting costs nobody a timer."""
-        since = time.perf_counter() - ANSWER_SECONDS + CALLER_PAUSE
-        under_way: dict[CommitRequest, list[Slice]] | None = None
-        for request in self._queue.late(since):
-            if under_way is None:
-                under_way = self._slices_under_way()
-            request.give_up(under_way.get(request, ()), self._too_late(request))
+    async def _answer_late_callers(self) -> None:
+        in_flight: dict[CommitRequest, list[Slice]] | None = None
+        for request in self._queue.late(time.perf_counter() - CALLER_SECONDS):
+            if in_flight is None:
+                in_flight = self._slices_in_flight()
+            request.give_up(in_flight.get(request, ()), self._refusal_of_late(request))
 
-    def _slices_under_way(self) -> dict[CommitRequest, list[Slice]]:
-        """Return what has been begun and not answered, by request."""
+    def _slices_in_flight(self) -> dict[CommitRequest, list[Slice]]:
+        """Return the slices that are begun and not answered, by request."""
         found: dict[CommitRequest, list[Slice]] = {}
-        for part in chain(self._decided, *self._under_way):
+        for part in chain(self._unacknowledged, *self._in_flight):
             found.setdefault(part.request, []).append(part)
         return found
 
-    def _too_late(self, request: CommitRequest) -> LaurelsError:
-        """Return the refusal of what no lane has taken: a ledger that commits is slow, one that does not is away."""
+    def _refusal_of_late(self, request: CommitRequest) -> LaurelsError:
+        """Return the refusal of actions that no lane has taken. A ledger that commits is slow; else it is away."""
         return not_written() if self._committed_at >= request.enqueued_at else unavailable()
 
-    async def _lane(self) -> None:
+    async def _run_lane(self) -> None:
+        """Decide batches on one connection after the other, until the queue is closed and drained."""
         while (connection := await self._connect()) is not None:
             try:
-                if await self._serve(connection):
+                while not is_closed(connection):
+                    if batch := self._isolation.take(time.perf_counter()):
+                        await self._decide(connection, batch)
+                        self._isolation.ended()
+                    elif batch := self._cut():
+                        await self._decide(connection, batch)
+                        self._queue.put_back(batch)
+                    elif self._closing and (self._isolation.is_under_way or not self._queue):
+                        return  # another lane finishes the batches that are set apart
+                    else:
+                        await self._sleep()
+                if self._closing and not self._queue:
                     return
             finally:
                 await release(self._pool, connection)
-
-    async def _serve(self, connection: Connection) -> bool:
-        """Commit batches until the queue closes (True) or the connection breaks (False)."""
-        while not is_closed(connection):
-            if batch := self._isolation.take(time.perf_counter()):
-                await self._work(connection, batch)
-                self._isolation.ended()
-            elif batch := self._cut():
-                await self._work(connection, batch)
-                self._queue.put_back(batch)
-            elif self._closing and (self._isolation.is_under_way or not self._queue):
-                return True  # another lane ends what is set apart
-            else:
-                await self._sleep()
-        return self._closing and not self._queue
-
-    async def _work(self, connection: Connection, batch: Batch) -> None:
-        self._under_way.append(batch)
-        try:
-            await self._process(connection, batch)
-        finally:
-            self._under_way.remove(batch)
-            if self._queue and is_closed(connection):  # this lane reconnects: what waits for it must not
-                self._wake_one()
 
     async def _sleep(self) -> None:
         sleeper: asyncio.Future[None] = self._loop.create_future()
@@ -238,34 +232,36 @@ class Writer:
         await sleeper
 
     def _cut(self) -> Batch:
-        """Leave the other lanes their share: PostgreSQL writes one batch while the next is judged (ADR 20)."""
+        """Cut off this lane's share, so that PostgreSQL writes one batch while the next is judged (ADR 20)."""
         queue = self._queue
         if queue.is_empty:
             return []
         share = min(self._batch_limit, max(LANE_THRESHOLD, -(-queue.queued // self._lanes)))
-        batch = queue.cut(share, self._committer.rows(), time.perf_counter())
+        batch = queue.cut(share, self._committer.budget(), time.perf_counter())
         self._isolation.queue_served()
         if not queue.is_empty:
             self._wake_one_if_worth_it()
         return batch
 
     async def _connect(self) -> Connection | None:
-        """A connection of this lane's own; while there is none, queued callers are refused.
+        """Return a connection for one lane; while there is none, refuse the requests in the queue.
 
-        None: the queue is closed, and the ledger away.
+        Returns None when the queue is closed and the ledger is away.
         """
         while True:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    return await self._planned()
+                    return await self._acquire()
             except (TimeoutError, *UNAVAILABLE) as error:
                 log.warning("ledger unreachable, lane reconnects", reason=str(error) or repr(error))
-            self._refuse_all(unavailable())
+            refusal = unavailable()
+            for part in self._queue.drain():
+                part.request.fill(part.start, [refusal] * len(part))
             if self._closing:
                 return None
             await asyncio.sleep(RECONNECT_DELAY)
 
-    async def _planned(self) -> Connection:
+    async def _acquire(self) -> Connection:
         connection = await self._pool.acquire()
         try:
             await plan_by_index(connection)
@@ -274,75 +270,83 @@ class Writer:
             raise
         return connection
 
-    def _refuse_all(self, refusal: LaurelsError) -> None:
-        for part in self._queue.drain():
-            part.request.fill(part.start, [refusal] * len(part))
-
-    async def _process(self, connection: Connection, batch: Batch) -> None:
+    async def _decide(self, connection: Connection, batch: Batch) -> None:
+        """Commit a batch and answer its requests; refuse them, or set its halves apart, when that fails."""
         submissions = [item for part in batch for item in part.submissions()]
         started = time.perf_counter()
+        self._in_flight.append(batch)
         try:
             committed = await self._committer.commit(connection, submissions)
-            liveness(self._pool).heard()
-        except TransactionResolutionUnknown as error:
-            drop(connection)
-            if error.batch_id is not None:
-                self._in_doubt(error.batch_id)
-            log.warning("outcome of a batch unknown", reason=str(error), actions=len(submissions))
-            refusal = outcome_unknown()
-        except UNAVAILABLE as error:
-            drop(connection)
-            if isinstance(error, asyncpg.DiskFullError):
-                self.no_room_until = time.monotonic() + NO_ROOM_SECONDS
-            log.warning("batch not written", reason=str(error) or repr(error), actions=len(submissions))
-            refusal = unavailable()
-        except (*RETRYABLE, StaleUser, WindowRolledOver) as error:
-            log.error("batch gave up", reason=str(error), attempts=MAX_ATTEMPTS)
-            refusal = unavailable()
+        except (TransactionResolutionUnknown, StaleUser, WindowRolledOver, *UNAVAILABLE) as error:
+            self._observe(batch, len(submissions), started)
+            self._answer(batch, [self._refusal(connection, error, len(submissions))] * len(submissions))
         except (asyncpg.PostgresError, *UNSTORABLE) as error:
             now = time.perf_counter()
             if (unstored := self._isolation.split(batch, error, now, self._committed_at)) is not None:
-                self._settle(batch, [unstored] * len(submissions))
-            return
+                self._answer(batch, [unstored] * len(submissions))
         else:
+            liveness(self._pool).heard()
             self._committed_at = time.perf_counter()
             self._isolation.committed()
             self._observe(batch, len(submissions), started)
-            self._settle(batch, *await self._answers(committed))
-            return
-        self._observe(batch, len(submissions), started)
-        self._settle(batch, [refusal] * len(submissions))
+            self._answer(batch, *await self._results(committed))
+        finally:
+            self._in_flight.remove(batch)
+            if self._queue and is_closed(connection):  # this lane reconnects: the queue must not wait for it
+                self._wake_one()
 
-    async def _answers(self, batch: CommittedBatch) -> tuple[list[Result], float]:
-        """The results, and the seconds to wait before those of replays are told."""
+    def _refusal(self, connection: Connection, error: Exception, actions: int) -> LaurelsError:
+        """Log why a batch failed, and return the answer to its requests. Drops a connection that can't be trusted."""
+        reason = str(error) or repr(error)
+        if isinstance(error, TransactionResolutionUnknown):
+            drop(connection)
+            if error.batch_id is not None:
+                self._in_doubt(error.batch_id)
+            log.warning("outcome of a batch unknown", reason=reason, actions=actions)
+            return outcome_unknown()
+        if isinstance(error, UNAVAILABLE):
+            drop(connection)
+            if isinstance(error, asyncpg.DiskFullError):
+                self.no_room_until = time.monotonic() + NO_ROOM_SECONDS
+            log.warning("batch not written", reason=reason, actions=actions)
+        else:
+            log.error("batch gave up", reason=reason, attempts=MAX_ATTEMPTS)
+        return unavailable()
+
+    async def _results(self, batch: CommittedBatch) -> tuple[list[Result], float]:
+        """Return the results of a committed batch, and the seconds to wait before acknowledging its replays."""
         placements = await self._project(batch)
-        self._receipts.record(batch, placements)
-        replayed = [o.action for o in batch.outcomes if isinstance(o, Accepted) and o.replayed]
-        told: Mapping[int, Placement] | LaurelsError = {}
+        replayed = [
+            outcome.action
+            for outcome in batch.outcomes
+            if isinstance(outcome, Accepted) and outcome.replayed and outcome.action.batch_id != batch.batch_id
+        ]
+        earlier: Mapping[int, Placement] | LaurelsError = {}
         wait = 0.0
-        try:
-            if replayed:
+        if replayed:
+            try:
                 wait = await self._confirm(replayed) if self._confirm else 0.0
-                told = await self._receipts.find(replayed)
-        except LaurelsError as away:  # the new actions of the batch stay acknowledged
-            told = away
-        return [_result(outcome, placements, told) for outcome in batch.outcomes], wait
+                # An index that can't be confirmed to hold the action has no rank to tell for it.
+                earlier = {} if wait else await self._find_placements({action.user_id for action in replayed})
+            except LaurelsError as away:  # the new actions of the batch stay acknowledged
+                earlier = away
+        return [_result(outcome, batch.batch_id, placements, earlier) for outcome in batch.outcomes], wait
 
-    def _settle(self, batch: Batch, results: list[Result], replays_after: float = 0.0) -> None:
-        """Answer the requests of a batch; those with a replay after so many seconds."""
+    def _answer(self, batch: Batch, results: list[Result], wait: float = 0.0) -> None:
+        """Give the requests of a batch their results; those with a replay after `wait` seconds."""
         start = 0
         for part in batch:
             end = start + len(part)
-            mine = results if len(batch) == 1 else results[start:end]
-            if replays_after and any(isinstance(result, DecidedAction) and result.accepted.replayed for result in mine):
-                self._decided[part] = None
-                self._loop.call_later(replays_after, self._answer_decided, part, mine)
+            own = results if len(batch) == 1 else results[start:end]
+            if wait and any(isinstance(result, DecidedAction) and result.accepted.replayed for result in own):
+                self._unacknowledged[part] = None
+                self._loop.call_later(wait, self._acknowledge, part, own)
             else:
-                part.request.fill(part.start, mine)
+                part.request.fill(part.start, own)
             start = end
 
-    def _answer_decided(self, part: Slice, results: list[Result]) -> None:
-        del self._decided[part]
+    def _acknowledge(self, part: Slice, results: list[Result]) -> None:
+        del self._unacknowledged[part]
         part.request.fill(part.start, results)
 
     def _observe(self, batch: Batch, actions: int, started: float) -> None:
@@ -355,12 +359,16 @@ class Writer:
 
 def _result(
     outcome: Outcome,
+    batch_id: int,
     placements: Mapping[int, Placement],
-    told: Mapping[int, Placement] | LaurelsError,
+    earlier: Mapping[int, Placement] | LaurelsError,
 ) -> Result:
+    """Return one result. `earlier`: placements of users whose action an earlier batch wrote, or why there are none."""
     if isinstance(outcome, LaurelsError):
         return outcome
     action = outcome.action
-    if not outcome.replayed:
+    if action.batch_id == batch_id:  # new, or a replay of an action of this very batch
         return DecidedAction(outcome, placements[action.user_id])
-    return told if isinstance(told, LaurelsError) else DecidedAction(outcome, told[action.action_id])
+    if isinstance(earlier, LaurelsError):
+        return earlier
+    return DecidedAction(outcome, earlier.get(action.user_id, _UNKNOWN_PLACEMENT))

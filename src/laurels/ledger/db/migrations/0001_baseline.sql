@@ -332,19 +332,6 @@ CREATE TABLE ticket_uses (
 COMMENT ON TABLE ticket_uses IS 'Tickets that an action was awarded for, kept until they would have expired.';
 CREATE INDEX ticket_uses_age ON ticket_uses (expires_at);
 
-CREATE TABLE receipt_ranks (
-    batch_id       bigint PRIMARY KEY,
-    seq            bigint NOT NULL,
-    user_ids       bigint[] NOT NULL,
-    ranks          bigint[] NOT NULL,
-    previous_ranks bigint[] NOT NULL,
-    entered_by     bigint[]
-);
-COMMENT ON TABLE receipt_ranks IS
-    'Ranks that receipts reported, so that a replay gives the same answer. One row per batch, one array element per user; 0 is unranked.';
-COMMENT ON COLUMN receipt_ranks.entered_by IS
-    'The action that brought the user into the top, where the batch holds several of the user; else 0.';
-
 -- Standings ----------------------------------------------------------------------------------------------------------
 
 CREATE TABLE standings (
