@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ...live import framing, protocol
+from ..auth.access_tokens import Principal
+from ..auth.keyring import ApiKey
 from ..context import LiveContext
 from ..http.messages import StreamResponse
 from ..http.upgrade import UpgradedResponse
@@ -10,6 +12,7 @@ from ..pipeline.call import Call
 from .handshake import bad_origin, hand_over, offered_protocols, origin_allowed, websocket_key
 from .websocket import WebSocketConnection
 
+_TOKEN = protocol.TOKEN_SUBPROTOCOL
 _HEAD = (
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Accept: {accept}\r\nX-Request-ID: {request_id}\r\nServer: laurels\r\n"
@@ -25,17 +28,11 @@ async def live(context: LiveContext, call: Call) -> StreamResponse:
     key = websocket_key(call)
     offered = offered_protocols(call)
     may_authenticate = origin_allowed(context.origins, call)
-    token = next((name for name in offered if name.startswith(protocol.TOKEN_SUBPROTOCOL)), None)
-    presented, caller = "", None
-    if token is not None:
-        if not may_authenticate:
-            raise bad_origin()
-        presented = token.removeprefix(protocol.TOKEN_SUBPROTOCOL)
-        authenticator = context.authenticator
-        caller = authenticator.caller_of_token(presented) or await authenticator.external_user_of(presented)
-    head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
-    if protocol.SUBPROTOCOL in offered:
-        head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"
+    token = _token_of(offered)
+    if token is not None and not may_authenticate:
+        raise bad_origin()
+    caller = None if token is None else await _caller_of(context, token)
+    head = _head(call, key, offered)
     connection = WebSocketConnection(
         context,
         call.address,
@@ -44,11 +41,29 @@ async def live(context: LiveContext, call: Call) -> StreamResponse:
     )
 
     def start(ahead: bytes) -> None:
-        connection.open(f"{head}\r\n".encode())
-        if caller is not None:
-            connection.authenticate_as(caller, presented, None)
+        connection.open(head)
+        if caller is not None and token is not None:
+            connection.authenticate_as(caller, token, None)
         if ahead:
             connection.data_received(ahead)
 
     hand_over(context.hub, call, connection, start)
     return UpgradedResponse(status=101)
+
+
+def _token_of(offered: list[str]) -> str | None:
+    """Return the token that is offered as a subprotocol, or None. An empty one is a token too, and refused."""
+    return next((name.removeprefix(_TOKEN) for name in offered if name.startswith(_TOKEN)), None)
+
+
+async def _caller_of(context: LiveContext, token: str) -> Principal | ApiKey:
+    authenticator = context.authenticator
+    return authenticator.caller_of_token(token) or await authenticator.external_user_of(token)
+
+
+def _head(call: Call, key: str, offered: list[str]) -> bytes:
+    """Return the head of the response that accepts the handshake."""
+    head = _HEAD.format(accept=framing.accept_key(key), request_id=call.request_id)
+    if protocol.SUBPROTOCOL in offered:
+        head += f"Sec-WebSocket-Protocol: {protocol.SUBPROTOCOL}\r\n"
+    return f"{head}\r\n".encode()
