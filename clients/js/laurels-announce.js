@@ -1,4 +1,4 @@
-// Tells screen readers what moved: one short sentence at a time, never more often than every few seconds.
+// Announces changes to screen readers: one short sentence at a time, at most every few seconds.
 
 const PAUSE_MS = 5_000;
 const FIRST_MS = 400;
@@ -15,7 +15,7 @@ export class Announcer {
     this.#words = words;
   }
 
-  /** Another board: what comes first is the starting point, not news. */
+  /** Start another board: its first rows are not announced. */
   reset() {
     clearTimeout(this.#timer);
     this.#timer = 0;
@@ -23,7 +23,7 @@ export class Announcer {
     this.#region.textContent = "";
   }
 
-  /** Take note of the rows now shown; the sentence follows when it is time. */
+  /** Record the rows now shown; the announcement follows when it is due. */
   saw(rows) {
     this.#now = new Map(rows.map(({ username, rank }) => [username, rank]));
     this.#told ??= this.#now;
@@ -38,7 +38,7 @@ export class Announcer {
   }
 }
 
-/** [username, rank] of the best place that somebody has risen to since; null when nobody has. */
+/** Return [username, rank] of the best place that a user has risen to since then; null if there is none. */
 export function bestRise(before, after) {
   const risen = [...after].filter(([name, rank]) => rank !== null && rank < (before.get(name) ?? Infinity));
   return risen.length ? risen.reduce((best, one) => (one[1] < best[1] ? one : best)) : null;

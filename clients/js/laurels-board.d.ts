@@ -3,9 +3,9 @@ import type { Board } from "./laurels.js";
 export type View = "loading" | "ready" | "empty" | "unreachable" | "unknown";
 
 export class LaurelsBoard extends HTMLElement {
-  /** Replaces words of the board, by name (see laurels-words.js). */
+  /** Replaces phrases of the board, by name (see laurels-words.js). */
   phrases: Record<string, string | Partial<Record<Intl.LDMLPluralRule, string>>>;
-  /** An access token or a function that answers one: the pinned row then follows whoever moves it. */
+  /** An access token or a function that returns one: the pinned row is then updated live. */
   token?: string | (() => string | null | Promise<string | null>);
   retry(): void;
 }

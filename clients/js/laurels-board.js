@@ -10,16 +10,16 @@ import { Words } from "./laurels-words.js";
 
 const SLUG = /^[a-z0-9][a-z0-9-]{0,62}$/;
 const AROUND = 1; // neighbours on each side of a row that is pinned
-const PINNED_MS = 2_000; // at most so often is a pinned row asked for
-const PINNED_IDLE_MS = 15_000; // and at least so often: others may have moved it
+const PINNED_MS = 2_000; // a pinned row is read at most this often
+const PINNED_IDLE_MS = 15_000; // and at least this often: others may have moved it
 const CHIPS = { live: "live", polling: "polling", over: "over", connecting: "connecting", waiting: "reconnecting" };
 
-let style; // One sheet for all boards of a page; made by script, so that no inline style needs to be allowed.
+let style; // One sheet for all boards of a page; created by script, so that the CSP need not allow inline styles.
 
 export class LaurelsBoard extends HTMLElement {
   static observedAttributes = ["src", "board", "size", "user", "window", "lang"];
 
-  /** Replaces phrases (see laurels-words.js), and `token` for the `me` channel; set both before the element is in a page. */
+  /** Phrases (see laurels-words.js) and the `token` of the `me` channel; set both before the element is in a page. */
   phrases = {};
   token = undefined;
 
@@ -49,13 +49,13 @@ export class LaurelsBoard extends HTMLElement {
     if (this.isConnected) this.#schedule();
   }
 
-  /** Try now, whatever was being waited for. */
+  /** Retry now instead of waiting. */
   retry() {
     if (this.#lease && !this.hasAttribute("window")) this.#lease.client.connect();
     else this.#begin();
   }
 
-  /** Several attributes set in a row begin one board. */
+  /** Begin once after several attributes were set in a row. */
   #schedule() {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -128,19 +128,19 @@ export class LaurelsBoard extends HTMLElement {
     this.dispatchEvent(new CustomEvent("laurels-board", { bubbles: true, composed: true, detail: { board, entered } }));
   }
 
-  /** The attribute `people`, an address with {name} in it, makes names links. */
+  /** Return the link of a name, from the attribute `people`, a URL with {name} in it. */
   #personPage(username) {
     const template = this.getAttribute("people");
     return template && template.replace("{name}", () => encodeURIComponent(username));
   }
 
-  /** The user's name as the board spells it, when it is among the rows. */
+  /** Return the user's name as the board spells it, if it is among the rows. */
   #mine(board) {
     const user = this.getAttribute("user")?.toLocaleLowerCase();
     return user ? (board.rows.find((row) => row.username.toLocaleLowerCase() === user)?.username ?? null) : null;
   }
 
-  /** The own row is pinned below when it is not among the rows; asked for at most every PINNED_MS. */
+  /** Schedule reading the user's own row, which is pinned below if it is not among the rows; at most every PINNED_MS. */
   #pinSoon(delay) {
     clearTimeout(this.#pin.timer);
     const user = this.getAttribute("user");
@@ -167,7 +167,7 @@ export class LaurelsBoard extends HTMLElement {
     this.#pin.timer = setTimeout(() => this.#pinSoon(0), PINNED_IDLE_MS);
   }
 
-  /** The widest score decides the column, so that names keep all the room that is left. */
+  /** Size the score column by the widest score, so that names keep the remaining space. */
   #reserveScoreWidth(rows) {
     const digits = Math.max(5, ...rows.map((row) => this.#words.number(row.score).length));
     const table = this.#root.querySelector("table");
@@ -260,7 +260,7 @@ function notice(name, say, more, ...rest) {
   return el("section", { class: `notice ${name}`, role: name === "unreachable" && "alert" }, wreath("crest"), el("p", { class: "say" }, say), el("p", {}, more), rest);
 }
 
-/** The text with the name in its blank, kept apart from the direction of the text around it. */
+/** Return the text with the name filled in, isolated from the direction of the surrounding text. */
 function withName(text, name) {
   return text.split("\0").flatMap((part, i) => (i ? [el("bdi", {}, name), part] : [part]));
 }

@@ -1,23 +1,23 @@
-// Builds elements: text always goes in as text nodes, so no name or score can become markup.
+// Builds elements: text always becomes text nodes, so no name or score can become markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Make an element with attributes and children; a null or false attribute or child is left out. */
+/** Create an element with attributes and children; null or false ones are left out. */
 export function el(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
-/** The same for drawings. */
+/** Create an SVG element. */
 export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** Text for ears only. */
+/** Create text for screen readers only. */
 export function spoken(text) {
   return el("span", { class: "spoken" }, text);
 }
 
-/** The laurel wreath, at whatever size its class has. */
+/** Create the laurel wreath in the size of its class. */
 export function wreath(className) {
   return svg("svg", { class: className, viewBox: "0 0 64 64", "aria-hidden": "true", focusable: "false" }, svg("path", { d: WREATH }));
 }

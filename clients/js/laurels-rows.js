@@ -1,4 +1,4 @@
-// Draws the rows of a board into a table body and lets each row glide to its new place.
+// Draws the rows of a board into a table body and animates each row to its new place.
 
 import { el, spoken, wreath } from "./laurels-dom.js";
 
@@ -12,7 +12,7 @@ export class Rows {
   #link;
   #drawn = new Map(); // username → { tr, numeral, move, value, shown }
 
-  /** `link(username)` answers the address of a person's page; null: names are no links. */
+  /** `link(username)` returns the URL of a user's page; null: names are not links. */
   constructor(body, words, link = () => null) {
     this.#body = body;
     this.#words = words;
@@ -39,7 +39,7 @@ export class Rows {
     return new Map([...this.#drawn.values()].map(({ tr }) => [tr, tr.getBoundingClientRect().top]));
   }
 
-  /** Touch only what is out of order, so that focus, selection and running animations survive. */
+  /** Move only rows that are out of order, so that focus, selection and running animations survive. */
   #arrange(wanted) {
     const keep = new Set(wanted);
     for (const tr of [...this.#body.children]) if (!keep.has(tr)) tr.remove();
@@ -60,7 +60,7 @@ export class Rows {
       for (const running of tr.getAnimations()) if (running.id === "glide") running.cancel();
       const distance = from - tr.getBoundingClientRect().top;
       if (Math.abs(distance) < 1) continue;
-      const zIndex = distance > 0 ? 2 : 1; // Who rises passes over who falls.
+      const zIndex = distance > 0 ? 2 : 1; // Rising rows pass over falling ones.
       const glide = tr.animate([{ transform: `translateY(${distance}px)`, zIndex }, { transform: "none", zIndex }], GLIDE);
       glide.id = "glide";
     }

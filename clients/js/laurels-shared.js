@@ -2,18 +2,18 @@
 
 import { Laurels } from "./laurels.js";
 
-const BOARDS = 15; // A socket follows 16 channels: so many boards, and `me`.
+const BOARDS = 15; // A socket follows 16 channels: these boards, and `me`.
 
 const open = []; // { url, token, client, hearers: Set of functions }
 
 /**
- * A client for one board: { client, release }. `onState(state)` hears what became of the connection, and at once what it
- * is, unless there is none yet. The last one who releases it closes it. Equal tokens share: the same text or function.
+ * Return a client for one board: { client, release }. `onState(state)` receives each state of the connection, and its
+ * current one at once if there is one. The last release closes it. Equal tokens share: the same text or function.
  */
 export function lease(url, token, onState) {
   const shared = open.find((one) => one.url === url && one.token === token && one.hearers.size < BOARDS) ?? start(url, token);
   const { client, hearers } = shared;
-  const hear = (state) => onState(state); // Two leases are two, also with one function.
+  const hear = (state) => onState(state); // Two leases stay separate, also with the same function.
   hearers.add(hear);
   if (client.state !== "idle") onState(client.state);
   return { client, release: () => hearers.delete(hear) && hearers.size === 0 && end(shared) };

@@ -1,4 +1,4 @@
-// How the board looks: an honours board. Every colour and font can be replaced from outside by a --laurels-… variable.
+// The style of the board: an honours board. Every colour and font can be replaced from outside by a --laurels-… variable.
 
 const DARK = `
   --ink: var(--laurels-ink, #efe8d3);
@@ -58,7 +58,7 @@ export const STYLE = `
   transition: opacity .5s ease .25s, filter .5s ease .25s;
 }
 
-/* Not fresh: pale, yet every letter still readable. */
+/* Not current: pale, but still readable. */
 :host([state="connecting"]) .board, :host([state="waiting"]) .board, :host([state="paused"]) .board, :host([state="closed"]) .board { opacity: .7; filter: saturate(.3); }
 :host([state="connecting"]) .board *, :host([state="waiting"]) .board *, :host([state="paused"]) .board *, :host([state="closed"]) .board * { color: var(--ink); }
 
@@ -103,7 +103,7 @@ tbody tr[data-mine] .name { box-shadow: none; font-weight: 700; }
 .move[data-kind="down"] { color: var(--down); }
 .move[data-kind="same"] { color: var(--muted); }
 .move[data-kind="new"] span:first-child { padding: .1rem .4rem .15rem; border: 1px solid currentColor; border-radius: 99px; color: var(--up); font-size: .6875rem; font-weight: 600; }
-:host([window]) .move span { display: none; } /* Nobody moves in what is over. */
+:host([window]) .move span { display: none; } /* No movement in a past window. */
 
 tbody .name { font: 400 1.125rem/1.4 var(--serif); text-align: start; }
 tbody [data-rank="1"] .name { font-size: 1.375rem; font-weight: 600; }
@@ -135,7 +135,7 @@ tbody [data-rank="2"] .name, tbody [data-rank="3"] .name { font-size: 1.1875rem;
   tbody [data-rank="2"] .name, tbody [data-rank="3"] .name { font-size: 1rem; }
 }
 
-/* What is shown when there is no board to show; the attribute view decides */
+/* Shown instead of a board; chosen by the attribute view */
 .skeleton, .notice { display: none; }
 :host(:not([view="ready"])) .board { display: none; }
 :host([view="loading"]) .skeleton { display: block; }

@@ -1,4 +1,4 @@
-// Turns values into words by the reader's own conventions: scores, places, times, movements.
+// Formats values by the reader's conventions: scores, places, times, movements.
 
 const ENGLISH = {
   place: "Place",
@@ -24,10 +24,10 @@ const ENGLISH = {
   polling: "Every few seconds",
   offline: "Offline",
   over: "Final",
-  empty: "Nobody has scored yet.",
+  empty: "No scores yet.",
   emptyMore: "The first action completed appears here.",
   unreachable: "The scoreboard cannot be reached.",
-  unreachableMore: "No point is lost meanwhile. It is tried again by itself.",
+  unreachableMore: "No points are lost. Retrying automatically.",
   retry: "Try now",
   unknown: "There is no board called {board}.",
   unknownMore: "It may have been renamed or taken down.",
@@ -39,7 +39,7 @@ export class Words {
   #clock;
   #plurals;
 
-  /** `locale` as in `lang` (the browser's by default); `phrases` replaces any of the above. */
+  /** `locale` as in `lang` (the browser's by default); `phrases` replaces any of those above. */
   constructor(locale, phrases = {}) {
     const known = supported(locale);
     this.#phrases = { ...ENGLISH, ...phrases };
@@ -48,12 +48,12 @@ export class Words {
     this.#plurals = new Intl.PluralRules(known);
   }
 
-  /** A score or a count, exact at any size (BigInt or number). */
+  /** Format a score or a count, exact at any size (BigInt or number). */
   number(value) {
     return this.#numbers.format(value);
   }
 
-  /** The same, in pieces that may wrap after a group of digits: ["1,", "234,", "567"]. */
+  /** Format it in pieces that may wrap after a group of digits: ["1,", "234,", "567"]. */
   numberGroups(value) {
     const groups = [""];
     for (const { type, value: text } of this.#numbers.formatToParts(value)) {
@@ -67,14 +67,14 @@ export class Words {
     return this.#clock.format(new Date(iso));
   }
 
-  /** A phrase with its blanks filled; one that counts takes the form that `n` asks for. */
+  /** Fill a phrase; one that counts takes the plural form of `n`. */
   say(name, blanks = {}) {
     const phrase = this.#phrases[name];
     const chosen = typeof phrase === "string" ? phrase : (phrase[this.#plurals.select(Number(blanks.n))] ?? phrase.other);
     return chosen.replace(/\{(\w+)\}/g, (_, blank) => (blank === "n" ? this.number(blanks.n) : blanks[blank]));
   }
 
-  /** Movement as what the eye sees and what the ear hears. */
+  /** Return a movement as shown and as read aloud. */
   movement(places) {
     if (places === null || places === undefined) return { kind: "new", seen: this.say("newHere"), heard: this.say("newHeard") };
     if (places === 0) return { kind: "same", seen: "–", heard: this.say("noChange") };
@@ -84,7 +84,7 @@ export class Words {
   }
 }
 
-/** The page's language, as it is written where the reader is: of "en" and a reader in London "en-GB". */
+/** Return the page's language with the reader's region: "en" for a reader in London gives "en-GB". */
 function supported(locale) {
   try {
     const [known] = Intl.getCanonicalLocales(locale || undefined);

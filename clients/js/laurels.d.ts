@@ -3,7 +3,7 @@ export interface Row {
   rank: number | null;
   username: string;
   score: bigint;
-  /** Places won (+) or lost (−) since the last snapshot; null when new since then. */
+  /** Places gained (+) or lost (−) since the last snapshot; null if new since then. */
   movement: number | null;
 }
 
@@ -19,7 +19,7 @@ export interface Board {
   rank_state: string;
   total_users: number;
   rows: Row[];
-  /** Names what is shown; of live boards only. */
+  /** Identifies the content; only for live boards. */
   version?: string;
 }
 
@@ -62,7 +62,7 @@ export interface Completion {
   completed_at: string;
 }
 
-/** Good for one award, from `not_before` until before `expires_at`, by the server's clock. */
+/** Valid for one award, from `not_before` until before `expires_at`, by the server's clock. */
 export interface Ticket {
   ticket: string;
   action_type: string;
@@ -78,7 +78,7 @@ export interface Receipt {
   action_identifier: string;
   status: "awarded" | "held" | "rejected";
   score_earned: bigint;
-  /** How the score came about where it is not the base score, and whether a number was clamped or rounded. */
+  /** Explains a score that differs from the base score, and says whether a number was clamped or rounded. */
   reason: string | null;
   new_score: bigint;
   rank: number | null;
@@ -102,13 +102,13 @@ export type BoardEvent = { type: "board"; board: Board; entered: string[] } | Re
 export type MeEvent = { type: "me"; username: string; boards: Standing[] } | Refused | { type: "subscribed" };
 export type ActivityEvent = { type: "activity"; skipped: number; completions: Completion[] } | Refused | { type: "subscribed" };
 
-/** idle: nothing followed. polling: no socket gets through, boards are read now and then. closed: do not come back. */
+/** idle: no subscription. polling: no socket gets through, boards are polled. closed: no reconnect. */
 export type State = "idle" | "connecting" | "live" | "waiting" | "polling" | "paused" | "closed";
 
 export interface Options {
-  /** An access token, or a function that answers one; it is called anew when the old one ends. */
+  /** An access token, or a function that returns one; it is called again when the old one expires. */
   token?: string | (() => string | null | Promise<string | null>);
-  /** Where the runtime has none (Node 20 without --experimental-websocket): the constructor of a WebSocket package. */
+  /** The constructor of a WebSocket package, for runtimes without one (Node 20 without --experimental-websocket). */
   WebSocket?: unknown;
   fetch?: typeof fetch;
   onState?: (state: State) => void;

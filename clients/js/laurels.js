@@ -11,25 +11,25 @@ const TRIES_BEFORE_POLLING = 3;
 const SCORES = new Set(["score", "score_earned", "new_score"]);
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** JSON with scores as BigInt, exact to 64 bits; any other integer of 16 digits and more is a string of its digits. */
+/** Parse JSON with scores as BigInt, exact to 64 bits; any other integer of 16 digits or more becomes a string. */
 export function parseExact(text) {
   const quoted = text.replace(TOKEN, (token) => (/^-?\d{16,}$/.test(token) ? `"${token}"` : token));
   return JSON.parse(quoted, (key, value) => (SCORES.has(key) && /number|string/.test(typeof value) ? BigInt(value) : value));
 }
 
-/** Full jitter: anywhere below the doubled ceiling, so that a thousand pages do not come back at once. */
+/** Return a delay with full jitter below a doubling ceiling, so that many pages do not reconnect at once. */
 export function backoff(attempt, random = Math.random) {
   return random() * Math.min(CAP_MS, BASE_MS * 2 ** Math.min(attempt, 10));
 }
 
-/** Milliseconds to wait before coming back after a close code; null: do not. 4401 asks for a fresh token first. */
+/** Return the milliseconds to wait before reconnecting after a close code; null: do not. 4401 needs a fresh token. */
 export function comeBack(code, attempt, advised = null, random = Math.random) {
   if ([1002, 1003, 1007, 1008, 1009].includes(code) || (code >= 4400 && code < 4500 && code !== 4401)) return null;
   if (code >= 4100 && code < 4200) return BUSY_MS + backoff(attempt, random);
   return advised ?? backoff(attempt, random);
 }
 
-/** The board that a delta makes of the one it is based on; null when it is based on another. */
+/** Apply a delta to a board; return null if it is based on another one. */
 export function applyDelta(board, delta) {
   if (!board || board.version !== delta.base) return null;
   const rows = board.rows.slice(0, delta.length);
@@ -38,7 +38,7 @@ export function applyDelta(board, delta) {
   return { ...board, size, version, seq, as_of, rank_state, total_users, rows };
 }
 
-/** What the server refused: `code` is one of its stable codes. `unsettled`: unknown whether it counted, ask again. */
+/** A refusal of the server: `code` is one of its stable codes. `unsettled`: unknown whether it counted; send it again. */
 export class LaurelsError extends Error {
   constructor(code, detail, { status = 0, retryAfter = null, unsettled = false } = {}) {
     super(`${code}: ${detail}`);
@@ -47,18 +47,18 @@ export class LaurelsError extends Error {
   }
 }
 
-/** What is subscribed and what is held of it: frames in, frames and news out. No socket, no clock. */
+/** Subscriptions and their boards: frames in, frames and news out. No socket, no clock. */
 export class Session {
-  #channels = new Map(); // name → { size, board, resyncing }; the server may send more rows than `size`: its frames say how many.
+  #channels = new Map(); // name → { size, board, resyncing }; the server may send more rows than `size`.
 
   channels = () => [...this.#channels.keys()];
 
-  /** The board held of a channel, if any. */
+  /** Return the board of a channel, if any. */
   board(channel) {
     return this.#channels.get(channel)?.board ?? null;
   }
 
-  /** Hold a channel, at the larger of the sizes asked for; the frame to send, or null when it is held so already. */
+  /** Subscribe to a channel at the largest requested size; return the frame to send, or null if there is none. */
   subscribe(channel, size) {
     const held = this.#channels.get(channel);
     if (held && (size ?? 0) <= Math.max(held.size ?? 0, held.board?.size ?? 0)) {
@@ -74,14 +74,14 @@ export class Session {
     return { type: "unsubscribe", channel };
   }
 
-  /** What to say on a new socket: what was held is asked for from where it was left. */
+  /** Return the first frames on a new socket: each channel resumes from its version. */
   greet(token) {
     for (const held of this.#channels.values()) held.resyncing = false;
     const asks = this.channels().map((channel) => this.#ask(channel));
     return token ? [{ type: "authenticate", token }, ...asks] : asks;
   }
 
-  /** Take a frame: { send: frames to answer with, news: [[channel or null, type, detail]] }. Unknown types are ignored. */
+  /** Handle a frame: { send: frames to answer with, news: [[channel or null, type, detail]] }. Ignores unknown types. */
   receive(frame) {
     const { type, channel, ...board } = frame;
     const held = this.#channels.get(channel);
@@ -103,7 +103,7 @@ export class Session {
   }
 
   #settle(channel, held, entered) {
-    if (held.board.size < held.size) return NOTHING; // Of the size that was asked for before.
+    if (held.board.size < held.size) return NOTHING; // Of an earlier, smaller size.
     this.#channels.set(channel, { ...held, resyncing: false });
     return news(channel, "board", { board: held.board, entered });
   }
@@ -127,7 +127,7 @@ function news(...one) {
   return { send: [], news: [one] };
 }
 
-/** A board as who asked for fewer rows sees it. */
+/** Return a board cut to fewer rows. */
 function cut(event, size) {
   const { board, entered } = event;
   if (event.type !== "board" || board.rows.length <= size) return event;
@@ -140,7 +140,7 @@ export class Laurels {
   #session = new Session();
   #listeners = new Map(); // channel → Map of function → size
   #socket = null;
-  #greeted = false; // Until then the greeting is what will be said.
+  #greeted = false; // Until then all frames are part of the greeting.
   #state = "idle";
   #attempt = 0;
   #advised = null;
@@ -158,29 +158,29 @@ export class Laurels {
     this.#watchPage();
   }
 
-  /** idle, connecting, live, waiting (for the next try), polling (no socket to be had), paused (hidden), closed. */
+  /** idle, connecting, live, waiting (for the next try), polling (no socket available), paused (hidden), closed. */
   get state() {
     return this.#state;
   }
 
-  /** Follow a board: `on({ type: "board", board, entered })` at each change, or `{ type: "refused", code }`. Stop: call the answer. */
+  /** Follow a board: `on({ type: "board", board, entered })` at each change, or `{ type: "refused", code }`. Returns a function that stops. */
   board(slug, { size = 10 } = {}, on) {
     return this.#follow(`board:${slug}`, size, on);
   }
 
-  /** My own score and rank on each board, also when others moved me. Needs a token. */
+  /** Follow the user's own score and rank on each board, also when others change them. Needs a token. */
   me = (on) => this.#follow("me", undefined, on);
 
-  /** A sample of what is completed for a board. */
+  /** Follow a sample of the completions for a board. */
   activity = (slug, on) => this.#follow(`activity:${slug}`, undefined, on);
 
-  /** Try now, whatever was being waited for. */
+  /** Retry now instead of waiting. */
   connect() {
     this.#attempt = 0;
     this.#open();
   }
 
-  /** Stop for good: nothing is called after this. */
+  /** Stop permanently: no listener is called after this. */
   close() {
     this.#lifetime.abort();
     this.#listeners.clear();
@@ -192,18 +192,18 @@ export class Laurels {
 
   top = (slug, { limit = 10, signal } = {}) => this.get(`/api/boards/${encodeURIComponent(slug)}?limit=${limit}`, signal);
 
-  /** The first rows of one of a board's windows, by its id: one that is over, say. */
+  /** Read the first rows of one of a board's windows, by its id. */
   window = (slug, id, { limit = 10, signal } = {}) => this.get(`/api/boards/${encodeURIComponent(slug)}/windows/${encodeURIComponent(id)}?limit=${limit}`, signal);
 
   around = (slug, username, { radius = 5, signal } = {}) => this.get(`/api/boards/${encodeURIComponent(slug)}/around/${encodeURIComponent(username)}?radius=${radius}`, signal);
 
-  /** Read anything else of the API. Throws LaurelsError. */
+  /** Read any other path of the API. Throws LaurelsError. */
   get = (path, signal) => this.#request("GET", path, { signal });
 
-  /** Start an action whose type asks for a ticket: { ticket, challenge, not_before, expires_at, … }. */
+  /** Start an action whose type needs a ticket: { ticket, challenge, not_before, expires_at, … }. */
   start = (actionType) => this.#request("POST", "/api/actions/start", { body: JSON.stringify({ action_type: actionType }) });
 
-  /** Complete an action; its receipt. Tried until `deadline` (ms) with one identifier, so that it counts once. */
+  /** Complete an action and return its receipt. Retried until `deadline` (ms) with one identifier, so it counts once. */
   async complete(actionType, { identifier = crypto.randomUUID(), metadata, completedAt, ticket, deadline = 30_000 } = {}) {
     const body = JSON.stringify({ action_type: actionType, action_identifier: identifier, metadata, completed_at: completedAt, ticket });
     const giveUp = Date.now() + deadline;
@@ -251,7 +251,7 @@ export class Laurels {
       for (const frame of this.#session.greet(shown)) this.#say(frame);
     };
     socket.onmessage = ({ data }) => this.#received(data);
-    socket.onclose = ({ code }) => this.#closed(opened ? code : 1006); // A refused handshake is no verdict on this client.
+    socket.onclose = ({ code }) => this.#closed(opened ? code : 1006); // A refused handshake says nothing about this client.
     socket.onerror = () => {}; // A close follows.
   }
 
@@ -284,7 +284,7 @@ export class Laurels {
     else this.#become("waiting");
   }
 
-  /** Not to come back with a socket: boards are public all the same, and read now and then. */
+  /** Give up the socket; boards are still public and are polled. */
   #readOn() {
     const boards = this.#session.channels().some((channel) => channel.startsWith("board:"));
     if (!boards) return this.#rest("closed");
@@ -292,7 +292,7 @@ export class Laurels {
     this.#poll();
   }
 
-  /** Where no socket gets through, boards are still read at each try. */
+  /** Read the boards at each try while no socket gets through. */
   async #poll() {
     const boards = this.#session.channels().filter((channel) => channel.startsWith("board:"));
     const read = async (channel) => {
@@ -308,7 +308,7 @@ export class Laurels {
   }
 
   async #renew() {
-    if (typeof this.#options.token !== "function") return; // The one there is, is the one that ends.
+    if (typeof this.#options.token !== "function") return; // A fixed token can't be renewed.
     this.#token = undefined;
     const token = await this.#currentToken().catch(() => null);
     if (token) this.#say({ type: "authenticate", token });
@@ -324,7 +324,7 @@ export class Laurels {
     if (frame && this.#greeted && this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
   }
 
-  /** A peer that vanished without a word never closes: silence is taken for it. */
+  /** Close after silence: a peer that vanished never sends a close. */
   #expectWithin(milliseconds) {
     clearTimeout(this.#timers.silence);
     this.#timers.silence = setTimeout(() => this.#closed(1006), milliseconds);
@@ -370,7 +370,7 @@ export class Laurels {
       else resume();
     });
     on(globalThis, "online", () => this.#paused || resume());
-    on(globalThis, "offline", () => this.#socket && this.#closed(1006)); // What is open may be dead; it may also be local.
+    on(globalThis, "offline", () => this.#socket && this.#closed(1006)); // The socket may be dead, or the server local.
     on(globalThis, "pagehide", pause);
     on(globalThis, "pageshow", ({ persisted }) => persisted && resume());
   }
@@ -391,7 +391,7 @@ export class Laurels {
 
 function refusal(reply, text) {
   const { status } = reply;
-  const problem = /json/.test(reply.headers.get("Content-Type")) ? JSON.parse(text) : {}; // Else a proxy's page.
+  const problem = /json/.test(reply.headers.get("Content-Type")) ? JSON.parse(text) : {}; // Otherwise a proxy's page.
   const retryAfter = Number(reply.headers.get("Retry-After")) || null;
   const unsettled = status === 429 || status >= 500;
   return new LaurelsError(problem.code ?? `http_${status}`, problem.detail ?? "no reason was given", { status, retryAfter, unsettled });

@@ -169,4 +169,4 @@ def test_an_empty_board_says_what_comes_next(chromium_page: OpenPage) -> None:
     """A board without scores is an invitation, not a blank page."""
     page = chromium_page(before=speak(frame(seq=1, scores={}))).page
 
-    expect(page.get_by_text("Nobody has scored yet.")).to_be_visible()
+    expect(page.get_by_text("No scores yet.")).to_be_visible()

@@ -116,7 +116,7 @@ def test_a_week_that_is_over_can_be_looked_at(laurels_server: Any, chromium_page
 
     expect(page).to_have_url(re.compile(r"#points-weekly/\d+$"))
     expect(page.locator("#state_word")).to_have_text("Final")
-    expect(page.get_by_text("Nobody has scored yet.")).to_be_visible()
+    expect(page.get_by_text("No scores yet.")).to_be_visible()
     page.get_by_label("Show").select_option(index=0)
     expect_state(page, "live")
 

@@ -1,4 +1,4 @@
-// The client's state machine, without a server: what is held equals what was sent, and every way back is bounded.
+// The client's state machine, without a server: its boards equal what was sent, and every reconnect is bounded.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -98,7 +98,7 @@ test("what a newer server says is ignored", () => {
   assert.deepEqual(session.receive({ ...board("v3", []), channel: "board:else" }).news, []);
 });
 
-test("an unknown board is told once and not asked for again", () => {
+test("an unknown board is reported once and not requested again", () => {
   const session = following();
   const refused = { type: "error", channel: CHANNEL, code: "board_unknown", detail: "gone" };
   assert.deepEqual(session.receive(refused).news, [[CHANNEL, "refused", refused]]);
@@ -109,7 +109,7 @@ test("random changes, cuts and resumptions: what is held is what the server has"
   for (let seed = 1; seed <= 200; seed++) replay(random(seed));
 });
 
-/** A server that resumes with a delta, the whole or nothing, and loses frames; after each settling both sides agree. */
+/** A server that resumes with a delta, a snapshot or nothing, and loses frames; both sides agree afterwards. */
 function replay(draw) {
   const session = new Session();
   session.subscribe(CHANNEL, 10);
@@ -126,7 +126,7 @@ function replay(draw) {
     const names = ["ada", "bert", "cleo", "dora", "emil"].filter(() => draw() < 0.7).sort(() => draw() - 0.5);
     truth = board(String(++count), names.map((name) => [name, Math.floor(draw() * 9)]));
     history.set(truth.version, truth);
-    if (draw() < 0.2) continue; // Conflated: the next frame tells it.
+    if (draw() < 0.2) continue; // Conflated: the next frame contains the change.
     if (draw() < 0.15) {
       const [{ since }] = session.greet(null);
       if (since !== truth.version) take(since && draw() < 0.7 ? between(history.get(since), truth) : truth);

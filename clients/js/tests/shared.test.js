@@ -1,4 +1,4 @@
-// The boards of a page share their connection, and whoever joins late is told what it is.
+// The boards of a page share their connection, and a late one receives its state.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -86,7 +86,7 @@ test("each sees its own number of rows of what is sent once", async () => {
   assert.deepEqual([small.boards, large.boards], [[1], [3]]);
 });
 
-test("who joins late is told the state and the board that there are", async () => {
+test("a late subscriber gets the current state and board", async () => {
   follow("points");
   await settled();
   FakeSocket.made[0].say({ type: "subscribed", channel: "board:points", resumed: "snapshot" });
