@@ -102,7 +102,11 @@ CASES = [
     Case(sessions._READ, [b"5", sessions.GRACE], {"refresh_tokens_token_hash_key", "users_pkey"}),
     Case(sessions._REVOKE_FAMILY, [UUID(int=5)], {"refresh_tokens_family"}),
     Case(sessions._REVOKE_USER, [5], {"refresh_tokens_user"}),
-    Case(sessions._COUNT_ENDED, [5], {"refresh_tokens_user_ended", "users_pkey"}),
+    Case(
+        sessions._COUNT_ENDED,
+        [5, UUID(int=5)],
+        {"refresh_tokens_user_ended", "refresh_tokens_family", "users_pkey"},
+    ),
     Case(sessions._FORGET_SUCCESSORS, [sessions.GRACE, 100], {"refresh_tokens_successor"}),
     Case(revocations.LATEST_USERS, [revocations.LIFE, 100], {"users_tokens_ended"}),
     Case(revocations.USERS_AMONG, [revocations.LIFE, [5, 6]], {"users_pkey"}),

@@ -58,11 +58,18 @@ WHERE id = ANY (ARRAY(SELECT id FROM refresh_tokens WHERE {} AND revoked_at IS N
 _REVOKE_FAMILY = _REVOKE.format("family = $1")
 # BETWEEN: with `=` a plan for any user reads the whole table where few users have nearly all tokens.
 _REVOKE_USER = _REVOKE.format("user_id BETWEEN $1 AND $1")
-# The time that is left as a difference: so the user's own tokens are looked up, not everybody's that ended.
+# Includes the log-in $2, whether or not it has ended yet. The remaining time is written as a difference, so that the
+# user's own tokens are looked up, not the ended ones of all users.
 _COUNT_ENDED = """
-SELECT count(DISTINCT family) FROM refresh_tokens
-WHERE user_id BETWEEN $1 AND $1 AND revoked_at IS NOT NULL AND access_until - now() > interval '0'
-  AND generation = (SELECT token_generation FROM users WHERE id = $1)"""
+SELECT count(*) FROM (
+    SELECT family FROM refresh_tokens
+    WHERE user_id BETWEEN $1 AND $1 AND revoked_at IS NOT NULL AND access_until - now() > interval '0'
+      AND generation = (SELECT token_generation FROM users WHERE id = $1)
+    UNION
+    SELECT family FROM refresh_tokens
+    WHERE family = $2 AND access_until - now() > interval '0'
+      AND generation = (SELECT token_generation FROM users WHERE id = $1)) ended"""
+_LOCK_USER = "SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE"
 _NEXT_GENERATION = """
 UPDATE users SET token_generation = token_generation + 1, tokens_not_before = clock_timestamp(),
        updated_at = clock_timestamp() WHERE id = $1 RETURNING token_generation"""
@@ -205,9 +212,13 @@ async def _repeat(connection: Connection, row: asyncpg.Record, presented: str, l
 
 
 async def _end(connection: Connection, user_id: int, family: UUID) -> bool:
+    """End one log-in, or all of the user where more than MAX_ENDED ended recently. Return False if it had ended."""
+    too_many = await connection.fetchval(_COUNT_ENDED, user_id, family) > MAX_ENDED
+    if too_many:
+        await connection.execute(_LOCK_USER, user_id)  # before any token, as in end_all: else they deadlock
     if await connection.execute(_REVOKE_FAMILY, family) == "UPDATE 0":
         return False
-    if await connection.fetchval(_COUNT_ENDED, user_id) > MAX_ENDED:
+    if too_many:
         await end_all(connection, user_id)
     else:
         await announce(connection, EVERY_NODE, "sessions", [user_id])
