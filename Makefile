@@ -15,6 +15,7 @@ help: ## This list
 ##@ Try it
 
 run: $(VENV)/.run ## Start a node with its own PostgreSQL under ./data: http://127.0.0.1:8000/
+	@[ -n "$$DATABASE_URL" ] || scripts/ensure-postgres-user $(VENV) "$${LAURELS_DATA:-data}"
 	@exec $(BIN)/laurels serve
 
 demo: $(VENV)/.run ## Let simulated people play on the running node (ARGS="--people 100 --rate 50")
@@ -23,6 +24,7 @@ demo: $(VENV)/.run ## Let simulated people play on the running node (ARGS="--peo
 ##@ Work on it
 
 test: $(VENV)/.dev ## Install what the tests need, then run them all (ARGS="tests/web -k batch")
+	@scripts/ensure-postgres-user $(VENV)
 	@scripts/ensure-chromium
 	@scripts/ensure-redis
 	@scripts/ensure-pgbouncer
@@ -31,9 +33,11 @@ test: $(VENV)/.dev ## Install what the tests need, then run them all (ARGS="test
 	@$(MAKE) --no-print-directory bench-smoke
 
 test-slow: $(VENV)/.dev ## The slow matrix: PostgreSQL versions, long crashes, full disks
+	@scripts/ensure-postgres-user $(VENV)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-faults: $(VENV)/.dev ## Break every part of the cluster under load; writes docs/faults.md (ARGS="--seed 7 --only redis")
+	@scripts/ensure-postgres-user $(VENV)
 	@scripts/ensure-cluster
 	$(BIN)/python -m tests.faults $(ARGS)
 
@@ -50,21 +54,25 @@ format: $(VENV)/.dev ## Format, and fix what can be fixed
 	$(BIN)/ruff format
 
 screenshots: $(VENV)/.dev ## Take the pictures in docs/screenshots/ on a temporary node
+	@scripts/ensure-postgres-user $(VENV)
 	@scripts/ensure-chromium
 	PYTHONPATH=. $(BIN)/python scripts/screenshots.py
 
 ##@ Measure it
 
 bench: $(VENV)/.dev ## Measure everything against this machine's floor; writes bench/RESULTS.md (ARGS="--only ranks")
+	@scripts/ensure-postgres-user $(VENV)
 	@scripts/ensure-wrk
 	@scripts/ensure-redis
 	@scripts/ensure-peers $(VENV) requirements/peers.txt
 	$(BIN)/python -m bench $(ARGS)
 
 bench-live: $(VENV)/.dev ## Only live frames, sockets and actions over them
+	@scripts/ensure-postgres-user $(VENV)
 	$(BIN)/python -m bench --only fanout screens sockets stream $(ARGS)
 
 bench-smoke: $(VENV)/.dev ## Run every measurement at a tiny size. Part of `make test`
+	@scripts/ensure-postgres-user $(VENV)
 	@scripts/ensure-redis
 	$(BIN)/python -m bench --smoke
 	$(BIN)/python -m bench.costs --seconds 0.5 --players 200

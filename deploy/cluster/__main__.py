@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import stat
 import sys
 import time
 from dataclasses import asdict
@@ -17,7 +18,6 @@ from rich.console import Console
 from rich.live import Live
 
 from laurels.cli.output import print_json
-from laurels.ledger.embedded.postgres_binaries import let_server_user_in
 
 from . import drill as restore_drill
 from .keeper import Keeper
@@ -60,7 +60,7 @@ def up(
     """
     supervisor = _supervisor(_layout(folder, ports, rate))
     supervisor.layout.place("run")
-    let_server_user_in(supervisor.layout.folder / "run")
+    _open_for_passage(supervisor.layout.folder)
     supervisor.up()
     _remember(supervisor.layout)
     return _show(supervisor, as_json=as_json, watch=not detach and not as_json and out.is_terminal)
@@ -167,6 +167,17 @@ def _remembered(folder: Path) -> Layout:
     file = folder / "run" / "layout.json"
     record = msgspec.json.decode(file.read_bytes()) if file.exists() else {}
     return Layout(folder.resolve(), **record)
+
+
+def _open_for_passage(folder: Path) -> None:
+    """Let the users that parts run as pass through the cluster's folder and those above it (pass, not list)."""
+    if os.geteuid() != 0:
+        return
+    for each in (folder, *folder.parents):
+        mode = each.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            each.chmod(mode | stat.S_IXOTH)
+            err.print(f"Opened {each} for passage: the parts of the cluster do not run as root.", highlight=False)
 
 
 def _supervisor(layout: Layout) -> Supervisor:

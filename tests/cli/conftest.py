@@ -1,7 +1,10 @@
-"""Folders that PostgreSQL's user may pass through also where the tests run as root."""
+"""Folders that PostgreSQL's user can reach also where the tests run as root."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ from tests.support.folders import reachable
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Where a data folder may be made."""
-    return reachable(tmp_path) / "data"
+def data() -> Iterator[Path]:
+    """Where a data folder may be made: not in pytest's folder, which a second pytest closes when it starts."""
+    folder = reachable(Path(tempfile.mkdtemp(prefix="laurels-tests-")))
+    yield folder / "data"
+    shutil.rmtree(folder, ignore_errors=True)

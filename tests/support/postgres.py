@@ -125,7 +125,6 @@ class Standby(Cluster):
     def _copy(self) -> None:
         source = _LOCAL.format(sockets=self._primary.data)
         self.folder.mkdir(exist_ok=True)
-        postgres_binaries.let_server_user_in(self.data)
         subprocess.run(
             [
                 postgres_binaries.programs() / "pg_basebackup",

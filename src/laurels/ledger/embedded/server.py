@@ -119,6 +119,7 @@ class EmbeddedPostgres:
 
     def _start(self, own: bool, create: bool) -> str:
         self._check_folder(create)
+        postgres_binaries.check_server_user(self._cluster)
         if own and not self._owner.take():
             raise DatabaseUnusable(f"another `laurels serve` runs on {self._folder}: stop it, or set LAURELS_DATA")
         with self._through_the_gate():
@@ -161,8 +162,6 @@ class EmbeddedPostgres:
         for leftover in self._folder.glob("postgres.new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = self._folder / f"postgres.new-{os.getpid()}"
-        postgres_binaries.let_server_user_in(fresh)
-        postgres_binaries.let_server_user_in(postgres_binaries.programs() / "postgres")
         try:
             postgres_binaries.initialise(fresh, lambda: self._stopped)
         except DatabaseUnusable:
@@ -188,8 +187,6 @@ class EmbeddedPostgres:
         raise DatabaseUnusable(f"the embedded PostgreSQL was not ready in {START_TIMEOUT:.0f} s; see {self.log_file}")
 
     def _launch(self) -> None:
-        postgres_binaries.let_server_user_in(self._cluster)
-        postgres_binaries.let_server_user_in(postgres_binaries.programs() / "postgres")
         self._forget_strangers()
         self._write_settings()
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES:
