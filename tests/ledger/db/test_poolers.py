@@ -68,7 +68,7 @@ def test_settings_that_a_pooler_drops_are_named(database_url: str) -> None:
     with pooler(database_url, "session") as bouncer:
         done = laurels("migrate", DATABASE_URL=bouncer.url)
     assert done.returncode == 0, done.stderr
-    assert warnings(done)[0]["message"].startswith("a pooler drops settings")
+    assert warnings(done)[0]["message"].startswith("a pooler drops connection settings")
     assert "statement_timeout" in json.dumps(warnings(done))
     assert warnings(laurels("migrate", DATABASE_URL=database_url)) == []
 

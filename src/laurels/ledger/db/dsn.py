@@ -1,8 +1,8 @@
-"""Connection strings as people have them: what libpq and other drivers know, brought to what asyncpg knows.
+"""Translate connection strings of libpq and other drivers into what asyncpg accepts.
 
-asyncpg hands every parameter that it does not know to the server as a setting, and the server refuses the connection.
-Here such parameters are honoured or named as ignored. Errors never quote the string: a password with an unescaped
-character turns up in any of its parts.
+asyncpg sends every parameter that it does not know to the server as a setting, and the server refuses the connection.
+Here such parameters are applied, or reported as ignored. Errors never quote the string: a password with an unescaped
+character may appear in any of its parts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_CONNECT_SECONDS = 60.0
 
 _IGNORED = frozenset(
     {
-        # libpq's: security beyond what asyncpg can do, tuning of sockets, and what a pool does in its own way
+        # libpq: security that asyncpg does not support, socket tuning, and what the pool does in its own way
         *("channel_binding", "require_auth", "requirepeer", "requiressl", "gssencmode", "gssdelegation"),
         *("sslcompression", "sslsni", "sslcertmode", "sslkeylogfile", "min_protocol_version", "max_protocol_version"),
         *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"),
@@ -38,7 +38,7 @@ _SATISFIED = {
     "gssencmode": {"prefer", "disable"},
     "client_encoding": {"utf8"},
 }
-"""Values that ask for nothing else than what happens anyway: not worth a warning."""
+"""Values that ask for what happens anyway: no warning."""
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _FILLED_IN = {
     "PGPORT": "port",
@@ -52,7 +52,7 @@ _FILLED_IN = {
 
 @dataclass(frozen=True, slots=True)
 class ConnectionString:
-    """`urls`: one for each host, for asyncpg. `options`: what asyncpg takes as arguments alone."""
+    """`urls` for asyncpg, one for each host. `options`: what asyncpg accepts only as arguments. Seconds."""
 
     urls: tuple[str, ...]
     connect_timeout: float | None = None
@@ -60,7 +60,7 @@ class ConnectionString:
     options: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     from_environment: tuple[str, ...] = ()
-    """Variables of libpq that say what the string leaves out."""
+    """Variables of libpq that fill in what the string leaves out."""
 
 
 _URL = re.compile(
@@ -70,7 +70,7 @@ _URL = re.compile(
 
 
 def parse(url: str) -> ConnectionString:
-    """Read a connection string. Raises ValueError, without a word of the string in it."""
+    """Parse a connection string. Raises ValueError, which quotes nothing of it."""
     parts = _split(url)
     given = _parameters(parts)
     ignored = _take_ignored(given)
@@ -91,7 +91,7 @@ def parse(url: str) -> ConnectionString:
 
 
 def _split(url: str) -> SplitResult:
-    # Not by urlsplit: some versions of Python refuse a list of hosts with an address in brackets.
+    # Not urlsplit: some versions of Python refuse a list of hosts with an address in brackets.
     found = _URL.fullmatch(url)
     if found is None:
         raise ValueError(FORM)
@@ -105,7 +105,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _is_place(place: str) -> bool:
-    """host, host:port, [address], [address]:port, or nothing."""
+    """Return whether this is host, host:port, [address], [address]:port, or empty."""
     host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
     if not colon:
         return True
@@ -128,7 +128,7 @@ def _take_ignored(given: dict[str, str]) -> list[str]:
 
 
 def _take_options(given: dict[str, str]) -> dict[str, Any]:
-    if given.pop("ssl", "").lower() in ("true", "1", "require"):  # JDBC's; libpq reads it so too
+    if given.pop("ssl", "").lower() in ("true", "1", "require"):  # JDBC's parameter; libpq accepts it as well
         given.setdefault("sslmode", "require")
     for name in _FILES:
         if (path := given.get(name)) and path != "system" and ("\0" in path or not os.access(path, os.R_OK)):
@@ -143,7 +143,7 @@ def _take_options(given: dict[str, str]) -> dict[str, Any]:
 
 
 def _take_timeout(given: dict[str, str]) -> tuple[float | None, list[str]]:
-    """Seconds, as libpq has them: 0 means no limit of its own."""
+    """Return the timeout in seconds, and the names to report as ignored. As in libpq, 0 means no limit."""
     raw = given.pop("connect_timeout", None)
     if raw is None:
         return None, []

@@ -1,8 +1,8 @@
-"""Which of several servers to connect to.
+"""Choose one of several servers to connect to.
 
-asyncpg tries the hosts of an address in order under one time limit. A host that is frozen takes the connection and says
-nothing: it would use that limit up, and the primary behind it would never be asked. Here each host has a limit of its
-own, and the one that answered last is asked first.
+asyncpg tries the hosts of an address in order under one time limit. A frozen host accepts the connection and sends
+nothing: it would use up that limit, and the primary after it in the list would never be tried. Here each host has its
+own limit, and the one that answered last is tried first.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ import asyncpg
 from .dsn import parse
 
 HOST_SECONDS = 1.0
-"""A host in the same network answers in milliseconds; one that stands still may not hold up those after it."""
+"""A host in the same network answers in milliseconds; a frozen one must not delay those after it."""
 
 _ASK_THE_NEXT = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # also: a server that is not what target_session_attrs asks for
+    asyncpg.InternalClientError,  # includes a server that does not match target_session_attrs
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.TooManyConnectionsError,
 )
-"""This server does not take us; another may."""
+"""This server does not accept the connection; another may."""
 
 
 class Hosts:
-    """The servers that one address names, each as an address of its own. Raises ValueError when it can't be read."""
+    """The servers of one address, each with an address of its own. Raises ValueError when it can't be parsed."""
 
     def __init__(self, url: str) -> None:
         self.address = parse(url)
         self._urls = list(self.address.urls)
 
     async def connect(self, _: str, **options: Any) -> asyncpg.Connection:
-        """Connect to the first that answers and is what `target_session_attrs` asks for.
+        """Connect to the first server that answers and matches `target_session_attrs`.
 
-        Raises what the last of them raised.
+        Raises the error of the last one tried.
         """
         options = self._options(options)
         if len(self._urls) == 1:

@@ -1,7 +1,7 @@
-"""The name of this ledger in what several deployments may share, such as one Redis server.
+"""The id of this ledger in whatever several deployments share, such as a Redis server.
 
 The stored id stays the same over restarts, failovers and upgrades. The database's name is part of the digest, so a copy
-that was restored under another name (or made with CREATE DATABASE … TEMPLATE) counts as another ledger.
+that was restored under another name (or made with CREATE DATABASE … TEMPLATE) is another ledger.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How long callers wait for the primary: a slow database is not an absent one (ADR 18).
+"""Bound how long callers wait for the primary, and tell a slow database from an unavailable one (ADR 18).
 
-A primary that sends nothing for ANSWER_SECONDS is away, and its callers get `database_unavailable`. While it answers
-any of them it is busy: they wait as long as their route may take, in a bounded queue, and get `overloaded` after that.
-Answers are noted where connections are given back; a node asks at least twice a second, because it reads the journal.
+A primary that sends nothing for ANSWER_SECONDS is unavailable, and its callers get `database_unavailable`. While it
+answers any of them it is busy: callers wait in a bounded queue for as long as their route may take, and then get
+`overloaded`. An answer is noted when its connection is released; the journal alone is read twice a second.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ...concurrency.bulkhead import Bulkhead
 from ...domain.errors import Code, LaurelsError
 
 ANSWER_SECONDS = 1.8
-"""How long a caller waits for a server that says nothing."""
+"""How long a caller waits for a silent server."""
 ROUTE_SECONDS = 5.0
-"""How long a request may take in all while the server answers others."""
+"""How long a request may take in total while the server answers others."""
 READS_WAITING = 1_000
 """Reads of the primary that run or wait; more are refused at once."""
 KEPT_FREE = 1
-"""Connections of a pool that reads leave, beside those of lanes, to the journal, by which the server is heard."""
+"""Connections that reads leave to the journal, beside those of the lanes: through it the server is heard."""
 
 
 class ServerLiveness:
-    """When the server behind one pool last answered. `reads` bounds how many of its connections reads take."""
+    """The time at which the server of one pool last answered. `reads` bounds the connections that reads use."""
 
     def __init__(self, size: int) -> None:
         self.heard_at = float("-inf")
@@ -35,7 +35,7 @@ class ServerLiveness:
         self.leave_to_lanes(0)
 
     def leave_to_lanes(self, lanes: int) -> None:
-        """Bound reads to what is left of the pool when every lane holds a connection. Call it before the first read."""
+        """Leave a connection to each lane, and bound reads to the rest. Call this before the first read."""
         self.reads = Bulkhead(max(2, self._size - lanes - KEPT_FREE), admitted=READS_WAITING, refusal=overloaded)
 
     def heard(self) -> None:
@@ -46,7 +46,7 @@ _OF_POOLS: dict[asyncpg.Pool, ServerLiveness] = {}
 
 
 def liveness(pool: asyncpg.Pool) -> ServerLiveness:
-    """Return what is known of the server behind a pool."""
+    """Return the liveness of a pool's server."""
     known = _OF_POOLS.get(pool)
     if known is None:
         known = _OF_POOLS[pool] = ServerLiveness(pool.get_max_size())
@@ -58,9 +58,9 @@ def forget(pool: asyncpg.Pool) -> None:
 
 
 class LivenessTimer:
-    """Calls `end` when the server was silent for `silent` seconds, or after `most` seconds whatever it does.
+    """Calls `end` after the server was silent for `silent` seconds, and after `most` seconds in any case.
 
-    Also counts from the start: a server that has not been asked for long is not silent.
+    Silence counts from the start of the timer: a server that was not asked anything is not silent.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LivenessTimer:
         self._most = self._started + most
         self.ended = False
         self.overdue = False
-        """Ended although the server answered others meanwhile."""
+        """Whether it ended although the server answered others in the meantime."""
         self._timer = self._loop.call_at(min(self._most, self._started + silent), self._look)
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
-"""Keyset pages: a page begins behind a row, not after a number of rows.
+"""Keyset pages: a page begins after a given row instead of after a number of rows.
 
-Rows that come and go between two pages neither shift the others nor show any of them twice.
-A cursor is opaque to clients; it holds the keys of the last row shown.
+Rows that are added or removed between two pages neither shift the others nor repeat any. A cursor is opaque to clients;
+it holds the keys of the last row shown.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """`next` is the cursor of the page behind this one; None: this is the last."""
+    """`next` is the cursor of the following page; None on the last one."""
 
     rows: Sequence[T]
     next: str | None
 
 
 def page(rows: Sequence[T], limit: int, keys: Callable[[T], tuple[object, ...]]) -> Page[T]:
-    """The page of `rows`, of which one more than `limit` was asked for, to know whether there is another."""
+    """Return the page of `rows`. Fetch one row more than `limit`, so that it is known whether a page follows."""
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(shown, _encode(keys(shown[-1])) if more else None)
 
 
 def keys_of(cursor: str | None, *kinds: type) -> tuple[Any, ...]:
-    """The keys behind which a page begins: those in `cursor`, or None for each of `kinds` without one.
+    """Return the keys after which a page begins: those in `cursor` or, without one, None for each of `kinds`.
 
     Raises LaurelsError(INVALID_REQUEST) for a cursor that is not from this list.
     """
@@ -66,5 +66,5 @@ def _fits(key: object, kind: type) -> bool:
 
 
 def no_cursor() -> LaurelsError:
-    """The refusal of a cursor that is not from this list."""
+    """Return the refusal of a cursor that is not from this list."""
     return LaurelsError(Code.INVALID_REQUEST, "Take a cursor from `next` of the same list.", path="$.cursor")

@@ -1,8 +1,7 @@
-"""Connections to the primary, and what their failures mean to the rest of the service.
+"""Connections to the primary, and the mapping of their failures to refusals.
 
-Statements get no client-side timeout: asyncpg enforces those by cancelling, and a cancelled
-COMMIT may be committed all the same. Servers bound statements (`statement_timeout`); the writer
-bounds whole batches by closing the connection.
+Statements have no client-side timeout: asyncpg enforces one by cancelling, and a cancelled COMMIT may have happened.
+The server bounds statements (`statement_timeout`), and deadlines close the connection instead.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ MINIMUM_VERSION = 15
 CONNECT_TIMEOUT = 5.0
 CLOSE_SECONDS = 5.0
 RELEASE_SECONDS = 1.0
-"""Tidying a connection up asks the server; one that does not answer is closed."""
+"""Resetting a connection asks the server; a connection whose server does not answer is closed."""
 
 BROKEN = (
     OSError,
@@ -54,7 +53,7 @@ BROKEN = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection cut in the middle of an exchange confuses asyncpg's state machine
 )
-"""The connection failed, not the statement: what was under way may have happened."""
+"""The connection failed, not the statement: a statement in flight may have been executed."""
 UNAVAILABLE = (
     *BROKEN,
     asyncpg.CannotConnectNowError,
@@ -68,7 +67,7 @@ UNAVAILABLE = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
 )
-"""What asyncpg raises when the database, not the request, is at fault."""
+"""Errors of asyncpg for which the database is at fault, not the request."""
 BUSY = (
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
@@ -76,27 +75,27 @@ BUSY = (
     asyncpg.SerializationError,
     asyncpg.TooManyConnectionsError,
 )
-"""Those of them that a server raises when it answers, but has too much to do."""
+"""Those of a server that answers and has too much to do."""
 ServerError: TypeAlias = asyncpg.PostgresError
-"""Anything that PostgreSQL refuses, for the operator's commands: a missing privilege, a standby, a full disk."""
+"""Any refusal of PostgreSQL, for the operator's commands: a missing privilege, a standby, a full disk."""
 
 
 QUERY_FAILURES: tuple[type[Exception], ...] = (LaurelsError, TimeoutError, *BROKEN, asyncpg.PostgresError)
-"""Raised when a query, its connection or the server failed: background work waits and tries again."""
+"""Failures of a query, its connection or the server, after which background work waits and tries again."""
 
 BadData = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.CharacterNotInRepertoireError)
-"""The statement's values, not the database, are at fault; nothing was written."""
+"""Errors for which the statement's values are at fault; nothing was written."""
 
 
 class DatabaseUnusable(Exception):
-    """The database can't be used as it is configured; the message tells the operator what to do."""
+    """The database can't be used as it is configured. The message tells the operator what to do."""
 
 
 async def connect(url: str, *, size: int, statement_timeout: float = 10.0) -> Pool:
-    """A pool of `size` connections to the primary at `url`.
+    """Return a pool of `size` connections to the primary at `url`. `statement_timeout` is in seconds.
 
-    Raises DatabaseUnusable when the address is wrong, nobody answers, the server is too old, or a pooler stands
-    before it that gives its sessions to others.
+    Raises DatabaseUnusable when the address is wrong, no server answers, the server is too old, or a pooler in front of
+    it shares its sessions.
     """
     settings = _server_settings(statement_timeout)
     try:
@@ -127,9 +126,9 @@ async def connect(url: str, *, size: int, statement_timeout: float = 10.0) -> Po
 
 
 async def lazy_pool(url: str, *, size: int, statement_timeout: float = 10.0) -> Pool:
-    """A pool to a server that may be away: it connects when it is first asked.
+    """Return a pool of a server that may be unavailable: it connects when it is first used.
 
-    Raises DatabaseUnusable when the address can't be read.
+    Raises DatabaseUnusable when the address can't be parsed.
     """
     try:
         hosts = Hosts(url)
@@ -149,7 +148,7 @@ async def lazy_pool(url: str, *, size: int, statement_timeout: float = 10.0) -> 
 
 @contextlib.asynccontextmanager
 async def acquire(pool: Pool) -> AsyncIterator[Connection]:
-    """A pooled connection. Raises LaurelsError DATABASE_UNAVAILABLE (the server is away) or OVERLOADED (it is busy)."""
+    """Acquire a connection. Raises LaurelsError DATABASE_UNAVAILABLE (silent server) or OVERLOADED (busy server)."""
     with map_errors():
         async with within(pool):
             connection = await pool.acquire()
@@ -162,10 +161,10 @@ async def acquire(pool: Pool) -> AsyncIterator[Connection]:
 
 @contextlib.contextmanager
 def map_closed_connection(connection: Connection) -> Iterator[None]:
-    """Raise asyncpg.InterfaceError for a connection that we closed in the middle of a statement.
+    """Raise asyncpg.InterfaceError for a connection that was closed in the middle of a statement.
 
-    asyncpg speaks to its protocol several times a statement, and looks only once whether it is still there: what
-    it raises then is an AttributeError of None.
+    asyncpg calls its protocol object several times per statement, and checks only once that it is still there: later
+    it raises an AttributeError of None.
     """
     try:
         yield
@@ -177,10 +176,10 @@ def map_closed_connection(connection: Connection) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def acquire_within(pool: Pool) -> AsyncIterator[Connection]:
-    """`acquire` for what a caller waits for: a connection is closed when its server falls silent, or at the deadline.
+    """Acquire a connection for one caller, and close it when its server falls silent, or at the caller's deadline.
 
-    Closed, never cancelled: what was under way may have happened. Raises LaurelsError DATABASE_UNAVAILABLE or
-    OVERLOADED then.
+    It is closed and never cancelled, because a statement in flight may have been executed. Raises LaurelsError
+    DATABASE_UNAVAILABLE or OVERLOADED then.
     """
     cut = _Cutoff(pool)
     with cut.explained():
@@ -190,7 +189,7 @@ async def acquire_within(pool: Pool) -> AsyncIterator[Connection]:
 
 
 class _Cutoff:
-    """Closes a connection whose server falls silent, or that is busy for too long."""
+    """Closes a connection whose server falls silent, or that is in use for too long."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -198,7 +197,7 @@ class _Cutoff:
         self._timer = LivenessTimer(pool, self._cut)
 
     def again(self) -> None:
-        """A new statement begins: it has all of its time."""
+        """Start the time again, for the next statement."""
         if self._timer.ended:
             return
         self._timer.stop()
@@ -206,7 +205,7 @@ class _Cutoff:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Raise OVERLOADED where the server was only slow."""
+        """Raise OVERLOADED instead of DATABASE_UNAVAILABLE if the server was only slow."""
         try:
             yield
         except LaurelsError as error:
@@ -234,7 +233,7 @@ class DeadlineClose:
 
 @contextlib.contextmanager
 def closed_at(until: float, connection: Connection) -> Iterator[DeadlineClose]:
-    """Close a connection that is still busy at `until`, a time of the loop's clock."""
+    """Close the connection if the body still runs at `until`, a time of the loop's clock."""
     cut = DeadlineClose()
     timer = asyncio.get_running_loop().call_at(until, cut.close, connection)
     try:
@@ -244,21 +243,21 @@ def closed_at(until: float, connection: Connection) -> Iterator[DeadlineClose]:
 
 
 class _StatementDeadlines:
-    """A connection of which each statement has its own time."""
+    """A connection that gives each statement a deadline of its own."""
 
     def __init__(self, connection: Connection, cut: _Cutoff) -> None:
         self._connection = connection
         self._cut = cut
 
     def __getattr__(self, name: str) -> Any:
-        """Each statement begins with a look at one of the connection's methods: its time begins there."""
+        """Start the time again: every statement begins with reading one of the connection's methods."""
         self._cut.again()
         return getattr(self._connection, name)
 
 
 @contextlib.asynccontextmanager
 async def acquire_per_statement(pool: Pool) -> AsyncIterator[Connection]:
-    """`prompt` for what may take long because it has much to do: its time is that of each statement, not of all."""
+    """Acquire a connection for long work: the deadline of `acquire_within` applies to each statement, not to all."""
     cut = _Cutoff(pool)
     with cut.explained():
         async with acquire(pool) as connection:
@@ -269,23 +268,23 @@ async def acquire_per_statement(pool: Pool) -> AsyncIterator[Connection]:
 async def plan_by_index(connection: Connection) -> None:
     """Make this connection reach every row through an index, until it is released.
 
-    PostgreSQL keeps the plan of a prepared statement. One that was made while the tables were nearly empty reads
-    them from end to end, and stays when they grow: until the next analysis every batch would read the whole ledger.
+    PostgreSQL keeps the plan of a prepared statement. One made while the tables were nearly empty scans them whole, and
+    is kept while they grow: until the next ANALYZE every batch would read the whole ledger.
     """
     await connection.execute(_PLAN_BY_INDEX)
 
 
 async def release(pool: Pool, connection: Connection) -> None:
-    """Give a connection back. One that died meanwhile can't be reset: the pool has dropped it."""
+    """Return a connection to its pool. A broken one can't be reset: the pool has dropped it."""
     lives = not is_closed(connection)
     with contextlib.suppress(*UNAVAILABLE):
         await pool.release(connection, timeout=RELEASE_SECONDS)
-        if lives:  # resetting it asked the server
+        if lives:  # the reset has asked the server
             liveness(pool).heard()
 
 
 async def close(pool: Pool) -> None:
-    """In good order, unless that takes longer than CLOSE_SECONDS."""
+    """Close a pool gracefully, or terminate it after CLOSE_SECONDS."""
     forget(pool)
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
@@ -295,13 +294,13 @@ async def close(pool: Pool) -> None:
 
 
 def drop(connection: Connection) -> None:
-    """Close a connection at once, without a word to the server; the pool makes a new one."""
+    """Close a connection at once, without notifying the server; the pool opens a new one."""
     with contextlib.suppress(*BROKEN):
         connection.terminate()
 
 
 def is_closed(connection: Connection) -> bool:
-    """Also true for a proxy whose connection died: the pool takes it back behind our back."""
+    """Return whether a connection is closed. True for the proxy of a broken one, which the pool has taken back."""
     try:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:
@@ -310,7 +309,7 @@ def is_closed(connection: Connection) -> bool:
 
 @contextlib.contextmanager
 def map_errors() -> Iterator[None]:
-    """Turn what asyncpg raises into LaurelsError: OVERLOADED for a busy server, else DATABASE_UNAVAILABLE."""
+    """Map errors of asyncpg to LaurelsError: OVERLOADED for a busy server, else DATABASE_UNAVAILABLE."""
     try:
         yield
     except BUSY as error:
@@ -320,7 +319,7 @@ def map_errors() -> Iterator[None]:
 
 
 def refused_when_it_fails(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """Wrap what is asked in the background: however a query in it fails, it raises a LaurelsError, and is counted."""
+    """Wrap a background query so that every failure is counted and raised as a LaurelsError."""
 
     async def wrapped(*arguments: P.args, **named: P.kwargs) -> T:
         try:
@@ -357,9 +356,7 @@ async def _check_settings(pool: Pool, settings: dict[str, str]) -> None:
     async with pool.acquire() as connection:
         missing = await missing_settings(connection, settings)
     if missing:
-        log.warning(
-            "a pooler drops settings of connections: set them with ALTER ROLE … SET", settings=", ".join(missing)
-        )
+        log.warning("a pooler drops connection settings: set them with ALTER ROLE … SET", settings=", ".join(missing))
 
 
 async def _check_version(pool: Pool) -> None:
@@ -378,7 +375,7 @@ def _explain(error: Exception) -> str:
     elif isinstance(error, ssl.SSLError):
         hint = "check sslmode, sslrootcert, sslcert and sslkey in DATABASE_URL"
     elif isinstance(error, asyncpg.ProtocolViolationError) and "startup parameter" in reason:
-        hint = "a pooler stands before PostgreSQL: connect to PostgreSQL itself, or see docs/deploy.md"
+        hint = "a pooler is in front of PostgreSQL: connect to PostgreSQL itself, or see docs/deploy.md"
     elif isinstance(error, asyncpg.CantChangeRuntimeParamError | asyncpg.UndefinedObjectError):
         hint = "DATABASE_URL sets a parameter that this server does not know"
     elif isinstance(error, OSError | TimeoutError):

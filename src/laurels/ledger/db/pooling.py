@@ -1,8 +1,8 @@
-"""Poolers between us and PostgreSQL: which can be used, and how one is told from a server.
+"""Poolers in front of PostgreSQL: which can be used, and how one is recognised.
 
-Laurels keeps prepared statements, session settings and an advisory lock for as long as a connection lives. A pooler in
-session mode gives each connection a server of its own, and that works. In transaction mode it gives one per
-transaction: statements are missing there or are another client's, and a lock belongs to nobody in particular.
+Laurels keeps prepared statements, session settings and an advisory lock for the life of a connection. A pooler in
+session mode gives each connection a server session of its own, and works. In transaction mode it gives one per
+transaction: there a prepared statement is missing or belongs to another client, and a lock has no owner.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .dsn import ConnectionString
 log = structlog.get_logger(__name__)
 
 ROUNDS = 20
-"""Other clients of a pooler may take a server between two of our transactions; not every time."""
+"""Tries: other clients of a pooler may take a server session between two transactions, but not every time."""
 TRANSACTION_MODE = (
-    "a pooler in transaction mode stands before PostgreSQL: connect to PostgreSQL itself, or set pool_mode = session"
+    "a pooler in transaction mode is in front of PostgreSQL: connect to PostgreSQL itself, or set pool_mode = session"
 )
 
 Connect = Callable[[], Awaitable[Any]]
 
 
 async def shares_sessions(connect: Connect) -> bool:
-    """Return whether connections share server sessions. `connect` makes one without a cache of statements.
+    """Return whether connections share server sessions. `connect` opens one without a statement cache.
 
-    A server tells its process id when it is connected to; a pooler tells a number of its own. Only then is there more
-    to find out: in turn, one connection asks for the process that serves it while the other holds a transaction open.
+    A server reports its process id to a new connection, while a pooler reports a number of its own. With a pooler, one
+    connection repeatedly asks which process serves it while the other holds a transaction open.
     """
     one = await connect()
     try:
@@ -43,7 +43,7 @@ async def shares_sessions(connect: Connect) -> bool:
         finally:
             other.terminate()
     except asyncpg.PostgresError as error:
-        if "statement pooling" in str(error):  # stricter still: it refuses transactions and hangs up
+        if "statement pooling" in str(error):  # stricter still: it refuses transactions and closes the connection
             return True
         raise
     finally:
@@ -61,13 +61,13 @@ async def _take_turns(one: Any, other: Any, served_by: int) -> bool:
 
 
 async def _process(connection: Any) -> int:
-    """Parse and execute must reach the same server: in a transaction they do."""
+    """Return the process that serves the connection. In a transaction, so that parse and execute reach the same one."""
     async with connection.transaction():
         return int(await connection.fetchval("SELECT pg_backend_pid()"))
 
 
 async def missing_settings(connection: Any, wanted: dict[str, str]) -> list[str]:
-    """Return the names of the connection's settings that are not in force: a pooler may be told to drop them."""
+    """Return the names of settings that are not in force: a pooler may be configured to drop them."""
     rows = await connection.fetch(
         "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[]) AND source <> 'client' ORDER BY 1",
         [name for name in wanted if name != "application_name"],
@@ -76,7 +76,7 @@ async def missing_settings(connection: Any, wanted: dict[str, str]) -> list[str]
 
 
 def warn_of_ignored(address: ConnectionString) -> None:
-    """Log what of a connection string is not honoured, and what fills its gaps."""
+    """Log the parameters of a connection string that are ignored, and the variables that fill its gaps."""
     if address.ignored:
         log.warning("parameters of the database's address are ignored", parameters=", ".join(address.ignored))
     if address.from_environment:

@@ -1,13 +1,12 @@
-"""Where reads go: to a replica that has caught up with this very moment, else to the primary.
+"""Route reads to a replica that has caught up with the present, else to the primary.
 
-A reader must never see less than was already shown to anybody. So every read first learns how far the
-primary has come (its flushed LSN) and is sent to a replica that has replayed as much. One such question
-serves all reads that were waiting when it was asked, so the primary's share of a read is a fraction of a
-trivial query, and no client has to carry a token (ADR 16).
+A read must never return less than any reader has seen already. So every read first learns the primary's position (its
+flushed LSN) and goes to a replica that has replayed as much. One query for the position serves all reads that wait for
+it, so the primary's share of a read is a fraction of a trivial query, and clients need no token (ADR 16).
 
-A replica that fails, or lags for longer than a moment, is left alone at once; a look every half second
-takes it back when it has caught up. While the primary is away, reads go to the replica that is furthest ahead,
-if that is not behind what this node has last known.
+A replica that fails or lags is marked down at once, and up again by a probe every half second when it has caught up.
+While the primary is unavailable, reads go to the replica that is furthest ahead, unless it is behind the last position
+that this node has seen.
 """
 
 from __future__ import annotations
@@ -32,26 +31,26 @@ from .pool import QUERY_FAILURES, UNAVAILABLE, Connection, Pool, close, drop, is
 log = structlog.get_logger(__name__)
 
 ASK_SECONDS = 0.25
-"""How long a server may take to say how far it is."""
+"""How long a server may take to report its position."""
 CATCH_UP_SECONDS = 0.05
 """How long a read waits for a replica that is a little behind."""
 PAUSE = 0.002
-"""Between two questions to a replica that is a little behind."""
-ROUND_SECONDS = 0.4
-"""How long a read waits to learn which replica it may ask."""
+"""Seconds between two probes of a replica that is a little behind."""
+CHOOSE_SECONDS = 0.4
+"""How long a read waits for the choice of a replica."""
 READ_SECONDS = 0.5
-"""How long a replica may take to answer, before the primary is asked instead."""
+"""How long a replica may take to answer before the primary is asked instead."""
 PRIMARY_SECONDS = 1.0
-"""How long the primary may say nothing then: all waits for silent servers together stay under two seconds."""
+"""How long the primary may be silent then: all waits for silent servers together stay under two seconds."""
 HEAVY_SECONDS = 1.4
-"""How long a replica may take for what counts a whole window."""
-LOOK_SECONDS = 0.5
+"""How long a replica may take for a statement that counts a whole window."""
+PROBE_SECONDS = 0.5
 
 _AWAY = (
     TimeoutError,
     *UNAVAILABLE,
-    asyncpg.ObjectNotInPrerequisiteStateError,  # a server in recovery says so when it is asked as a primary
-    asyncpg.InvalidSQLStatementNameError,  # a pooler between us gave our session, and the statement in it, to another
+    asyncpg.ObjectNotInPrerequisiteStateError,  # raised by a server in recovery that is asked as a primary
+    asyncpg.InvalidSQLStatementNameError,  # a pooler gave the session, with its prepared statements, to another client
     asyncpg.DuplicatePreparedStatementError,
 )
 _FLUSHED = "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint"
@@ -59,7 +58,7 @@ _REPLAYED = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn()
 
 
 class Probe:
-    """One connection kept for short questions; made anew after a failure."""
+    """A connection kept for one short query; after a failure the next query opens another."""
 
     def __init__(self, pool: Pool, question: str) -> None:
         self._pool = pool
@@ -68,7 +67,7 @@ class Probe:
         self._one_at_a_time = asyncio.Lock()
 
     async def query(self) -> int | None:
-        """The answer, or one of _AWAY."""
+        """Return the answer. Raises one of _AWAY."""
         async with self._one_at_a_time:
             try:
                 async with asyncio.timeout(ASK_SECONDS):
@@ -89,16 +88,16 @@ class Probe:
 
 @dataclass(eq=False, slots=True)
 class Replica:
-    """`name` is host:port. `trouble`: why it is left alone, in words; None while it serves."""
+    """`name` is host:port. `down_reason` is None while it serves."""
 
     name: str
     pool: Pool
     probe: Probe
-    down_reason: str | None = "not looked at yet"
+    down_reason: str | None = "not probed yet"
     replayed: int = 0
 
     async def poll_lsn(self) -> int:
-        """How far it has replayed. Raises one of _AWAY."""
+        """Return the LSN that it has replayed. Raises one of _AWAY."""
         answer = await self.probe.query()
         if answer is None:
             raise unavailable_replica()
@@ -107,24 +106,24 @@ class Replica:
 
     def mark_down(self, reason: str) -> None:
         if self.down_reason is None:
-            log.warning("replica left alone", replica=self.name, reason=reason)
+            log.warning("replica marked down", replica=self.name, reason=reason)
         self.down_reason = reason
         telemetry.BREAKER_STATE.labels(f"replica {self.name}").set(2)
 
     def mark_up(self) -> None:
         if self.down_reason is not None:
-            log.info("replica serves", replica=self.name)
+            log.info("replica marked up", replica=self.name)
         self.down_reason = None
         telemetry.BREAKER_STATE.labels(f"replica {self.name}").set(0)
 
 
 def unavailable_replica() -> asyncpg.CannotConnectNowError:
-    """A server that is not in recovery follows nobody: what it holds may be another history."""
+    """Return the error for a server that is not in recovery: it follows no primary, and may hold another history."""
     return asyncpg.CannotConnectNowError("it is not a replica")
 
 
 async def replica(url: str, *, size: int) -> Replica:
-    """A replica that may be away now. Raises DatabaseUnusable for an address that can't be read."""
+    """Return a replica, which may be unavailable now. Raises DatabaseUnusable for an address that can't be parsed."""
     pool = await lazy_pool(url, size=size + 1)
     parts = urlsplit(url)
     name = f"{parts.hostname or 'local'}:{parts.port or 5432}"
@@ -133,19 +132,19 @@ async def replica(url: str, *, size: int) -> Replica:
 
 @dataclass(slots=True)
 class Reads:
-    """Answers reads; without replicas, from the primary. Run `run()` in a task if there are any, `close()` after it."""
+    """Answers reads; without replicas, from the primary. With replicas, start `run()` in a task; `close()` it last."""
 
     primary: Pool
     replicas: Sequence[Replica] = ()
-    _line: Probe = field(init=False)
-    _known: int = 0
-    _rounds: SingleFlight[None, Replica | None] = field(default_factory=SingleFlight)
+    _primary_probe: Probe = field(init=False)
+    _primary_lsn: int = 0
+    _choices: SingleFlight[None, Replica | None] = field(default_factory=SingleFlight)
 
     def __post_init__(self) -> None:
-        self._line = Probe(self.primary, _FLUSHED)
+        self._primary_probe = Probe(self.primary, _FLUSHED)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Rows as of no earlier than this call. Only for statements that write nothing: they may run twice.
+        """Return rows as of this call or later. Only for statements that write nothing: they may run twice.
 
         Raises LaurelsError: DATABASE_UNAVAILABLE within two seconds when no server answers, else OVERLOADED.
         """
@@ -158,7 +157,7 @@ class Reads:
         return await self._from_primary(statement, arguments)
 
     async def fetch_heavy(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """`fetch` for what may take long: who is too slow for it is not left alone, and nobody else is asked then."""
+        """`fetch` for a long statement: a replica too slow for it is not marked down, and no other server is asked."""
         chosen = await self._caught_up() if self.replicas else None
         if chosen is not None:
             try:
@@ -170,7 +169,7 @@ class Reads:
         return await self._from_primary(statement, arguments)
 
     async def _from_primary(self, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """Wait in the queue of reads, then for the answer, as long as the primary answers anybody."""
+        """Wait in the queue of reads and then for the answer, as long as the primary answers any caller."""
         server, silent = liveness(self.primary), PRIMARY_SECONDS if self.replicas else ANSWER_SECONDS
         try:
             with map_errors():
@@ -186,31 +185,31 @@ class Reads:
         return rows[0] if rows else None
 
     def degraded(self) -> list[str]:
-        """Replicas that are left alone, and why."""
+        """Return the replicas that are down, and why."""
         return [f"replica {one.name}: {one.down_reason}" for one in self.replicas if one.down_reason is not None]
 
     async def run(self) -> None:
-        """Look after the replicas until cancelled."""
-        await self._look()
-        await run_periodically(LOOK_SECONDS, self._look)
+        """Probe the replicas until cancelled."""
+        await self._probe_all()
+        await run_periodically(PROBE_SECONDS, self._probe_all)
 
     async def close(self) -> None:
-        """When nobody reads any more. A connection that is being made belongs to no pool yet: its maker ends first."""
-        await self._rounds.close()
-        for line in (self._line, *(one.probe for one in self.replicas)):
-            await line.close()
+        """Close the replicas after the last read. A connection being opened is in no pool yet, so probes end first."""
+        await self._choices.close()
+        for probe in (self._primary_probe, *(one.probe for one in self.replicas)):
+            await probe.close()
         for one in self.replicas:
             await close(one.pool)
 
-    async def _look(self) -> None:
-        """Take back who has caught up; measure how far behind each is."""
+    async def _probe_all(self) -> None:
+        """Mark up the replicas that have caught up, and measure how far behind each one is."""
         try:
-            self._known = await self._line.query() or self._known
+            self._primary_lsn = await self._primary_probe.query() or self._primary_lsn
         except QUERY_FAILURES as error:
-            log.warning("the primary does not say how far it is", reason=_words(error))
-        await asyncio.gather(*(self._look_at(one, self._known) for one in self.replicas))
+            log.warning("the primary does not report its position", reason=_words(error))
+        await asyncio.gather(*(self._probe(one, self._primary_lsn) for one in self.replicas))
 
-    async def _look_at(self, one: Replica, floor: int) -> None:
+    async def _probe(self, one: Replica, floor: int) -> None:
         try:
             behind = floor - await one.poll_lsn()
         except QUERY_FAILURES as error:
@@ -221,31 +220,31 @@ class Reads:
             one.mark_up()
 
     async def _caught_up(self) -> Replica | None:
-        """A replica that holds all that was committed before this call; None: there is none."""
+        """Return a replica that holds everything committed before this call, or None."""
         if all(one.down_reason is not None for one in self.replicas):
             return None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ROUND_SECONDS):
-                return await self._rounds.run_fresh(None, self._round)
+            async with asyncio.timeout(CHOOSE_SECONDS):
+                return await self._choices.run_fresh(None, self._choose)
         return None
 
-    async def _round(self) -> Replica | None:
+    async def _choose(self) -> Replica | None:
         serving = [one for one in self.replicas if one.down_reason is None]
         try:
-            self._known = await self._line.query() or 0
+            self._primary_lsn = await self._primary_probe.query() or 0
         except QUERY_FAILURES:
             return await self._furthest(serving)
         if not serving:
             return None
         one = random.choice(serving)  # noqa: S311  spreads load
-        return one if await _reach(one, self._known) else None
+        return one if await _reach(one, self._primary_lsn) else None
 
     async def _furthest(self, serving: Sequence[Replica]) -> Replica | None:
-        """The primary can't be asked: whoever has replayed most, if not less than this node has known."""
-        looks = await asyncio.gather(*(one.poll_lsn() for one in serving), return_exceptions=True)
-        far = [(look, one) for one, look in zip(serving, looks, strict=True) if isinstance(look, int)]
-        look, one = max(far, key=lambda found: found[0], default=(0, None))
-        return one if look >= self._known else None
+        """Return the replica that is furthest ahead, unless it is behind the primary's last known position."""
+        positions = await asyncio.gather(*(one.poll_lsn() for one in serving), return_exceptions=True)
+        far = [(lsn, one) for one, lsn in zip(serving, positions, strict=True) if isinstance(lsn, int)]
+        lsn, one = max(far, key=lambda found: found[0], default=(0, None))
+        return one if lsn >= self._primary_lsn else None
 
 
 async def _reach(one: Replica, floor: int) -> bool:
@@ -264,7 +263,7 @@ async def _reach(one: Replica, floor: int) -> bool:
 
 
 async def _from_replica(pool: Pool, seconds: float, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-    """Raises one of _AWAY."""
+    """Return rows of a replica. Raises one of _AWAY."""
     async with asyncio.timeout(seconds):
         rows = await _fetch(pool, statement, arguments)
     telemetry.READS.labels("replica").inc()
@@ -272,7 +271,7 @@ async def _from_replica(pool: Pool, seconds: float, statement: str, arguments: S
 
 
 async def _fetch(pool: Pool, statement: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-    """A connection that is not waited for any longer is closed."""
+    """Fetch on a pooled connection; close it when the caller gives up."""
     connection: Connection | None = None
     try:
         connection = await pool.acquire()

@@ -1,4 +1,4 @@
-"""Trying background work again: pauses that grow, each kind of failure logged once, every failure counted."""
+"""Retry background work with growing pauses; log each kind of failure once and count every failure."""
 
 from __future__ import annotations
 

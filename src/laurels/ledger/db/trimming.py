@@ -1,15 +1,15 @@
-"""Delete what is too old, in steps: a table grows by more than one statement may delete in its time."""
+"""Delete old rows in steps: a table grows by more rows than one statement can delete within its timeout."""
 
 from __future__ import annotations
 
 from .pool import Pool, acquire
 
 AT_ONCE = 10_000
-"""Rows in one statement, some tens of milliseconds."""
+"""Rows of one statement, which takes some tens of milliseconds."""
 
 
 async def delete_in_steps(pool: Pool, statement: str, *, at_once: int = AT_ONCE) -> int:
-    """Run a DELETE of at most `$1` rows until it finds no more; return how many rows it deleted."""
+    """Run a DELETE of at most `$1` rows until none is left; return how many rows it deleted."""
     total = 0
     while True:
         async with acquire(pool) as connection:

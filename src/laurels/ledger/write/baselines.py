@@ -1,7 +1,7 @@
-"""What is usual for each action type, learnt from the ledger: the measure of what is not.
+"""Learn from the ledger what is usual for each action type, as the baseline of the detectors.
 
-Of every user the busiest minute counts, and of all users the third quartile: a few cheaters among many
-don't move it, and what is held does not count.
+A user counts with their busiest minute, and the baseline is the third quartile of all users: a few cheaters among many
+do not move it, and held actions do not count.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from ...domain.detectors import Baseline
 from ..db.pool import Pool, acquire
 
 ROWS = 200_000
-"""The newest rows of the ledger that are looked at: about a second of reading."""
-FEWEST = 20
-"""With fewer users than this nothing is called usual."""
+"""How many of the ledger's newest rows are read, which takes about a second."""
+MIN_USERS = 20
+"""Users that a type needs before it has a baseline."""
 
 _USUAL = """
 SELECT action_type_id,
@@ -31,7 +31,7 @@ FROM (
 
 
 async def learn_baselines(pool: Pool) -> dict[int, Baseline]:
-    """Action type id -> what is usual, for types that enough users have done lately."""
+    """Return action type id -> baseline, for types that enough users have completed lately."""
     async with acquire(pool) as connection:
-        rows = await connection.fetch(_USUAL, ROWS, FEWEST)
+        rows = await connection.fetch(_USUAL, ROWS, MIN_USERS)
     return {row["action_type_id"]: Baseline(row["per_minute"], row["points_per_minute"]) for row in rows}

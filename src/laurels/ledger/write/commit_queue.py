@@ -246,7 +246,7 @@ class CommitQueue:
 
 @dataclass(slots=True)
 class RowBudget:
-    """How many rows a batch may write: one for each action, and one for each of its users on each of `boards`."""
+    """The rows that a batch may write: one for each action, and one for each of its users on each of `boards`."""
 
     boards: int
     seconds_per_row: float

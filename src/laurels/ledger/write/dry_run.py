@@ -1,4 +1,4 @@
-"""What the rules would say of an action that nobody has sent: judged on real counters, never written."""
+"""Judge an action by a user's real counters without writing it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from .facts import load_facts
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """`rule`: the member of the scoring rules that refuses; None when it counts, or something else refuses.
+    """The verdict on an action that was not sent.
 
-    `reason`: how the score comes about, in words, where it is not the base score.
+    `rule`: the member of the scoring rules that refuses it; None when it counts, or something else refuses it.
+    `reason` explains a score that is not the base score.
     """
 
     verdict: Literal["awarded", "held", "refused"]
@@ -34,7 +35,7 @@ class DryRun:
 
 
 async def dry_run(pool: Pool, catalogue: Catalogue, kind: ActionType, submission: Submission) -> DryRun:
-    """Judge `submission` as if `kind` were in force. Takes no lock, so an action under way is not waited for."""
+    """Judge `submission` as if `kind` were in force. Takes no lock, so it does not wait for an action in flight."""
     trying = catalogue.with_type(kind)
     windows = await trying.windows_at(datetime.now(UTC))
     async with acquire_within(pool) as connection, connection.transaction(isolation="repeatable_read"):
@@ -53,5 +54,5 @@ async def dry_run(pool: Pool, catalogue: Catalogue, kind: ActionType, submission
 
 
 def dry_run_identifier() -> str:
-    """One that no action has."""
+    """Return an identifier that no action has."""
     return f"try-{secrets.token_hex(16)}"

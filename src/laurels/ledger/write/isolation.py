@@ -1,8 +1,8 @@
-"""Find the action that PostgreSQL can't store: halve its batch until it stands alone, and refuse it to its sender.
+"""Isolate an action that PostgreSQL can't store: halve its batch until it is alone, and refuse it to its sender.
 
-One lane halves at a time, and between two halves it takes what waits in the queue, so a client that sends such actions
-slows others down by a share of one lane at most. Batches of several requests are halved first: the others are out of
-them after a few steps. Each is halved until its caller was answered.
+One lane halves at a time, and between two halves it takes a batch from the queue, so a client that sends such actions
+slows others down by a share of one lane at most. Batches of several requests are halved first, which frees the other
+requests after a few steps. Halving stops when the callers are answered.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ UNSTORABLE = (
     ArithmeticError,
     RecursionError,
 )
-"""What an action's content can cause: classes 22, 23, 54 and 21 of SQLSTATE, and what judging it may raise."""
-MOST_UNEXPECTED = 24
-"""Batches in a row that failed with any other SQLSTATE: then it is the database's fault, and nothing is halved."""
+"""Errors that an action's content can cause: SQLSTATE classes 22, 23, 54 and 21, and those of judging it."""
+MAX_UNEXPECTED = 24
+"""Consecutive batches that fail with any other SQLSTATE before the database is blamed, and none is halved."""
 _PASSING = ("08", "25", "40", "53", "55", "57", "58", "XX")
-"""Classes of SQLSTATE that tell of the state of the database, not of what is written."""
+"""SQLSTATE classes that describe the state of the database and not the content of a statement."""
 
 
 class Isolation:
-    """What was set apart in a queue, and which of its halves a lane takes next."""
+    """Decides which of the batches that a queue has set apart a lane takes next."""
 
     def __init__(self, queue: CommitQueue) -> None:
         self._queue = queue
         self._may_take = True
         self._unexpected = 0
-        self.is_under_way = False
+        self.is_halving = False
 
     def take(self, now: float) -> Batch:
-        """Take the next half; an empty batch when there is none, or when what waits in the queue comes first.
+        """Take the next half; an empty batch when there is none, or when it is the queue's turn.
 
-        Call `ended` when it was dealt with.
+        Call `ended` after it.
         """
-        if self.is_under_way or not (self._may_take or self._queue.is_empty):
+        if self.is_halving or not (self._may_take or self._queue.is_empty):
             return []
         batch = self._queue.cut_apart(now)
         if batch:
-            self.is_under_way, self._may_take = True, False
+            self.is_halving, self._may_take = True, False
         return batch
 
     def ended(self) -> None:
-        self.is_under_way = False
+        self.is_halving = False
 
     def queue_served(self) -> None:
         """Note that a lane took a batch from the queue: the next half may follow."""
@@ -65,13 +65,13 @@ class Isolation:
         self._unexpected = 0
 
     def split(self, batch: Batch, error: Exception, now: float, committed_at: float) -> LaurelsError | None:
-        """Set the halves of a batch apart; return the refusal of one that is not halved further.
+        """Set the halves of a failed batch apart, or return its refusal when it is not halved further.
 
-        `committed_at`: when a batch was last written. The user of a refused action is suspected from `now` on.
+        `committed_at`: when a batch was last committed. The user of a refused action is suspected from `now` on.
         """
         self._unexpected += not isinstance(error, UNSTORABLE)
         single = len(batch) == 1 and len(batch[0]) == 1
-        if not single and self._unexpected <= MOST_UNEXPECTED:
+        if not single and self._unexpected <= MAX_UNEXPECTED:
             for half in halves(batch):
                 self._queue.set_apart(half, blamed=len(batch) == 1)
             return None
@@ -85,9 +85,9 @@ class Isolation:
 
 
 def _is_to_blame(part: Slice, error: Exception, committed_at: float) -> bool:
-    """Return whether a single action can't be stored for what it holds, whatever the database's state.
+    """Return whether a single action can't be stored because of its content.
 
-    With a SQLSTATE that was not foreseen, it is if the database has written others since it was queued.
+    After an unforeseen SQLSTATE it is to blame if the database has committed others since it was queued.
     """
     if isinstance(error, UNSTORABLE):
         return True

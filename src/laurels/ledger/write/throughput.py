@@ -1,4 +1,4 @@
-"""How many actions are decided per second, for operators."""
+"""Measure how many actions are decided per second, for operators."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ class Writer:
                     elif batch := self._cut():
                         await self._decide(connection, batch)
                         self._queue.put_back(batch)
-                    elif self._closing and (self._isolation.is_under_way or not self._queue):
+                    elif self._closing and (self._isolation.is_halving or not self._queue):
                         return  # another lane finishes the batches that are set apart
                     else:
                         await self._sleep()
