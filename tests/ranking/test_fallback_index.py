@@ -293,10 +293,10 @@ async def test_nodes_at_two_servers_do_not_build_in_turn_without_end(
             for node in (one, moved):
                 assert rows(await node.top()) == await truth(node)
             assert _contests() == before, "a copy replaced once is what any failover looks like"
-            one.projection._backoff._clock = lambda: time.monotonic() + FIRST_PAUSE
+            one.projection._builder._backoff._clock = lambda: time.monotonic() + FIRST_PAUSE
             await one.look_after()
             assert _contests() == before + 1
-            assert "let REDIS_URL of all lead to one server" in capsys.readouterr().out
+            assert "REDIS_URL of all nodes must lead to one server" in capsys.readouterr().out
     finally:
         promoted.kill()
 

@@ -45,7 +45,7 @@ async def test_without_redis_a_node_serves_from_the_ledger_and_says_so(
     async def readiness() -> tuple[int, Any]:
         return await shared.get("/readyz")
 
-    away = ["redis: it does not answer, ranks are counted in the ledger"]
+    away = ["redis: no answer, ranks are counted in the ledger"]
     status, _ = await eventually(readiness, lambda seen: seen[1]["degraded"] == away)
     assert status == 200
     own_redis.start()

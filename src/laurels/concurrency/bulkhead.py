@@ -13,17 +13,17 @@ class Bulkhead:
     the next caller gets at once.
     """
 
-    __slots__ = ("_admitted", "_refusal", "_turns", "in_use")
+    __slots__ = ("_refusal", "_turns", "admitted", "in_use")
 
     def __init__(self, at_once: int, *, admitted: int, refusal: Callable[[], Exception]) -> None:
         self._turns = asyncio.Semaphore(at_once)
-        self._admitted = admitted
+        self.admitted = admitted
         self._refusal = refusal
         self.in_use = 0
         """Callers inside or waiting."""
 
     async def __aenter__(self) -> None:
-        if self.in_use >= self._admitted:
+        if self.in_use >= self.admitted:
             raise self._refusal()
         self.in_use += 1
         try:

@@ -1,4 +1,4 @@
-"""A circuit breaker: a server that does not answer is not asked by everybody, each waiting in vain.
+"""A circuit breaker: calls to a server that does not answer are refused at once instead of waiting in vain.
 
 closed     every call goes through; `failures` in a row open it
 open       calls are refused at once for `pause` seconds
@@ -19,7 +19,7 @@ _LEVEL: dict[State, int] = {"closed": 0, "half-open": 1, "open": 2}
 
 
 class BreakerOpen(Exception):
-    """Not asked: the last calls failed a moment ago."""
+    """The call was not made: the last ones failed a moment ago."""
 
 
 class CircuitBreaker:
@@ -35,7 +35,7 @@ class CircuitBreaker:
         self._failed = 0
         self._opened_at: float | None = None
         self._probing = False
-        self._show()
+        self._update_metric()
 
     @property
     def state(self) -> State:
@@ -45,7 +45,7 @@ class CircuitBreaker:
 
     @contextlib.contextmanager
     def attempt(self, *failures: type[BaseException]) -> Iterator[None]:
-        """Let one call through, and learn from it: `failures` count against the server, nothing else does.
+        """Let one call through and count its outcome: only `failures` count against the server.
 
         Raises BreakerOpen without running the block.
         """
@@ -60,16 +60,16 @@ class CircuitBreaker:
         finally:
             if probe:
                 self._probing = False
-            self._show()
+            self._update_metric()
 
     def _admit(self) -> bool:
-        """Whether the call that may now be made is a probe."""
+        """Return whether the admitted call is a probe. Raises BreakerOpen."""
         if self.state == "closed":
             return False
         if self.state == "open" or self._probing:
-            raise BreakerOpen(f"{self.name} failed {self._failed} times in a row and is left alone for a moment")
+            raise BreakerOpen(f"{self.name} failed {self._failed} times in a row and is not called for a moment")
         self._probing = True
-        self._show()
+        self._update_metric()
         return True
 
     def _fail(self) -> None:
@@ -83,5 +83,5 @@ class CircuitBreaker:
         self._failed = 0
         self._opened_at = None
 
-    def _show(self) -> None:
+    def _update_metric(self) -> None:
         telemetry.BREAKER_STATE.labels(self.name).set(_LEVEL[self.state])

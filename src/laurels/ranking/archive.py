@@ -1,6 +1,6 @@
-"""Top lists of windows that may be over, from the ledger: exact, and without whoever has been banned since.
+"""Top lists of windows that may have ended, from the ledger: exact, and without users who were banned since.
 
-Counting a window is O(its standings), so answers are kept for a minute and few are made at once.
+Counting a window is O(its standings), so answers are cached for a minute and few are computed at once.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from ..ledger.accounts.directory import Directory
 from ..ledger.catalogue import windows
 from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.db.replicas import Reads
+from .index import LEDGER
 from .scoreboards import Scoreboard, ScoreRow, WindowSpan
 from .sql_index import SqlIndex
 
 KEPT_SECONDS = 60.0
 KEPT = 128
+"""Encoded top lists in the cache."""
 AT_ONCE = 2
 WAITING = 64
+"""Counts that run or wait; the next is refused."""
 LATE = timedelta(seconds=15)
-"""A batch of a window's last moment is committed or given up by then (`ledger/write/writer.py`)."""
+"""After so long a batch of a window's last moment is committed or failed (`ledger/write/writer.py`)."""
 
 
 class Archive:
-    """Call `corrected` when the rows of windows that are over may have changed."""
+    """Call `corrected` when the rows of ended windows may have changed."""
 
     def __init__(self, reads: Reads, catalogue: Catalogue, directory: Directory) -> None:
         self._reads = reads
@@ -40,16 +43,16 @@ class Archive:
         self._kept: ReadThrough[tuple[int, int, int], bytes] = ReadThrough("archive", seconds=KEPT_SECONDS, limit=KEPT)
 
     async def top(self, board: Board, window_id: int, size: int) -> bytes:
-        """An encoded Scoreboard whose rows have no movement; at most KEPT_SECONDS old.
+        """Return an encoded Scoreboard whose rows have no movement; at most KEPT_SECONDS old.
 
         Raises LaurelsError WINDOW_UNKNOWN, OVERLOADED or DATABASE_UNAVAILABLE.
         """
-        # Whoever is banned or erased is gone at once: that makes a new generation.
+        # A ban or an erasure starts a new generation, so its user is gone at once.
         version = self._directory.generation, self._catalogue.generation
         return await self._kept.get((board.id, window_id, size), version, lambda: self._load(board, window_id, size))
 
     def corrected(self) -> None:
-        """Rows of the past were undone, approved or brought in."""
+        """Drop cached lists: rows of the past were reversed, approved or imported."""
         self._kept.invalidate()
 
     async def _load(self, board: Board, window_id: int, size: int) -> Loaded[bytes]:
@@ -60,7 +63,7 @@ class Archive:
             body = await self._read(window, size, as_of)
         ends_at = window.span.ends_at
         is_late = ends_at is not None and ends_at <= as_of < ends_at + LATE
-        return (None if is_late else version), body  # None is nobody's version: the next one who asks loads
+        return (None if is_late else version), body  # no request asks for version None: the next one loads
 
     async def _read(self, window: Window, size: int, as_of: datetime) -> bytes:
         ranking = await self._index.top(window, size)
@@ -72,7 +75,7 @@ class Archive:
             order=board.order,
             period=board.period,
             window=WindowSpan(window.span.starts_at, window.span.ends_at),
-            epoch="ledger",
+            epoch=LEDGER,
             seq=ranking.seq,
             as_of=as_of,
             rank_state="exact",

@@ -1,7 +1,7 @@
-"""Which committed batches are known to be in the index.
+"""Remember which committed batches are in the index.
 
-A replay may acknowledge a batch that its own node never brought to the index: its COMMIT was not answered, or the node
-died. So a replayed action is acknowledged only when its batch is confirmed (ADR 22).
+A replay may acknowledge a batch that its own node never applied to the index: the reply to its COMMIT was lost, or the
+node died. So a replayed action is acknowledged only when its batch is confirmed (ADR 22).
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from ..concurrency.bounded_dict import BoundedDict
 from ..domain.actions import Recorded
 
 REMEMBERED = 20_000
+"""Batches; one that was forgotten is checked again."""
 
 
 class ConfirmedBatches:
-    """Batch ids, each with the time from which every node shows it. The oldest are forgotten first."""
+    """Batch ids, each with the time from which every node shows it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._shown_at: BoundedDict[int, float] = BoundedDict(REMEMBERED)
 
     def add(self, batch_ids: Iterable[int], *, after: float = 0.0) -> None:
-        """Note that these are shown by every node, in `after` seconds at the latest."""
+        """Record that every node shows these batches in `after` seconds at the latest."""
         shown_at = self._clock() + after
         for batch_id in batch_ids:
             if batch_id not in self._shown_at:
                 self._shown_at.put(batch_id, shown_at)
 
     def missing(self, actions: Sequence[Recorded]) -> dict[int, set[int]]:
-        """Batch id -> users of those actions whose batch is not confirmed."""
+        """Return batch id -> users, for the actions whose batch is not confirmed."""
         batches: dict[int, set[int]] = {}
         for action in actions:
             if action.batch_id not in self._shown_at:

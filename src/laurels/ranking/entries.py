@@ -1,7 +1,7 @@
-"""Which action brought its user into the top, where several of one user are in one batch.
+"""Find the action that brought its user into the top, where a batch holds several of one user.
 
-The index takes a batch at once and tells each user's rank before and after it. Of the actions in between one crossed:
-the first whose standing, among the others as they are after the batch, is in the top and stays there.
+The index applies a batch at once and returns each user's rank before and after it. The action that crossed is the
+first whose standing, among the others as they are after the batch, is in the top and stays there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def attribute_entries(
     `window` is the default board's. Asks the index only when there is such a user.
     """
     if len(batch.new_actions) == len(placements):
-        return placements  # one action each
+        return placements  # one action per user
     entered = {user for user, placement in placements.items() if placement.reaches(TOP_SIZE)}
     steps = {user: list(_steps(batch, user)) for user in entered}
     several = {user: passed for user, passed in steps.items() if len(passed) > 1}
@@ -45,7 +45,7 @@ async def _top(index: Index, window: Window) -> Sequence[Place]:
     try:
         return (await index.top(window, MAX_TOP)).places
     except LaurelsError as error:
-        log.debug("the top was not read: entries are told of the last action", reason=error.detail)
+        log.debug("top not read, the last action counts as the entry", reason=error.detail)
         return ()
 
 
@@ -73,13 +73,13 @@ def _crossing(board: Board, top: Sequence[Place], steps: Sequence[tuple[int, Pla
     return crossed
 
 
-def _rank_among(board: Board, top: Sequence[Place], mine: Place) -> int:
+def _rank_among(board: Board, top: Sequence[Place], own: Place) -> int:
     """Return the rank of a standing among the others of the board, exact as long as it is in `top`."""
-    key = _key(board, mine)
-    before = [place for place in top if place.user_id != mine.user_id and _key(board, place) < key]
+    key = _key(board, own)
+    before = [place for place in top if place.user_id != own.user_id and _key(board, place) < key]
     if board.ties == "ordinal":
         return 1 + len(before)
-    better = [place.score for place in before if place.score != mine.score]
+    better = [place.score for place in before if place.score != own.score]
     return 1 + len(better if board.ties == "competition" else set(better))
 
 

@@ -1,8 +1,8 @@
-"""Another server became the primary: does the index hold what that one never had?
+"""After a failover, find standings that the index holds and the new primary lacks.
 
-A primary that is demoted shows, for a moment, rows that no standby has confirmed: whoever reads the journal just then
-brings them into the index. Nobody was acknowledged them, and the new primary lacks them. Their versions are not older
-than the ledger's, so that no later reading of the ledger replaces them.
+A primary that is being demoted shows, for a moment, rows that no standby has confirmed, and a node that reads the
+journal just then applies them to the index. They were never acknowledged, and the new primary lacks them. Their
+versions are not older than the ledger's, so no later read of the ledger replaces them.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from .index import HeldIndex
 log = structlog.get_logger(__name__)
 
 RECENT_SECONDS = 60.0
-"""What was read earlier had reached a standby long before the change."""
+"""Rows read earlier had reached a standby long before the failover."""
 MOST_RECENT = 20_000
-"""Users remembered at most; the oldest are forgotten first."""
+"""Users remembered at most; the oldest are dropped first."""
 CHUNK = 500
 
 
 @dataclass(slots=True)
 class FailoverCheck:
-    """Call `look` now and then. `rebuild` makes the index anew from the ledger."""
+    """Call `check` now and then. `rebuild` rebuilds the index from the ledger."""
 
     pool: Pool
     catalogue: Catalogue
     index: HeldIndex
     rebuild: Callable[[], Awaitable[object]]
     clock: Callable[[], float] = time.monotonic
-    _known: int | None = None
+    _timeline: int | None = None
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=MOST_RECENT))
 
     def record_seen(self, user_ids: Collection[int]) -> None:
-        """The index was told of these users by what the ledger showed."""
+        """Record that standings of these users were applied as the ledger showed them."""
         now = self.clock()
         self._recent.extend((now, user_id) for user_id in user_ids)
 
     async def check(self) -> None:
-        """Compare and, if need be, rebuild after a change. Raises LaurelsError: it is done at the next look, then."""
-        present = await journal.timeline(self.pool)
-        if self._known not in (None, present):
+        """After a failover compare and, if need be, rebuild. Raises LaurelsError; the next call tries again."""
+        timeline = await journal.timeline(self.pool)
+        if self._timeline not in (None, timeline):
             await self._reconcile()
-        self._known = present
+        self._timeline = timeline
 
     async def _reconcile(self) -> None:
         since = self.clock() - RECENT_SECONDS
@@ -61,13 +61,13 @@ class FailoverCheck:
         phantoms = 0
         for start in range(0, len(users), CHUNK):
             phantoms += await self._phantom_standings(users[start : start + CHUNK])
-        log.info("another timeline of the ledger: the index was compared", users=len(users), ahead=phantoms)
+        log.info("the ledger failed over: the index was compared", users=len(users), ahead=phantoms)
         if phantoms:
             await self.rebuild()
         self._recent.clear()
 
     async def _phantom_standings(self, users: Sequence[int]) -> int:
-        """Standings of the index that a ledger, read afterwards, has neither so nor newer."""
+        """Count standings of the index that the ledger, read afterwards, has neither equal nor newer."""
         found = 0
         for window in await self.catalogue.windows_at(datetime.now(UTC)):
             held = await self.index.held(window, users)

@@ -1,7 +1,7 @@
-"""The questions every index answers, and the shape of the answers.
+"""The protocol of every index, and the types of its answers.
 
-`seq` is a window's counter: it grows by one with each applied batch that touches the window, so
-two answers with the same epoch and seq describe the same instant.
+`seq` is a window's counter: it grows by one with each applied batch that changes the window. Two answers with the same
+epoch and seq describe the same instant.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..domain.standings import Standing
 MAX_AROUND = 50
 MAX_TOP = 100
 LEDGER = "ledger"
-"""The epoch of answers that were counted in the ledger: their seq is the newest journal entry they could see."""
+"""The epoch of answers counted in the ledger; their seq is the newest journal entry that they could see."""
 
 
 Moves: TypeAlias = dict[int, tuple[int | None, int | None]]
@@ -36,16 +36,16 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
-    """Where a window's index is. Seqs compare within one epoch, which names one life of the index."""
+    """How far a window's index is. Seqs compare within one epoch, which names one generation of the index."""
 
     epoch: str
     seq: int
 
 
 class Ranking(msgspec.Struct, frozen=True, gc=False):
-    """Rows of one window at one instant. `total` counts everybody on the board.
+    """Rows of one window at one instant. `total` counts all users on the board.
 
-    `rank_state` is `rebuilding` when the index could not answer and the ledger was counted instead.
+    `rank_state` is `rebuilding` when ranks were counted in the ledger, because the index could not answer.
     """
 
     epoch: str
@@ -57,11 +57,11 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What one applied batch did to one window: user id -> (rank before, rank after), both at `seq`.
+    """What one applied batch changed in one window: `ranks` maps user id to (rank before, rank after) at `seq`.
 
-    Users whose change was older than what the index holds are where they were. `news`: anything changed.
-    `top`: one of the first MAX_TOP places, or how many there are, may have. `repeated`: users whose change another node
-    had brought before; their rank before is not known.
+    A user whose change was older than what the index holds has equal ranks. `news`: anything changed. `top`: one of the
+    first MAX_TOP places, or the number of users, may have changed. `repeated`: users whose change another node had
+    applied before; their rank before is unknown.
     """
 
     seq: int
@@ -72,7 +72,7 @@ class Shift:
     repeated: frozenset[int] = frozenset()
 
     def placement(self, user_id: int) -> Placement:
-        """Return what a receipt tells of a user's ranks."""
+        """Return a user's ranks for the receipt."""
         before, after = self.ranks[user_id]
         if user_id in self.repeated:
             return Placement(after, None, None, "rebuilding")
@@ -80,47 +80,47 @@ class Shift:
 
 
 class Index(Protocol):
-    """Answers about one window, each exact at the epoch and seq it carries."""
+    """Ranks of one window. Each answer is exact at the epoch and seq that it carries."""
 
     async def position(self, window: Window) -> Position:
-        """How far the window is: an answer read at this position is still the answer."""
+        """Return how far the window is; an answer read at this position is still current."""
 
     async def top(self, window: Window, size: int) -> Ranking:
-        """The best `size` places (at most MAX_TOP)."""
+        """Return the best `size` places (at most MAX_TOP)."""
 
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
-        """The user's place with up to `radius` (at most MAX_AROUND) neighbours on each side; empty if unplaced."""
+        """Return a user's place with up to `radius` (at most MAX_AROUND) neighbours on each side; empty if unplaced."""
 
     async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
-        """The place of each user that has one, in no order."""
+        """Return the place of each user that has one, in no order."""
 
     async def place_of(self, window: Window, user_id: int, standing: Standing) -> Place:
-        """The place that a standing which is not on the board would take; nobody else's changes by asking."""
+        """Return the place that a standing which is not on the board would take, without adding it."""
 
 
 class HeldIndex(Index, Protocol):
-    """An index that holds a copy of the standings, which can therefore differ from the ledger."""
+    """An index that holds a copy of the standings, which may differ from the ledger."""
 
     async def held(self, window: Window, user_ids: Sequence[int]) -> dict[int, Standing]:
-        """The copy of each user on the board."""
+        """Return the standing that the copy holds of each user on the board."""
 
     def members(self, window: Window) -> AsyncIterator[dict[int, Standing]]:
-        """All of the copy, in pages; those who move meanwhile may be missing or come twice."""
+        """Yield the copy in pages; users that move meanwhile may be missing or come twice."""
 
     async def sample(self, window: Window, size: int) -> list[int]:
-        """User ids: the first of the board and random others, at most `size`."""
+        """Return at most `size` user ids: the first of the board and random others."""
 
     async def count(self, window: Window) -> int:
-        """How many are on the board."""
+        """Return how many users are on the board."""
 
 
 def tied_rank(board: Board, ordinal: int, strictly_better: int, distinct_better: int) -> int:
-    """The 1-based rank under the board's tie policy, from counts of who stands before."""
+    """Return the 1-based rank under the board's tie policy, from counts of the users ahead."""
     if board.ties == "ordinal":
         return ordinal
     return 1 + (strictly_better if board.ties == "competition" else distinct_better)
 
 
 def reaches_top(moves: Moves) -> bool:
-    """May one of the first MAX_TOP places, or how many there are, have changed?"""
+    """Return whether one of the first MAX_TOP places, or the number of users, may have changed."""
     return any(before is None or after is None or min(before, after) <= MAX_TOP for before, after in moves.values())

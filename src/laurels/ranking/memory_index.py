@@ -1,10 +1,10 @@
-"""The index in this process: per window a sorted list of order keys and a map from user to key.
+"""The index in this process: for each window a sorted list of order keys, and a map from user to key.
 
-An entry is 32 bytes: the 24-byte order key, then the version. The user id inside the key makes
-keys unique, so the version never decides an order; keeping it there saves an object per member.
-Dense ranks also need the multiset of distinct scores, kept only for boards that ask for it.
+An entry is 32 bytes: the 24-byte order key, then the version. The user id inside the key makes keys unique, so the
+version never decides the order; storing it there saves an object per member. Dense ranks also need the multiset of
+distinct scores, which is kept only for boards with dense ties.
 
-Costs per change, n members: O(sqrt n) add and remove, O(log n) rank (sortedcontainers).
+Cost per change with n members: O(sqrt n) to add and remove, O(log n) for a rank (sortedcontainers).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY = 24
 
 
 class MemoryWindow:
-    """The standings of one window in order."""
+    """The standings of one window, best first."""
 
     def __init__(self, window: Window, seq: int) -> None:
         self.window = window
@@ -38,7 +38,7 @@ class MemoryWindow:
         return len(self._keys)
 
     def load(self, standings: Iterable[tuple[int, Standing]]) -> None:
-        """Fill an empty window at once: a sort instead of n inserts. O(n log n)."""
+        """Fill an empty window by a sort instead of n inserts. O(n log n)."""
         for user_id, standing in standings:
             self._by_user[user_id] = self._entry(user_id, standing)
         self._keys = SortedList(self._by_user.values())
@@ -46,7 +46,7 @@ class MemoryWindow:
             self._distinct.load(entry[:8] for entry in self._by_user.values())
 
     def apply(self, changes: Sequence[tuple[int, Standing]]) -> Shift | None:
-        """Take one batch; None when every change was older than what is here already."""
+        """Apply one batch; return None when every change was older than what the window holds."""
         fresh = [(user, standing) for user, standing in changes if self._is_news(user, standing.version)]
         if not fresh:
             return None
@@ -58,11 +58,11 @@ class MemoryWindow:
         return Shift(self.seq, len(self), True, reaches_top(ranks), ranks)
 
     def remember_removed(self, other: MemoryWindow) -> None:
-        """Take over which versions removed whom, so that an older change can't bring anybody back."""
+        """Copy the versions that removed users, so that an older change can't bring a user back."""
         self._removed = dict(other._removed)
 
     def rank(self, user_id: int) -> int | None:
-        """1-based under the board's tie policy; None for users not on the board."""
+        """Return the 1-based rank under the board's tie policy; None for a user who is not on the board."""
         entry = self._by_user.get(user_id)
         return None if entry is None else self._rank_of(entry)
 
@@ -71,12 +71,12 @@ class MemoryWindow:
         return None if entry is None else self._place(entry, self._rank_of(entry))
 
     def place_of(self, user_id: int, standing: Standing) -> Place:
-        """The place that a standing which is not on the board would take."""
+        """Return the place that a standing which is not on the board would take."""
         entry = self._entry(user_id, standing)
         return self._place(entry, self._rank_of(entry))
 
     def standing(self, user_id: int) -> Standing | None:
-        """What the index holds of a user on the board."""
+        """Return the standing of a user on the board, or None."""
         entry = self._by_user.get(user_id)
         if entry is None:
             return None
@@ -84,26 +84,26 @@ class MemoryWindow:
         return Standing(place.score, place.reached_at, int.from_bytes(entry[_KEY:], "big"))
 
     def slice(self, start: int, stop: int) -> tuple[Place, ...]:
-        """Places by ordinal position, 0-based, half open."""
+        """Return places by ordinal position, 0-based, half open."""
         entries = enumerate(self._keys.islice(start, stop), start + 1)
-        if self.window.board.ties == "ordinal":  # the position is the rank: none is looked up
+        if self.window.board.ties == "ordinal":  # the position is the rank: no look-up
             return tuple([self._place(entry, ordinal) for ordinal, entry in entries])
         return tuple([self._place(entry, self._rank_of(entry)) for _, entry in entries])
 
     def ordinal(self, user_id: int) -> int | None:
-        """0-based position in the total order."""
+        """Return the 0-based position in the total order, or None."""
         entry = self._by_user.get(user_id)
         return None if entry is None else self._keys.bisect_left(entry)
 
     def standings(self) -> Iterator[tuple[int, int, int, int]]:
-        """(user id, score, reached_at, version) of everybody on the board, best first."""
+        """Yield (user id, score, reached_at, version) of all users on the board, best first."""
         order = self.window.board.order
         for entry in self._keys:
             sort_value, reached_at, user_id = split_key(entry)
             yield user_id, sort_score(sort_value, order), reached_at, int.from_bytes(entry[_KEY:], "big")
 
     def sample(self, size: int) -> list[int]:
-        """User ids: the first of the board and random others, at most `size`."""
+        """Return at most `size` user ids: the first of the board and random others."""
         count = len(self._keys)
         positions = {*range(min(MAX_TOP, count, size)), *random.sample(range(count), min(count, size))}
         return [split_key(self._keys[position])[2] for position in sorted(positions)[:size]]
@@ -147,7 +147,7 @@ class MemoryWindow:
 
 
 class MemoryIndex:
-    """All windows of this process. `epoch` names this life of the index; seqs compare within it."""
+    """All windows of this process. `epoch` names this generation of the index; seqs compare within it."""
 
     def __init__(self, epoch: str, first_seq: int = 0) -> None:
         self.epoch = epoch
@@ -156,6 +156,7 @@ class MemoryIndex:
         self._rebuilding: dict[int, MemoryWindow] = {}
 
     def window(self, window: Window) -> MemoryWindow:
+        """Return a window, empty if it is new."""
         found = self._windows.get(window.id)
         if found is None:
             found = self._windows[window.id] = MemoryWindow(window, self._first_seq)
@@ -165,11 +166,11 @@ class MemoryIndex:
         return list(self._windows.values())
 
     def drop(self, window_id: int) -> None:
-        """Forget a window that has ended, or one that is to be loaded anew."""
+        """Forget a window that has ended, or that is to be loaded again."""
         self._windows.pop(window_id, None)
 
     def begin_rebuild(self, window: Window) -> MemoryWindow:
-        """A second, empty copy of a window. It takes live changes too, until `finish_rebuild`."""
+        """Return a second, empty copy of a window. It takes live changes too, until `finish_rebuild`."""
         fresh = self._rebuilding[window.id] = MemoryWindow(window, self._first_seq)
         fresh.remember_removed(self.window(window))
         return fresh
@@ -181,11 +182,11 @@ class MemoryIndex:
         self.abandon_rebuild(fresh.window)
 
     def abandon_rebuild(self, window: Window) -> None:
-        """Forget a copy that will not be finished: it would be kept up for nothing. None there is no error."""
+        """Forget a copy that will not be finished, if there is one: live changes need not reach it."""
         self._rebuilding.pop(window.id, None)
 
     def apply(self, changes: Iterable[StandingChange]) -> dict[int, Shift]:
-        """Take one committed batch; idempotent and monotone by version. Window id -> what moved."""
+        """Apply one committed batch, idempotent and monotone by version; return window id -> what changed."""
         by_window: dict[int, list[tuple[int, Standing]]] = {}
         windows: dict[int, Window] = {}
         for change in changes:
@@ -238,7 +239,7 @@ class MemoryIndex:
 
 
 class _DistinctScores:
-    """How many members have each score, and how many distinct scores are better than one."""
+    """Counts the members of each score, and the distinct scores that are better than one."""
 
     def __init__(self) -> None:
         self._scores: SortedList[bytes] = SortedList()

@@ -1,8 +1,7 @@
-"""The only writer of the index.
+"""The only writer of the index in memory.
 
-Three sources, one way in: batches this process committed (at once), commits of others (from the
-journal), and the whole ledger (at start and on rebuild). Applying is idempotent and monotone by
-version, so their order and overlap don't matter.
+It applies batches that this process committed (at once), commits of other processes (from the journal), and the whole
+ledger (at start and on a rebuild). Applying is idempotent and monotone by version, so order and overlap don't matter.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ from .projection import KEEP_ENDED, Progress, WindowChanged
 from .shadows import shadow_placements
 
 SLICE = 250
-"""Members applied between two yields of a rebuild: some 10 ms."""
+"""Members applied between two turns of the loop during a rebuild: some 10 ms."""
 
 
 @dataclass(slots=True)
 class MemoryProjection:
-    """Feeds `index`. `listeners` hear of every window that moved, synchronously."""
+    """Writes to `index`. `listeners` are called for every window that changed, synchronously."""
 
     index: MemoryIndex
     catalogue: Catalogue
@@ -46,7 +45,7 @@ class MemoryProjection:
     _one_rebuild: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def project(self, batch: CommittedBatch) -> Mapping[int, Placement]:
-        """Apply a batch of this process; user id -> placement in the default board."""
+        """Apply a batch of this process; return each user's placement on the default board."""
         shifts = self._apply(batch.changes)
         self._confirmed.add([batch.batch_id])
         users = {action.user_id for action in batch.new_actions}
@@ -69,16 +68,16 @@ class MemoryProjection:
         return 0.0
 
     async def repair(self, user_ids: Sequence[int]) -> None:
-        """Apply what the ledger says of these users: someone else changed them."""
+        """Apply the ledger's standings of these users, which another process changed."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
         self._apply(await standings.of_users(self.pool, windows, user_ids))
 
     async def follow(self, entry: JournalEntry) -> None:
-        """Another process changed standings."""
+        """Apply a journal entry of another process that changed standings."""
         await self.repair(entry.ids)
 
     async def load(self, progress: Progress = lambda done, total: None) -> int:
-        """Fill the index from the ledger: all open windows; returns how many standings."""
+        """Load all open windows from the ledger; return the number of standings."""
         loaded = 0
         for window in await self.catalogue.windows_at(datetime.now(UTC)):
             total = await standings.count(self.pool, window)
@@ -88,16 +87,16 @@ class MemoryProjection:
                 progress(loaded + len(members), loaded + total)
             self.index.window(window).load(members)
             loaded += len(members)
-            self._count(window)
+            self._update_members(window)
         return loaded
 
     async def rebuild(self, progress: Progress = lambda done, total: None) -> int:
-        """Build every open window anew beside live writes and swap it in; returns how many standings.
+        """Rebuild every open window beside live writes and swap it in; return the number of standings.
 
         `progress` counts each window by itself.
         """
         rebuilt = 0
-        async with self._one_rebuild:  # a second one waits: a window has one copy at a time
+        async with self._one_rebuild:  # a second rebuild waits: a window has one copy at a time
             for window in await self.catalogue.windows_at(datetime.now(UTC)):
                 try:
                     rebuilt += await self._rebuild_window(window, progress)
@@ -118,7 +117,7 @@ class MemoryProjection:
         return len(fresh)
 
     async def drop_ended(self, now: datetime) -> None:
-        """Forget windows that ended a while ago; the ledger keeps them."""
+        """Forget windows that ended KEEP_ENDED ago; the ledger keeps them."""
         for held in self.index.windows():
             ends_at = held.window.span.ends_at
             if ends_at is not None and ends_at + KEEP_ENDED < now:
@@ -129,13 +128,13 @@ class MemoryProjection:
         windows = {change.window.id: change.window for change in changes}
         for window_id, shift in shifts.items():
             window = windows[window_id]
-            self._count(window)
+            self._update_members(window)
             self._notify(WindowChanged(window, self.index.epoch, shift.seq, shift.top))
         return shifts
 
-    def _notify(self, moved: WindowChanged) -> None:
+    def _notify(self, change: WindowChanged) -> None:
         for listener in self.listeners:
-            listener(moved)
+            listener(change)
 
     def _placements(self, window: Window, users: set[int], shift: Shift | None) -> dict[int, Placement]:
         held = self.index.window(window)
@@ -146,6 +145,6 @@ class MemoryProjection:
             placements[user_id] = Placement(after, before, held.seq, "exact")
         return placements
 
-    def _count(self, window: Window) -> None:
+    def _update_members(self, window: Window) -> None:
         self.members[window.board.slug] = members = len(self.index.window(window))
         telemetry.INDEX_MEMBERS.labels(window.board.slug).set(members)

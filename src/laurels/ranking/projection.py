@@ -9,17 +9,17 @@ from datetime import timedelta
 from ..domain.boards import Window
 
 KEEP_ENDED = timedelta(minutes=5)
-"""How long an ended window stays in memory for batches that were in flight when it ended."""
+"""How long an ended window stays in the index, for batches that were in flight when it ended."""
 
 Progress = Callable[[int, int], None]
-"""Told (done, total) while a window loads."""
+"""Called with (done, total) while a window loads."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowChanged:
     """A window changed; `top` says whether one of its first MAX_TOP places may have.
 
-    `epoch` is empty, and `seq` 0, when the index could not be told and the ledger answers.
+    `epoch` is empty and `seq` 0 when the index could not be updated and ranks are counted in the ledger.
     """
 
     window: Window

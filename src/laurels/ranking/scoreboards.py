@@ -1,7 +1,7 @@
-"""Top lists with names, as ready bytes: encoded once per seq and size, read by everybody.
+"""Top lists with names, encoded once per seq and size for all readers.
 
-The index gives places, the directory names, the last snapshot the movement. A read whose board
-has not moved costs two dictionary look-ups.
+The index has the places, the directory the names, the last snapshot the movement. Reading a board that has not changed
+costs two dictionary look-ups.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ READY_LIMIT = 512
 PLACEMENT_SECONDS = 0.3
 """How long a receipt waits for a rank: new actions may be acknowledged together with it."""
 READY_SECONDS = 60.0
-"""How long one is kept at most, whatever its version says."""
+"""How long one is kept at most, whatever its version."""
 
 
 class WindowSpan(msgspec.Struct, frozen=True):
-    """Both null: all time. `ends_at` is exclusive."""
+    """When a window begins and ends, exclusive; both null for all time."""
 
     starts_at: datetime | None
     ends_at: datetime | None
 
 
 class ScoreRow(msgspec.Struct, frozen=True):
-    """`movement`: places gained (+) or lost (-) since the last snapshot; null when new since then."""
+    """One place. `movement`: ranks gained (+) or lost (-) since the last snapshot; null when new since then."""
 
     rank: int | None
     username: str
@@ -49,7 +49,7 @@ class ScoreRow(msgspec.Struct, frozen=True):
 
 
 class Scoreboard(msgspec.Struct, frozen=True):
-    """A stretch of one board. Equal `epoch` and `seq` mean: the same instant."""
+    """Consecutive places of one board. Equal `epoch` and `seq` mean the same instant."""
 
     board: str
     name: str
@@ -65,7 +65,7 @@ class Scoreboard(msgspec.Struct, frozen=True):
 
 
 Version = tuple[int, Position, int]
-"""Window id, where its index was, and the generation of names and boards."""
+"""Window id, position of its index, and the generation of names and boards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class ReadyBoard:
 
 @dataclass(frozen=True, slots=True)
 class PlacesOnBoard:
-    """Where some users stand on one board at one instant; who is not in `places` is not on it."""
+    """Places of some users on one board at one instant; a user who is not in `places` is not on it."""
 
     board: str
     epoch: str
@@ -102,6 +102,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Scoreboards:
+    """Reads boards for display. Call `remember_snapshot` when a snapshot was taken."""
+
     def __init__(self, index: Index, catalogue: Catalogue, directory: Directory, reads: Reads) -> None:
         self._index = index
         self._catalogue = catalogue
@@ -151,11 +153,11 @@ class Scoreboards:
         return await self._index.places(window, [user_id])
 
     async def places(self, slug: str, user_ids: Sequence[int]) -> PlacesOnBoard:
-        """Many users' places, in one call of the index. Raises LaurelsError(BOARD_UNKNOWN)."""
+        """Return many users' places in one call of the index. Raises LaurelsError(BOARD_UNKNOWN)."""
         window = await self._catalogue.window(self._catalogue.board(slug))
         ranking = await self._index.places(window, user_ids)
         places = {place.user_id: place for place in ranking.places}
-        for user_id in self._directory.shadowed.intersection(user_ids):  # they see themselves; nobody else does
+        for user_id in self._directory.shadowed.intersection(user_ids):  # each sees themselves; no other user does
             own = await self._shadows.place(window, user_id)
             places.update({place.user_id: place for place in own.places})
         return PlacesOnBoard(slug, ranking.epoch, ranking.seq, ranking.total, ranking.rank_state, places)
@@ -175,7 +177,7 @@ class Scoreboards:
         return {user_id: present_placement(ranks.get(user_id), seq, state) for user_id in user_ids}
 
     async def remember_snapshot(self) -> None:
-        """A snapshot was taken: movement counts from there."""
+        """Compute movement from the newest snapshot from now on."""
         windows = await self._catalogue.windows_at(datetime.now(UTC))
         self._baselines = {w.id: await latest_ranks(self._reads, w.id) for w in windows}
         self._directory.forget()

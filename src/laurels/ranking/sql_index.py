@@ -1,8 +1,8 @@
-"""The same answers straight from the ledger: the proof of the index, and its stand-in on bad days.
+"""Ranks counted in the ledger: the proof of the index, and its fallback while it is unavailable.
 
-A rank counts the better standings along `standings_order`: exact, O(rank) on an index-only scan.
-Each answer is one statement, so score, rank and total are of one instant. `seq` is the newest
-journal entry that instant could see.
+A rank counts the better standings along the database index `standings_order`: exact, O(rank) on an index-only scan.
+Each answer is one statement, so score, rank and total are of one instant. `seq` is the newest journal entry visible at
+that instant.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
 FROM (SELECT {totals}) t LEFT JOIN members m ON true
 ORDER BY m.sort_score, m.reached_at, m.user_id"""
 
-# As _AROUND, for a standing that is not on the board: it is in the list, but in nobody's rank nor in the total.
+# Like _AROUND, for a standing that is not on the board: it is in the list, but counts in no rank and not in the total.
 _AROUND_HIDDEN = """
 WITH me AS (
     SELECT * FROM standings WHERE window_id = $1 AND user_id = $2 AND hidden AND NOT void
@@ -98,12 +98,12 @@ _POSITION = "SELECT coalesce(max(id), 0) FROM journal"
 
 
 def query(template: str, board: Board) -> str:
-    """One of the templates above, under the board's tie policy."""
+    """Return one of the templates above under the board's tie policy."""
     return template.format(better=_BETTER[board.ties], totals=_TOTALS)
 
 
 class SqlIndex:
-    """An Index without a copy: reads the standings themselves, with `reads` where those go."""
+    """An Index without a copy. Reads the standings themselves: on the primary, or through `reads` if given."""
 
     def __init__(self, pool: Pool, *, reads: Reads | None = None) -> None:
         self.pool = pool
@@ -127,11 +127,11 @@ class SqlIndex:
         return _place(row)
 
     async def around_hidden(self, window: Window, user_id: int, radius: int) -> Ranking:
-        """A standing that is not on the board, among those that are; neither their ranks nor the total count it."""
+        """Return a standing that is not on the board among those that are; their ranks and the total don't count it."""
         return await self._ranking(query(_AROUND_HIDDEN, window.board), window.id, user_id, radius)
 
     async def position(self, window: Window) -> Position:
-        """The same for every window."""
+        """Return the newest journal entry, which is the same for every window."""
         del window
         async with acquire(self.pool) as connection:
             return Position(LEDGER, await connection.fetchval(_POSITION))

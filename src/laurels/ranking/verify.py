@@ -1,8 +1,8 @@
-"""Index == ledger, or the drift.
+"""Compare the index with the ledger, and measure the drift.
 
-`prove` needs no running node: standings must be the fold of their actions, and the order of an
-index loaded from them must be the one PostgreSQL computes by sorting. `compare` and `sample` hold
-the index of a running node against the ledger while writes go on.
+`prove` needs no running node: standings must be the fold of their actions, and the order of an index loaded from them
+must be the one that PostgreSQL computes by sorting. `compare` and `sample` compare the index of a running node with
+the ledger while writes go on.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ from .index import HeldIndex
 from .memory_index import MemoryWindow
 
 COMPARISONS = 4
+"""Comparisons after which a member that differs each time counts as drifted."""
 COMPARE_AGAIN_SECONDS = 0.5
-"""Seconds between two looks at a member that seems to have drifted."""
+"""Seconds between two comparisons of a member that seems to have drifted."""
 SAMPLE = 200
-"""Members looked at by the sampler, from each side."""
+"""Members that `sample` compares, from each side."""
 
 
 CHUNK = 1_000
+"""Members compared in one step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
     """One window at one instant.
 
-    unfolded  users whose standing is not the fold of their rows
-    misranked members that an index ranks otherwise than a sort in PostgreSQL does
+    unfolded   users whose standing is not the fold of their rows
+    misranked  members whose rank in the index differs from a sort in PostgreSQL
     """
 
     standings: int
@@ -59,7 +61,7 @@ async def prove(pool: Pool, window: Window) -> Proof:
 
 
 async def compare(index: HeldIndex, pool: Pool, window: Window) -> int:
-    """Members that index and ledger hold differently, all of them compared. O(n)."""
+    """Compare all members; return how many differ between index and ledger. O(n)."""
     ledger: dict[int, Standing] = {}
     async for page in standings.stream(pool, window):
         ledger.update(page)
@@ -71,7 +73,7 @@ async def compare(index: HeldIndex, pool: Pool, window: Window) -> int:
 
 
 async def sample(index: HeldIndex, pool: Pool, window: Window) -> int:
-    """A cheap look for a running node: the top, random members of both sides, and the count."""
+    """Compare a sample, cheap enough for a running node: the top, random members of both sides, and the count."""
     members = await index.sample(window, SAMPLE)
     rows = await standings.random_users(pool, window, SAMPLE)
     drifted = await _confirm(index, pool, window, list({*members, *rows}))
@@ -79,9 +81,9 @@ async def sample(index: HeldIndex, pool: Pool, window: Window) -> int:
 
 
 async def _count_differs(index: HeldIndex, pool: Pool, window: Window) -> bool:
-    """Does the number of members differ, beyond what came or went during the look?"""
-    for look in range(COMPARISONS):
-        if look:
+    """Return whether the number of members differs by more than came or went during the comparison."""
+    for attempt in range(COMPARISONS):
+        if attempt:
             await asyncio.sleep(COMPARE_AGAIN_SECONDS)
         before = await index.count(window)
         total = await standings.count(pool, window)
@@ -92,31 +94,31 @@ async def _count_differs(index: HeldIndex, pool: Pool, window: Window) -> bool:
 
 
 async def _confirm(index: HeldIndex, pool: Pool, window: Window, suspects: list[int]) -> list[int]:
-    """The suspects that index and ledger hold differently at every one of LOOKS looks.
+    """Return the suspects that differ between index and ledger in each of COMPARISONS comparisons.
 
-    One look is not enough: writes go on, and a commit reaches the ledger a moment before the index.
+    One is not enough: writes go on, and a commit reaches the ledger a moment before the index.
     """
-    for look in range(COMPARISONS):
+    for attempt in range(COMPARISONS):
         if not suspects:
             break
-        if look:
+        if attempt:
             await asyncio.sleep(COMPARE_AGAIN_SECONDS)
-        suspects = await _disagreeing(index, pool, window, suspects)
+        suspects = await _differing(index, pool, window, suspects)
     return suspects
 
 
-async def _disagreeing(index: HeldIndex, pool: Pool, window: Window, users: list[int]) -> list[int]:
+async def _differing(index: HeldIndex, pool: Pool, window: Window, users: list[int]) -> list[int]:
     found = []
     for start in range(0, len(users), CHUNK):
         chunk = users[start : start + CHUNK]
         rows = await standings.of_users(pool, [window], chunk)
-        held = await index.held(window, chunk)  # after the rows: a newer version was written in between
+        held = await index.held(window, chunk)  # read after the rows, so a newer version was written in between
         present = {row.user_id: row.standing for row in rows}
-        found += [user for user in chunk if not _agree(held.get(user), present.get(user))]
+        found += [user for user in chunk if not _equal(held.get(user), present.get(user))]
     return found
 
 
-def _agree(held: Standing | None, row: Standing | None) -> bool:
+def _equal(held: Standing | None, row: Standing | None) -> bool:
     if row is None or row.hidden:
         return held is None
     return held is not None and (held == row or held.version > row.version)

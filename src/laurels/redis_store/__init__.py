@@ -1,9 +1,9 @@
-"""Redis, which several nodes share. Nothing that must not be lost is kept there.
+"""Redis, shared by several nodes. It holds nothing that must not be lost.
 
-address       REDIS_URL parsed, also with several sentinels
+address       parses REDIS_URL, also with several sentinels
 store         bounded calls behind a circuit breaker, one error for a Redis that is unavailable
 rate_limits   GCRA state summed over all nodes
-leases        sockets counted over all nodes
+leases        connections per user counted over all nodes
 """
 
 from .address import RedisAddress, RedisUnusable, parse_address

@@ -1,7 +1,7 @@
-"""REDIS_URL taken apart.
+"""Parse REDIS_URL.
 
 redis://[user:password@]host[:6379][/db]
-rediss://…                                        TLS; `?ca=FILE` trusts that authority alone
+rediss://…                                        TLS; `?ca=FILE` trusts only that authority
 unix://[user:password@]/path/to/socket[?db=0]
 redis+sentinel://[user:password@]host1[:26379],host2[:26379]/master[?db=0]
     [&tls=true][&ca=FILE][&sentinel_username=…&sentinel_password=…]
@@ -25,12 +25,12 @@ _OPTIONS = {
 
 
 class RedisUnusable(Exception):
-    """Redis can't be used as it is configured; the message tells the operator what to do."""
+    """Redis can't be used as configured; the message tells the operator what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where Redis is: hosts (several: sentinels that know where `master` is), or the path of a socket."""
+    """The address of Redis: hosts (several sentinels that know where `master` is, or one), or the path of a socket."""
 
     hosts: tuple[tuple[str, int], ...] = ()
     path: str = ""
@@ -44,13 +44,13 @@ class RedisAddress:
     sentinel_password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        """For people and logs: never a password."""
+        """Return the address for people and logs, never with a password."""
         place = self.path or ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"{place} ({self.master})" if self.master else place
 
 
 def parse_address(url: str) -> RedisAddress:
-    """Raises RedisUnusable, without repeating the address: it may hold a password."""
+    """Parse REDIS_URL. Raises RedisUnusable, without repeating the address, which may hold a password."""
     parts = urlsplit(url)
     if parts.scheme not in _OPTIONS or parts.fragment:
         raise RedisUnusable(f"REDIS_URL must look like {_SHAPE}")
@@ -88,7 +88,7 @@ def _hosts(place: str, port: int) -> tuple[tuple[str, int], ...]:
         try:
             hosts.append((_given(split.hostname or "", "a host"), split.port or port))
         except ValueError:
-            raise RedisUnusable("REDIS_URL has a port that is no number up to 65535") from None
+            raise RedisUnusable("REDIS_URL has a port that is not a number up to 65535") from None
     return tuple(hosts)
 
 

@@ -1,8 +1,8 @@
--- How many of something each user holds on each node, within one limit over all nodes.
--- A node that has not called for a lease is gone, and so is what it held.
+-- Count what each user holds on each node, within one limit over all nodes.
+-- A node that has not called for the length of a lease is gone, and so are its counts.
 -- KEYS  1 nodes  ZSET node -> until when it lives, in milliseconds of Redis' clock;  then one HASH node -> count per user
--- ARGV  1 node  2 lease and 3 life of a key that nobody renews, in milliseconds  4 limit;  then how many the node holds, per user
--- Returns whether the node still lived when it called, then for each user how many it may keep and how many others hold.
+-- ARGV  1 node  2 lease and 3 expiry of a key that is not renewed, in milliseconds  4 limit;  then how many the node holds, per user
+-- Returns whether the node's lease had not expired, then for each user how many it may keep and how many others hold.
 -- O(users * nodes). Calls run one after the other, so that all nodes together never keep more than the limit.
 local node, limit = ARGV[1], tonumber(ARGV[4])
 local time = redis.call('TIME')

@@ -1,4 +1,4 @@
-"""Claims of users on several nodes, within one limit over all of them. Those of a node end with its lease."""
+"""Count what users hold on each node, within one limit over all nodes. The counts of a node end with its lease."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import NamedTuple
 from .store import Client, RedisStore
 
 AT_ONCE = 100
-"""Users in one call: some 2 ms of a busy Redis, which does nothing else meanwhile."""
+"""Users in one call: some 2 ms of a busy Redis, in which other calls wait."""
 LEASE_SECONDS = 5.0
-"""A node that says nothing for so long holds nothing any more."""
+"""A node that does not renew for so long holds nothing any more."""
 KEPT_SECONDS = 900.0
-"""A claim that is not renewed for so long ends; see `live/user_sockets.py` for how often it is."""
+"""A count that is not renewed for so long is dropped; `live/user_sockets.py` renews it three times as often."""
 
 _SCRIPT = (resources.files(__package__) / "leases.lua").read_text()
 
 
 class SocketLease(NamedTuple):
-    """How many a node may keep, and how many other nodes hold."""
+    """How many connections of a user a node may keep, and how many other nodes hold."""
 
     kept: int
     others: int
@@ -28,25 +28,25 @@ class SocketLease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SocketLeases:
-    """Claims of `node`; `name` says of what."""
+    """The counts of `node`; `name` distinguishes what is counted."""
 
     store: RedisStore
     name: str
     node: str
 
     async def renew(self, limit: int, held: Mapping[int, int]) -> tuple[bool, dict[int, SocketLease]]:
-        """Tell what this node holds per user, and that it lives.
+        """Report what this node holds per user, and renew its lease.
 
-        Answer whether it was alive until now (else its claims are gone: tell them all again), and the claims.
-        Raises RedisAway.
+        Return whether the lease had not expired (else all counts are gone and must be reported again), and the user's
+        leases. Raises RedisUnavailable.
         """
-        users, claims, lived = list(held), dict[int, SocketLease](), True
+        users, leases, lived = list(held), dict[int, SocketLease](), True
         for start in range(0, max(1, len(users)), AT_ONCE):
             some = users[start : start + AT_ONCE]
             reply = await self._renew(limit, some, [held[user] for user in some])
             lived = lived and (bool(reply[0]) or start > 0)
-            claims.update(zip(some, map(SocketLease, reply[1::2], reply[2::2]), strict=True))
-        return lived, claims
+            leases.update(zip(some, map(SocketLease, reply[1::2], reply[2::2]), strict=True))
+        return lived, leases
 
     async def _renew(self, limit: int, users: list[int], counts: list[int]) -> list[int]:
         keys = [self.store.key(self.name, "nodes"), *(self.store.key(self.name, user) for user in users)]

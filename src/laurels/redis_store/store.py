@@ -1,8 +1,8 @@
-"""Redis as the other rooms use it: calls with a deadline, behind a breaker.
+"""Calls to Redis with a deadline, behind a circuit breaker.
 
-redis-py would send a command again when its reply was lost. That is right for some calls only, so
-it is turned off here: who makes an idempotent call says so, and then it is made twice at most.
-RESP2, because nothing here needs what RESP3 adds, and a connection needs no greeting for it.
+redis-py would repeat a command when its reply was lost. That is right for some calls only, so it is turned off here:
+calls that are marked idempotent are made twice at most. The protocol is RESP2: nothing here needs RESP3, and a RESP2
+connection starts without a greeting.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 0.5
 CALL_SECONDS = 1.0
-"""One call, the wait for a connection included."""
+"""Deadline of one call, including the wait for a connection."""
 CONNECTIONS = 16
-"""Calls in flight of one node; the rest wait, within their deadline."""
+"""Calls in flight of one node; others wait, within their deadline."""
 SPARE = 8
-"""More connections for who keeps one: subscriptions."""
+"""Further connections, for subscriptions, which keep theirs."""
 MINIMUM_VERSION = (7, 0)
 
 Client: TypeAlias = Redis
@@ -40,9 +40,9 @@ T = TypeVar("T")
 
 
 class RedisUnavailable(Exception):
-    """Redis does not answer, not in time, or refuses: out of memory, read-only, being loaded.
+    """Redis does not answer in time, or refuses: out of memory, read-only, or loading.
 
-    What was asked may have been done all the same.
+    The command may have been executed all the same.
     """
 
 
@@ -61,9 +61,9 @@ def closed_transport_is_reset() -> Iterator[None]:
 
 
 class RedisStore:
-    """One Redis. `client` is for what keeps a connection of its own (pub/sub); all else goes through `call`.
+    """One Redis. `client` is for pub/sub, which keeps a connection of its own; all else goes through `call`.
 
-    `ledger` names whose data this is: several deployments may use one server.
+    `ledger` is the id of the ledger: several deployments may share one server.
     """
 
     def __init__(self, address: RedisAddress, ledger: str, *, breaker: CircuitBreaker | None = None) -> None:
@@ -74,7 +74,7 @@ class RedisStore:
         self._turns = asyncio.Semaphore(CONNECTIONS)
 
     def key(self, group: str, *parts: str | int) -> str:
-        """Return the name of a key or channel. All names are made here, so none lacks the ledger's id.
+        """Return the name of a key or channel. All names are made here, so that each has the ledger's id.
 
         Keys of one group lie in one slot of a Redis Cluster, so that one script may use them together.
         """
@@ -83,20 +83,20 @@ class RedisStore:
     async def call(
         self, work: Callable[[Client], Awaitable[T]], *, seconds: float = CALL_SECONDS, idempotent: bool = False
     ) -> T:
-        """What `work` answers. `idempotent`: make it again when the connection broke, within the same deadline.
+        """Return the result of `work`. Raises RedisUnavailable.
 
-        Raises RedisAway.
+        `idempotent`: repeat the call once if the connection broke, within the same deadline.
         """
         try:
             with self.breaker.attempt(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(seconds), self._turns:
-                    return await self._made(work, idempotent=idempotent)
+                    return await self._call_once_or_twice(work, idempotent=idempotent)
         except BreakerOpen as error:
             raise RedisUnavailable(str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
             raise RedisUnavailable(str(error) or type(error).__name__) from error
 
-    async def _made(self, work: Callable[[Client], Awaitable[T]], *, idempotent: bool) -> T:
+    async def _call_once_or_twice(self, work: Callable[[Client], Awaitable[T]], *, idempotent: bool) -> T:
         try:
             with closed_transport_is_reset():
                 return await work(self.client)
@@ -107,20 +107,20 @@ class RedisStore:
             return await work(self.client)
 
     async def check(self) -> None:
-        """Raises RedisUnusable when it answers but must not be used so, RedisAway when it does not answer."""
+        """Check version and settings. Raises RedisUnusable if they don't fit, RedisUnavailable without an answer."""
         try:
-            told: dict[str, Any] = await self.call(lambda client: client.info("server"))
-        except RedisUnavailable as away:
-            if isinstance(away.__cause__, AuthenticationError) or "password" in str(away):
-                raise RedisUnusable(f"Redis at {self.address} refuses user or password of REDIS_URL") from away
+            server: dict[str, Any] = await self.call(lambda client: client.info("server"))
+        except RedisUnavailable as error:
+            if isinstance(error.__cause__, AuthenticationError) or "password" in str(error):
+                raise RedisUnusable(f"Redis at {self.address} refuses the user or password of REDIS_URL") from error
             raise
-        version = str(told["redis_version"])
+        version = str(server["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
             raise RedisUnusable(f"Redis {version} is too old: Laurels needs 7.0 or newer, or Valkey")
         memory: dict[str, Any] = await self.call(lambda client: client.info("memory"))
         if memory["maxmemory"] and str(memory["maxmemory_policy"]).startswith("allkeys"):
             log.warning(
-                "Redis may evict keys of the index, and it would be built anew: set maxmemory-policy noeviction"
+                "Redis may evict keys of the index, which would then be rebuilt: set maxmemory-policy noeviction"
             )
 
     async def close(self) -> None:
@@ -133,8 +133,8 @@ def _client(address: RedisAddress) -> Client:
         "username": address.username,
         "password": address.password,
         "socket_connect_timeout": CONNECT_SECONDS,
-        # `call` bounds it all. With a limit of its own, redis-py sends through asyncio.wait_for, which may swallow
-        # a cancellation before Python 3.12: a task that is told to end would go on.
+        # `call` bounds everything. With a timeout of its own, redis-py sends by asyncio.wait_for, which may swallow
+        # a cancellation before Python 3.12: a cancelled task would go on.
         "socket_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,

@@ -18,7 +18,6 @@ from tests.support.polling import eventually
 from laurels.config import Settings
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.db import pool as ledger_pool
-from laurels.ledger.db import replicas
 from laurels.ledger.db.liveness import liveness
 from laurels.ledger.db.pool import Pool, acquire, acquire_per_statement, acquire_within
 from laurels.ledger.db.replicas import Reads
@@ -109,7 +108,7 @@ async def test_a_silent_primary_is_told_within_two_seconds(database_url: str, wi
 async def test_reads_that_would_wait_in_too_long_a_queue_are_refused_at_once(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replicas, "READS_WAITING", 12)
+    monkeypatch.setattr(liveness(pool).reads, "admitted", 12)
     reads = Reads(pool)
     async with others_are_answered(pool):
         answers = await asyncio.gather(

@@ -157,7 +157,7 @@ async def _shared(node: InProcessNode) -> None:
 async def test_what_could_not_be_decided_is_no_guess(guarded: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that was too busy to look takes nothing from the allowance."""
     await guarded.register("ada")
-    monkeypatch.setattr("laurels.web.auth.passwords.QUEUE", 0)
+    monkeypatch.setattr(guarded.services.passwords._queue, "admitted", 0)
     assert [await login(guarded, "ada", "wrong") for _ in range(9)] == [(503, "overloaded")] * 9
     monkeypatch.undo()
     assert [await login(guarded, "ada", "wrong") for _ in range(4)] == [WRONG] * 3 + [LIMITED]

@@ -1,8 +1,8 @@
 """The index of several nodes: Redis while it can be trusted, the ledger otherwise.
 
-A copy in Redis is asked when the ledger names it as the right one and complete, and when this node
-has seen, a moment ago, that it lacks no commit. All else is counted in the ledger: exact too, but
-slow, so few count at once, none for long, and the answer says `rebuilding`.
+A copy in Redis is read when the ledger names it as the current, complete one, and this node checked a moment ago that
+it lacks no commit. Otherwise ranks are counted in the ledger: exact too, but slow. So few callers count at once, none
+for long, and the answer says `rebuilding`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ log = structlog.get_logger(__name__)
 
 LEDGER_AT_ONCE = 4
 LEDGER_WAITING = 64
+"""Counts that run or wait; the next is refused."""
 LEDGER_SECONDS = 0.9
-"""How long the ledger may say nothing: with the deadline of a call to Redis before it, less than 2 s."""
+"""How long the ledger may be silent: with the deadline of a call to Redis before it, less than 2 s in all."""
 T = TypeVar("T")
 
 
 class FallbackIndex:
-    """Answers like any Index. Raises LaurelsError(OVERLOADED) when neither Redis nor the ledger can answer in time."""
+    """An Index. Raises LaurelsError(OVERLOADED) when neither Redis nor the ledger answers in time."""
 
     def __init__(self, windows: RedisWindows, ledger: SqlIndex, generations: IndexGenerations) -> None:
         self._windows = windows
@@ -47,7 +48,7 @@ class FallbackIndex:
         self._positions: SingleFlight[int, Position] = SingleFlight()
 
     async def position(self, window: Window) -> Position:
-        """One question for all who wait: readers of a ready board ask for nothing else."""
+        """Return how far the window is. Concurrent callers share one read: most board reads need no other."""
         return await self._positions.run_fresh(window.id, lambda: self._position(window))
 
     async def _position(self, window: Window) -> Position:
@@ -82,7 +83,7 @@ class FallbackIndex:
         )
 
     async def counted(self, window: Window, user_ids: Collection[int], *, most: float = ROUTE_SECONDS) -> Ranking:
-        """`places`, counted in the ledger without asking Redis, in `most` seconds. Raises LaurelsError."""
+        """Return `places` counted in the ledger, without Redis, within `most` seconds. Raises LaurelsError."""
         return await self._count_in_ledger(lambda: self._ranked(self._ledger.places(window, user_ids)), most)
 
     async def held(self, window: Window, user_ids: Sequence[int]) -> dict[int, Standing]:
@@ -113,8 +114,8 @@ class FallbackIndex:
                 return await ask(generation)
             except IndexGone:
                 self._generations.invalidate(generation)
-            except RedisUnavailable as away:
-                log.debug("Redis did not answer a read", reason=str(away))
+            except RedisUnavailable as error:
+                log.debug("Redis did not answer a read", reason=str(error))
         return await self._count_in_ledger(count)
 
     async def _count_in_ledger(self, count: Callable[[], Awaitable[T]], most: float = ROUTE_SECONDS) -> T:
@@ -123,7 +124,7 @@ class FallbackIndex:
             return await count()
 
     async def _ask_copy(self, window: Window, ask: Callable[[IndexGeneration], Awaitable[T]]) -> T:
-        """For comparing the copy with the ledger: no copy, no answer. Raises LaurelsError(OVERLOADED)."""
+        """Read the copy, never the ledger, to compare the two. Raises LaurelsError(OVERLOADED)."""
         generation = self._generations.readable(window)
         if generation is None:
             raise _rebuilding()
@@ -132,8 +133,8 @@ class FallbackIndex:
         except IndexGone as gone:
             self._generations.invalidate(generation)
             raise _rebuilding() from gone
-        except RedisUnavailable as away:
-            raise _rebuilding() from away
+        except RedisUnavailable as error:
+            raise _rebuilding() from error
 
     async def _ranked(self, work: Awaitable[Ranking]) -> Ranking:
         return msgspec.structs.replace(await work, rank_state="rebuilding")
@@ -141,9 +142,11 @@ class FallbackIndex:
 
 def _too_many() -> LaurelsError:
     return LaurelsError(
-        Code.OVERLOADED, "Ranks are counted in the ledger at present, and too many are asked for.", retry_after=1
+        Code.OVERLOADED,
+        "Too many ranks are being counted in the ledger. Try again.",
+        retry_after=1,
     )
 
 
 def _rebuilding() -> LaurelsError:
-    return LaurelsError(Code.OVERLOADED, "The shared index is away or being built.", retry_after=5)
+    return LaurelsError(Code.OVERLOADED, "The index in Redis is unavailable or being built.", retry_after=5)

@@ -16,19 +16,19 @@ log = structlog.get_logger(__name__)
 
 
 class IndexGenerations:
-    """Which copy of each window this node believes in.
+    """Which copy of each window this node writes to and reads.
 
-    `is_sure`: every commit that is old enough was seen to be in the copies, and none was lost since.
+    `is_complete`: every commit older than GRACE was seen to be in the copies, and none may have been lost since.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._rows: dict[int, GenerationRow] = {}
         self._invalid: set[str] = set()
-        self._made: dict[str, IndexGeneration] = {}
+        self._by_epoch: dict[str, IndexGeneration] = {}
         self._reads: SingleFlight[None, None] = SingleFlight()
         self.suspicions = 0
-        """How often something may not have reached the copies."""
+        """How often a change may not have reached the copies."""
         self.is_complete = False
 
     async def refresh(self) -> None:
@@ -39,47 +39,49 @@ class IndexGenerations:
         self._rows = await index_generations.read(self._pool)
         epochs = {row.epoch for row in self._rows.values()}
         self._invalid &= epochs
-        self._made = {epoch: generation for epoch, generation in self._made.items() if epoch in epochs}
+        self._by_epoch = {epoch: generation for epoch, generation in self._by_epoch.items() if epoch in epochs}
 
     def row(self, window: Window) -> GenerationRow | None:
+        """Return what the ledger says of the window's copy."""
         return self._rows.get(window.id)
 
     def writable(self, window: Window) -> IndexGeneration | None:
-        """The copy that takes changes, complete or not."""
+        """Return the copy that takes changes, complete or not."""
         row = self._rows.get(window.id)
         if row is None or row.epoch in self._invalid:
             return None
-        generation = self._made.get(row.epoch)
-        if generation is None or generation.window is not window:  # the board may have a new name
-            generation = self._made[row.epoch] = IndexGeneration(window, row.epoch)
+        generation = self._by_epoch.get(row.epoch)
+        if generation is None or generation.window is not window:  # the board may have been edited
+            generation = self._by_epoch[row.epoch] = IndexGeneration(window, row.epoch)
         return generation
 
     def readable(self, window: Window) -> IndexGeneration | None:
-        """The copy that may be asked."""
+        """Return the copy that ranks may be read from; None: count in the ledger."""
         row = self._rows.get(window.id)
         return self.writable(window) if self.is_complete and row is not None and row.ready else None
 
     def needs_building(self, window: Window) -> bool:
+        """Return whether the window has no copy that was built to the end."""
         row = self._rows.get(window.id)
         return row is None or not row.ready or row.epoch in self._invalid
 
     def invalidate(self, generation: IndexGeneration) -> None:
-        """Redis does not have this copy as it was built: never ask it again."""
+        """Never use this copy again: Redis does not have it as it was built."""
         if generation.epoch not in self._invalid:
             self._invalid.add(generation.epoch)
-            log.warning("an index must be built anew", board=generation.window.board.slug, epoch=generation.epoch)
+            log.warning("an index must be rebuilt", board=generation.window.board.slug, epoch=generation.epoch)
 
     def mark_suspect(self, reason: str) -> None:
-        """A change may not have reached the copies: count in the ledger until they are seen to be complete."""
+        """Count in the ledger until the copies are known to be complete: a change may not have reached them."""
         if self.is_complete:
             log.warning("ranks are counted in the ledger for now", reason=reason)
         self.is_complete = False
         self.suspicions += 1
         telemetry.INDEX_TRUSTED.set(0)
 
-    def mark_complete(self, losses: int) -> None:
-        """The copies are complete, unless something was lost since `losses` was read."""
-        if self.suspicions != losses:
+    def mark_complete(self, suspicions: int) -> None:
+        """Trust the copies, unless they became suspect since `suspicions` was read."""
+        if self.suspicions != suspicions:
             return
         if not self.is_complete:
             log.info("the shared index is complete")

@@ -1,18 +1,14 @@
-"""The only writer of the index that several nodes share.
+"""The only writer of the index in Redis.
 
-A node brings its own batches to Redis at once. What it could not bring, because it died or Redis was
-away, every node finds: `keep` reads the journal by transaction snapshot and asks each copy which
-batches it has not been told of. Bringing one twice changes nothing. When Redis was away, nobody
-trusts it again before all of the journal since then was checked so.
-
-`build` makes copies that are missing, or are not what they were: all standings are poured into an
-empty one that takes live changes from its first moment.
+A node pushes its own batches at once. Batches that it could not push, because it died or Redis was unavailable, are
+found by every node: `reconcile` reads the journal by transaction snapshot and asks each copy which batches it lacks.
+Applying one twice changes nothing. After an outage of Redis no node trusts a copy before the whole journal since then
+was checked. Copies that are missing or damaged are built by the `IndexBuilder`, beside live changes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,7 +24,7 @@ from ...domain.boards import Window
 from ...domain.errors import LaurelsError
 from ...domain.standings import Standing
 from ...ledger.catalogue.catalogue import Catalogue
-from ...ledger.db.pool import Connection, Pool
+from ...ledger.db.pool import Pool
 from ...ledger.events.journal import Journal, JournalEntry
 from ...ledger.standings import index_generations, standings
 from ...ledger.write.batch import CommittedBatch
@@ -37,10 +33,9 @@ from ..entries import attribute_entries
 from ..index import Shift
 from ..projection import KEEP_ENDED, Progress, WindowChanged
 from ..shadows import shadow_placements
-from .bulk_load import bulk_load
+from .builder import IndexBuilder
 from .fallback_index import LEDGER_SECONDS, FallbackIndex
 from .generations import IndexGenerations
-from .rebuild_backoff import RebuildBackoff
 from .replays import ReplayConfirmation
 from .scripts import IndexGone
 from .windows import IndexGeneration, RedisWindows, WindowChanges
@@ -49,20 +44,22 @@ log = structlog.get_logger(__name__)
 
 RECONCILE_SECONDS = 0.5
 GRACE = 1.0
-"""Seconds that a node has to bring its own commit before others look whether it did."""
+"""Seconds that a node has to push its own commit, before other nodes check whether it did."""
 NOTE_SECONDS = 5.0
-"""Between two notes in the ledger of how far the copies are complete."""
+"""Seconds between two records in the ledger of how far the copies are complete."""
 REBUILD_AFTER = 6 * 3_600.0
-"""A copy that nobody checked for so long is built anew: the journal is kept for a day."""
-HELD_AT_ONCE = 1_000
+"""A copy that no node checked for so long is rebuilt: the journal, which would complete it, is kept for a day."""
+USERS_PER_REPAIR = 1_000
+"""Users whose standings are read and applied in one step."""
 MAX_JOURNAL_READS = 1_200
-"""Looks at the journal kept for a Redis that answers but takes nothing: ten minutes. Then building anew costs less."""
-BUILD_TRIES = 60
+"""Reads of the journal kept for a Redis that takes no changes: ten minutes. Beyond, a rebuild costs less."""
+BUILD_CHECKS = 60
+"""Checks, RECONCILE_SECONDS apart, whether a requested rebuild is trusted: half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class _JournalRead:
-    """What one look at the journal brought: everything before `horizon` is in this look or an earlier one."""
+    """What one read of the journal found: all entries before `horizon` are in it or in an earlier read."""
 
     at: float
     horizon: str
@@ -71,7 +68,10 @@ class _JournalRead:
 
 @dataclass(slots=True)
 class RedisProjection:
-    """Feeds Redis. `listeners` hear of every window that this node saw moving, `readers` whom the journal named."""
+    """Writes to Redis.
+
+    `listeners` are called for each window that this node saw change, `readers` with the users that the journal names.
+    """
 
     windows: RedisWindows
     index: FallbackIndex
@@ -86,17 +86,20 @@ class RedisProjection:
     _journal_reads: deque[_JournalRead] = field(default_factory=deque)
     _redis_answers: bool = False
     _noted_at: float = 0.0
-    _backoff: RebuildBackoff = field(default_factory=RebuildBackoff)
+    _builder: IndexBuilder = field(init=False)
     _replays: ReplayConfirmation = field(init=False)
 
     def __post_init__(self) -> None:
         self._journal = Journal(self.pool, uuid4())  # reads what this node committed too
+        self._builder = IndexBuilder(
+            self.windows, self.generations, self.pool, self._push_unmarked, lambda window: self._notify(window, None)
+        )
         self._replays = ReplayConfirmation(
             self.windows, self.generations, self.catalogue, self.pool, self._writable, self._repair
         )
 
     async def project(self, batch: CommittedBatch) -> Mapping[int, Placement]:
-        """Bring a batch of this process; user id -> placement in the default board."""
+        """Push a batch of this process; return each user's placement on the default board."""
         users = {action.user_id for action in batch.new_actions}
         shifts = await self._push(batch, users)
         if not users:
@@ -112,18 +115,18 @@ class RedisProjection:
     async def confirm(self, actions: Sequence[Recorded]) -> float:
         """Make the index hold the batches of replayed actions; return the seconds to wait before acknowledging them.
 
-        Without Redis this node has the other nodes bring them: they are given the time to read the journal.
+        While Redis is unavailable to this node, the other nodes apply them: they get the time to read the journal.
         Raises LaurelsError.
         """
         return await self._replays.confirm(actions)
 
     async def follow(self, entry: JournalEntry) -> None:
-        """Another process changed standings, and brings them; `keep` sees to it that it did.
+        """Apply a journal entry that no process pushes (a ban, a correction): every node tries, the first one does it.
 
-        What nobody brings (a ban, a correction) every node brings at once, and the first one does it. More than a
-        few users, as of an import, are left to `keep`: once for all nodes is enough.
+        Other entries are pushed by the process that committed them, and `reconcile` checks that. So does it for entries
+        of more than a few users, as of an import: once for all nodes is enough.
         """
-        if not entry.needs_every_node or len(entry.ids) > HELD_AT_ONCE:
+        if not entry.needs_every_node or len(entry.ids) > USERS_PER_REPAIR:
             return
         windows = await self.catalogue.windows_at(datetime.now(UTC))
         for generation in filter(None, map(self.generations.writable, windows)):
@@ -131,59 +134,59 @@ class RedisProjection:
                 await self._repair(generation, entry.ids, [entry.id])
             except IndexGone:
                 self.generations.invalidate(generation)
-            except RedisUnavailable as away:
-                self.generations.mark_suspect(str(away))
+            except RedisUnavailable as error:
+                self.generations.mark_suspect(str(error))
 
     def degraded_reasons(self) -> list[str]:
-        """What is missing while ranks are counted in the ledger, in words."""
+        """Return why ranks are counted in the ledger, in words; nothing while they are not."""
         if not self._redis_answers:
-            return ["redis: it does not answer, ranks are counted in the ledger"]
+            return ["redis: no answer, ranks are counted in the ledger"]
         windows = self.catalogue.cached_windows(datetime.now(UTC)) or ()
         waiting = [window.board.slug for window in windows if self.generations.readable(window) is None]
         return [f"redis: ranks of {slug} are counted in the ledger until the index is complete" for slug in waiting]
 
     async def load(self, progress: Progress = lambda done, total: None) -> int:
-        """Trust what other nodes keep, or build what is missing; returns how many standings that took.
+        """Check the copies that other nodes maintain and build missing ones; return how many standings were loaded.
 
-        Without Redis a node starts as well, and counts in the ledger.
+        A node starts without Redis too, and counts in the ledger.
         """
         await self._journal.start(await index_generations.oldest_check(self.pool))
         await self.reconcile()
         return await self.build_missing(progress)
 
     async def reconcile(self) -> None:
-        """Look whether the copies are there and lack nothing; bring what is missing. Every KEEP_SECONDS."""
+        """Check that the copies exist and are complete, and push what is missing. Call it every RECONCILE_SECONDS."""
         await self.generations.refresh()
         windows = await self.catalogue.windows_at(datetime.now(UTC))
-        losses = self.generations.suspicions
+        suspicions = self.generations.suspicions
         try:
-            await self.windows.ping()  # while Redis is away, the journal is not read on
+            await self.windows.ping()  # the journal is read only while Redis answers
             self._journal_reads.append(await self._read_journal())
-            due = [look for look in self._journal_reads if self._is_due(look)]
-            batches = {batch: users for look in due for batch, users in look.entries.items()}
+            due = [read for read in self._journal_reads if self._is_due(read)]
+            batches = {batch: users for read in due for batch, users in read.entries.items()}
             for window in windows:
                 await self._push_missing(window, batches)
-        except RedisUnavailable as away:
+        except RedisUnavailable as error:
             self._redis_answers = False
-            self.generations.mark_suspect(str(away))
+            self.generations.mark_suspect(str(error))
             self._invalidate_if_too_many(windows)
             return
         self._redis_answers = True
-        self.generations.mark_complete(losses)
+        self.generations.mark_complete(suspicions)
         await self._note_checked(windows, due)
 
     async def build_missing(self, progress: Progress = lambda done, total: None) -> int:
-        """Build the copies that need it, if Redis answers and no other node is at it. Every KEEP_SECONDS."""
+        """Build the copies that need it, if Redis answers and no other node builds. Call it every RECONCILE_SECONDS."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
-        if not (self._redis_answers and any(map(self._may_build, windows))):
+        if not (self._redis_answers and any(map(self._builder.may_build, windows))):
             return 0
-        return await self._build_all(windows, progress, anew=False)
+        return await self._builder.build(windows, progress, rebuild=False)
 
     async def rebuild(self, progress: Progress = lambda done, total: None) -> int:
-        """Build every open window anew, and wait until this node trusts them. Raises LaurelsError."""
+        """Rebuild every open window, and wait until this node trusts the copies. Raises LaurelsError."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
-        built = await self._build_all(windows, progress, anew=True)
-        for _ in range(BUILD_TRIES):  # another node may be at it
+        built = await self._builder.build(windows, progress, rebuild=True)
+        for _ in range(BUILD_CHECKS):  # another node may be building
             await self.reconcile()
             if all(self.generations.readable(window) for window in windows):
                 break
@@ -191,29 +194,29 @@ class RedisProjection:
         return built
 
     async def drop_ended(self, now: datetime) -> None:
-        """Free copies of windows that ended a while ago; the ledger keeps them."""
+        """Delete copies of windows that ended KEEP_ENDED ago; the ledger keeps their standings."""
         for window_id, epoch in await index_generations.ended(self.pool, now - KEEP_ENDED):
             try:
                 await self.windows.drop(window_id, epoch)
-            except RedisUnavailable as away:
-                log.info("an ended window stays in Redis for now", reason=str(away))
+            except RedisUnavailable as error:
+                log.info("an ended window stays in Redis for now", reason=str(error))
                 return
             await index_generations.forget(self.pool, window_id, epoch)
 
     def _open(self, batch: CommittedBatch) -> list[Window]:
-        """The windows that must be told of a batch, also when it changed nothing there."""
+        """Return the windows that a batch is applied to, also where it changed nothing: each marks the batch."""
         known = {window.id: window for window in self.catalogue.cached_windows(batch.now) or ()}
         known.update({change.window.id: change.window for change in batch.changes})
         return list(known.values())
 
     async def _push(self, batch: CommittedBatch, users: Collection[int]) -> dict[int, Shift]:
-        """Window id -> what the batch did there; windows that could not be told are left out."""
+        """Apply a batch; return window id -> what it changed, without the windows that could not be reached."""
         rows: dict[int, dict[int, Standing]] = {}
         for change in batch.changes:
             rows.setdefault(change.window.id, {})[change.user_id] = change.standing
         windows = self._open(batch)
         shifts: dict[int, Shift] = {}
-        for _ in range(2):  # a copy that was replaced meanwhile is found at the second try
+        for _ in range(2):  # the second try finds a copy that was replaced meanwhile
             missing = [window for window in windows if window.id not in shifts]
             generations = await self._writable(missing)
             parts = [_part(generation, rows.get(generation.window.id, {}), users) for generation in generations]
@@ -230,15 +233,15 @@ class RedisProjection:
             try:
                 await self.generations.refresh()
             except LaurelsError as error:
-                log.debug("copies not looked up", reason=error.detail)
+                log.debug("index generations not read", reason=error.detail)
         return [generation for window in windows if (generation := self.generations.writable(window)) is not None]
 
     async def _apply(self, parts: Sequence[WindowChanges], batch_id: int, shifts: dict[int, Shift]) -> bool:
-        """Fill `shifts`; False when Redis did not take them."""
+        """Apply the parts and fill `shifts`; return False when Redis is unavailable."""
         try:
             replies = await self.windows.apply(parts, batch_id)
-        except RedisUnavailable as away:
-            self.generations.mark_suspect(str(away))
+        except RedisUnavailable as error:
+            self.generations.mark_suspect(str(error))
             return False
         for part, reply in zip(parts, replies, strict=True):
             if isinstance(reply, IndexGone):
@@ -250,7 +253,7 @@ class RedisProjection:
     async def _counted(
         self, default: Window | None, batch: CommittedBatch, users: Collection[int]
     ) -> dict[int, Placement]:
-        """Placements from the ledger: the rank now, if it can be counted in time; the one before is not known."""
+        """Return placements from the ledger: ranks after the batch, if counted in time, and none before."""
         ranks: dict[int, int | None] = {}
         if default is not None:
             try:
@@ -266,7 +269,7 @@ class RedisProjection:
         try:
             return await shadow_placements(self.index, default, batch)
         except LaurelsError as error:
-            log.debug("places of shadowed users not counted", reason=error.detail)
+            log.debug("ranks of shadowed users not counted", reason=error.detail)
             return dict.fromkeys(batch.shadows, Placement(None, None, None, "rebuilding"))
 
     def _notify(self, window: Window, shift: Shift | None) -> None:
@@ -274,12 +277,12 @@ class RedisProjection:
         if shift is not None and generation is not None:
             self.members[window.board.slug] = shift.total
             telemetry.INDEX_MEMBERS.labels(window.board.slug).set(shift.total)
-            moved = WindowChanged(window, generation.epoch, shift.seq, shift.top)
+            change = WindowChanged(window, generation.epoch, shift.seq, shift.top)
         else:
-            moved = WindowChanged(window, "", 0, top=True)
+            change = WindowChanged(window, "", 0, top=True)
         if shift is None or shift.news:
             for listener in self.listeners:
-                listener(moved)
+                listener(change)
 
     async def _read_journal(self) -> _JournalRead:
         entries = await self._journal.read()
@@ -289,9 +292,9 @@ class RedisProjection:
         assert self._journal.horizon is not None
         return _JournalRead(time.monotonic(), self._journal.horizon, found)
 
-    def _is_due(self, look: _JournalRead) -> bool:
-        """Whoever is not sure asks at once; else the committing node has its time."""
-        return not self.generations.is_complete or look.at <= time.monotonic() - GRACE
+    def _is_due(self, read: _JournalRead) -> bool:
+        """Return whether to check a read now: at once while suspect, else after the committing node had GRACE."""
+        return not self.generations.is_complete or read.at <= time.monotonic() - GRACE
 
     def _invalidate_if_too_many(self, windows: Sequence[Window]) -> None:
         if len(self._journal_reads) <= MAX_JOURNAL_READS:
@@ -321,18 +324,18 @@ class RedisProjection:
             telemetry.INDEX_REPAIRED_BATCHES.inc(len(missing))
 
     async def _repair(self, generation: IndexGeneration, user_ids: Collection[int], batch_ids: Sequence[int]) -> None:
-        """Bring what the ledger says of these users, then mark the batches. Raises RedisAway, IndexGone."""
+        """Apply the ledger's standings of these users, then mark the batches. Raises RedisUnavailable, IndexGone."""
         users = list(user_ids)
-        for start in range(0, max(1, len(users)), HELD_AT_ONCE):
-            changes = await standings.of_users(self.pool, [generation.window], users[start : start + HELD_AT_ONCE])
-            last = start + HELD_AT_ONCE >= len(users)
+        for start in range(0, max(1, len(users)), USERS_PER_REPAIR):
+            changes = await standings.of_users(self.pool, [generation.window], users[start : start + USERS_PER_REPAIR])
+            last = start + USERS_PER_REPAIR >= len(users)
             rows = {change.user_id: change.standing for change in changes}
             shift = await self.windows.upsert(generation, rows, batch_ids if last else ())
             if shift.news:
                 self._notify(generation.window, None)
 
     async def _note_checked(self, windows: Sequence[Window], due: Sequence[_JournalRead]) -> None:
-        """Forget what was checked; now and then write down how far that is, for nodes that start later."""
+        """Drop the reads that were checked; now and then record how far that is, for nodes that start later."""
         for _ in due:
             self._journal_reads.popleft()
         if due and time.monotonic() >= self._noted_at + NOTE_SECONDS:
@@ -342,60 +345,8 @@ class RedisProjection:
             await index_generations.record_checked(self.pool, epochs, due[-1].horizon)
             self._noted_at = time.monotonic()
 
-    async def _build_all(self, windows: Sequence[Window], progress: Progress, *, anew: bool) -> int:
-        """How many standings were poured; 0 when another node builds."""
-        built = 0
-        async with index_generations.only_builder(self.pool) as connection:
-            if connection is None:
-                return 0
-            await self.generations.refresh()
-            try:
-                for window in windows:
-                    if anew or self._may_build(window):
-                        built += await self._build(connection, window, progress)
-            except (RedisUnavailable, IndexGone) as error:
-                log.warning("building the index was given up for now", reason=str(error))
-        return built
-
-    def _may_build(self, window: Window) -> bool:
-        row = self.generations.row(window)
-        counts = row.epoch if row is not None else None
-        return self.generations.needs_building(window) and self._backoff.may_build(window.id, counts)
-
-    async def _build(self, connection: Connection, window: Window, progress: Progress) -> int:
-        journal = Journal(self.pool, uuid4())
-        first_seq = await journal.start()  # grows faster than any seq, so that none comes twice
-        generation = IndexGeneration(window, secrets.token_hex(6))
-        server = await self.windows.create(generation, first_seq)
-        replaced = await index_generations.begin(connection, window.id, generation.epoch, server)
-        if replaced is not None:
-            await self.windows.drop(window.id, replaced)  # who still writes there must look for the new one
-        contested = self._backoff.built(window.id, generation.epoch, replaced)
-        if contested and window.board.is_default:  # the other windows go the same way
-            telemetry.INDEX_REBUILD_CONFLICTS.inc()
-            log.error(
-                "nodes replace each other's index: let REDIS_URL of all lead to one server",
-                redis=str(self.windows.address),
-                server=server,
-            )
-        await self.generations.refresh()
-        loaded = await bulk_load(self.pool, self.windows, generation, progress)
-        await self._catch_up(generation, journal)
-        if not await index_generations.finish(connection, window.id, generation.epoch):
-            log.warning("another copy counts by now", board=window.board.slug)
-            return 0
-        await self.generations.refresh()
-        log.info("index built", board=window.board.slug, epoch=generation.epoch, standings=loaded)
-        self._notify(window, None)
-        return loaded
-
-    async def _catch_up(self, generation: IndexGeneration, journal: Journal) -> None:
-        """Bring what was committed meanwhile by nodes that could not bring it themselves."""
-        batches = {entry.id: entry.ids for entry in await journal.read() if entry.kind == "standings"}
-        await self._push_unmarked(generation, batches)
-
 
 def _part(generation: IndexGeneration, rows: Mapping[int, Standing], users: Collection[int]) -> WindowChanges:
-    """Receipts tell ranks of the default board only."""
+    """Return what one window is to apply. Receipts carry ranks of the default board only."""
     default = generation.window.board.is_default
     return WindowChanges(generation, rows, users if default else (), ranked=default)

@@ -1,4 +1,4 @@
-"""Lua scripts in Redis: each loaded when it is not there, several in one round trip."""
+"""Run Lua scripts in Redis: several in one round trip, each loaded when Redis does not have it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from redis.exceptions import NoScriptError, ResponseError
 from ...redis_store.store import Client
 
 LAYOUT = "2"
-"""Of the keys; a copy in another layout is built anew."""
+"""Layout of the keys; a copy in another layout is rebuilt."""
 
 
 class IndexGone(Exception):
-    """The window is not in this Redis as it was built: it must be built anew."""
+    """The window is not in this Redis as it was built: it must be rebuilt."""
 
 
 class Script:
-    """One of lua/*.lua, loaded into Redis when it is not there."""
+    """One of lua/*.lua. `writes`: it changes keys; `alone`: it runs without window.lua before it."""
 
     def __init__(self, name: str, *, writes: bool = False, alone: bool = False) -> None:
         folder = files(__package__) / "lua"
@@ -30,7 +30,7 @@ class Script:
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def run(self, client: Client, keys: Sequence[str], *arguments: bytes | str | int) -> Any:
-        """Raises IndexGone."""
+        """Return the script's reply. Raises IndexGone."""
         (reply,) = await run_all(client, [(self, keys, arguments)])
         if isinstance(reply, IndexGone):
             raise reply
@@ -41,16 +41,16 @@ Run = tuple[Script, Sequence[str], Sequence[bytes | str | int]]
 
 
 async def run_all(client: Client, runs: Sequence[Run]) -> list[Any]:
-    """The replies of several scripts in one round trip; IndexGone in place of a reply."""
-    replies = await _sent(client, runs)
+    """Return the replies of several scripts in one round trip, with IndexGone in place of a reply."""
+    replies = await _send(client, runs)
     if any(isinstance(reply, NoScriptError) for reply in replies):
         for text in {script.text for script, _, _ in runs}:
             await client.script_load(text)
-        replies = await _sent(client, runs)
-    return [_judged(reply) for reply in replies]
+        replies = await _send(client, runs)
+    return [_checked(reply) for reply in replies]
 
 
-async def _sent(client: Client, runs: Sequence[Run]) -> list[Any]:
+async def _send(client: Client, runs: Sequence[Run]) -> list[Any]:
     if len(runs) == 1:
         script, keys, arguments = runs[0]
         try:
@@ -63,7 +63,7 @@ async def _sent(client: Client, runs: Sequence[Run]) -> list[Any]:
     return await pipeline.execute(raise_on_error=False)
 
 
-def _judged(reply: Any) -> Any:
+def _checked(reply: Any) -> Any:
     if isinstance(reply, ResponseError) and str(reply).startswith("GONE"):
         return IndexGone("the index of a window is not as it was built")
     if isinstance(reply, Exception):

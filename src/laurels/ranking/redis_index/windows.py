@@ -1,9 +1,8 @@
-"""The index in Redis: what a window is there, and what can be asked of it. One script per question.
+"""Windows of the index in Redis: one Lua script per operation.
 
-A window lives under the epoch it was built in. Every script refuses a window that is not wholly
-there, or that was built on another server process: a Redis that was restarted, flushed, failed over
-or lost a key answers `IndexGone`, never a guess. Whether an epoch is the right one, and complete,
-the ledger knows (`ledger/index_lives`), not Redis.
+The keys of a window carry the epoch it was built in. Every script refuses a window that is incomplete or was built on
+another server process: after a restart, flush, failover or loss of a key Redis answers `IndexGone`, never a wrong
+rank. Which epoch counts, and whether it is complete, is recorded in the ledger (`standings/index_generations.py`).
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ from .read_batcher import read_batcher
 from .scripts import IndexGone, Run, Script, run_all
 
 CHUNK = 500
-"""Changes, or users asked about, in one script: some 8 ms of Redis' time (2 ms without ranks); others wait."""
+"""Changes or users in one script call: some 8 ms of Redis' time (2 ms without ranks), in which other calls wait."""
 PAGE = 5_000
+"""Members read in one call of `members`."""
 KEYS_REMEMBERED = 256
-"""Copies of windows whose key names are kept: the open ones, with room for those that replace them."""
+"""Generations whose key names are cached: those of the open windows, with room for replacements."""
 APPLY_SECONDS = 0.3
-"""So long an acknowledgement waits for its ranks, six times what a batch of a thousand takes."""
+"""How long an acknowledgement waits for its ranks: six times what a batch of a thousand takes."""
 BULK_MEMBERS = 4 * CHUNK
-"""Members in one round trip while a copy is built: some 6 ms of Redis' time, which runs them without a break."""
+"""Members in one round trip of a bulk load: some 6 ms of Redis' time, without a break for other calls."""
 _KEY, _VERSION, _ENTRY = 24, 8, 32
 _RANKS = b""
 T = TypeVar("T")
@@ -48,9 +48,9 @@ class IndexGeneration:
 
 @dataclass(frozen=True, slots=True)
 class WindowChanges:
-    """What one window is to take. `asked`: users whose ranks are wanted all the same.
+    """Changes of one window. `ranks_wanted`: users without a change whose ranks are returned too.
 
-    Not `ranked`: nobody's ranks are wanted, which is most of the work.
+    `ranked` false: no ranks are returned, which saves most of the work.
     """
 
     generation: IndexGeneration
@@ -60,7 +60,7 @@ class WindowChanges:
 
 
 class RedisWindows:
-    """Windows of the index in one Redis. Everything raises RedisAway or IndexGone."""
+    """Windows of the index in one Redis. Every method raises RedisUnavailable or IndexGone."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
@@ -69,7 +69,7 @@ class RedisWindows:
         self.address = store.address
 
     async def create(self, generation: IndexGeneration, first_seq: int) -> str:
-        """Begin an empty window; the server's run id."""
+        """Create an empty window; return the server's run id."""
         board = generation.window.board
         server: bytes = await self._store.call(
             lambda redis: CREATE.run(redis, self.keys(generation.window.id, generation.epoch), board.ties, first_seq),
@@ -78,19 +78,19 @@ class RedisWindows:
         return server.decode()
 
     async def ping(self) -> None:
-        """Does Redis answer?"""
+        """Raise RedisUnavailable if Redis does not answer."""
         await self._store.call(lambda redis: redis.ping(), idempotent=True)
 
     async def drop(self, window_id: int, epoch: str) -> None:
-        """Free what a life held; nothing there is no error."""
+        """Delete the keys of a generation, if there are any."""
         await self._store.call(lambda redis: redis.unlink(*self.keys(window_id, epoch)), idempotent=True)
 
     async def apply(self, parts: Sequence[WindowChanges], batch_id: int) -> list[Shift | IndexGone]:
-        """One round trip for all windows: apply, mark the batch as taken, tell the ranks before and after.
+        """Apply a batch to all windows in one round trip and mark it; return the ranks before and after.
 
-        Idempotent by version, but not asked twice: a second answer would tell other ranks before.
+        Applying is idempotent by version, but the call is not repeated: a second reply would have other ranks before.
         """
-        runs = [self._applying(part, [batch_id]) for part in parts]
+        runs = [self._apply_call(part, [batch_id]) for part in parts]
         replies = await self._store.call(lambda redis: run_all(redis, runs), seconds=APPLY_SECONDS)
         return [
             reply if isinstance(reply, IndexGone) else _shift(part, reply)
@@ -100,19 +100,19 @@ class RedisWindows:
     async def upsert(
         self, generation: IndexGeneration, standings: Mapping[int, Standing], batch_ids: Sequence[int] = ()
     ) -> Shift:
-        """Apply without asking for ranks, in chunks; with the last one mark the batches."""
+        """Apply standings in chunks, without ranks; mark the batches with the last chunk."""
         chunks = [dict(chunk) for chunk in _chunks(list(standings.items()))] or [{}]
         news = top = False
         for chunk in chunks:
             marks = batch_ids if chunk is chunks[-1] else ()
             reply = await self._call(
-                APPLY, generation, *_applied(WindowChanges(generation, chunk, ranked=False), marks)
+                APPLY, generation, *_apply_arguments(WindowChanges(generation, chunk, ranked=False), marks)
             )
             news, top = news or bool(reply[2]), top or bool(reply[3])
         return Shift(reply[0], reply[1], news, top, {})
 
     async def bulk_load(self, generation: IndexGeneration, packed: bytes) -> None:
-        """Pour what `standings.packed` gave, at most FILL members, in one round trip."""
+        """Load what `standings.packed` yielded, at most BULK_MEMBERS members, in one round trip."""
         keys = self.keys(generation.window.id, generation.epoch)
         runs = [(APPLY, keys, (some, b"", b"", MAX_TOP)) for some in _split(packed, CHUNK * _ENTRY)]
         for reply in await self._store.call(lambda redis: run_all(redis, runs), idempotent=True):
@@ -120,25 +120,28 @@ class RedisWindows:
                 raise reply
 
     async def unmarked(self, generation: IndexGeneration, batch_ids: Sequence[int]) -> set[int]:
-        """Those of the batches that the window has not been told of."""
+        """Return the batches that were not applied to the window."""
         missing: set[int] = set()
-        for some in _chunks(batch_ids) if batch_ids else [[]]:  # asked also for nothing: is it still there?
+        for some in _chunks(batch_ids) if batch_ids else [[]]:  # also called without batches, to check the window
             reply = await self._call(POSITION, generation, *some)
             missing.update(reply[2:])
         return missing
 
     async def position(self, generation: IndexGeneration) -> Position:
+        """Return how far the window is."""
         reply = await self._read(POSITION, generation)
         return Position(generation.epoch, reply[0])
 
     async def top(self, generation: IndexGeneration, size: int) -> Ranking:
-        return _stretch(generation, await self._read(SLICE, generation, b"", size))
+        """Return the best `size` places."""
+        return _ranking(generation, await self._read(SLICE, generation, b"", size))
 
     async def around(self, generation: IndexGeneration, user_id: int, radius: int) -> Ranking:
-        return _stretch(generation, await self._read(SLICE, generation, user_id.to_bytes(8, "big"), radius))
+        """Return a user's place with up to `radius` neighbours on each side; empty if unplaced."""
+        return _ranking(generation, await self._read(SLICE, generation, user_id.to_bytes(8, "big"), radius))
 
     async def places(self, generation: IndexGeneration, user_ids: Collection[int]) -> Ranking:
-        """At most CHUNK users at one instant; more are of several, told with the last."""
+        """Return the users' places: up to CHUNK of one instant, more of several, with the seq of the last."""
         found: list[Place] = []
         for some in _chunks(list(user_ids)) if user_ids else [[]]:
             reply = await self._read(PLACES, generation, _ids(some))
@@ -148,11 +151,12 @@ class RedisWindows:
         return Ranking(generation.epoch, reply[0], reply[1], tuple(found))
 
     async def place_of(self, generation: IndexGeneration, user_id: int, standing: Standing) -> Place:
-        """Where a standing that is not on the board would stand."""
+        """Return the place that a standing which is not on the board would take."""
         reply = await self._read(PLACE_OF, generation, _key(generation, user_id, standing))
         return Place(reply[2], user_id, standing.score, standing.reached_at)
 
     async def held(self, generation: IndexGeneration, user_ids: Sequence[int]) -> dict[int, Standing]:
+        """Return the standings that the window holds of these users."""
         found = {}
         for some in _chunks(user_ids):
             reply = await self._call(PLACES, generation, _ids(some))
@@ -162,18 +166,21 @@ class RedisWindows:
         return found
 
     async def members(self, generation: IndexGeneration) -> AsyncIterator[dict[int, Standing]]:
+        """Yield all standings in pages; those that move meanwhile may be missing or come twice."""
         start = 0
         while page := await self._call(MEMBERS, generation, start, start + PAGE - 1, 0):
             yield dict(_standing(generation, entry) for entry in _split(page, _ENTRY))
             start += PAGE
 
     async def sample(self, generation: IndexGeneration, size: int) -> list[int]:
+        """Return at most `size` user ids: the first of the board and random others."""
         top = await self._call(MEMBERS, generation, 0, min(MAX_TOP, size) - 1, 0)
         others = await self._call(MEMBERS, generation, 0, 0, size)
         users = {split_key(entry[_VERSION:])[2]: None for entry in _split(top + others, _ENTRY)}
         return list(users)[:size]
 
     async def count(self, generation: IndexGeneration) -> int:
+        """Return how many users are on the board."""
         reply = await self._read(POSITION, generation)
         return int(reply[1])
 
@@ -185,8 +192,8 @@ class RedisWindows:
         keys = self.keys(generation.window.id, generation.epoch)
         return await self._store.call(lambda redis: script.run(redis, keys, *arguments), idempotent=True)
 
-    def _applying(self, part: WindowChanges, batch_ids: Sequence[int]) -> Run:
-        return APPLY, self.keys(part.generation.window.id, part.generation.epoch), _applied(part, batch_ids)
+    def _apply_call(self, part: WindowChanges, batch_ids: Sequence[int]) -> Run:
+        return APPLY, self.keys(part.generation.window.id, part.generation.epoch), _apply_arguments(part, batch_ids)
 
     def _make_keys(self, window_id: int, epoch: str) -> tuple[str, ...]:
         return tuple(
@@ -195,7 +202,7 @@ class RedisWindows:
         )
 
 
-def _applied(part: WindowChanges, batch_ids: Sequence[int]) -> tuple[bytes | str | int, ...]:
+def _apply_arguments(part: WindowChanges, batch_ids: Sequence[int]) -> tuple[bytes | str | int, ...]:
     order = part.generation.window.board.order
     puts, removes = [], []
     for user_id, standing in part.standings.items():
@@ -204,29 +211,29 @@ def _applied(part: WindowChanges, batch_ids: Sequence[int]) -> tuple[bytes | str
             removes.append(version + user_id.to_bytes(8, "big"))
         else:
             puts.append(version + order_key(sort_score(standing.score, order), standing.reached_at, user_id))
-    blobs = b"".join(puts), b"".join(removes), _ids(_only_asked(part))
+    blobs = b"".join(puts), b"".join(removes), _ids(_unchanged_wanted(part))
     return (*blobs, _RANKS if part.ranked else MAX_TOP, *batch_ids)
 
 
-def _only_asked(part: WindowChanges) -> list[int]:
+def _unchanged_wanted(part: WindowChanges) -> list[int]:
     return [user_id for user_id in part.ranks_wanted if user_id not in part.standings]
 
 
 def _shift(part: WindowChanges, reply: list[int]) -> Shift:
-    seq, total, news, top, *told = reply
+    seq, total, news, top, *pairs = reply
     if not part.ranked:
         return Shift(seq, total, bool(news), bool(top), {})
     shown = [user_id for user_id, standing in part.standings.items() if not standing.hidden]
     if len(shown) < len(part.standings):
         shown += [user_id for user_id, standing in part.standings.items() if standing.hidden]
-    users, ranks = shown + _only_asked(part), [rank if rank > 0 else None for rank in told]
+    users, ranks = shown + _unchanged_wanted(part), [rank if rank > 0 else None for rank in pairs]
     moves = dict(zip(users, zip(ranks[::2], ranks[1::2], strict=True), strict=True))
-    repeated = frozenset(user for user, before in zip(users, told[::2], strict=True) if before < 0)
+    repeated = frozenset(user for user, before in zip(users, pairs[::2], strict=True) if before < 0)
     return Shift(seq, total, bool(news), reaches_top(moves), moves, repeated)
 
 
-def _stretch(generation: IndexGeneration, reply: list[Any]) -> Ranking:
-    """Ranks of neighbours follow from the first one's: equal scores share a rank, unless ties are ordinal."""
+def _ranking(generation: IndexGeneration, reply: list[Any]) -> Ranking:
+    """Return consecutive places. Their ranks follow from the first: equal scores share one, unless ties are ordinal."""
     seq, total, *rest = reply
     if not rest:
         return Ranking(generation.epoch, seq, total, ())

@@ -1,16 +1,16 @@
--- Takes one batch: idempotent, and monotone by version.
+-- Apply one batch: idempotent, and monotone by version.
 --
 -- ARGV  1 puts     version .. order key, 32 bytes each
 --       2 removes  version .. user id, 16 bytes each
---       3 asked    user ids, 8 bytes each: whose ranks are wanted although nothing of theirs changes
---       4 first    how many of the first places to watch instead of answering ranks; empty: answer ranks
---       5 …        ids of the batches that these changes are, remembered in MARKS
--- Returns seq, members, '1' when anything changed, '1' when somebody came, left, or was or is among the first places;
---         then, where ranks are answered, those before and after for each put, remove and asked; 0 stands for no rank.
---         Old changes move nobody: before and after are equal. For a put or remove that the window holds already, of the
---         same version, before is -1: another node brought it, and where its user was before is no longer known.
+--       3 asked    user ids, 8 bytes each: users without a change whose ranks are returned too
+--       4 first    how many of the first places to watch instead of returning ranks; empty: return ranks
+--       5 …        ids of the batches that these changes belong to, remembered in MARKS
+-- Returns seq, members, 1 when anything changed, 1 when a user came, left, or was or is among the first places;
+--         then, where ranks are returned, those before and after for each put, remove and asked; 0 stands for no rank.
+--         Older changes move no user: before and after are equal. For a put or remove of the version that the window
+--         holds already, before is -1: another node applied it, and the rank before it is no longer known.
 -- No user occurs twice. O(k log n) for k changes.
-local KEPT_MARKS = 20000
+local KEPT_MARKS = 20000  -- batches remembered
 local puts, removes, asked, first, ranked = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[4] == ''
 
 local users, count = {}, 0

@@ -1,6 +1,6 @@
--- A page of the board for comparing it with the ledger: versions and order keys.
+-- Return a page of the board to compare it with the ledger: versions and order keys.
 --
--- ARGV  1 first and 2 last position, 0-based  3 how many random ones instead; 0: none
+-- ARGV  1 first and 2 last position, 0-based  3 how many random members instead; 0: none
 -- Returns version .. order key, 32 bytes each, in one string. O(log n + k).
 local found = ARGV[3] ~= '0' and call('ZRANDMEMBER', ORDER, ARGV[3])
   or call('ZRANGE', ORDER, ARGV[1], ARGV[2])

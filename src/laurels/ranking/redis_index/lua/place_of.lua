@@ -1,4 +1,4 @@
--- Where a standing that is not on the board would stand.
+-- Return the place that a standing which is not on the board would take.
 --
 -- ARGV  1 its order key
 -- Returns seq, members, rank. O(log n log k) for k who share its score.

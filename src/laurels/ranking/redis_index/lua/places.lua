@@ -1,7 +1,7 @@
--- Where these users stand.
+-- Return the places of these users.
 --
 -- ARGV  1 user ids, 8 bytes each
--- Returns seq, members, then rank (0: none) and what USERS holds ('' for nothing) of each. O(k log n) for k users.
+-- Returns seq, members, then for each user the rank (0: none) and the value in USERS ('' for none). O(k log n) for k users.
 local reply = { seq, total }
 local users = {}
 for at = 1, #ARGV[1], 8 do

@@ -1,4 +1,4 @@
--- How far the window is, and who is missing in MARKS.
+-- Return how far the window is, and which batches are not in MARKS.
 --
 -- ARGV  ids of batches, any number
 -- Returns seq, members, then those of the ids that are not marked. O(k log n) for k ids.

@@ -1,9 +1,9 @@
--- A stretch of the board, with what ranks follow from.
+-- Return consecutive places, and the rank of the first, from which the others follow.
 --
--- ARGV  1 user id (8 bytes) around whom, or empty: from the top
+-- ARGV  1 user id (8 bytes) to read around, or empty: from the top
 --       2 how many: the top, or the radius
--- Returns seq, members, ordinal and rank of the first of the stretch, then its order keys;
---         nothing after members for who is not on the board. O(log n + k).
+-- Returns seq, members, ordinal and rank of the first place, then the order keys;
+--         nothing after members for a user who is not on the board. O(log n + k).
 local first, last = 0, tonumber(ARGV[2]) - 1
 if ARGV[1] ~= '' then
   local me = member_of(ARGV[1], call('HGET', USERS, ARGV[1]))
