@@ -109,10 +109,9 @@ export class Session {
   }
 
   #refused(frame) {
-    const { channel, code } = frame;
-    const told = this.#channels.has(channel) ? channel : null;
-    if (code === "board_unknown") this.#channels.delete(channel);
-    return news(told, "refused", frame);
+    const known = this.#channels.has(frame.channel) ? frame.channel : null;
+    if (frame.code === "board_unknown") this.#channels.delete(frame.channel);
+    return news(known, "refused", frame);
   }
 
   #ask(channel) {
@@ -286,26 +285,26 @@ export class Laurels {
 
   /** Give up the socket; boards are still public and are polled. */
   #readOn() {
-    const boards = this.#session.channels().some((channel) => channel.startsWith("board:"));
-    if (!boards) return this.#rest("closed");
+    if (!this.#boardChannels().length) return this.#rest("closed");
     this.#timers.retry = setTimeout(() => this.#readOn(), CAP_MS);
     this.#poll();
   }
 
   /** Read the boards at each try while no socket gets through. */
   async #poll() {
-    const boards = this.#session.channels().filter((channel) => channel.startsWith("board:"));
     const read = async (channel) => {
       const limit = Math.max(...(this.#listeners.get(channel)?.values() ?? [1]));
       this.#tell(channel, "board", { board: await this.top(channel.slice(6), { limit }), entered: [] });
     };
     try {
-      await Promise.all(boards.map(read));
+      await Promise.all(this.#boardChannels().map(read));
       if (!this.#socket) this.#become("polling");
     } catch {
       if (!this.#socket) this.#become("waiting");
     }
   }
+
+  #boardChannels = () => this.#session.channels().filter((channel) => channel.startsWith("board:"));
 
   async #renew() {
     if (typeof this.#options.token !== "function") return; // A fixed token can't be renewed.
@@ -316,8 +315,7 @@ export class Laurels {
 
   async #currentToken() {
     const { token } = this.#options;
-    this.#token ??= typeof token === "function" ? await token() : token;
-    return this.#token;
+    return (this.#token ??= typeof token === "function" ? await token() : token);
   }
 
   #say(frame) {
@@ -389,10 +387,9 @@ export class Laurels {
   }
 }
 
-function refusal(reply, text) {
-  const { status } = reply;
-  const problem = /json/.test(reply.headers.get("Content-Type")) ? JSON.parse(text) : {}; // Otherwise a proxy's page.
-  const retryAfter = Number(reply.headers.get("Retry-After")) || null;
+function refusal({ status, headers }, text) {
+  const problem = /json/.test(headers.get("Content-Type")) ? JSON.parse(text) : {}; // Otherwise a proxy's page.
+  const retryAfter = Number(headers.get("Retry-After")) || null;
   const unsettled = status === 429 || status >= 500;
   return new LaurelsError(problem.code ?? `http_${status}`, problem.detail ?? "no reason was given", { status, retryAfter, unsettled });
 }
