@@ -53,13 +53,13 @@ async def _plain(size: str) -> tuple[int, object]:
 async def _load(url: str) -> tuple[int, object]:
     pool = await ledger_pool.connect(url, size=6)
     node = await assemble(Settings(database_url=url), pool)
-    return await node.services.projection.load(), node
+    return await node.parts.projection.load(), node
 
 
 async def _rows(url: str) -> tuple[int, object]:
     pool = await ledger_pool.connect(url, size=2)
     node = await assemble(Settings(database_url=url), pool)
-    window = await node.services.catalogue.window(node.services.catalogue.default_board)
+    window = await node.parts.catalogue.window(node.parts.catalogue.default_board)
     count = 0
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         cursor = await connection.cursor(standings._STREAM, window.id)

@@ -28,7 +28,8 @@ from .ledger.events.journal import JournalEntry
 from .ledger.standings import snapshots
 from .ledger.standings.board_filler import fill_new_boards
 from .ledger.write import baselines
-from .node import CATALOGUE_SECONDS, Node
+from .node import Node
+from .node_parts import CATALOGUE_SECONDS
 from .ranking.failover_check import FailoverCheck
 from .ranking.redis_index.projection import RECONCILE_SECONDS, RedisProjection
 from .ranking.verify import sample
@@ -59,23 +60,21 @@ class Background:
     def __init__(self, settings: Settings, node: Node) -> None:
         self._settings = settings
         self._node = node
-        self._services = node.services
+        self._parts = node.parts
         self._unapplied: deque[JournalEntry] = deque()
-        services = node.services
-        self._failover_check = FailoverCheck(
-            services.pool, services.catalogue, services.index, services.projection.rebuild
-        )
+        parts = node.parts
+        self._failover_check = FailoverCheck(parts.pool, parts.catalogue, parts.index, parts.projection.rebuild)
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start every chore that the settings ask for."""
         chores: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
             ("journal", JOURNAL_GAP, self._follow_journal_when_woken),
             ("pace", PACE_SECONDS, self._sample_throughput),
-            ("login-audit", FLUSH_SECONDS, self._services.login_audit.flush),
+            ("login-audit", FLUSH_SECONDS, self._parts.login_audit.flush),
             ("presence", propagation.PRESENCE_SECONDS, self._report_presence),
             ("timeline", TIMELINE_SECONDS, self._failover_check.check),
             ("board-filler", FILL_SECONDS, self._fill_boards),
-            ("catalogue", CATALOGUE_SECONDS, self._services.catalogue.refresh),
+            ("catalogue", CATALOGUE_SECONDS, self._parts.catalogue.refresh),
             ("usual", LEARN_SECONDS, self._learn_baselines),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
@@ -83,12 +82,12 @@ class Background:
         ]
         if self._settings.role not in ("all", "worker"):
             chores = [chore for chore in chores if chore[0] not in ONCE_FOR_ALL]
-        projection = self._services.projection
+        projection = self._parts.projection
         if isinstance(projection, RedisProjection):
             projection.readers.append(self._failover_check.record_seen)
             chores.append(("index-keeper", RECONCILE_SECONDS, projection.reconcile))
             chores.append(("index-builder", RECONCILE_SECONDS, projection.build_missing))
-        kept = [tasks.create_task(self._services.reads.run(), name="replicas")] if self._services.reads.replicas else []
+        kept = [tasks.create_task(self._parts.reads.run(), name="replicas")] if self._parts.reads.replicas else []
         if self._node.bus is not None:
             kept.append(tasks.create_task(self._node.bus.run(), name="bus"))
         if self._node.shared_limits is not None:
@@ -140,21 +139,21 @@ class Background:
     def _notice_a_full_disk(self) -> None:
         """It can be read, so the journal's pulse does not tell."""
         lost = self._node.readiness.lost_parts
-        full = time.monotonic() < self._services.writer.no_room_until
+        full = time.monotonic() < self._parts.writer.no_room_until
         if full and NO_ROOM not in lost:
             lost.append(NO_ROOM)
         elif not full and NO_ROOM in lost:
             lost.remove(NO_ROOM)
 
     async def _apply(self, entry: JournalEntry) -> None:
-        services = self._services
-        services.status.journal_lag_seconds = entry.age
+        parts = self._parts
+        parts.status.journal_lag_seconds = entry.age
         telemetry.JOURNAL_LAG.set(entry.age)
         if entry.kind == "standings":
             self._failover_check.record_seen(entry.ids)
-            await services.projection.follow(entry)
+            await parts.projection.follow(entry)
             if entry.needs_every_node:  # a correction, a ban, an import: it may reach into the past
-                services.archive.corrected()
+                parts.archive.corrected()
             return
         if entry.kind == "barrier":
             await self._acknowledge(entry)
@@ -163,69 +162,69 @@ class Background:
             await self._end_tokens(entry.ids)
             return
         if entry.kind == "users":
-            await services.directory.changed(entry.ids)
+            await parts.directory.changed(entry.ids)
             await self._end_tokens(entry.ids)
         elif entry.kind == "snapshot":
-            await services.scoreboards.remember_snapshot()
+            await parts.scoreboards.remember_snapshot()
         else:
-            await services.catalogue.refresh()
-            await services.live_settings.refresh()
-            signing_keys = await services.accounts.signing_keys()
-            services.tokens.set_keys(signing_keys)
-            services.ticket_signer.set_keys(signing_keys)
-            await services.keyring.refresh()
+            await parts.catalogue.refresh()
+            await parts.live_settings.refresh()
+            signing_keys = await parts.accounts.signing_keys()
+            parts.tokens.set_keys(signing_keys)
+            parts.ticket_signer.set_keys(signing_keys)
+            await parts.keyring.refresh()
         self._refresh_screens()
 
     async def _end_tokens(self, user_ids: list[int]) -> None:
-        await self._services.revocations.changed(user_ids)
-        self._services.hub.end_sessions(user_ids)
+        await self._parts.revocations.changed(user_ids)
+        self._parts.hub.end_sessions(user_ids)
 
     async def _acknowledge(self, barrier: JournalEntry) -> None:
         try:
-            await propagation.acknowledge(self._services.pool, barrier.id, self._node.journal.node)
+            await propagation.acknowledge(self._parts.pool, barrier.id, self._node.journal.node)
         except LaurelsError as error:  # a full disk, say: the journal is followed all the same
             log.warning("barrier not acknowledged", reason=error.detail)
 
     async def _report_presence(self) -> None:
-        await propagation.report_presence(self._services.pool, self._node.journal.node)
+        await propagation.report_presence(self._parts.pool, self._node.journal.node)
 
     async def _sample_throughput(self) -> None:
-        self._services.throughput.sample()
+        self._parts.throughput.sample()
 
     async def _fill_boards(self) -> None:
-        if self._services.catalogue.is_filling:
-            services = self._services
-            await fill_new_boards(services.pool, services.catalogue, self._node.journal.node, FILL_AFTER)
+        if self._parts.catalogue.is_filling:
+            parts = self._parts
+            await fill_new_boards(parts.pool, parts.catalogue, self._node.journal.node, FILL_AFTER)
 
     async def _take_snapshots(self) -> None:
-        services = self._services
+        parts = self._parts
         due = self._settings.snapshot_seconds * SNAPSHOT_SHARE
-        if await snapshots.take_due(services.pool, services.catalogue, self._node.journal.node, due):
-            await services.scoreboards.remember_snapshot()
+        if await snapshots.take_due(parts.pool, parts.catalogue, self._node.journal.node, due):
+            await parts.scoreboards.remember_snapshot()
             self._refresh_screens()
 
     def _refresh_screens(self) -> None:
-        for slug in self._services.catalogue.boards:
-            self._services.hub.refresh(slug)
+        for slug in self._parts.catalogue.boards:
+            self._parts.hub.refresh(slug)
 
     async def _sample_drift(self) -> None:
-        services = self._services
+        parts = self._parts
         drift = 0
-        for window in await services.catalogue.windows_at(datetime.now(UTC)):
-            drift += await sample(services.index, services.pool, window)
-        services.status.index_drift = drift
+        for window in await parts.catalogue.windows_at(datetime.now(UTC)):
+            drift += await sample(parts.index, parts.pool, window)
+        parts.status.index_drift = drift
         telemetry.INDEX_DRIFT.set(drift)
         if drift:
             log.error("index and ledger disagree: run `laurels rebuild`", standings=drift)
 
     async def _learn_baselines(self) -> None:
-        self._services.writer.watch.baselines = await baselines.learn_baselines(self._services.pool)
+        self._parts.writer.watch.baselines = await baselines.learn_baselines(self._parts.pool)
 
     async def _tidy_up(self) -> None:
         await self._node.journal.trim()
-        await self._services.sessions.trim()
-        self._services.revocations.forget_expired()
-        await propagation.trim(self._services.pool)
-        await self._services.keyring.record_uses()
-        await nonces.trim(self._services.pool)
-        await self._services.projection.drop_ended(datetime.now(UTC))
+        await self._parts.sessions.trim()
+        self._parts.revocations.forget_expired()
+        await propagation.trim(self._parts.pool)
+        await self._parts.keyring.record_uses()
+        await nonces.trim(self._parts.pool)
+        await self._parts.projection.drop_ended(datetime.now(UTC))

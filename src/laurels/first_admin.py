@@ -17,7 +17,8 @@ import structlog
 from .config import Settings
 from .domain.errors import LaurelsError
 from .domain.names import parse_name
-from .web.services import Services
+from .ledger.accounts.accounts import Accounts
+from .web.auth.passwords import Passwords
 
 log = structlog.get_logger(__name__)
 
@@ -32,20 +33,22 @@ class FirstAdmin:
     password: str | None
 
 
-async def make_first_admin(services: Services, settings: Settings, *, shown: bool) -> FirstAdmin | None:
+async def make_first_admin(
+    accounts: Accounts, passwords: Passwords, settings: Settings, *, shown: bool
+) -> FirstAdmin | None:
     """Make an admin if there is none. `shown`: the caller shows the password to a person, so no file is written."""
-    if await services.accounts.any_admin():
-        if not await services.accounts.any_admin_can_log_in():
+    if await accounts.any_admin():
+        if not await accounts.any_admin_can_log_in():
             log.warning("no admin can log in: give one a password with `laurels user password NAME`")
         return None
     if settings.admin_password:
-        return await _made(services, settings.admin_password, source="LAURELS_ADMIN_PASSWORD")
+        return await _made(accounts, passwords, settings.admin_password, source="LAURELS_ADMIN_PASSWORD")
     password = secrets.token_urlsafe(12)
     if shown:
-        made = await _made(services, password)
+        made = await _made(accounts, passwords, password)
         return None if made is None else FirstAdmin(made.username, password)
     try:
-        return await _made_with_file(services, settings.data, password)
+        return await _made_with_file(accounts, passwords, settings.data, password)
     except OSError as error:
         log.warning(
             "no first admin made: the password can't be kept. Set LAURELS_ADMIN_PASSWORD_FILE or LAURELS_DATA, or "
@@ -56,13 +59,13 @@ async def make_first_admin(services: Services, settings: Settings, *, shown: boo
         return None
 
 
-async def _made_with_file(services: Services, folder: Path, password: str) -> FirstAdmin | None:
+async def _made_with_file(accounts: Accounts, passwords: Passwords, folder: Path, password: str) -> FirstAdmin | None:
     """Write the password before the account is made, and give the file its name afterwards.
 
     Of several nodes that start at once one makes the account: the others leave no file.
     """
     part = _written(folder, password)
-    made = await _made(services, password, password_file=str(folder / FILE))
+    made = await _made(accounts, passwords, password, password_file=str(folder / FILE))
     if made is None:
         part.unlink()
     else:
@@ -70,10 +73,10 @@ async def _made_with_file(services: Services, folder: Path, password: str) -> Fi
     return made
 
 
-async def _made(services: Services, password: str, **told: str) -> FirstAdmin | None:
-    hashed = await services.passwords.hash(password)
+async def _made(accounts: Accounts, passwords: Passwords, password: str, **told: str) -> FirstAdmin | None:
+    hashed = await passwords.hash(password)
     try:
-        account = await services.accounts.create(parse_name("admin"), None, hashed, "admin", allow_similar=True)
+        account = await accounts.create(parse_name("admin"), None, hashed, "admin", allow_similar=True)
     except LaurelsError as error:
         log.warning("no first admin made", reason=error.detail)
         return None

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import cast
 from uuid import UUID
 
 import structlog
 
-from .app.admin_context import AdminContext
-from .app.login_audit import LoginAudit
-from .concurrency.read_through import ReadThrough
 from .config import Settings
 from .domain.actions import Placement
 from .domain.detectors import Thresholds
 from .domain.errors import LaurelsError
 from .ledger.accounts.directory import Directory
-from .ledger.accounts.people import People
-from .ledger.accounts.sessions import Sessions
-from .ledger.accounts.user_editor import UserEditor
-from .ledger.catalogue.board_editor import BoardEditor
 from .ledger.catalogue.catalogue import Catalogue
 from .ledger.catalogue.live_settings import LiveSettings, SettingsStore
-from .ledger.catalogue.type_editor import TypeEditor
 from .ledger.db.ledger_id import read_ledger_id
 from .ledger.db.pool import Pool, refused_when_it_fails
 from .ledger.events.journal import Journal, JournalWakeup
 from .ledger.events.propagation import running_nodes, wait_for_nodes
-from .ledger.queries.readers import Readers
 from .ledger.write.batch import CommittedBatch
-from .ledger.write.throughput import Throughput
 from .ledger.write.writer import Project, Writer
 from .live.bus import Bus, BusListener
 from .live.connection_limits import ConnectionLimits
@@ -40,7 +29,7 @@ from .live.hub import BoardSources, Hub
 from .live.user_sockets import SharedUserSockets
 from .node_contexts import contexts_of
 from .node_ledger import LedgerParts, lanes_of, ledger_parts
-from .ranking.archive import Archive
+from .node_parts import AuthParts, NodeParts, NodeReadiness, RankParts, node_parts
 from .ranking.memory_index import MemoryIndex
 from .ranking.memory_projection import MemoryProjection
 from .ranking.redis_index.fallback_index import FallbackIndex
@@ -52,60 +41,29 @@ from .ranking.sql_index import SqlIndex
 from .redis_store import RedisStore, parse_address
 from .redis_store.leases import SocketLeases
 from .web.auth.access_tokens import AccessTokens
-from .web.auth.authenticate import Authenticator
-from .web.auth.external_tokens import ExternalTokens
-from .web.auth.issuers import parse_issuers
 from .web.auth.keyring import Keyring
-from .web.auth.passwords import Passwords
 from .web.auth.secret_box import SecretBox
 from .web.auth.ticket_signer import TicketSigner
-from .web.context import EdgeOptions, Limits
-from .web.http.forwarded import ForwardedHeader
-from .web.http.origins import Origins
+from .web.context import Limits
 from .web.limits.login_throttle import LoginThrottle
 from .web.limits.rate_limit import RateLimit
 from .web.limits.rate_limit_sync import RateLimitSync
-from .web.services import NodeStatus, Services
 
 log = structlog.get_logger(__name__)
 
-CATALOGUE_SECONDS = 3_600.0
-"""What a node holds of action types and boards is read anew then, whether or not it has heard of a change."""
 PROPAGATION_SECONDS = 0.8
 """How long an operator waits for nodes to take a change, at most: longer than they go without reading the journal."""
-
-
-@dataclass(slots=True)
-class Readiness:
-    """What keeps a node from serving, and what it serves without, in words.
-
-    `degradable` are the parts that a node can do without for a while; each answers what it lacks.
-    """
-
-    loaded: bool = False
-    stopping: bool = False
-    lost_parts: list[str] = field(default_factory=list)
-    degradable: list[Callable[[], list[str]]] = field(default_factory=list)
-
-    def missing(self) -> list[str]:
-        reasons = list(self.lost_parts)
-        if not self.loaded:
-            reasons.append("the index is being loaded")
-        if self.stopping:
-            reasons.append("the node is stopping")
-        return reasons
-
-    def degraded(self) -> list[str]:
-        return [lack for part in self.degradable for lack in part()]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """The parts of a node."""
 
-    services: Services
+    parts: NodeParts
+    contexts: tuple[object, ...]
+    """Those that handlers may ask for."""
     journal: Journal
-    readiness: Readiness
+    readiness: NodeReadiness
     store: RedisStore | None = None
     """Redis, when several nodes share it; the bus with it."""
     bus: Bus | None = None
@@ -147,27 +105,6 @@ def _projecting(projection: MemoryProjection | RedisProjection, hub: Hub) -> Pro
     return project
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranks:
-    """What answers ranks, what feeds it, and who shows them."""
-
-    index: MemoryIndex | FallbackIndex
-    projection: MemoryProjection | RedisProjection
-    scoreboards: Scoreboards
-    hub: Hub
-
-
-@dataclass(frozen=True, slots=True)
-class _Auth:
-    """Who may enter, and how often."""
-
-    tokens: AccessTokens
-    ticket_signer: TicketSigner
-    keyring: Keyring
-    login_throttle: LoginThrottle
-    limits: Limits
-
-
 async def assemble(settings: Settings, pool: Pool) -> Node:
     """Build every part of a node on a migrated ledger."""
     ledger = await ledger_parts(settings, pool)
@@ -183,7 +120,7 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
     shared_limits = _shared_limits(store, auth.limits, auth.login_throttle)
     user_sockets = _user_sockets(store, ledger.node_id, ranks.hub)
     readiness = _readiness(ledger, ranks, bus, shared_limits)
-    services = _services(
+    parts = node_parts(
         settings,
         ledger,
         ranks,
@@ -193,18 +130,19 @@ async def assemble(settings: Settings, pool: Pool) -> Node:
         readiness,
         _wait_for_propagation(ledger, journal_wakeup, bus),
     )
-    return Node(services, ledger.journal, readiness, store, bus, journal_wakeup, shared_limits, user_sockets)
+    contexts = contexts_of(parts, timedelta(days=settings.refresh_days))
+    return Node(parts, contexts, ledger.journal, readiness, store, bus, journal_wakeup, shared_limits, user_sockets)
 
 
-def _ranks(settings: Settings, ledger: LedgerParts, store: RedisStore | None) -> _Ranks:
+def _ranks(settings: Settings, ledger: LedgerParts, store: RedisStore | None) -> RankParts:
     index, projection = _index(store, ledger.catalogue, ledger.pool, ledger.node_id, ledger.last_batch)
     scoreboards = Scoreboards(index, ledger.catalogue, ledger.directory, ledger.reads)
     hub = _hub(settings, scoreboards, ledger.catalogue, ledger.directory)
     projection.listeners.append(hub.on_window_changed)
-    return _Ranks(index, projection, scoreboards, hub)
+    return RankParts(index, projection, scoreboards, hub)
 
 
-async def _auth(settings: Settings, ledger: LedgerParts, store: RedisStore | None) -> _Auth:
+async def _auth(settings: Settings, ledger: LedgerParts, store: RedisStore | None) -> AuthParts:
     keyring = Keyring(ledger.api_keys, SecretBox(settings.encryption_key))
     await keyring.refresh()
     tokens, ticket_signer = AccessTokens(settings.token_seconds), TicketSigner()
@@ -219,10 +157,10 @@ async def _auth(settings: Settings, ledger: LedgerParts, store: RedisStore | Non
         RateLimit("probe", settings.probe_rate),
     )
     login_throttle = LoginThrottle(settings.account_rate, settings.network_rate, settings.failure_rate, store)
-    return _Auth(tokens, ticket_signer, keyring, login_throttle, limits)
+    return AuthParts(tokens, ticket_signer, keyring, login_throttle, limits)
 
 
-def _writer(settings: Settings, ledger: LedgerParts, ranks: _Ranks) -> Writer:
+def _writer(settings: Settings, ledger: LedgerParts, ranks: RankParts) -> Writer:
     return Writer(
         ledger.pool,
         ledger.catalogue,
@@ -236,8 +174,10 @@ def _writer(settings: Settings, ledger: LedgerParts, ranks: _Ranks) -> Writer:
     )
 
 
-def _readiness(ledger: LedgerParts, ranks: _Ranks, bus: Bus | None, shared_limits: RateLimitSync | None) -> Readiness:
-    readiness = Readiness(degradable=[ledger.reads.degraded])
+def _readiness(
+    ledger: LedgerParts, ranks: RankParts, bus: Bus | None, shared_limits: RateLimitSync | None
+) -> NodeReadiness:
+    readiness = NodeReadiness(degradable=[ledger.reads.degraded])
     if shared_limits is not None:
         readiness.degradable.append(shared_limits.degraded_reasons)
     if bus is not None:
@@ -245,88 +185,6 @@ def _readiness(ledger: LedgerParts, ranks: _Ranks, bus: Bus | None, shared_limit
     if isinstance(ranks.projection, RedisProjection):
         readiness.degradable.append(ranks.projection.degraded_reasons)
     return readiness
-
-
-def _services(
-    settings: Settings,
-    ledger: LedgerParts,
-    ranks: _Ranks,
-    auth: _Auth,
-    writer: Writer,
-    live_settings: SettingsStore,
-    readiness: Readiness,
-    wait_for_propagation: Callable[[], Awaitable[None]],
-) -> Services:
-    pool, catalogue = ledger.pool, ledger.catalogue
-    external_tokens = ExternalTokens(
-        parse_issuers(settings.issuers), ledger.accounts, lambda: live_settings.current.registration_open
-    )
-    revocations = ledger.revocations
-    revocations.on_floor_raised(lambda: auth.tokens.expire_older(revocations.floor))
-    revocations.on_floor_raised(external_tokens.forget)
-    admin = _admin_context(ledger, live_settings)
-    services = Services(
-        pool=pool,
-        admin=admin,
-        accounts=ledger.accounts,
-        sessions=admin.sessions,
-        revocations=revocations,
-        keyring=auth.keyring,
-        ticket_signer=auth.ticket_signer,
-        external_tokens=external_tokens,
-        authenticator=Authenticator(
-            auth.tokens, external_tokens, auth.keyring, ledger.directory, revocations, ledger.accounts, pool
-        ),
-        catalogue=catalogue,
-        ready_types=ReadThrough("action_types", seconds=CATALOGUE_SECONDS, limit=1),
-        user_editor=admin.users,
-        live_settings=live_settings,
-        throughput=Throughput(lambda: writer.decided),
-        status=NodeStatus(),
-        directory=ledger.directory,
-        people=People(ledger.reads),
-        reads=ledger.reads,
-        readers=Readers(ledger.reads),
-        writer=writer,
-        index=ranks.index,
-        projection=ranks.projection,
-        scoreboards=ranks.scoreboards,
-        archive=Archive(ledger.reads, catalogue, ledger.directory),
-        hub=ranks.hub,
-        tokens=auth.tokens,
-        passwords=Passwords(settings.password_workers),
-        login_throttle=auth.login_throttle,
-        login_audit=LoginAudit(pool),
-        limits=auth.limits,
-        options=EdgeOptions(
-            settings.trusted_proxies,
-            settings.access_log,
-            Origins(settings.allowed_origins),
-            forwarded_header=cast("ForwardedHeader", settings.forwarded_header),
-        ),
-        missing=readiness.missing,
-        degraded=readiness.degraded,
-        wait_for_propagation=wait_for_propagation,
-    )
-    return replace(services, contexts=contexts_of(services, timedelta(days=settings.refresh_days)))
-
-
-def _admin_context(ledger: LedgerParts, live_settings: SettingsStore) -> AdminContext:
-    pool, catalogue, node_id = ledger.pool, ledger.catalogue, ledger.node_id
-    return AdminContext(
-        node_id=node_id,
-        pool=pool,
-        reads=ledger.reads,
-        catalogue=catalogue,
-        directory=ledger.directory,
-        accounts=ledger.accounts,
-        sessions=Sessions(pool),
-        users=UserEditor(pool, node_id),
-        types=TypeEditor(pool, catalogue, node_id),
-        boards=BoardEditor(pool, catalogue, node_id),
-        api_keys=ledger.api_keys,
-        settings=live_settings,
-    )
 
 
 def _user_sockets(store: RedisStore | None, node_id: UUID, hub: Hub) -> SharedUserSockets | None:

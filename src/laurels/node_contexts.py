@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from .app.context import AccountContext, ActionContext, BoardContext, OwnDataContext, PeopleContext
+from .node_parts import NodeParts
 from .web.api.documents import api_documents
-from .web.context import LiveContext
-from .web.services import Services
+from .web.context import HealthContext, IndexContext, LiveContext, StatsContext
 
 
-def contexts_of(parts: Services, refresh_life: timedelta) -> tuple[object, ...]:
+def contexts_of(parts: NodeParts, refresh_life: timedelta) -> tuple[object, ...]:
     """Return what handlers may ask for. `refresh_life`: of a refresh token."""
     actions = ActionContext(
         parts.writer,
@@ -33,9 +33,16 @@ def contexts_of(parts: Services, refresh_life: timedelta) -> tuple[object, ...]:
         throttle=parts.login_throttle,
         audit=parts.login_audit,
         refresh_life=refresh_life,
-        wait_for_propagation=parts.wait_for_propagation,
+        wait_for_propagation=parts.edge.wait_for_propagation,
     )
-    live = LiveContext(parts.hub, parts.authenticator, parts.revocations, parts.limits, parts.options.origins, actions)
+    live = LiveContext(
+        parts.hub, parts.edge.authenticator, parts.revocations, parts.edge.limits, parts.edge.options.origins, actions
+    )
     people = PeopleContext(boards, parts.people)
     own_data = OwnDataContext(boards, parts.accounts, parts.readers)
-    return actions, boards, people, accounts, own_data, live, parts.tokens, api_documents()
+    health = HealthContext(parts.missing, parts.degraded)
+    index = IndexContext(parts.index, parts.projection)
+    stats = StatsContext(parts.throughput, parts.status, parts.writer, parts.hub, parts.projection, parts.catalogue)
+    of_users = (actions, boards, people, accounts, own_data, live, parts.tokens)
+    of_operators = (parts.admin, parts.keyring, parts.passwords, index, stats)
+    return *of_users, *of_operators, health, api_documents()

@@ -36,7 +36,6 @@ from .web.http.server import serve as serve_http
 from .web.pipeline.application import application
 from .web.pipeline.route import Route
 from .web.roles import health_only, routes_of, without_metrics
-from .web.services import Services
 
 log = structlog.get_logger(__name__)
 
@@ -110,8 +109,8 @@ async def _serve(
         async with _ended_by(stopping):
             pool = await stack.enter_async_context(database(settings, own=True, create=True))
             node = await _assembled(settings, pool, stack)
-            await node.services.projection.load(on_load)
-            await node.services.scoreboards.remember_snapshot()
+            await node.parts.projection.load(on_load)
+            await node.parts.scoreboards.remember_snapshot()
         if not stopping.is_set():
             node.readiness.loaded = True
             await _run(settings, node, ports, stopping, on_ready, on_node, shows_password=shows_password)
@@ -124,7 +123,7 @@ async def _assembled(settings: Settings, pool: Pool, stack: contextlib.AsyncExit
     """
     try:
         node = await assemble(settings, pool)
-        stack.push_async_callback(node.services.reads.close)
+        stack.push_async_callback(node.parts.reads.close)
         if node.store is not None:
             stack.push_async_callback(node.store.close)
             await node.store.check()
@@ -166,19 +165,22 @@ async def _run(
     *,
     shows_password: bool,
 ) -> None:
-    services = node.services
+    parts = node.parts
     background = Background(settings, node)
     async with asyncio.TaskGroup() as tasks:
         running = _Tasks(
-            lanes=tasks.create_task(services.writer.run(), name="ledger-lanes"),
-            hub=tasks.create_task(services.hub.run(), name="live-hub"),
+            lanes=tasks.create_task(parts.writer.run(), name="ledger-lanes"),
+            hub=tasks.create_task(parts.hub.run(), name="live-hub"),
             chores=background.start(tasks),
         )
-        server = await _listen(settings, services, ports.public)
-        health = None if ports.health is None else await _serve_routes(health_only(ROUTES), services, ports.health)
+        server = await _listen(settings, node, ports.public)
+        health = None if ports.health is None else await _serve_routes(health_only(ROUTES), node, ports.health)
         _settle_garbage_collector()
         telemetry.READY.set(1)
-        on_ready(_address(ports.public), await make_first_admin(services, settings, shown=shows_password))
+        on_ready(
+            _address(ports.public),
+            await make_first_admin(parts.accounts, parts.passwords, settings, shown=shows_password),
+        )
         on_node(_address(ports.public), node)
         await _until(stopping, running.lanes)
         await _drain(node, server, running)
@@ -204,20 +206,20 @@ async def _drain(node: Node, server: HttpServer, running: _Tasks) -> None:
     log.info("stopping")
     telemetry.READY.set(0)
     node.readiness.stopping = True
-    services = node.services
+    parts = node.parts
     # Sockets first, while requests are still answered: new ones are refused, so clients reconnect to another node.
-    services.hub.close()
-    await services.hub.drained()
+    parts.hub.close()
+    await parts.hub.drained()
     await server.stop_listening()
     await _end(running.chores)
     await server.close()
-    services.writer.close()
+    parts.writer.close()
     await running.lanes
     await running.hub
-    services.passwords.close()
+    parts.passwords.close()
     with contextlib.suppress(LaurelsError):  # without the ledger the entry of this node expires by itself
-        await services.login_audit.flush()
-        await propagation.leave(services.pool, node.journal.node)
+        await parts.login_audit.flush()
+        await propagation.leave(parts.pool, node.journal.node)
     log.info("stopped")
 
 
@@ -230,14 +232,14 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
         _, left = await asyncio.wait(left, timeout=END_SECONDS)
 
 
-async def _listen(settings: Settings, services: Services, listener: socket.socket) -> HttpServer:
+async def _listen(settings: Settings, node: Node, listener: socket.socket) -> HttpServer:
     routes = routes_of(settings.role, ROUTES)
     hides_metrics = settings.workers > 1 or settings.metrics_private
-    return await _serve_routes(without_metrics(routes) if hides_metrics else routes, services, listener)
+    return await _serve_routes(without_metrics(routes) if hides_metrics else routes, node, listener)
 
 
-async def _serve_routes(routes: Sequence[Route], services: Services, listener: socket.socket) -> HttpServer:
-    app = application(routes, services)
+async def _serve_routes(routes: Sequence[Route], node: Node, listener: socket.socket) -> HttpServer:
+    app = application(routes, node.parts.edge, node.contexts)
     return await serve_http(app, listener, drain_seconds=DRAIN_SECONDS, idle_seconds=IDLE_SECONDS)
 
 

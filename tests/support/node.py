@@ -26,7 +26,7 @@ class InProcessNode:
         self.url = url
         self.http = http
         self.parts = parts
-        self.services = parts.services
+        self.services = parts.parts
         self.stop = stop
 
     async def register(self, username: str | None = None) -> Any:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from ..app.context import ActionContext
 from ..ledger.accounts.revocations import Revocations
+from ..ledger.catalogue.catalogue import Catalogue
+from ..ledger.write.throughput import Throughput
+from ..ledger.write.writer import Writer
 from ..live.hub import Hub
+from ..ranking.index import HeldIndex
+from ..ranking.memory_projection import MemoryProjection
+from ..ranking.redis_index.projection import RedisProjection
 from .auth.authenticate import Authenticator
 from .http.forwarded import ForwardedHeader
 from .http.origins import Origins
@@ -68,3 +74,33 @@ class HealthContext:
 
     missing: Callable[[], list[str]]
     degraded: Callable[[], list[str]]
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """What background work last found out, for operators."""
+
+    journal_lag_seconds: float = 0.0
+    """Age of the newest commit of another process when it was applied here."""
+    index_drift: int = 0
+    """Standings in which index and ledger differed in the last sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexContext:
+    """The index of this node, and what rebuilds it."""
+
+    index: HeldIndex
+    projection: MemoryProjection | RedisProjection
+
+
+@dataclass(frozen=True, slots=True)
+class StatsContext:
+    """The parts of this node whose numbers operators read."""
+
+    throughput: Throughput
+    status: NodeStatus
+    writer: Writer
+    hub: Hub
+    projection: MemoryProjection | RedisProjection
+    catalogue: Catalogue

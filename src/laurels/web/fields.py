@@ -104,3 +104,10 @@ class ListQuery(Request, frozen=True):
 
     cursor: Cursor | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
+
+
+UserId = Annotated[int, Meta(ge=1, le=INT64_MAX, examples=[1])]
+
+
+class UserQuery(Request, frozen=True):
+    user_id: UserId

@@ -26,7 +26,7 @@ async def test_an_entry_that_could_not_be_taken_is_taken_later(
     """The journal hands an entry out once: a ban must not be lost because its look-up failed."""
     pool = node.services.pool
     directory, journal = Directory(Reads(pool)), Journal(pool, uuid4())
-    parts = replace(node.parts, services=replace(node.services, directory=directory), journal=journal)
+    parts = replace(node.parts, parts=replace(node.services, directory=directory), journal=journal)
     follower = Background(settings, parts)
     player = (await node.register())["user"]["id"]
     look_up, away = directory.changed, iter([unavailable()])

@@ -14,12 +14,12 @@ from tests.support.raw_http import connected, exchange, request
 
 from laurels.app.context import ActionContext
 from laurels.domain.errors import Code, LaurelsError
+from laurels.node import Node
 from laurels.web.api.routes import ROUTES
 from laurels.web.http.server import Runner
 from laurels.web.pipeline.application import application
 from laurels.web.pipeline.call import Call
 from laurels.web.pipeline.route import Route
-from laurels.web.services import Services
 
 
 async def breaks(_: Call) -> Any:
@@ -46,9 +46,9 @@ def route(handler: Any) -> Route:
 
 
 @contextlib.asynccontextmanager
-async def serving(services: Services, routes: tuple[Route, ...]) -> AsyncIterator[str]:
-    """The address of a second edge over a node's services."""
-    runner = Runner(*application(routes, services), access_log=None)
+async def serving(node: Node, routes: tuple[Route, ...]) -> AsyncIterator[str]:
+    """The address of a second edge over a node's parts."""
+    runner = Runner(*application(routes, node.parts.edge, node.contexts), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]
@@ -63,7 +63,7 @@ async def test_an_unexpected_failure_is_answered_without_its_cause(
     node: InProcessNode, handler: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """500 internal with a request id that is in the log, beside the traceback, and nowhere else."""
-    async with serving(node.services, (route(handler),)) as url:
+    async with serving(node.parts, (route(handler),)) as url:
         reply = await exchange(url, request("GET", f"/{handler.__name__}"))
     assert (reply.status, reply.headers["content-type"]) == (500, "application/problem+json")
     problem = reply.json()
@@ -76,7 +76,7 @@ async def test_an_unexpected_failure_is_answered_without_its_cause(
 
 async def test_a_reply_that_has_begun_is_cut_off(node: InProcessNode) -> None:
     """No second reply is written into the first: its reader sees that it is not whole."""
-    async with serving(node.services, (route(fails_after_the_start),)) as url, connected(url) as wire:
+    async with serving(node.parts, (route(fails_after_the_start),)) as url, connected(url) as wire:
         wire.send(request("GET", "/fails_after_the_start"))
         assert (await wire.reply()).status == 200
         rest = await wire.rest()
@@ -102,7 +102,7 @@ async def test_a_refusal_shared_by_many_requests_does_not_grow(node: InProcessNo
     headers = {"Authorization": f"Bearer {token}"}
     body = {"action_type": "lesson", "action_identifier": "a-1"}
     lengths = []
-    async with serving(with_writer(node.services, writer), ROUTES) as url:
+    async with serving(with_writer(node.parts, writer), ROUTES) as url:
         for path, sent in (("complete", body), ("batch", {"actions": [body, body]})) * 20:
             async with node.http.post(f"{url}/api/actions/{path}", json=sent, headers=headers) as reply:
                 assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
@@ -110,13 +110,9 @@ async def test_a_refusal_shared_by_many_requests_does_not_grow(node: InProcessNo
     assert max(lengths) == max(lengths[:2])
 
 
-def with_writer(services: Services, writer: Any) -> Services:
-    return replace(
-        services,
-        contexts=tuple(
-            replace(one, writer=writer) if isinstance(one, ActionContext) else one for one in services.contexts
-        ),
-    )
+def with_writer(node: Node, writer: Any) -> Node:
+    contexts = [replace(one, writer=writer) if isinstance(one, ActionContext) else one for one in node.contexts]
+    return replace(node, contexts=tuple(contexts))
 
 
 def frames(error: BaseException) -> int:

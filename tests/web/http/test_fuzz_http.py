@@ -61,9 +61,9 @@ class Target:
 async def target(settings: Settings) -> AsyncIterator[Target]:
     proxied = replace(settings, trusted_proxies=1, origins="https://a.example", sockets_per_user=10_000)
     async with running_node(proxied) as node:
-        services = node.services
-        hasty = replace(services, options=replace(services.options, body_seconds=0.5))
-        runner = Runner(*application(ROUTES, hasty), access_log=None)
+        edge = node.services.edge
+        hasty = replace(edge, options=replace(edge.options, body_seconds=0.5))
+        runner = Runner(*application(ROUTES, hasty, node.parts.contexts), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ...app import catalogue
+from ...app.admin_context import AdminContext
 from ...domain.board_summary import summarize
 from ...domain.boards import Ties
 from ...domain.calendars import ALL_TIME_CALENDAR, Calendar
@@ -96,34 +97,34 @@ class AdminBoardQuery(Request, frozen=True):
     slug: Slug
 
 
-async def list_all_boards(call: Call) -> AdminBoards:
+async def list_all_boards(context: AdminContext, call: Call) -> AdminBoards:
     """Return a page of boards, oldest first."""
     query = call.params
-    found = await catalogue.list_boards(call.services.admin, query.cursor, query.limit, archived=given(query.archived))
+    found = await catalogue.list_boards(context, query.cursor, query.limit, archived=given(query.archived))
     return AdminBoards([_board(board) for board in found.rows], found.next)
 
 
-async def get_admin_board(call: Call) -> AdminBoard:
+async def get_admin_board(context: AdminContext, call: Call) -> AdminBoard:
     """Return a board as operators see it."""
-    return _board(await catalogue.get_board(call.services.admin, call.params.slug))
+    return _board(await catalogue.get_board(context, call.params.slug))
 
 
-async def create_board(call: Call) -> Reply:
+async def create_board(context: AdminContext, call: Call) -> Reply:
     """Create a board; reply 201."""
     body = call.body
     kinds = None if body.action_types is None else tuple(body.action_types)
     draft = BoardDraft(body.slug, body.name, body.order, body.aggregate, body.ties, body.calendar, kinds)
-    created = await catalogue.create_board(call.services.admin, draft, call.actor, body.reason)
+    created = await catalogue.create_board(context, draft, call.actor, body.reason)
     return json_reply(_board(created), 201)
 
 
-async def edit_board(call: Call) -> AdminBoard:
+async def edit_board(context: AdminContext, call: Call) -> AdminBoard:
     """Change the members that were sent."""
     changes = changes_in(call.body)
     if changes.get("action_types") is not None:
         changes["action_types"] = tuple(changes["action_types"])
     edited = await catalogue.edit_board(
-        call.services.admin,
+        context,
         call.params.slug,
         changes,
         call.actor,

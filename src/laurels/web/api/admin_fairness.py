@@ -9,15 +9,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, structs
 
 from ...app import fairness
+from ...app.admin_context import AdminContext
 from ...app.users import set_status
 from ...domain.errors import Code
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.corrections.review import Held
 from ...ledger.queries.score_history import LedgerEntry
-from ..fields import NO_CONTROLS, AnyUsername, Identifier, ListQuery, Reason, Request, given, raw
+from ..fields import NO_CONTROLS, AnyUsername, Identifier, ListQuery, Reason, Request, UserId, UserQuery, given, raw
 from ..pipeline.call import Call
 from ..pipeline.route import Route
-from .admin_users import UserId, UserQuery
 from .codes import LEDGER_AWAY
 
 ActionId = Annotated[int, Meta(ge=1, le=INT64_MAX, examples=[1])]
@@ -141,60 +141,58 @@ class UserLedgerQuery(ListQuery, frozen=True, kw_only=True):
     user_id: UserId
 
 
-async def list_held(call: Call) -> HeldActions:
+async def list_held(context: AdminContext, call: Call) -> HeldActions:
     """Return a page of held actions, oldest first."""
     query = call.params
-    found = await fairness.list_held(
-        call.services.admin, query.cursor, query.limit, user_id=given(query.user_id), code=query.code
-    )
+    found = await fairness.list_held(context, query.cursor, query.limit, user_id=given(query.user_id), code=query.code)
     return HeldActions([_held(held) for held in found.rows], found.next)
 
 
-async def approve_action(call: Call) -> Decision:
+async def approve_action(context: AdminContext, call: Call) -> Decision:
     """Let a held action count."""
-    decided = await fairness.approve(call.services.admin, call.params.action_id, call.actor, call.body.reason)
+    decided = await fairness.approve(context, call.params.action_id, call.actor, call.body.reason)
     return Decision(*structs.astuple(decided))
 
 
-async def reject_action(call: Call) -> Decision:
+async def reject_action(context: AdminContext, call: Call) -> Decision:
     """Let a held action never count."""
-    decided = await fairness.reject(call.services.admin, call.params.action_id, call.actor, call.body.reason)
+    decided = await fairness.reject(context, call.params.action_id, call.actor, call.body.reason)
     return Decision(*structs.astuple(decided))
 
 
-async def reverse_action(call: Call) -> Corrected:
+async def reverse_action(context: AdminContext, call: Call) -> Corrected:
     """Undo an action with a compensating row."""
-    correction = await fairness.reverse(call.services.admin, call.params.action_id, call.actor, call.body.reason)
+    correction = await fairness.reverse(context, call.params.action_id, call.actor, call.body.reason)
     return Corrected(*structs.astuple(correction))
 
 
-async def adjust_user(call: Call) -> Corrected:
+async def adjust_user(context: AdminContext, call: Call) -> Corrected:
     """Give or take points by hand."""
     body, user_id = call.body, call.params.user_id
     correction = await fairness.adjust(
-        call.services.admin, user_id, body.points, body.adjustment_identifier, call.actor, body.reason
+        context, user_id, body.points, body.adjustment_identifier, call.actor, body.reason
     )
     return Corrected(*structs.astuple(correction))
 
 
-async def set_user_status(call: Call) -> Sanctioned:
+async def set_user_status(context: AdminContext, call: Call) -> Sanctioned:
     """Ban or shadow a user, or lift either."""
     user_id, body = call.params.user_id, call.body
-    changed = await set_status(call.services.admin, user_id, body.status, call.actor, body.reason)
+    changed = await set_status(context, user_id, body.status, call.actor, body.reason)
     return Sanctioned(user_id, body.status, changed)
 
 
-async def erase_user(call: Call) -> Sanctioned:
+async def erase_user(context: AdminContext, call: Call) -> Sanctioned:
     """Erase a user's personal data."""
     user_id, body = call.params.user_id, call.body
-    changed = await fairness.erase_user(call.services.admin, user_id, body.username, call.actor, body.reason)
+    changed = await fairness.erase_user(context, user_id, body.username, call.actor, body.reason)
     return Sanctioned(user_id, "erased", changed)
 
 
-async def get_user_ledger(call: Call) -> AdminLedger:
+async def get_user_ledger(context: AdminContext, call: Call) -> AdminLedger:
     """Return a page of a user's rows, newest first."""
     query = call.params
-    found = await fairness.read_score_history(call.services.admin, query.user_id, query.cursor, query.limit)
+    found = await fairness.read_score_history(context, query.user_id, query.cursor, query.limit)
     return AdminLedger(found.score, found.total, [_row(entry) for entry in found.page.rows], found.page.next)
 
 

@@ -9,9 +9,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, structs
 
 from ...app import settings
+from ...app.admin_context import AdminContext
 from ...app.settings import SettingInForce
 from ...ledger.catalogue.live_settings import LiveSettings
 from ...ledger.events.audit import AuditFilter, AuditRecord
+from ..context import StatsContext
 from ..fields import END, NO_CONTROLS, ListQuery, Reason, Request, raw
 from ..http.decode import instant
 from ..pipeline.call import Call
@@ -100,41 +102,38 @@ class Stats(msgspec.Struct, frozen=True):
     members: dict[str, int]
 
 
-async def list_audit(call: Call) -> AuditTrail:
+async def list_audit(context: AdminContext, call: Call) -> AuditTrail:
     """Return a page of what operators did, newest first."""
     query = call.params
     since, until = instant(query.since, "$.since"), instant(query.until, "$.until")
     wanted = AuditFilter(query.actor, query.subject, query.act, since, until)
-    found = await settings.read_audit(call.services.admin, wanted, query.cursor, query.limit)
+    found = await settings.read_audit(context, wanted, query.cursor, query.limit)
     return AuditTrail([_entry(record) for record in found.rows], found.next)
 
 
-async def list_settings(call: Call) -> LiveSettingsList:
+async def list_settings(context: AdminContext, _: Call) -> LiveSettingsList:
     """Return every setting that changes while nodes run."""
-    return _settings(settings.list_settings(call.services.admin))
+    return _settings(settings.list_settings(context))
 
 
-async def edit_settings(call: Call) -> LiveSettingsList:
+async def edit_settings(context: AdminContext, call: Call) -> LiveSettingsList:
     """Override the settings that were sent; null removes an override."""
     sent = structs.asdict(call.body)
     reason = sent.pop("reason")
     changes = {name: value for name, value in sent.items() if value is not UNSET}
-    return _settings(await settings.change_settings(call.services.admin, changes, call.actor, reason))
+    return _settings(await settings.change_settings(context, changes, call.actor, reason))
 
 
-async def get_stats(call: Call) -> Stats:
+async def get_stats(stats: StatsContext, _: Call) -> Stats:
     """Return what this node knows of its own load, without a query."""
-    services = call.services
     return Stats(
-        actions_per_second=round(services.throughput.per_second(), 1),
-        queue_depth=services.writer.queued,
-        sockets=len(services.hub),
-        journal_lag_seconds=services.status.journal_lag_seconds,
-        index_drift=services.status.index_drift,
+        actions_per_second=round(stats.throughput.per_second(), 1),
+        queue_depth=stats.writer.queued,
+        sockets=len(stats.hub),
+        journal_lag_seconds=stats.status.journal_lag_seconds,
+        index_drift=stats.status.index_drift,
         members={
-            board: members
-            for board, members in services.projection.members.items()
-            if board in services.catalogue.boards
+            board: members for board, members in stats.projection.members.items() if board in stats.catalogue.boards
         },
     )
 

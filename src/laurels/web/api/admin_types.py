@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ...app import catalogue
+from ...app.admin_context import AdminContext
 from ...app.catalogue import DryRunInput
 from ...domain.errors import Code
 from ...domain.instants import in_utc
@@ -100,35 +101,35 @@ class ActionTypeQuery(Request, frozen=True):
     name: TypeName
 
 
-async def list_all_action_types(call: Call) -> AdminActionTypes:
+async def list_all_action_types(context: AdminContext, call: Call) -> AdminActionTypes:
     """Return a page of action types, oldest first."""
     query = call.params
     found = await catalogue.list_types(
-        call.services.admin, query.cursor, query.limit, active=given(query.active), prefix=query.prefix
+        context, query.cursor, query.limit, active=given(query.active), prefix=query.prefix
     )
     return AdminActionTypes([_action_type(kind) for kind in found.rows], found.next)
 
 
-async def get_action_type(call: Call) -> AdminActionType:
+async def get_action_type(context: AdminContext, call: Call) -> AdminActionType:
     """Return an action type with its rules."""
-    return _action_type(await catalogue.get_type(call.services.admin, call.params.name))
+    return _action_type(await catalogue.get_type(context, call.params.name))
 
 
-async def create_action_type(call: Call) -> Reply:
+async def create_action_type(context: AdminContext, call: Call) -> Reply:
     """Create an action type; reply 201."""
     body = call.body
     draft = TypeDraft(body.name, body.description, body.base_score, body.scoring_rules, body.is_active)
-    created = await catalogue.create_type(call.services.admin, draft, call.actor, body.reason)
+    created = await catalogue.create_type(context, draft, call.actor, body.reason)
     return json_reply(_action_type(created), 201)
 
 
-async def edit_action_type(call: Call) -> AdminActionType:
+async def edit_action_type(context: AdminContext, call: Call) -> AdminActionType:
     """Change the members that were sent."""
     changes = changes_in(call.body)
     if "scoring_rules" in changes:
         changes["rules"] = changes.pop("scoring_rules")
     edited = await catalogue.edit_type(
-        call.services.admin,
+        context,
         call.params.name,
         changes,
         call.actor,
@@ -138,7 +139,7 @@ async def edit_action_type(call: Call) -> AdminActionType:
     return _action_type(edited)
 
 
-async def try_action_type(call: Call) -> TrialResult:
+async def try_action_type(context: AdminContext, call: Call) -> TrialResult:
     """Judge a hypothetical action; nothing is written."""
     body = call.body
     wanted = DryRunInput(
@@ -149,7 +150,7 @@ async def try_action_type(call: Call) -> TrialResult:
         base_score=given(body.base_score),
         rules=given(body.scoring_rules),
     )
-    judged = await catalogue.dry_run_type(call.services.admin, call.params.name, wanted)
+    judged = await catalogue.dry_run_type(context, call.params.name, wanted)
     return TrialResult(**asdict(judged))
 
 

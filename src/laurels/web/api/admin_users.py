@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ...app import users
+from ...app.admin_context import AdminContext
 from ...app.boards import PlaceOnBoard, read_places, view_of
 from ...app.context import BoardContext
 from ...app.users import Role, Sort, Status
@@ -16,12 +17,12 @@ from ...domain.errors import Code
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.accounts.user_editor import EditedUser, UserFilter
 from ..auth.keyring import ApiKey
-from ..fields import NO_CONTROLS, ListQuery, Reason, Request, given
+from ..auth.passwords import Passwords
+from ..fields import NO_CONTROLS, ListQuery, Reason, Request, UserQuery, given
 from ..pipeline.call import Call
 from ..pipeline.route import Route
 from .codes import LEDGER_AWAY, RANKS_AWAY
 
-UserId = Annotated[int, Meta(ge=1, le=INT64_MAX, examples=[1])]
 Score = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 
 
@@ -84,49 +85,43 @@ class UsersQuery(ListQuery, frozen=True):
     max_score: Score = INT64_MAX
 
 
-class UserQuery(Request, frozen=True):
-    user_id: UserId
-
-
-async def list_users(call: Call) -> AdminUsers:
+async def list_users(context: AdminContext, call: Call) -> AdminUsers:
     """Return a page of users."""
     sent: UsersQuery = call.params
     wanted = UserFilter(sent.prefix, given(sent.status), given(sent.role))
     search = users.UserSearch(wanted, sent.sort, (sent.min_score, sent.max_score))
-    found = await users.list_users(call.services.admin, search, sent.cursor, sent.limit)
-    shows_email = await _may_see_addresses(call)
+    found = await users.list_users(context, search, sent.cursor, sent.limit)
+    shows_email = await _may_see_addresses(context, call)
     return AdminUsers([_admin_user(user, shows_email) for user in found.rows], found.next)
 
 
-async def get_user(boards: BoardContext, call: Call) -> UserDetails:
+async def get_user(context: AdminContext, boards: BoardContext, call: Call) -> UserDetails:
     """Return a user with their place on every board."""
-    user = await users.get_user(call.services.admin, call.params.user_id)
+    user = await users.get_user(context, call.params.user_id)
     places = await read_places(boards, user.id, user.username, view_of(boards, call.user_id))
-    return UserDetails(_admin_user(user, await _may_see_addresses(call)), places)
+    return UserDetails(_admin_user(user, await _may_see_addresses(context, call)), places)
 
 
-async def set_user_role(call: Call) -> AdminUser:
+async def set_user_role(context: AdminContext, call: Call) -> AdminUser:
     """Change a user's role."""
     body = call.body
     user = await users.set_role(
-        call.services.admin, call.params.user_id, body.role, call.actor, body.reason, allow_similar=body.allow_similar
+        context, call.params.user_id, body.role, call.actor, body.reason, allow_similar=body.allow_similar
     )
     return _admin_user(user, shows_email=True)
 
 
-async def reset_user_password(call: Call) -> FreshPassword:
+async def reset_user_password(context: AdminContext, passwords: Passwords, call: Call) -> FreshPassword:
     """Set a generated password, and end every older token of the user."""
-    password = await users.reset_password(
-        call.services.admin, call.services.passwords.hash, call.params.user_id, call.actor, call.body.reason
-    )
+    password = await users.reset_password(context, passwords.hash, call.params.user_id, call.actor, call.body.reason)
     return FreshPassword(password)
 
 
-async def _may_see_addresses(call: Call) -> bool:
+async def _may_see_addresses(context: AdminContext, call: Call) -> bool:
     """Return whether the caller sees e-mail addresses: moderators judge what people do, not who they are."""
     if isinstance(call.caller, ApiKey):
         return True
-    return (await call.services.accounts.by_id(call.user.user_id)).role == "admin"
+    return (await context.accounts.by_id(call.user.user_id)).role == "admin"
 
 
 def _admin_user(user: EditedUser, shows_email: bool) -> AdminUser:

@@ -6,7 +6,9 @@ import msgspec
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from ... import telemetry
+from ...app.admin_context import AdminContext
 from ...app.proof import compare_index
+from ..context import HealthContext, IndexContext
 from ..http.responses import Reply, encode
 from ..pipeline.call import Call
 from ..pipeline.route import Route
@@ -42,10 +44,10 @@ async def livez(_: Call) -> Liveness:
     return Liveness()
 
 
-async def readyz(call: Call) -> Reply:
+async def readyz(health: HealthContext, _: Call) -> Reply:
     """Reply whether the node serves: 200, or 503 with the reasons."""
-    missing = call.services.missing()
-    return Reply(encode(Readiness(not missing, missing, call.services.degraded())), 503 if missing else 200)
+    missing = health.missing()
+    return Reply(encode(Readiness(not missing, missing, health.degraded())), 503 if missing else 200)
 
 
 async def metrics(_: Call) -> Reply:
@@ -53,18 +55,21 @@ async def metrics(_: Call) -> Reply:
     return Reply(generate_latest(telemetry.REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-async def verify_index(call: Call) -> IndexReport:
+async def verify_index(context: AdminContext, index: IndexContext, _: Call) -> IndexReport:
     """Compare every open window of this node's index with the ledger."""
-    services = call.services
-    windows = await compare_index(services.admin, services.index)
+    return await _compare(context, index)
+
+
+async def _compare(context: AdminContext, index: IndexContext) -> IndexReport:
+    windows = await compare_index(context, index.index)
     telemetry.INDEX_DRIFT.set(sum(window.drift for window in windows))
     return IndexReport([WindowReport(window.board, window.members, window.drift) for window in windows])
 
 
-async def rebuild_index(call: Call) -> IndexReport:
+async def rebuild_index(context: AdminContext, index: IndexContext, _: Call) -> IndexReport:
     """Build this node's index again from the ledger, beside live writes, then compare."""
-    await call.services.projection.rebuild()
-    return await verify_index(call)
+    await index.projection.rebuild()
+    return await _compare(context, index)
 
 
 METRICS_WEIGHT = 10

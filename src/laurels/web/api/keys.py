@@ -9,11 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from ...app import api_keys
+from ...app.admin_context import AdminContext
 from ...app.api_keys import NewApiKey
 from ...domain.authorization import SCOPES, Scope
 from ...domain.errors import Code
 from ...domain.standings import INT64_MAX
 from ...ledger.accounts.api_keys import KeyDescription
+from ..auth.keyring import Keyring
 from ..fields import NO_CONTROLS, ListQuery, Reason, Request
 from ..http.responses import Reply, json_reply
 from ..pipeline.call import Call
@@ -72,35 +74,33 @@ class NewKey(msgspec.Struct, frozen=True):
     signing_secret: str
 
 
-async def list_keys(call: Call) -> Keys:
+async def list_keys(context: AdminContext, call: Call) -> Keys:
     """Return a page of API keys, newest first."""
-    found = await api_keys.list_api_keys(call.services.admin, call.params.cursor, call.params.limit)
+    found = await api_keys.list_api_keys(context, call.params.cursor, call.params.limit)
     return Keys([_key(key) for key in found.rows], found.next)
 
 
-async def create_key(call: Call) -> Reply:
+async def create_key(context: AdminContext, keyring: Keyring, call: Call) -> Reply:
     """Create an API key; reply 201 with its secrets, which are shown once."""
-    services, body = call.services, call.body
-    made = await api_keys.create_api_key(services.admin, services.keyring.seal, body.name, body.scopes, call.actor)
-    await services.keyring.refresh()
+    body = call.body
+    made = await api_keys.create_api_key(context, keyring.seal, body.name, body.scopes, call.actor)
+    await keyring.refresh()
     return json_reply(_new_key(made), 201)
 
 
-async def rotate_key(call: Call) -> NewKey:
+async def rotate_key(context: AdminContext, keyring: Keyring, call: Call) -> NewKey:
     """Give a key a new secret; the old one stays valid for the overlap."""
-    services, body = call.services, call.body
+    body = call.body
     overlap = timedelta(seconds=body.overlap_seconds)
-    rotated = await api_keys.rotate_api_key(
-        services.admin, services.keyring.seal, call.params.id, overlap, call.actor, body.reason
-    )
-    await services.keyring.refresh()
+    rotated = await api_keys.rotate_api_key(context, keyring.seal, call.params.id, overlap, call.actor, body.reason)
+    await keyring.refresh()
     return _new_key(rotated)
 
 
-async def revoke_key(call: Call) -> Key:
+async def revoke_key(context: AdminContext, keyring: Keyring, call: Call) -> Key:
     """Revoke a key permanently."""
-    revoked = await api_keys.revoke_api_key(call.services.admin, call.params.id, call.actor, call.body.reason)
-    await call.services.keyring.refresh()
+    revoked = await api_keys.revoke_api_key(context, call.params.id, call.actor, call.body.reason)
+    await keyring.refresh()
     return _key(revoked)
 
 

@@ -7,7 +7,7 @@ operator or a key may act is decided in the transaction of the act (`domain/auth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,9 +16,7 @@ from ...domain.authorization import Scope
 from ...domain.errors import Code, LaurelsError
 from ...ledger.accounts.accounts import Accounts
 from ...ledger.accounts.directory import Directory
-from ...ledger.accounts.nonces import use_nonce
 from ...ledger.accounts.revocations import Revocations
-from ...ledger.db.pool import Pool
 from ..http.messages import hdrs
 from . import signatures
 from .access_tokens import AccessTokens, Principal
@@ -56,6 +54,10 @@ class ProtectedRoute(Protocol):
         """The HTTP method."""
 
 
+UseNonce = Callable[[int, str], Awaitable[bool]]
+"""Stores a nonce of an API key (by id); False: it was used before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Authenticator:
     """Verifies tokens, keys and signatures against what this node holds in memory."""
@@ -66,7 +68,7 @@ class Authenticator:
     directory: Directory
     revocations: Revocations
     accounts: Accounts
-    pool: Pool
+    use_nonce: UseNonce
 
     def authenticate(self, headers: Mapping[str, str], route: ProtectedRoute) -> Principal | ApiKey | None:
         """Return the caller of a route that is not public, without I/O.
@@ -160,7 +162,7 @@ class Authenticator:
         """
         if isinstance(caller, Principal) and caller.user_id in self.revocations.users:
             self.check_current(caller)
-        if isinstance(caller, Signatory) and not await use_nonce(self.pool, caller.id, caller.nonce):
+        if isinstance(caller, Signatory) and not await self.use_nonce(caller.id, caller.nonce):
             detail = "This signature was used before. Sign again, with a new nonce."
             raise LaurelsError(Code.SIGNATURE_REPLAYED, detail)
         roles = _ROLES.get(route.access)

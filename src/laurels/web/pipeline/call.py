@@ -13,14 +13,12 @@ from ..auth.keyring import ApiKey
 from ..http import request_ids
 from ..http.messages import Request
 from ..http.responses import Answer
-from ..services import Services
 
 
 @dataclass(slots=True)
 class Call:
     """One request. `body` and `params` are the structs that the route declares, already validated."""
 
-    services: Services
     request: Request
     caller: Principal | ApiKey | None
     address: str
