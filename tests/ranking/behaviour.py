@@ -16,7 +16,7 @@ from tests.ranking.model import Model
 
 from laurels.domain.boards import Ties, Window
 from laurels.domain.standings import INT64_MAX, INT64_MIN, Order, Standing
-from laurels.ranking.index import Index, Place
+from laurels.ranking.index import Index, Place, key_of
 
 PEOPLE = range(1, 13)
 SHADOW = 99
@@ -77,6 +77,14 @@ class IndexBehaviour(RuleBasedStateMachine):
         self.apply(versions)
         self.apply(versions)
 
+    def _key(self, row: tuple[int, int, int, int]) -> bytes:
+        return key_of(self.window.board, Place(*row))
+
+    def _keys(self, rows: list[tuple[int, int, int, int]]) -> list[bytes]:
+        """The keys of all rows, and keys between and beyond them that no user has."""
+        held = [self._key(row) for row in rows]
+        return [*held, *(key[:23] + bytes([key[23] ^ 1]) for key in held), bytes(24), b"\xff" * 24]
+
     @invariant()
     def answers_like_the_model(self) -> None:
         if not hasattr(self, "model"):
@@ -87,6 +95,13 @@ class IndexBehaviour(RuleBasedStateMachine):
         for user in PEOPLE:
             around = self.wait(self.index.around(self.window, user, 2))
             assert told(around.places) == self.model.around(user, 2)
+        for first in range(1, len(rows) + 3):
+            page = self.wait(self.index.page(self.window, first, 3))
+            assert told(page.places) == rows[first - 1 : first + 2]
+            assert page.total == len(rows)
+        for key in self._keys(rows):
+            behind = [row for row in rows if self._key(row) > key]
+            assert told(self.wait(self.index.after(self.window, key, 3)).places) == behind[:3]
         shadow = Standing(rows[len(rows) // 2][2] if rows else 0, 2, 1)
         place = self.wait(self.index.place_of(self.window, SHADOW, shadow))
         assert _row(place) in self.model.with_one_more(SHADOW, shadow).rows()

@@ -41,6 +41,12 @@ class OneLife:
     async def around(self, _: Window, user_id: int, radius: int) -> Ranking:
         return await self.windows.around(self.generation, user_id, radius)
 
+    async def page(self, _: Window, first: int, size: int) -> Ranking:
+        return await self.windows.page(self.generation, first, size)
+
+    async def after(self, _: Window, key: bytes, size: int) -> Ranking:
+        return await self.windows.after(self.generation, key, size)
+
     async def places(self, _: Window, user_ids: Collection[int]) -> Ranking:
         return await self.windows.places(self.generation, user_ids)
 

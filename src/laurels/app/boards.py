@@ -14,7 +14,8 @@ from ..domain.calendars import Calendar
 from ..domain.errors import Code, LaurelsError
 from ..ledger.catalogue import windows
 from ..ranking.index import Ranking
-from ..ranking.scoreboards import ReadyBoard, Scoreboard
+from ..ranking.pages import PageStart
+from ..ranking.scoreboards import ReadyBoard, Scoreboard, ScoreboardPage
 from ..ranking.view import PUBLIC, View
 from .context import BoardContext
 
@@ -81,6 +82,19 @@ async def read_top(context: BoardContext, slug: str | None, size: int, view: Vie
     Raises LaurelsError(BOARD_UNKNOWN). A shadowed user's view has no ETag.
     """
     return await context.scoreboards.top(slug or context.catalogue.default_board.slug, size, view)
+
+
+async def read_page(context: BoardContext, slug: str, start: PageStart, size: int, view: View) -> ScoreboardPage:
+    """Return `size` places of a board from `start` on, in the current window or in one that has ended.
+
+    Raises LaurelsError BOARD_UNKNOWN, WINDOW_UNKNOWN, OVERLOADED or DATABASE_UNAVAILABLE.
+    """
+    board = context.catalogue.board(slug)
+    current = await context.catalogue.window(board)
+    if start.window_id in (None, current.id):
+        return await context.scoreboards.page(current, start, size, view)
+    window, ranking = await context.archive.page(board, start.window_id, start, size + 1)
+    return await context.scoreboards.as_page(window, start, size, ranking)
 
 
 async def read_around(context: BoardContext, slug: str, username: str, radius: int, view: View) -> Scoreboard:

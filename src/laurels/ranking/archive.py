@@ -17,7 +17,8 @@ from ..ledger.accounts.directory import Directory
 from ..ledger.catalogue import windows
 from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.db.replicas import Reads
-from .index import LEDGER
+from .index import LEDGER, Ranking
+from .pages import PageStart
 from .scoreboards import Scoreboard, ScoreRow, WindowSpan
 from .sql_index import SqlIndex
 
@@ -50,6 +51,15 @@ class Archive:
         # A ban or an erasure starts a new generation, so its user is gone at once.
         version = self._directory.generation, self._catalogue.generation
         return await self._kept.get((board.id, window_id, size), version, lambda: self._load(board, window_id, size))
+
+    async def page(self, board: Board, window_id: int, start: PageStart, size: int) -> tuple[Window, Ranking]:
+        """Return a window and up to `size` of its places, counted now.
+
+        Raises LaurelsError WINDOW_UNKNOWN, OVERLOADED or DATABASE_UNAVAILABLE.
+        """
+        async with self._counts:
+            window = await windows.find(self._reads, board, window_id)
+            return window, await start.read(self._index, window, size)
 
     def corrected(self) -> None:
         """Drop cached lists: rows of the past were reversed, approved or imported."""

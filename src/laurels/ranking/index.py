@@ -6,7 +6,7 @@ epoch and seq describe the same instant.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -14,7 +14,7 @@ import msgspec
 
 from ..domain.actions import Placement, RankState
 from ..domain.boards import Board, Window
-from ..domain.standings import Standing
+from ..domain.standings import Standing, order_key, sort_score
 
 MAX_AROUND = 50
 MAX_TOP = 100
@@ -91,6 +91,12 @@ class Index(Protocol):
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
         """Return a user's place with up to `radius` (at most MAX_AROUND) neighbours on each side; empty if unplaced."""
 
+    async def page(self, window: Window, first: int, size: int) -> Ranking:
+        """Return `size` places (at most MAX_TOP) from the one at position `first`, counted from 1 without ties."""
+
+    async def after(self, window: Window, key: bytes, size: int) -> Ranking:
+        """Return the `size` places (at most MAX_TOP) behind an order key, whether or not a user still has it."""
+
     async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
         """Return the place of each user that has one, in no order."""
 
@@ -119,6 +125,24 @@ def tied_rank(board: Board, ordinal: int, strictly_better: int, distinct_better:
     if board.ties == "ordinal":
         return ordinal
     return 1 + (strictly_better if board.ties == "competition" else distinct_better)
+
+
+def ranked_in_order(board: Board, ordinal: int, rank: int, places: Iterable[Place]) -> tuple[Place, ...]:
+    """Return consecutive places with their ranks, from the ordinal and the rank of the first one. O(n).
+
+    Equal scores share a rank, unless ties are ordinal.
+    """
+    found: list[Place] = []
+    for position, place in enumerate(places, ordinal):
+        if found and (place.score != found[-1].score or board.ties == "ordinal"):
+            rank = rank + 1 if board.ties == "dense" else position
+        found.append(Place(rank, place.user_id, place.score, place.reached_at))
+    return tuple(found)
+
+
+def key_of(board: Board, place: Place) -> bytes:
+    """Return the order key of a place."""
+    return order_key(sort_score(place.score, board.order), place.reached_at, place.user_id)
 
 
 def reaches_top(moves: Moves) -> bool:

@@ -21,6 +21,7 @@ from ..ledger.write.batch import StandingChange
 from .index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top, tied_rank
 
 _KEY = 24
+_BEYOND_VERSIONS = b"\xff" * 9
 
 
 class MemoryWindow:
@@ -89,6 +90,10 @@ class MemoryWindow:
         if self.window.board.ties == "ordinal":  # the position is the rank: no look-up
             return tuple([self._place(entry, ordinal) for ordinal, entry in entries])
         return tuple([self._place(entry, self._rank_of(entry)) for _, entry in entries])
+
+    def behind(self, key: bytes) -> int:
+        """Return the 0-based position of the first entry whose order key is greater than `key`. O(log n)."""
+        return int(self._keys.bisect_left(key + _BEYOND_VERSIONS))
 
     def ordinal(self, user_id: int) -> int | None:
         """Return the 0-based position in the total order, or None."""
@@ -210,6 +215,15 @@ class MemoryIndex:
         if ordinal is None:
             return self._ranking(held, ())
         return self._ranking(held, held.slice(max(0, ordinal - radius), ordinal + radius + 1))
+
+    async def page(self, window: Window, first: int, size: int) -> Ranking:
+        held = self.window(window)
+        return self._ranking(held, held.slice(first - 1, first - 1 + size))
+
+    async def after(self, window: Window, key: bytes, size: int) -> Ranking:
+        held = self.window(window)
+        behind = held.behind(key)
+        return self._ranking(held, held.slice(behind, behind + size))
 
     async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
         held = self.window(window)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from ..concurrency.read_through import ReadThrough
 from ..domain.actions import Placement, RankState, present_placement
@@ -21,6 +22,7 @@ from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.db.replicas import Reads
 from ..ledger.standings.snapshots import latest_ranks
 from .index import Index, Place, Position, Ranking
+from .pages import PageStart, next_cursor
 from .shadows import Shadows
 from .view import PUBLIC, View
 
@@ -62,6 +64,17 @@ class Scoreboard(msgspec.Struct, frozen=True):
     rank_state: str
     total_users: int
     rows: list[ScoreRow]
+
+
+class ScoreboardPage(Scoreboard, frozen=True):
+    """Some places of a board. `next` is the cursor of the page behind it, null on the last page.
+
+    `moved`: the board has changed since the page before, so a user may be missing or shown twice; null when that is not
+    known, because the ledger was counted.
+    """
+
+    next: str | None
+    moved: bool | None
 
 
 Version = tuple[int, Position, int]
@@ -138,6 +151,28 @@ class Scoreboards:
         board = await self._scoreboard(window, await self._shadows.top(window, user_id, size))
         # No ETag: the user's own standing changes what they see without moving the index.
         return self._encoded(window, board, (window.id, Position(board.epoch, board.seq), 0), etag="")
+
+    async def page(self, window: Window, start: PageStart, size: int, view: View = PUBLIC) -> ScoreboardPage:
+        """Return a page of the current window of a board; any depth takes the same time."""
+        own = view.shadowed_user
+        if own is not None and start.behind is not None:
+            ranking = await self._shadows.after(window, own, start.behind, size + 1)
+        elif own is not None:
+            ranking = await self._shadows.page(window, own, start.first, size + 1)
+        else:
+            ranking = await start.read(self._index, window, size + 1)
+        return await self.as_page(window, start, size, ranking)
+
+    async def as_page(self, window: Window, start: PageStart, size: int, ranking: Ranking) -> ScoreboardPage:
+        """Return a page from a ranking that was asked for one place more than `size`."""
+        shown = replace(ranking, places=ranking.places[:size])
+        scoreboard = await self._scoreboard(window, shown)
+        has_more = len(ranking.places) > size
+        return ScoreboardPage(
+            **msgspec.structs.asdict(scoreboard),
+            next=next_cursor(window, shown) if has_more else None,
+            moved=start.has_moved(ranking),
+        )
 
     async def around(self, slug: str, user_id: int, radius: int, view: View = PUBLIC) -> Scoreboard:
         """Return a user's place with its neighbours; no rows when the user is not on the board in this view."""

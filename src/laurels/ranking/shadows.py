@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from ..domain.actions import Placement
 from ..domain.boards import Board, Window
-from ..domain.standings import Standing, order_key, sort_score
+from ..domain.standings import INT64_MIN, Standing, order_key, sort_score
 from ..ledger.db.pool import Pool
 from ..ledger.standings import standings
 from ..ledger.write.batch import CommittedBatch
-from .index import Index, Place, Ranking
+from .index import Index, Place, Ranking, key_of
 from .sql_index import SqlIndex
 
 
@@ -43,6 +43,57 @@ class Shadows:
         own = Place(0, user_id, standing.score, standing.reached_at)
         return replace(others, places=insert_own(window.board, others.places, own)[:size], total=others.total + 1)
 
+    async def page(self, window: Window, user_id: int, first: int, size: int) -> Ranking:
+        """Return `size` places from position `first`; the user's own place takes one."""
+        own = await self._own_place(window, user_id)
+        if own is None:
+            return await self._index.page(window, first, size)
+        # One place more in front: it tells on which side of the page the user's own place is.
+        others = await self._index.page(window, max(1, first - 1), size + (first > 1))
+        tied = await self._is_tied(window, own)
+        if first == 1:
+            return self._with_own(window.board, others, own, size, tied=tied)
+        in_front, *places = others.places or (own,)
+        if key_of(window.board, in_front) < key_of(window.board, own):
+            return self._with_own(window.board, replace(others, places=tuple(places)), own, size, tied=tied)
+        return self._pushed_down(window.board, others, own, size, tied=tied)
+
+    async def after(self, window: Window, user_id: int, key: bytes, size: int) -> Ranking:
+        """Return the `size` places behind an order key, the user's own among them."""
+        others = await self._index.after(window, key, size)
+        own = await self._own_place(window, user_id)
+        if own is None:
+            return others
+        tied = await self._is_tied(window, own)
+        if key_of(window.board, own) > key:
+            return self._with_own(window.board, others, own, size, tied=tied)
+        return self._pushed_down(window.board, others, own, size, tied=tied)
+
+    @staticmethod
+    def _pushed_down(board: Board, others: Ranking, own: Place, size: int, *, tied: bool) -> Ranking:
+        """Return the places as they are behind the user's own, which is not among them."""
+        places = tuple(_behind(board, place, own, tied=tied) for place in others.places[:size])
+        return replace(others, places=places, total=others.total + 1)
+
+    @staticmethod
+    def _with_own(board: Board, others: Ranking, own: Place, size: int, *, tied: bool) -> Ranking:
+        key = key_of(board, own)
+        before = [place for place in others.places if key_of(board, place) < key]
+        after = [_behind(board, place, own, tied=tied) for place in others.places[len(before) :]]
+        return replace(others, places=(*before, own, *after)[:size], total=others.total + 1)
+
+    async def _own_place(self, window: Window, user_id: int) -> Place | None:
+        standing = await self._standing(window, user_id)
+        return None if standing is None else await self._index.place_of(window, user_id, standing)
+
+    async def _is_tied(self, window: Window, own: Place) -> bool:
+        """Return whether a user on the board has the same score. Matters only where ties are dense."""
+        if window.board.ties != "dense":
+            return False
+        border = order_key(sort_score(own.score, window.board.order), INT64_MIN, 0)
+        behind = (await self._index.after(window, border, 1)).places
+        return bool(behind) and behind[0].score == own.score
+
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
         """Return the user's place with its neighbours; empty if the user has no points there."""
         found = await self._ledger.around_hidden(window, user_id, radius)
@@ -62,16 +113,12 @@ def insert_own(board: Board, others: tuple[Place, ...], own: Place) -> tuple[Pla
 
     A rank of 0 in `own` is computed from the others, which then must be the first of the board.
     """
-    key = _key(board, own)
-    before = [place for place in others if _key(board, place) < key]
+    key = key_of(board, own)
+    before = [place for place in others if key_of(board, place) < key]
     after = others[len(before) :]
     ties = [place for place in (*before[-1:], *after[:1]) if place.score == own.score]
     own = replace(own, rank=own.rank or _rank_among(board, before, own))
     return (*before, own, *(_behind(board, place, own, tied=bool(ties)) for place in after))
-
-
-def _key(board: Board, place: Place) -> bytes:
-    return order_key(sort_score(place.score, board.order), place.reached_at, place.user_id)
 
 
 def _rank_among(board: Board, before: list[Place], own: Place) -> int:

@@ -8,14 +8,15 @@ that instant.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 import asyncpg
 
 from ..domain.boards import Board, Window
-from ..domain.standings import Standing, from_micros, micros, sort_score
+from ..domain.standings import INT64_MAX, Standing, from_micros, micros, sort_score, split_key
 from ..ledger.db.pool import Pool, acquire
 from ..ledger.db.replicas import Reads
-from .index import LEDGER, Place, Position, Ranking
+from .index import LEDGER, Place, Position, Ranking, ranked_in_order
 
 _BETTER = {
     "ordinal": """
@@ -82,6 +83,21 @@ SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
 FROM (SELECT {totals}) t LEFT JOIN members m ON true
 ORDER BY m.sort_score, m.reached_at, m.user_id"""
 
+_PAGE = """
+WITH members AS MATERIALIZED (
+    SELECT window_id, user_id, score, sort_score, reached_at FROM standings
+    WHERE window_id = $1 AND NOT hidden AND {behind}
+    ORDER BY window_id, sort_score, reached_at, user_id OFFSET {skipped} LIMIT $2
+), first AS (
+    SELECT * FROM members ORDER BY sort_score, reached_at, user_id LIMIT 1
+)
+SELECT t.seq, t.total, m.user_id, m.score, m.reached_at,
+       (SELECT 1 + {ahead} FROM first m) AS first_ordinal, (SELECT 1 + {better} FROM first m) AS first_rank
+FROM (SELECT {totals}) t LEFT JOIN members m ON true
+ORDER BY m.sort_score, m.reached_at, m.user_id"""
+FROM_POSITION = _PAGE.replace("{behind}", "true").replace("{skipped}", "$3")
+BEHIND_KEY = _PAGE.replace("{behind}", "(sort_score, reached_at, user_id) > ($3, $4, $5)").replace("{skipped}", "0")
+
 _PLACE_OF = """
 SELECT m.user_id, m.score, m.reached_at, 1 + {better} AS rank
 FROM (SELECT $1::bigint AS window_id, $2::bigint AS user_id, $3::bigint AS score, $4::bigint AS sort_score,
@@ -94,12 +110,13 @@ WITH members AS MATERIALIZED (
 )
 SELECT t.seq, t.total, m.user_id, m.score, m.reached_at, 1 + {better} AS rank
 FROM (SELECT {totals}) t LEFT JOIN members m ON true"""
+_EARLIEST, _LATEST = micros(datetime.min.replace(tzinfo=UTC)), micros(datetime.max.replace(tzinfo=UTC))
 _POSITION = "SELECT coalesce(max(id), 0) FROM journal"
 
 
 def query(template: str, board: Board) -> str:
     """Return one of the templates above under the board's tie policy."""
-    return template.format(better=_BETTER[board.ties], totals=_TOTALS)
+    return template.format(better=_BETTER[board.ties], ahead=_BETTER["ordinal"], totals=_TOTALS)
 
 
 class SqlIndex:
@@ -114,6 +131,24 @@ class SqlIndex:
 
     async def around(self, window: Window, user_id: int, radius: int) -> Ranking:
         return await self._ranking(query(_AROUND, window.board), window.id, user_id, radius)
+
+    async def page(self, window: Window, first: int, size: int) -> Ranking:
+        """Return `size` places from position `first`. O(first + size): the positions before it are counted."""
+        return await self._page(FROM_POSITION, window, size, first - 1)
+
+    async def after(self, window: Window, key: bytes, size: int) -> Ranking:
+        """Return the `size` places behind an order key. O(their rank)."""
+        sort_value, reached_at, user_id = split_key(key)
+        # A client may send any 24 bytes: what PostgreSQL cannot hold becomes the nearest value that it can.
+        instant = from_micros(min(max(reached_at, _EARLIEST), _LATEST))
+        return await self._page(BEHIND_KEY, window, size, sort_value, instant, min(user_id, INT64_MAX))
+
+    async def _page(self, template: str, window: Window, size: int, *arguments: object) -> Ranking:
+        rows = await self._rows(query(template, window.board), window.id, size, *arguments)
+        first = rows[0]
+        found = [Place(0, r["user_id"], r["score"], micros(r["reached_at"])) for r in rows if r["user_id"] is not None]
+        places = ranked_in_order(window.board, first["first_ordinal"] or 0, first["first_rank"] or 0, found)
+        return Ranking(LEDGER, first["seq"], first["total"], places)
 
     async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
         return await self._ranking(query(_PLACES, window.board), window.id, list(user_ids))
@@ -136,12 +171,15 @@ class SqlIndex:
         async with acquire(self.pool) as connection:
             return Position(LEDGER, await connection.fetchval(_POSITION))
 
-    async def _ranking(self, statement: str, *arguments: object) -> Ranking:
+    async def _rows(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         if self._reads is not None:
-            rows = await self._reads.fetch_heavy(statement, *arguments)
-        else:
-            async with acquire(self.pool) as connection:
-                rows = await connection.fetch(statement, *arguments)
+            return await self._reads.fetch_heavy(statement, *arguments)
+        async with acquire(self.pool) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *arguments)
+            return rows
+
+    async def _ranking(self, statement: str, *arguments: object) -> Ranking:
+        rows = await self._rows(statement, *arguments)
         places = tuple(_place(row) for row in rows if row["user_id"] is not None)
         return Ranking(LEDGER, rows[0]["seq"], rows[0]["total"], places)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.node import InProcessNode
 from tests.support.raw_http import Reply, exchange, request
@@ -45,6 +47,69 @@ async def test_the_top_is_the_head_of_the_whole_order(node: InProcessNode) -> No
         assert places(board) == STANDINGS[:size]
         status, named = await node.get("/api/boards/points" + query)
         assert places(named) == places(board)
+
+
+@pytest.mark.usefixtures("league")
+async def test_a_board_is_read_from_any_place(node: InProcessNode) -> None:
+    for first, limit in ((1, 50), (1, 3), (5, 4), (12, 1), (12, 5), (13, 5), (3117, 10)):
+        status, page = await node.get(f"/api/boards/points/rows?from_rank={first}&limit={limit}")
+        assert (status, page["total_users"], page["moved"]) == (200, 12, False)
+        assert places(page) == STANDINGS[first - 1 :][:limit]
+        assert (page["next"] is not None) == (first - 1 + limit < 12)
+
+
+async def test_pages_neither_repeat_nor_skip_a_row(node: InProcessNode, league: dict[str, Any]) -> None:
+    """Page by page through one version; a board that changes meanwhile says so, and rows in front shift nothing."""
+    status, page = await node.get("/api/boards/points/rows?limit=5")
+    seen = places(page)
+    while page["next"]:
+        status, page = await node.get(f"/api/boards/points/rows?limit=5&cursor={page['next']}")
+        assert (status, page["moved"]) == (200, False)
+        seen += places(page)
+    assert seen == STANDINGS
+    _, page = await node.get("/api/boards/points/rows?limit=5")
+    await node.complete(league["p01"]["access_token"], "up", "profile-completed")  # from the last place to the eighth
+    _, page = await node.get(f"/api/boards/points/rows?limit=3&cursor={page['next']}")
+    assert (page["moved"], [row["username"] for row in page["rows"]]) == (True, ["p07", "p06", "p01"])
+
+
+@pytest.mark.usefixtures("league")
+async def test_pages_of_a_window_are_read_by_its_id(node: InProcessNode) -> None:
+    _, listed = await node.get("/api/boards/points-weekly/windows")
+    window = listed["windows"][0]["id"]
+    status, page = await node.get(f"/api/boards/points-weekly/rows?window={window}&from_rank=11")
+    assert (status, places(page)) == (200, STANDINGS[10:])
+    assert (await node.get("/api/boards/points-weekly/rows?window=999999"))[1]["code"] == "window_unknown"
+
+
+@pytest.mark.usefixtures("league")
+async def test_a_cursor_of_another_kind_is_refused(node: InProcessNode) -> None:
+    """Also a forged one, whatever it holds: never anything but 200 or 422."""
+    _, page = await node.get("/api/boards/points/rows?limit=5")
+    cursor = page["next"]
+    for query in (
+        f"cursor={cursor}&from_rank=2",
+        f"cursor={cursor}&window=1",
+        "cursor=x",
+        "cursor=W10%3D",
+        "from_rank=0",
+    ):
+        status, refused = await node.get(f"/api/boards/points/rows?{query}")
+        assert (status, refused["code"]) == (422, "invalid_request"), query
+    for key in ("00" * 24, "ff" * 24, "80" + "00" * 23, "7f" * 24):
+        for window in (1, 2, 2**63 - 1):
+            forged = base64.urlsafe_b64encode(msgspec.json.encode([window, "e", 1, key])).decode()
+            assert (await node.get(f"/api/boards/points/rows?cursor={forged}"))[0] in (200, 404), (key, window)
+    for keys in (
+        [1, "e", 1, "zz" * 24],
+        [1, "e", 1, " " * 48],
+        [1, "e", 1, "00"],
+        [-1, "e", 1, "00" * 24],
+        ["1", "e", 1, ""],
+    ):
+        forged = base64.urlsafe_b64encode(msgspec.json.encode(keys)).decode()
+        status, refused = await node.get(f"/api/boards/points/rows?cursor={forged}")
+        assert status in (404, 422), keys
 
 
 @pytest.mark.usefixtures("league")

@@ -34,7 +34,7 @@ def page(rows: Sequence[T], limit: int, keys: Callable[[T], tuple[object, ...]])
     """Return the page of `rows`. Fetch one row more than `limit`, so that it is known whether a page follows."""
     shown = rows[:limit]
     more = len(rows) > limit
-    return Page(shown, _encode(keys(shown[-1])) if more else None)
+    return Page(shown, cursor_of(keys(shown[-1])) if more else None)
 
 
 def keys_of(cursor: str | None, *kinds: type) -> tuple[Any, ...]:
@@ -53,7 +53,8 @@ def keys_of(cursor: str | None, *kinds: type) -> tuple[Any, ...]:
     return tuple(keys)
 
 
-def _encode(keys: tuple[object, ...]) -> str:
+def cursor_of(keys: tuple[object, ...]) -> str:
+    """Return the cursor that `keys_of` reads."""
     return urlsafe_b64encode(msgspec.json.encode(keys)).decode()
 
 

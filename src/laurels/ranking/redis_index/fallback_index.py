@@ -68,6 +68,20 @@ class FallbackIndex:
             lambda: self._ranked(self._ledger.around(window, user_id, radius)),
         )
 
+    async def page(self, window: Window, first: int, size: int) -> Ranking:
+        return await self._ask_or_count(
+            window,
+            lambda generation: self._windows.page(generation, first, size),
+            lambda: self._ranked(self._ledger.page(window, first, size)),
+        )
+
+    async def after(self, window: Window, key: bytes, size: int) -> Ranking:
+        return await self._ask_or_count(
+            window,
+            lambda generation: self._windows.after(generation, key, size),
+            lambda: self._ranked(self._ledger.after(window, key, size)),
+        )
+
     async def places(self, window: Window, user_ids: Collection[int]) -> Ranking:
         return await self._ask_or_count(
             window,

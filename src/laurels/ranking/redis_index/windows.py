@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ...domain.boards import Window
 from ...domain.standings import Standing, order_key, sort_score, split_key
 from ...redis_store import RedisStore
-from ..index import MAX_TOP, Place, Position, Ranking, Shift, reaches_top
+from ..index import MAX_TOP, Place, Position, Ranking, Shift, ranked_in_order, reaches_top
 from .read_batcher import read_batcher
 from .scripts import IndexGone, Run, Script, run_all
 
@@ -34,7 +34,7 @@ _RANKS = b""
 T = TypeVar("T")
 
 
-POSITION, SLICE, PLACES, PLACE_OF = map(Script, ("position", "slice", "places", "place_of"))
+POSITION, SLICE, PLACES, PLACE_OF, FROM_PLACE = map(Script, ("position", "slice", "places", "place_of", "page"))
 APPLY, CREATE, MEMBERS = Script("apply", writes=True), Script("create", writes=True, alone=True), Script("members")
 
 
@@ -140,6 +140,14 @@ class RedisWindows:
         """Return a user's place with up to `radius` neighbours on each side; empty if unplaced."""
         return _ranking(generation, await self._read(SLICE, generation, user_id.to_bytes(8, "big"), radius))
 
+    async def page(self, generation: IndexGeneration, first: int, size: int) -> Ranking:
+        """Return `size` places from position `first`."""
+        return _ranking(generation, await self._read(FROM_PLACE, generation, b"", first - 1, size))
+
+    async def after(self, generation: IndexGeneration, key: bytes, size: int) -> Ranking:
+        """Return the `size` places behind an order key."""
+        return _ranking(generation, await self._read(FROM_PLACE, generation, key, 0, size))
+
     async def places(self, generation: IndexGeneration, user_ids: Collection[int]) -> Ranking:
         """Return the users' places: up to CHUNK of one instant, more of several, with the seq of the last."""
         found: list[Place] = []
@@ -238,13 +246,8 @@ def _ranking(generation: IndexGeneration, reply: list[Any]) -> Ranking:
     if not rest:
         return Ranking(generation.epoch, seq, total, ())
     ordinal, rank, *keys = rest
-    places: list[Place] = []
-    for at, key in enumerate(keys, ordinal):
-        place = _place(generation, key, 0)
-        if places and (place.score != places[-1].score or generation.window.board.ties == "ordinal"):
-            rank = rank + 1 if generation.window.board.ties == "dense" else at
-        places.append(Place(rank, place.user_id, place.score, place.reached_at))
-    return Ranking(generation.epoch, seq, total, tuple(places))
+    found = (_place(generation, key, 0) for key in keys)
+    return Ranking(generation.epoch, seq, total, ranked_in_order(generation.window.board, ordinal, rank, found))
 
 
 def _place(generation: IndexGeneration, key: bytes, rank: int) -> Place:

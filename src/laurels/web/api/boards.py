@@ -9,8 +9,9 @@ from msgspec import Meta
 from ...app import boards
 from ...app.boards import Boards, PlaceOnBoard, Windows
 from ...app.context import BoardContext
-from ...domain.errors import Code
-from ...ranking.scoreboards import Scoreboard
+from ...domain.errors import Code, LaurelsError
+from ...ranking.pages import PageStart, page_start
+from ...ranking.scoreboards import Scoreboard, ScoreboardPage
 from ...ranking.view import View
 from ..fields import AnyUsername, Request, Slug
 from ..http.responses import JSON, Reply
@@ -28,6 +29,18 @@ class TopQuery(Request, frozen=True):
 class BoardQuery(Request, frozen=True):
     slug: Slug
     limit: Annotated[int, Meta(ge=1, le=100)] = 10
+
+
+class RowsQuery(Request, frozen=True):
+    """`cursor` continues behind an earlier page; then `from_rank` and `window` are not given."""
+
+    slug: Slug
+    from_rank: Annotated[int, Meta(ge=1, le=2**53, description="Position of the first row, counted without ties")] = 1
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
+    window: Annotated[int, Meta(ge=1, le=2**63 - 1, description="Id of a window; default: the current one")] | None = (
+        None
+    )
+    cursor: Annotated[str, Meta(min_length=1, max_length=500, description="`next` of the page before")] | None = None
 
 
 class WindowsQuery(Request, frozen=True):
@@ -64,6 +77,19 @@ async def get_scoreboard(context: BoardContext, call: Call) -> Reply:
 async def get_board(context: BoardContext, call: Call) -> Reply:
     """Answer with the top of a board."""
     return await _top(context, call, call.params.slug)
+
+
+async def get_rows(context: BoardContext, call: Call) -> ScoreboardPage:
+    """Answer with a page of a board at any depth."""
+    params = call.params
+    if params.cursor is None:
+        start = PageStart(first=params.from_rank, window_id=params.window)
+    elif params.from_rank != 1 or params.window is not None:
+        detail = "A cursor says where its page begins: leave out from_rank and window."
+        raise LaurelsError(Code.INVALID_REQUEST, detail, path="$.cursor")
+    else:
+        start = page_start(params.cursor)
+    return await boards.read_page(context, params.slug, start, params.limit, _view(context, call))
 
 
 async def get_around(context: BoardContext, call: Call) -> Scoreboard:
@@ -138,6 +164,21 @@ BOARDS: tuple[Route, ...] = (
         params=BoardQuery,
         replies={200: Scoreboard, 304: None},
         problems=(Code.BOARD_UNKNOWN, *RANKS_AWAY),
+    ),
+    Route(
+        method="GET",
+        path="/api/boards/{slug}/rows",
+        handler=get_rows,
+        tag="Boards",
+        summary="Get a page of a board, at any depth",
+        description=(
+            "Starts at `from_rank`, or behind an earlier page with its `next` as `cursor`. The pages of one version of "
+            "a board neither repeat nor skip a row; `moved` says that the version has changed since the page before."
+        ),
+        access="viewer",
+        params=RowsQuery,
+        replies={200: ScoreboardPage},
+        problems=(Code.BOARD_UNKNOWN, Code.WINDOW_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="GET",
