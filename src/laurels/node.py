@@ -52,7 +52,7 @@ from .web.limits.rate_limit_sync import RateLimitSync
 log = structlog.get_logger(__name__)
 
 PROPAGATION_SECONDS = 0.8
-"""How long an operator waits for nodes to take a change, at most: longer than they go without reading the journal."""
+"""The longest that an operator waits until nodes apply a change; they read the journal more often than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ class Node:
 
     parts: NodeParts
     contexts: tuple[object, ...]
-    """Those that handlers may ask for."""
+    """The contexts that handlers may ask for."""
     journal: Journal
     readiness: NodeReadiness
     store: RedisStore | None = None
-    """Redis, when several nodes share it; the bus with it."""
+    """Redis, if several nodes share one; then there is a bus too."""
     bus: Bus | None = None
     journal_wakeup: JournalWakeup = field(default_factory=JournalWakeup)
-    """Rung when the journal should be read now."""
+    """Woken when the journal should be read now."""
     shared_limits: RateLimitSync | None = None
     user_sockets: SharedUserSockets | None = None
 
@@ -95,7 +95,7 @@ def _hub(settings: Settings, scoreboards: Scoreboards, catalogue: Catalogue, dir
 
 
 def _projecting(projection: MemoryProjection | RedisProjection, hub: Hub) -> Project:
-    """What the writer calls with what it has committed: the index first, then those who watch."""
+    """Return what the writer calls after a commit: it updates the index first, then live boards."""
 
     async def project(batch: CommittedBatch) -> Mapping[int, Placement]:
         placements = await projection.project(batch)
@@ -206,7 +206,7 @@ def _shared_limits(store: RedisStore | None, limits: Limits, login_throttle: Log
 def _index(
     store: RedisStore | None, catalogue: Catalogue, pool: Pool, node_id: UUID, last_batch: int
 ) -> tuple[MemoryIndex, MemoryProjection] | tuple[FallbackIndex, RedisProjection]:
-    """What answers ranks, and what feeds it: in this process, or in Redis for several nodes."""
+    """Return the index and its writer: in this process, or in Redis for several nodes."""
     if store is None:
         # Batch ids outnumber the seqs of any window, so a seq never goes back over a restart.
         memory = MemoryIndex(epoch=node_id.hex[:12], first_seq=last_batch)
@@ -219,7 +219,7 @@ def _index(
 def _bus(
     store: RedisStore | None, node_id: UUID, hub: Hub, catalogue: Catalogue, journal_wakeup: JournalWakeup
 ) -> Bus | None:
-    """What this node hears of the others moves its screens and has its journal read; None without Redis."""
+    """Return the bus: news of other nodes refresh boards and wake the reader of the journal. None without Redis."""
     if store is None:
         return None
 
@@ -236,25 +236,27 @@ def _bus(
 def _wait_for_propagation(
     ledger: LedgerParts, journal_wakeup: JournalWakeup, bus: Bus | None
 ) -> Callable[[], Awaitable[None]]:
+    """Return a function that waits until every node has applied the journal, at most PROPAGATION_SECONDS."""
+
     async def wait_for_propagation() -> None:
         here = asyncio.Event()
         journal_wakeup.wake(here.set)
         try:
             async with asyncio.timeout(PROPAGATION_SECONDS):
-                took = await _told_by(bus)
-                if {node.hex for node in await running_nodes(ledger.pool, ledger.node_id)} - took and (
+                applied = await _applied_by(bus)
+                if {node.hex for node in await running_nodes(ledger.pool, ledger.node_id)} - applied and (
                     await wait_for_nodes(ledger.pool, PROPAGATION_SECONDS, but=ledger.node_id)
                 ):
                     raise TimeoutError
                 await here.wait()
         except (TimeoutError, LaurelsError):
-            log.warning("a change is journalled, and not yet taken by every node")
+            log.warning("a change is in the journal, but not yet applied by every node")
 
     return wait_for_propagation
 
 
-async def _told_by(bus: Bus | None) -> frozenset[str]:
-    """Return the nodes that have taken what the bus told them. Those it does not reach are waited for in the ledger."""
+async def _applied_by(bus: Bus | None) -> frozenset[str]:
+    """Return the nodes that confirmed over the bus. The others are waited for in the ledger."""
     if bus is None or not bus.is_up:
         return frozenset()
     try:
@@ -267,7 +269,7 @@ async def _told_by(bus: Bus | None) -> frozenset[str]:
 async def _live_settings(
     settings: Settings, ledger: LedgerParts, limits: Limits, hub: Hub, writer: Writer
 ) -> SettingsStore:
-    """What may change while the node runs, and who follows it."""
+    """Return the settings that may change while the node runs, with the parts that follow them."""
 
     def follow(now: LiveSettings) -> None:
         limits.user.set_rate(now.user_rate)

@@ -78,7 +78,7 @@ class HealthContext:
 
 @dataclass(slots=True)
 class NodeStatus:
-    """What background work last found out, for operators."""
+    """The last results of background work, for operators."""
 
     journal_lag_seconds: float = 0.0
     """Age of the newest commit of another process when it was applied here."""

@@ -32,7 +32,7 @@ BoardTypes = Annotated[list[TypeName], Meta(min_length=1, max_length=100)]
 
 
 class CreateBoard(Request, frozen=True):
-    """`action_types` left out: all count. A board with a calendar starts with the window that is open.
+    """Without `action_types` all types count. A board with a calendar starts with the window that is open.
 
     The default calendar has one window for all time.
     """
@@ -48,7 +48,7 @@ class CreateBoard(Request, frozen=True):
 
 
 class EditBoard(Request, frozen=True):
-    """Members left out stay as they are. What a rank means is fixed: those members may be sent, but not changed."""
+    """Members left out stay unchanged. Members that define a rank are fixed: they may be sent, but not changed."""
 
     version: Version
     name: BoardName | UnsetType = UNSET
@@ -63,7 +63,7 @@ class EditBoard(Request, frozen=True):
 
 
 class AdminBoard(msgspec.Struct, frozen=True):
-    """`state`: filling (what counted before is being folded in; not shown yet), open, or archived.
+    """`state`: filling (earlier actions are being folded in; not shown yet), open, or archived.
 
     `summary` says in a sentence what the board ranks.
     """
@@ -168,7 +168,7 @@ ADMIN_BOARDS: tuple[Route, ...] = (
         path="/api/admin/boards",
         handler=list_all_boards,
         tag=_TAG,
-        summary="All boards, also archived ones and those being filled",
+        summary="List all boards, including archived ones and those being filled",
         access="admin",
         limit="user",
         params=BoardsQuery,
@@ -180,8 +180,8 @@ ADMIN_BOARDS: tuple[Route, ...] = (
         path="/api/admin/boards",
         handler=create_board,
         tag=_TAG,
-        summary="Make a board",
-        description="What counted before is folded into it first; then it is shown (`state` becomes open).",
+        summary="Create a board",
+        description="Earlier actions are folded into it first; then it is shown (`state` becomes open).",
         access="admin",
         scope="catalogue:write",
         limit="user",
@@ -194,7 +194,7 @@ ADMIN_BOARDS: tuple[Route, ...] = (
         path="/api/admin/boards/{slug}",
         handler=get_admin_board,
         tag=_TAG,
-        summary="A board and its version",
+        summary="Get a board and its version",
         access="admin",
         limit="user",
         params=AdminBoardQuery,
@@ -207,7 +207,7 @@ ADMIN_BOARDS: tuple[Route, ...] = (
         handler=edit_board,
         tag=_TAG,
         summary="Rename, cap or archive a board",
-        description="Order, aggregate, ties, calendar and types are fixed for its life: make another board.",
+        description="Order, aggregate, ties, calendar and types can't be changed: create another board instead.",
         access="admin",
         scope="catalogue:write",
         limit="user",

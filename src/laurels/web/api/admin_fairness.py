@@ -34,7 +34,7 @@ class SetStatus(Request, frozen=True):
 
 
 class Adjust(Request, frozen=True):
-    """`adjustment_identifier` names the adjustment among those of the user: sent again, it is carried out once."""
+    """`adjustment_identifier` identifies the adjustment of this user: sent again, it is still applied once."""
 
     points: Points
     adjustment_identifier: Identifier
@@ -42,14 +42,14 @@ class Adjust(Request, frozen=True):
 
 
 class Erase(Request, frozen=True):
-    """`username` is the user's name, so that a slip of the hand erases nobody."""
+    """`username` must be the user's name, so that a mistyped id does not erase another user."""
 
     username: AnyUsername
     reason: Reason | None = None
 
 
 class HeldAction(msgspec.Struct, frozen=True):
-    """Waits for a decision. `score_earned`: what it counts if approved. `code`, `detail`: what looked wrong."""
+    """An action that waits for a decision. `score_earned` counts if it is approved. `code`, `detail`: the finding."""
 
     action_id: int
     user_id: int
@@ -69,7 +69,7 @@ class HeldActions(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`replayed`: it was decided so earlier."""
+    """`replayed`: the same decision was made earlier."""
 
     action_id: int
     user_id: int
@@ -78,7 +78,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Corrected(msgspec.Struct, frozen=True):
-    """The row that was added, and the user's score in the default board after it. `replayed`: earlier already."""
+    """The row that was added, and the user's score on the default board after it. `replayed`: it was added earlier."""
 
     action_id: int
     user_id: int
@@ -88,7 +88,7 @@ class Corrected(msgspec.Struct, frozen=True):
 
 
 class Sanctioned(msgspec.Struct, frozen=True):
-    """`changed` is false when it was so already."""
+    """`changed` is false when the user had this status already."""
 
     user_id: int
     status: str
@@ -96,7 +96,7 @@ class Sanctioned(msgspec.Struct, frozen=True):
 
 
 class AdminLedgerRow(msgspec.Struct, frozen=True):
-    """One row of a user's ledger. `counted` adds up to the total; the members from `held_code` on are its review."""
+    """One row of a user's ledger. The sum of `counted` is the total. From `held_code` on: its review."""
 
     action_id: int
     kind: str
@@ -118,7 +118,7 @@ class AdminLedgerRow(msgspec.Struct, frozen=True):
 
 
 class AdminLedger(msgspec.Struct, frozen=True):
-    """`score` in the default board; `total` is the sum of what counts, over all pages."""
+    """`score` is the score on the default board; `total` is the sum of `counted` over all pages."""
 
     score: int
     total: int
@@ -127,7 +127,7 @@ class AdminLedger(msgspec.Struct, frozen=True):
 
 
 class ReviewQuery(ListQuery, frozen=True):
-    """All that are given must fit. `code`: held by that detector."""
+    """All given filters must match. `code`: held by that detector."""
 
     user_id: UserId | UnsetType = UNSET
     code: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_CONTROLS)] | None = None
@@ -161,7 +161,7 @@ async def reject_action(context: AdminContext, call: Call) -> Decision:
 
 
 async def reverse_action(context: AdminContext, call: Call) -> Corrected:
-    """Undo an action with a compensating row."""
+    """Reverse an action with a compensating row."""
     correction = await fairness.reverse(context, call.params.action_id, call.actor, call.body.reason)
     return Corrected(*structs.astuple(correction))
 
@@ -215,7 +215,7 @@ ADMIN_FAIRNESS: tuple[Route, ...] = (
         path="/api/admin/review",
         handler=list_held,
         tag=_TAG,
-        summary="Held actions that wait for a decision",
+        summary="List held actions that wait for a decision",
         description="Oldest first.",
         access="moderator",
         limit="user",
@@ -228,7 +228,7 @@ ADMIN_FAIRNESS: tuple[Route, ...] = (
         path="/api/admin/actions/{action_id}/approve",
         handler=approve_action,
         tag=_TAG,
-        summary="Let a held action count, from its own time on",
+        summary="Approve a held action: it counts from its own time on",
         access="moderator",
         scope="corrections:write",
         limit="user",
@@ -242,8 +242,8 @@ ADMIN_FAIRNESS: tuple[Route, ...] = (
         path="/api/admin/actions/{action_id}/reject",
         handler=reject_action,
         tag=_TAG,
-        summary="Let a held action never count",
-        description="What it used up (caps, cooldowns, claims) is free again.",
+        summary="Reject a held action: it never counts",
+        description="Caps, cooldowns and claims that it used up are released.",
         access="moderator",
         scope="corrections:write",
         limit="user",
@@ -257,8 +257,8 @@ ADMIN_FAIRNESS: tuple[Route, ...] = (
         path="/api/admin/actions/{action_id}/reverse",
         handler=reverse_action,
         tag=_TAG,
-        summary="Undo an action with a compensating row",
-        description="Once, however often it is asked. Standings are folded as if it had never been there.",
+        summary="Reverse an action with a compensating row",
+        description="Applied once, however often it is sent. Standings are folded as if the action did not exist.",
         access="moderator",
         scope="corrections:write",
         limit="user",
@@ -272,8 +272,8 @@ ADMIN_FAIRNESS: tuple[Route, ...] = (
         path="/api/admin/users/{user_id}/ledger",
         handler=get_user_ledger,
         tag=_TAG,
-        summary="A user's score, row by row",
-        description="Newest first. What is counted adds up to the total.",
+        summary="Get a user's score row by row",
+        description="Newest first. The sum of `counted` is the total.",
         access="moderator",
         limit="user",
         params=UserLedgerQuery,
@@ -285,8 +285,8 @@ ADMIN_FAIRNESS: tuple[Route, ...] = (
         path="/api/admin/users/{user_id}/status",
         handler=set_user_status,
         tag=_TAG,
-        summary="Ban, shadow, or lift either",
-        description="On every node within a second; lifting restores the exact standings. Moderators judge players.",
+        summary="Ban or shadow a user, or lift either",
+        description="On every node within a second. Lifting restores the exact standings. Moderators act on players.",
         access="moderator",
         scope="users:write",
         limit="user",
@@ -301,7 +301,7 @@ ADMIN_FAIRNESS: tuple[Route, ...] = (
         handler=adjust_user,
         tag=_TAG,
         summary="Give or take points by hand",
-        description="A row of the ledger with its reason.",
+        description="Adds a row to the ledger with the reason.",
         access="admin",
         scope="corrections:write",
         limit="user",

@@ -29,11 +29,11 @@ Instant = Annotated[
         examples=["2026-11-24T12:00:00Z"],
     ),
 ]
-"""As text: what comes as a parameter would also be taken for a number of seconds."""
+"""As text: msgspec would also accept a query parameter as a number of seconds."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """`actor` did `act` to `subject`. `before` and `after` are what was changed, as JSON."""
+    """`actor` did `act` to `subject`. `before` and `after` are the changed members as JSON."""
 
     id: int
     at: datetime
@@ -52,7 +52,7 @@ class AuditTrail(msgspec.Struct, frozen=True):
 
 
 class AuditQuery(ListQuery, frozen=True):
-    """All that are given must fit."""
+    """All given filters must match."""
 
     actor: Annotated[Word, Meta(examples=["user:1"])] | None = None
     subject: Annotated[Word, Meta(examples=["action_type:lesson"])] | None = None
@@ -62,7 +62,7 @@ class AuditQuery(ListQuery, frozen=True):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """`value` is in force; `default` is what this node's environment says."""
+    """`value` is in force; `default` is the value from this node's environment."""
 
     name: str
     value: int | bool
@@ -88,11 +88,11 @@ EditSettings = msgspec.defstruct(
     frozen=True,
     kw_only=True,
 )
-"""Members left out stay as they are; null takes an override back."""
+"""Members left out stay unchanged; null removes an override."""
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """Of this node, now. `members` are the standings of each board; `actions_per_second` over the last ten seconds."""
+    """Numbers of this node now. `members`: standings of each board; `actions_per_second`: over the last ten seconds."""
 
     actions_per_second: float
     queue_depth: int
@@ -169,8 +169,8 @@ ADMIN_SERVICE: tuple[Route, ...] = (
         path="/api/admin/audit",
         handler=list_audit,
         tag=_TAG,
-        summary="Who changed what by hand, and why",
-        description="Newest first. The trail is append only, and keeps ids, never names.",
+        summary="Read the audit trail: who changed what, and why",
+        description="Newest first. The trail is append-only and stores ids, never names.",
         access="admin",
         limit="user",
         params=AuditQuery,
@@ -182,7 +182,7 @@ ADMIN_SERVICE: tuple[Route, ...] = (
         path="/api/admin/settings",
         handler=list_settings,
         tag=_TAG,
-        summary="Settings that may change while nodes run",
+        summary="List the settings that may change while nodes run",
         access="admin",
         limit="user",
         replies={200: LiveSettingsList},
@@ -194,8 +194,8 @@ ADMIN_SERVICE: tuple[Route, ...] = (
         tag=_TAG,
         summary="Change settings on every node",
         description=(
-            "Followed within a second. Members left out stay as they are, null takes an override back: the "
-            "environment of each node counts again. Of two who change the same setting the later one wins."
+            "Applied within a second. Members left out stay unchanged; null removes an override, so that the "
+            "environment of each node applies again. The last of concurrent changes to a setting wins."
         ),
         access="admin",
         scope="settings:write",
@@ -209,7 +209,7 @@ ADMIN_SERVICE: tuple[Route, ...] = (
         path="/api/admin/stats",
         handler=get_stats,
         tag=_TAG,
-        summary="This node's live numbers",
+        summary="Get this node's live numbers",
         access="moderator",
         limit="user",
         replies={200: Stats},

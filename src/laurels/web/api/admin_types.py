@@ -40,7 +40,7 @@ class CreateActionType(Request, frozen=True):
 
 
 class EditActionType(Request, frozen=True):
-    """Members left out stay as they are. `version` is the one the edit was made on."""
+    """Members left out stay unchanged. `version` is the one that the edit is based on."""
 
     version: Version
     base_score: Score | UnsetType = UNSET
@@ -66,9 +66,9 @@ class AdminActionTypes(msgspec.Struct, frozen=True):
 
 
 class TryAction(Request, frozen=True):
-    """A hypothetical action of `username`. `base_score` and `scoring_rules` are tried in the place of those in force.
+    """A hypothetical action of `username`. `base_score` and `scoring_rules` replace those in force.
 
-    `by_server`: as if your app's server vouched for it, which needs no ticket.
+    `by_server`: as if your app's server sent it, which needs no ticket.
     """
 
     username: AnyUsername
@@ -80,7 +80,7 @@ class TryAction(Request, frozen=True):
 
 
 class TrialResult(msgspec.Struct, frozen=True):
-    """`rule` names the member of the scoring rules that refuses. Nothing was written."""
+    """`rule` names the member of the scoring rules that refuses the action. Nothing was written."""
 
     verdict: Literal["awarded", "held", "refused"]
     score: int | None
@@ -170,7 +170,7 @@ ADMIN_TYPES: tuple[Route, ...] = (
         path="/api/admin/action-types",
         handler=list_all_action_types,
         tag=_TAG,
-        summary="All action types with their rules",
+        summary="List all action types with their rules",
         access="admin",
         limit="user",
         params=ActionTypesQuery,
@@ -182,8 +182,8 @@ ADMIN_TYPES: tuple[Route, ...] = (
         path="/api/admin/action-types",
         handler=create_action_type,
         tag=_TAG,
-        summary="Make an action type",
-        description="Every node knows it within a second. Bad rules are refused with the path that is wrong.",
+        summary="Create an action type",
+        description="Every node applies it within a second. Invalid rules are refused with the path of the mistake.",
         access="admin",
         scope="catalogue:write",
         limit="user",
@@ -196,7 +196,7 @@ ADMIN_TYPES: tuple[Route, ...] = (
         path="/api/admin/action-types/{name}",
         handler=get_action_type,
         tag=_TAG,
-        summary="An action type with its rules",
+        summary="Get an action type with its rules",
         access="admin",
         limit="user",
         params=ActionTypeQuery,
@@ -210,8 +210,8 @@ ADMIN_TYPES: tuple[Route, ...] = (
         tag=_TAG,
         summary="Change an action type",
         description=(
-            "Members left out stay as they are. `version` must be the one you read: if somebody changed the type "
-            "meanwhile, nothing is written. What was awarded stays as it was."
+            "Members left out stay unchanged. `version` must be the one that you read: if the type was changed "
+            "meanwhile, nothing is written. Points already awarded do not change."
         ),
         access="admin",
         scope="catalogue:write",
@@ -226,8 +226,8 @@ ADMIN_TYPES: tuple[Route, ...] = (
         path="/api/admin/action-types/{name}/try",
         handler=try_action_type,
         tag=_TAG,
-        summary="What the rules would say of an action",
-        description="Judged on the user's real counters, also under rules that are not saved yet; nothing is written.",
+        summary="Try the rules on a hypothetical action",
+        description="Judged on the user's real counters, also under rules that are not saved yet. Nothing is written.",
         access="admin",
         scope="catalogue:write",
         limit="user",

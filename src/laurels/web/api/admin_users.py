@@ -45,14 +45,14 @@ class AdminUsers(msgspec.Struct, frozen=True):
 
 
 class UserDetails(msgspec.Struct, frozen=True):
-    """`places` has one entry per board; who is hidden from a board has no rank there."""
+    """`places` has one entry per board. A user who is hidden from boards has no rank."""
 
     user: AdminUser
     places: list[PlaceOnBoard]
 
 
 class SetRole(Request, frozen=True):
-    """`allow_similar`: also when another user's name could be taken for that of the new operator."""
+    """`allow_similar`: also if another user's name could be mistaken for the new operator's."""
 
     role: Role
     reason: Reason | None = None
@@ -64,18 +64,21 @@ class ResetPassword(Request, frozen=True):
 
 
 class FreshPassword(msgspec.Struct, frozen=True):
-    """Shown this once. Every session of the user has ended."""
+    """The password is shown once. Every session of the user has ended."""
 
     password: str
 
 
 class UsersQuery(ListQuery, frozen=True):
-    """All that are given must fit. `sort=score` lists who is on the board; it alone takes min_score, max_score."""
+    """All given filters must match. `sort=score`: users on the default board; only it takes min_score, max_score."""
 
     sort: Sort = "newest"
     prefix: (
         Annotated[
-            str, Meta(min_length=1, max_length=32, pattern=NO_CONTROLS, description="How the name begins, in any case")
+            str,
+            Meta(
+                min_length=1, max_length=32, pattern=NO_CONTROLS, description="Beginning of the name, case-insensitive"
+            ),
         ]
         | None
     ) = None
@@ -157,7 +160,7 @@ ADMIN_USERS: tuple[Route, ...] = (
         path="/api/admin/users/{user_id}",
         handler=get_user,
         tag=_TAG,
-        summary="A user and their places",
+        summary="Get a user and their places",
         access="moderator",
         limit="user",
         params=UserQuery,
@@ -169,8 +172,8 @@ ADMIN_USERS: tuple[Route, ...] = (
         path="/api/admin/users/{user_id}/role",
         handler=set_user_role,
         tag=_TAG,
-        summary="Make someone player, moderator or admin",
-        description="Not oneself, and not the last admin. No API key may change roles.",
+        summary="Make a user player, moderator or admin",
+        description="Refused for oneself and for the last admin. API keys may not change roles.",
         access="admin",
         limit="user",
         params=UserQuery,
@@ -184,7 +187,7 @@ ADMIN_USERS: tuple[Route, ...] = (
         handler=reset_user_password,
         tag=_TAG,
         summary="Set a new password and end every session",
-        description="The password is generated, and shown this once.",
+        description="The password is generated and shown once.",
         access="admin",
         scope="users:write",
         limit="user",

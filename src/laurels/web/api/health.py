@@ -20,7 +20,7 @@ class Liveness(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """`missing` names, in words, what keeps the node from serving; `degraded`, what it serves without for now."""
+    """`missing`: why the node does not serve. `degraded`: what it serves without for now. Both are sentences."""
 
     ready: bool
     missing: list[str]
@@ -34,7 +34,7 @@ class WindowReport(msgspec.Struct, frozen=True):
 
 
 class IndexReport(msgspec.Struct, frozen=True):
-    """`drift` counts standings that index and ledger hold differently."""
+    """`drift`: the number of standings in which index and ledger differ."""
 
     windows: list[WindowReport]
 
@@ -73,7 +73,7 @@ async def rebuild_index(context: AdminContext, index: IndexContext, _: Call) -> 
 
 
 METRICS_WEIGHT = 10
-"""Writing all metrics out takes milliseconds, where liveness takes tens of microseconds."""
+"""Encoding all metrics takes milliseconds; a liveness check takes tens of microseconds."""
 
 HEALTH: tuple[Route, ...] = (
     Route(
@@ -81,7 +81,7 @@ HEALTH: tuple[Route, ...] = (
         path="/livez",
         handler=livez,
         tag="Operations",
-        summary="The process answers",
+        summary="Check that the process runs",
         limit="probe",
         replies={200: Liveness},
     ),
@@ -90,7 +90,7 @@ HEALTH: tuple[Route, ...] = (
         path="/readyz",
         handler=readyz,
         tag="Operations",
-        summary="The node serves, or what is missing",
+        summary="Check that the node serves, or get the reasons why not",
         limit="probe",
         replies={200: Readiness, 503: Readiness},
     ),
@@ -99,7 +99,7 @@ HEALTH: tuple[Route, ...] = (
         path="/metrics",
         handler=metrics,
         tag="Operations",
-        summary="Prometheus metrics",
+        summary="Get metrics in the format of Prometheus",
         limit="probe",
         weight=METRICS_WEIGHT,
         replies={200: None},

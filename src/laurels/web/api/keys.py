@@ -33,9 +33,9 @@ class CreateKey(Request, frozen=True):
 
 
 class RotateKey(Request, frozen=True):
-    overlap_seconds: Annotated[int, Meta(ge=0, le=MAX_OVERLAP, description="How long the old secret stays good")] = (
-        86_400
-    )
+    overlap_seconds: Annotated[
+        int, Meta(ge=0, le=MAX_OVERLAP, description="Seconds for which the old secret stays valid")
+    ] = 86_400
     reason: Reason | None = None
 
 
@@ -48,7 +48,7 @@ class KeyQuery(Request, frozen=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """`last_used_at` is right within some minutes. `overlap_until`: when the secret before the last rotation ends."""
+    """`last_used_at` is exact to some minutes. `overlap_until`: when the secret before the last rotation expires."""
 
     id: int
     name: str
@@ -67,7 +67,7 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 class NewKey(msgspec.Struct, frozen=True):
-    """`api_key` and `signing_secret` are shown this once."""
+    """`api_key` and `signing_secret` are shown once."""
 
     key: Key
     api_key: str
@@ -118,7 +118,7 @@ KEYS: tuple[Route, ...] = (
         path="/api/admin/keys",
         handler=list_keys,
         tag="Admin: API keys",
-        summary="All API keys, revoked ones included, without their secrets",
+        summary="List all API keys, including revoked ones, without their secrets",
         access="admin",
         limit="user",
         params=ListQuery,
@@ -130,7 +130,7 @@ KEYS: tuple[Route, ...] = (
         path="/api/admin/keys",
         handler=create_key,
         tag="Admin: API keys",
-        summary="Make an API key; it is shown once",
+        summary="Create an API key; it is shown once",
         access="admin",
         scope="keys:write",
         limit="user",
@@ -143,8 +143,8 @@ KEYS: tuple[Route, ...] = (
         path="/api/admin/keys/{id}/rotate",
         handler=rotate_key,
         tag="Admin: API keys",
-        summary="Give a key a new secret; the old one stays good for a while",
-        description="At most two secrets of a key are good at once: those before the last rotation end at the next.",
+        summary="Give a key a new secret; the old one stays valid for a while",
+        description="At most two secrets of a key are valid at once: a rotation ends all but the latest.",
         access="admin",
         scope="keys:write",
         limit="user",
@@ -158,7 +158,7 @@ KEYS: tuple[Route, ...] = (
         path="/api/admin/keys/{id}/revoke",
         handler=revoke_key,
         tag="Admin: API keys",
-        summary="End a key for good, within a second on every node",
+        summary="Revoke a key permanently, within a second on every node",
         access="admin",
         scope="keys:write",
         limit="user",
