@@ -92,7 +92,7 @@ class ActivityFeed:
             log.warning("activity not sent", board=board, reason=error.detail)
             return
         completions = [
-            protocol.RecentAction(people[a.user_id].username, a.action_type, a.counted, a.completed_at)
+            protocol.ActivityItem(people[a.user_id].username, a.action_type, a.counted, a.completed_at)
             for a in shown
             if a.user_id in people
         ]

@@ -223,7 +223,7 @@ class MeFrame(ServerFrame, tag="me", frozen=True, kw_only=True):
     boards: list[MyPlace]
 
 
-class RecentAction(msgspec.Struct, frozen=True):
+class ActivityItem(msgspec.Struct, frozen=True):
     username: str
     action_type: str
     score_earned: int
@@ -235,7 +235,7 @@ class Activity(ServerFrame, tag="activity", frozen=True, kw_only=True):
 
     channel: Channel
     skipped: int
-    completions: list[RecentAction]
+    completions: list[ActivityItem]
 
 
 class Error(ServerFrame, tag="error", frozen=True, kw_only=True):
