@@ -170,7 +170,7 @@ def test_a_batch_sees_what_single_actions_would(moves: list[tuple[int, int]], si
 
 def test_memory_is_bounded() -> None:
     """The longest untouched are forgotten; a trail keeps no more than it needs."""
-    memory = ActivityHistory(users=3, crowds=2)
+    memory = ActivityHistory(users=3, addresses=2)
     for user in range(20):
         history = memory.batch()
         for at in range(30):

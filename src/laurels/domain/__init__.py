@@ -1,12 +1,11 @@
-"""What Laurels knows without asking anybody: no I/O, no clock, no await.
+"""The rules of the service as pure code: no I/O, no clock, no await.
 
-errors      every refusal the service can speak, by stable code
-names       which usernames are allowed, and which look alike
-email       what an e-mail address looks like
-wording     English in sentences that are put together
-boards      a ranking's order, aggregate, ties and calendar windows
-standings   one user's folded value in one window, and the order key that ranks it
-rules       what may count: one pure function per rule, in one registry
-actions     submissions, receipts and what the ledger knows of a user
-judgement   a batch of submissions and the facts about them in, rows to write out
+actions, judgement    submissions and receipts; a batch of submissions and its facts in, outcomes and rows out
+rules, detectors      which actions count and what they are worth; which ones are held for review
+boards, calendars, standings, refold   windows of boards, a user's folded value in one, and the order key that ranks it
+board_summary         one sentence that tells people what a board ranks
+tickets, metadata, instants            parts of a submission, in the form that the ledger stores
+names, confusables, invisible, email   which usernames are allowed and which look alike; e-mail addresses
+authorization, errors                  which operator may act on which account; every refusal, by stable code
+strict_json, schema_hints, wording     decoding without surprises; messages to people
 """

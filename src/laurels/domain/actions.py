@@ -1,4 +1,4 @@
-"""Actions: what is submitted, what the ledger knows of it, and the receipt that answers it."""
+"""Actions: submissions, what the ledger knows of them, and the facts that judging needs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .tickets import Ticket
 
 RankState = Literal["exact", "rebuilding"]
 Status = Literal["awarded", "held", "rejected"]
-"""What became of a row of the ledger: it counts, waits for a review, or was found not to count."""
+"""The state of a ledger row: it counts, waits for a review, or was found not to count."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionType:
-    """What can be completed, and what it is worth. The client never says the worth."""
+    """A kind of action and its worth. A client never states the worth."""
 
     id: int
     name: str
@@ -50,8 +50,8 @@ def active_type(types: Mapping[str, ActionType], name: str) -> ActionType:
 class Submission(msgspec.Struct, frozen=True, gc=False):
     """One completion as a client claims it: facts, never points. `metadata` is JSON text.
 
-    `address`, where it came from, is no part of what was sent: a retry may come from another one.
-    Nor is `by_server`: an API key vouches for it.
+    `address`, where it came from, and `by_server`, that an API key vouches for it, are not part of the fingerprint:
+    a retry may come another way.
     """
 
     user_id: int
@@ -64,13 +64,13 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     ticket: Ticket | None = None
 
     def decoded(self) -> dict[str, Any] | None:
-        """The metadata as rules read it."""
+        """Return the metadata as rules read it."""
         return None if self.metadata is None else msgspec.json.decode(self.metadata)
 
     def fingerprint(self) -> int:
-        """int64 digest of the body: the same identifier with another one is a conflict.
+        """Return an int64 digest of the body: the same identifier with another digest is a conflict.
 
-        64 bits suffice: the comparison is between two bodies of one user under one identifier.
+        64 bits suffice, because it compares two bodies of one user under one identifier.
         """
         body = f"{self.action_type}\0{self.metadata}\0{self.completed_at}"
         if self.ticket is not None:
@@ -80,9 +80,9 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """One row of the ledger, as much of it as a receipt needs.
+    """The columns of a ledger row that a receipt needs.
 
-    `score_earned` counts only while the row is awarded: see `counted`. `reason`: how it came about, in words.
+    `score_earned` counts only while the row is awarded: see `counted`. `reason` explains it in words.
     """
 
     action_id: int
@@ -107,10 +107,11 @@ _NO_ACTION = 0
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
-    """Where an action left its user in the default board.
+    """The place of an action's user in the default board.
 
-    `rank` is exact at `seq`; None when unknown, and then `rank_state` says why. All actions of a user in one batch
-    share it; `entered_by` is the one that brought the user into the top, where there were several.
+    `rank` is exact at `seq`. `rank_state` is `rebuilding` while the index is not available: then a rank was counted in
+    the ledger, or is None. All actions of a user in one batch share a placement; of several, `entered_by` is the one
+    that brought the user into the top, and 0 stands for none.
     """
 
     rank: int | None
@@ -124,9 +125,9 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
         return self.reaches(top) if self.entered_by is None else self.entered_by == action_id
 
     def reaches(self, top: int) -> bool:
-        """Return whether the user came into the first `top` places by this batch."""
+        """Return whether this batch brought the user into the first `top` places."""
         if self.rank_state != "exact":
-            return False  # where the user was before is not known
+            return False  # the place before is not known
         was_in = self.previous_rank is not None and self.previous_rank <= top
         return self.rank is not None and self.rank <= top and not was_in
 
@@ -137,7 +138,7 @@ def present_placement(rank: int | None, seq: int | None, rank_state: RankState) 
 
 
 class UserFacts(msgspec.Struct, frozen=True, gc=False):
-    """A user's row. `version` is another one after every change of what judging reads of the user."""
+    """A user's row. `version` changes with everything that judging reads of the user."""
 
     id: int
     status: str
@@ -147,21 +148,21 @@ class UserFacts(msgspec.Struct, frozen=True, gc=False):
     version: int = 0
 
     def points_on(self, day: date) -> int:
-        """What the user has earned on `day`, over all types."""
+        """Return the points earned on `day`, over all types."""
         return self.points_today if self.points_day == day else 0
 
 
 @dataclass(slots=True)
 class Facts:
-    """All that judging one batch needs, read at one instant.
+    """Everything that judging one batch needs, as of one instant.
 
     zone       the default board's time zone; `day` is the calendar day of `now` there
     known      (user id, identifier) -> the action already in the ledger
     progress   (user id, action type id) -> counters
     standings  (window id, user id) -> standing
-    type_counts  action type id -> awards to anybody, for types whose rules look at it
-    claims     (action type id, value) that somebody has claimed
-    used_tickets  nonces, among those presented, that an action was awarded for
+    type_counts  action type id -> awards to all users, for types whose rules read it
+    claims     (action type id, value) pairs that are claimed
+    used_tickets  presented nonces for which an action was awarded before
     """
 
     now: datetime

@@ -1,11 +1,11 @@
 """Authorization: the rules for operators acting on accounts, and for API keys.
 
-The only table of it. `ledger/authorization.py` applies it inside the transaction of each change, to roles and scopes
-that are locked there, so that HTTP, sockets and the command line obey the same rules at the moment of the write.
+This is the only table of them. `ledger/authorization.py` applies it in the transaction of each change, to roles and
+scopes that are locked there, so that HTTP, sockets and the command line obey the same rules at the time of the write.
 
-- Nobody acts on their own account, whatever their role.
-- Moderators act on players, admins on everybody else.
-- An API key acts on players, within its scopes: an admin could otherwise judge their own account with a key.
+- No operator acts on their own account, whatever their role.
+- Moderators act on players, admins on all other accounts.
+- An API key acts on players, within its scopes: otherwise an admin could judge their own account with a key.
 - The command line acts for the owner of the machine, who is not an account.
 """
 
@@ -54,7 +54,7 @@ class AccountRole:
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """A server that showed an API key with these scopes."""
+    """A server that presented an API key with these scopes."""
 
     scopes: frozenset[str]
 
@@ -105,7 +105,7 @@ def may_act_on(principal: ActingParty, act: Act, target: AccountRole) -> Laurels
 
 
 def may_change(principal: ActingParty, scope: Scope) -> LaurelsError | None:
-    """Return why `principal` may not change what `scope` covers and no account is concerned, or None."""
+    """Return why `principal` may not change what `scope` covers where no account is involved, or None."""
     if isinstance(principal, Machine):
         return None
     if isinstance(principal, AccountRole):

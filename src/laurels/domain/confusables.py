@@ -1,6 +1,6 @@
-"""Which texts look alike, by the table of Unicode Technical Standard 39 as `confusable_homoglyphs` ships it.
+"""Keys that are equal for texts that look alike, by the table of Unicode Technical Standard 39.
 
-Two keys of a text, each equal for texts that look alike:
+The table is that of `confusable_homoglyphs`. There are two keys:
 
 strict_key   across scripts, or by what is invisible: "paypal" in Latin and in Cyrillic letters. It is unique
 similar_key  also within a script: `rn` and `m`, `l`, `I`, `i` and `1`, with and without accents. Honest names are
@@ -19,13 +19,13 @@ from .invisible import strip_ignorable
 _ACCENTS, _POINTS = 200, range(10, 36)
 """Combining classes."""
 _AT_A_GLANCE = str.maketrans({"i": "l", "1": "l", "0": "o"})
-"""What the table tells apart because of its case."""
+"""Characters that the table distinguishes only by case."""
 _SMALL_CAPITAL = "LATIN LETTER SMALL CAPITAL "
 _DOT_ABOVE = "\u0307"
 _ONE_SCRIPT = dict.fromkeys(("HAN", "HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL"), "CJK")
-"""Written together: UTS 39 takes them for one."""
+"""Scripts that are written together: UTS 39 treats them as one."""
 _PHONETIC = ((0x0250, 0x02AF), (0x1D00, 0x1DBF), (0x2C60, 0x2C7F), (0xA720, 0xA7FF), (0xAB30, 0xAB6F))
-"""Latin letters of phonetic notation, many drawn exactly as one of the alphabet."""
+"""Latin letters of phonetic notation, many of which look exactly like one of the alphabet."""
 
 
 def strict_key(text: str) -> str:
@@ -39,14 +39,14 @@ def strict_key(text: str) -> str:
 def similar_key(text: str) -> str:
     """Return the same key for texts that look alike at a glance, also within one script."""
     prototypes, text = _prototypes(), text.translate(_small_capitals())
-    for _ in range(2):  # capitals look like other letters than small ones: as typed, then folded
+    for _ in range(2):  # capitals look like other letters than lower case does: map as typed, then folded
         bare = unicodedata.normalize("NFD", strip_ignorable(text))
         text = "".join(prototypes.get(char, char) for char in bare if not _is_accent(char)).casefold()
     return text.translate(_AT_A_GLANCE)
 
 
 def _is_accent(char: str) -> bool:
-    """A mark beside a letter that is read without it too: accents, and the points of Hebrew and Arabic."""
+    """Return whether a letter is also read without this mark: an accent, or a point of Hebrew or Arabic."""
     place = unicodedata.combining(char)
     return place >= _ACCENTS or place in _POINTS or unicodedata.category(char) == "Me"
 

@@ -1,4 +1,4 @@
-"""The one rule of what an e-mail address looks like: for requests, commands and imports."""
+"""The one check of e-mail addresses: for requests, commands and imports."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ _ADDRESS = re.compile(PATTERN)
 
 
 def check_email(address: str) -> None:
-    """Raises LaurelsError(INVALID_REQUEST) for what can't be an address."""
+    """Raise LaurelsError(INVALID_REQUEST) for a text that can't be an address."""
     if len(address) > MAX_LENGTH or _ADDRESS.search(address) is None:
         raise LaurelsError(Code.INVALID_REQUEST, f"{address[:64]!r} is not {EXPECTED}", path="$.email")

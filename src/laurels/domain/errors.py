@@ -1,10 +1,7 @@
-"""Every refusal the service can speak.
+"""Every refusal of the service, by stable code.
 
-A code is a promise to clients: it never changes its meaning and is never reused.
-The HTTP status of each code is decided at the edge (`web/http/problems.py`).
-
-    LaurelsError          carries a code and a sentence that helps
-      Refusal             the rules say no to one action; may say when to try again
+A code is a promise to clients: it never changes its meaning and is never reused. `web/http/problems.py` maps each code
+to its HTTP status.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Stable machine-readable reasons, in the order a request would meet them."""
+    """Stable machine-readable reasons, in the order in which a request meets them."""
 
     MALFORMED_REQUEST = "malformed_request"
     BODY_TIMEOUT = "body_timeout"

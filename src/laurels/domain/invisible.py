@@ -1,4 +1,4 @@
-"""Properties of single characters that Unicode defines and `unicodedata` lacks.
+"""Properties of characters that Unicode defines and `unicodedata` lacks.
 
 Default-ignorable code points draw nothing (Unicode 14, DerivedCoreProperties.txt). Joining types say which letters of
 cursive scripts connect (ArabicShaping.txt): only between such letters does a zero-width non-joiner change the look.
@@ -11,7 +11,7 @@ import unicodedata
 
 ZWNJ, ZWJ = "\u200c", "\u200d"
 VIRAMA = 9
-"""The combining class of the signs that join consonants."""
+"""The combining class of signs that join consonants."""
 _EMOJI_SELECTORS = "\ufe0e\ufe0f"
 
 IGNORABLE = re.compile(
@@ -43,7 +43,7 @@ _JOINS_BACK = (
 
 
 def strip_ignorable(text: str) -> str:
-    """Remove every code point that draws nothing."""
+    """Return the text without code points that draw nothing."""
     return text if text.isascii() else IGNORABLE.sub("", text)
 
 
@@ -52,10 +52,10 @@ def is_mark(char: str) -> bool:
 
 
 def is_misplaced(text: str, at: int) -> bool:
-    """Tell whether a default-ignorable code point stands where it changes nothing that is seen.
+    """Return whether a default-ignorable code point is where it changes nothing visible.
 
-    Zero-width joiners stand in the contexts A1, A2 and B of UAX 31, and between emoji; selectors behind what they
-    select a look of: a symbol, a Han character, a Mongolian letter.
+    Zero-width joiners belong in the contexts A1, A2 and B of UAX 31 and between emoji, a variation selector after the
+    character whose variant it selects: a symbol, a Han character, a Mongolian letter.
     """
     char, before, after = text[at], text[:at], text[at + 1 :]
     if char == ZWNJ:
@@ -72,20 +72,20 @@ def is_misplaced(text: str, at: int) -> bool:
 
 
 def _breaks_a_join(before: str, after: str) -> bool:
-    """A1: between two letters that would connect, marks aside."""
+    """Return whether this is context A1: between two letters that would connect, ignoring marks."""
     left = next((char for char in reversed(before) if not is_mark(char)), "")
     right = next((char for char in after if not is_mark(char)), "")
     return left in _ONWARD and (right in _ONWARD_AND_BACK or right in _BACK)
 
 
 def _in_conjunct(before: str, after: str) -> bool:
-    """A2: a letter, a virama, here, another letter."""
+    """Return whether this is context A2: after a letter and a virama, before another letter."""
     following = next((char for char in after if not is_mark(char)), "")
     return _ends_with_virama(before) and _is_letter(following)
 
 
 def _requests_conjunct(before: str, after: str) -> bool:
-    """B: a letter, a virama, here, and no dependent vowel."""
+    """Return whether this is context B: after a letter and a virama, not before a dependent vowel."""
     return _ends_with_virama(before) and "VOWEL SIGN" not in unicodedata.name(after[:1] or "a", "")
 
 
@@ -103,7 +103,7 @@ def _joins_emoji(before: str, after: str) -> bool:
 
 
 def _is_symbol(char: str) -> bool:
-    """Emoji are symbols (So), skin tones modifiers (Sk)."""
+    """Return whether this is an emoji (So) or a skin tone (Sk)."""
     return bool(char) and unicodedata.category(char) in ("So", "Sk") and not char.isascii()
 
 

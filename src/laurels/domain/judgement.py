@@ -1,7 +1,7 @@
-"""A batch of submissions and the facts about them in; outcomes and rows to write out.
+"""Judge a batch: submissions and the facts about them in, outcomes and rows to write out.
 
-Pure and sequential: each submission is judged against what its predecessors in the batch
-left behind, so a cap holds inside one batch as it does between batches.
+Pure and sequential: each submission is judged against the state that its predecessors in the batch left, so a cap holds
+within one batch as it does between batches.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from .standings import INT64_MAX, INT64_MIN, Standing, fold, micros, overflow
 from .tickets import Grant
 
 CLAIM_LENGTH = 64
-"""Characters of a claimed value that is kept as it is."""
+"""Characters of a claimed value that is stored as it is; a longer one is stored as a digest."""
 _DIGEST = "sha256:"
 _MINUTE = timedelta(minutes=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The action is in the ledger: now, or since an earlier request (`replayed`)."""
+    """The action is in the ledger: since now, or since an earlier request (`replayed`)."""
 
     action: Recorded
     replayed: bool
@@ -42,7 +42,7 @@ Outcome = Accepted | LaurelsError
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """A value that counts once for everybody, and who was first."""
+    """A value that counts once for all users, and the user who was first."""
 
     action_type_id: int
     value: str
@@ -51,7 +51,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
 
 class TicketUse(msgspec.Struct, frozen=True, gc=False):
-    """A ticket, and the action that it was used for."""
+    """A used ticket, and the action that was awarded for it."""
 
     nonce: bytes
     action_id: int
@@ -60,12 +60,12 @@ class TicketUse(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Judgement:
-    """What one batch decided. The mappings hold only what changed and must be written.
+    """The decisions of one batch. The mappings hold only changes, which must be written.
 
     actions      each new row with the index of its submission
     scores       user id -> score in the default board
     points       user id -> points earned on the day of the batch, over all types
-    type_counts  action type id -> awards to anybody
+    type_counts  action type id -> awards to all users
     held         action id -> why it is held
     shadows      shadowed user id -> standing in the default board before and after the batch
     room         how many microseconds after the batch's instant an action may count at: see `room_after`
@@ -92,9 +92,9 @@ def judge(
     windows: Sequence[Window],
     detection: BatchDetection | None = None,
 ) -> Judgement:
-    """Decide every submission in order; what looks wrong to `sighting` is held. O(submissions x windows).
+    """Decide every submission in order; `detection` may hold an action for review. O(submissions x windows).
 
-    `facts.action_ids` must hold an unused id per submission at least; `windows` are those open at `facts.now`.
+    `facts.action_ids` must hold at least one unused id per submission; `windows` are those open at `facts.now`.
     """
     bench = _BatchJudge(facts, types, windows, detection)
     for index, submission in enumerate(submissions):
@@ -107,7 +107,7 @@ def judge(
 
 
 class _BatchJudge:
-    """The state that one batch walks through."""
+    """The state of judging one batch."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class _BatchJudge:
         return self._detection.find(submission, kind, user, attempt, earned, self._last_at(user.id, kind))
 
     def _last_at(self, user_id: int, kind: ActionType) -> dict[str, datetime | None]:
-        """When the user last did what `watch.sequence` names."""
+        """Return when the user last completed each action type that `watch.sequence` names."""
         watch = kind.rules.watch
         found: dict[str, datetime | None] = {}
         for step in (watch.sequence if watch is not None else None) or ():
@@ -228,7 +228,7 @@ class _BatchJudge:
         earned: int,
         finding: Finding | None,
     ) -> Accepted:
-        """Into the ledger. A held action moves no standing, but is counted: caps must not be got around by it."""
+        """Record an action. A held one moves no standing, but is counted: it must not be a way around caps."""
         facts, result, user_id = self._facts, self.result, submission.user_id
         shadow = self._default_standing(user_id) if facts.users[user_id].status == "shadowed" else None
         if finding is None:
@@ -287,7 +287,7 @@ class _BatchJudge:
             self.result.claims.append(Claim(kind.id, value, action.user_id, action.action_id))
 
     def _fold_windows(self, user_id: int, kind: ActionType, earned: int) -> dict[tuple[int, int], Standing]:
-        """All windows or, when one overflows, none: nothing is half-written."""
+        """Return the changed standings of all windows. Raises Refusal when one overflows; then none is changed."""
         changed: dict[tuple[int, int], Standing] = {}
         for window in self._windows:
             board = window.board
@@ -306,7 +306,7 @@ class _BatchJudge:
         return 0 if standing is None else standing.score
 
     def _default_standing(self, user_id: int) -> Standing | None:
-        """None where nothing counts, or nothing any more."""
+        """Return the standing in the default board, or None where nothing counts, or nothing any longer."""
         for window in self._windows:
             if window.board.is_default:
                 standing = self._facts.standings.get((window.id, user_id))
@@ -315,7 +315,7 @@ class _BatchJudge:
 
 
 def grant_needed(kind: ActionType, submission: Submission) -> Grant | None:
-    """What a genuine ticket says, where the type asks this sender for one."""
+    """Return the content of a genuine ticket, if the type requires one of this sender."""
     if kind.rules.ticket is None or submission.by_server or submission.ticket is None:
         return None
     return submission.ticket.grant
@@ -324,9 +324,9 @@ def grant_needed(kind: ActionType, submission: Submission) -> Grant | None:
 def room_after(now: datetime, windows: Sequence[Window]) -> int:
     """Return how many microseconds after `now` are in the same clock minute and in the same windows.
 
-    Actions of one batch are a microsecond apart, in the order in which they arrived, so that the user who reached a
-    score first wins the tie. Within the minute, so that counters of minutes, hours and days are those of `now`. Where
-    the room is used up, the rest share its last microsecond.
+    Actions of one batch are a microsecond apart, in order of arrival, so that the user who reached a score first wins
+    the tie. They stay within the minute, so that the counters of minutes, hours and days are those of `now`. Actions
+    beyond the room share its last microsecond.
     """
     ends = [window.span.ends_at for window in windows if window.span.ends_at is not None]
     minute = now.replace(second=0, microsecond=0) + _MINUTE
@@ -334,10 +334,10 @@ def room_after(now: datetime, windows: Sequence[Window]) -> int:
 
 
 def claimed_value(kind: ActionType, metadata: Mapping[str, Any] | None) -> str | None:
-    """Return what an action claims under `once_for_all`, as the ledger keeps it; None when it claims nothing.
+    """Return the value that an action claims under `once_for_all`, as the ledger stores it; None without a claim.
 
-    A long value is kept as its digest: an index entry of PostgreSQL holds 2,700 bytes. A value that looks like a
-    digest is kept as one too, so that nobody claims a long value by sending its digest.
+    A long value is stored as its digest: an index entry of PostgreSQL holds 2,700 bytes. A value that looks like a
+    digest is stored as a digest too, so that a long value can't be claimed by sending its digest.
     """
     member = kind.rules.once_for_all
     value = None if member is None else (metadata or {}).get(member)

@@ -1,4 +1,4 @@
-"""Metadata of an action: checked, and put into the one form in which the ledger keeps and compares it.
+"""Check the metadata of an action and bring it into the canonical form that the ledger stores and compares.
 
 Two spellings of one document have one canonical text, as in RFC 8785: members are sorted, escapes and white space
 are gone, `5.0` and `5e0` are `5`, `-0` is `0`, and an empty document is the same as none. Unlike RFC 8785 an integer
@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 def canonical_metadata(metadata: dict[str, Any] | None, path: str) -> str | None:
     """Return the canonical JSON text of decoded metadata, or None for an empty document.
 
-    Changes `metadata` in place. Raises LaurelsError(INVALID_REQUEST) with the path of the member that is wrong.
+    Changes `metadata` in place. Raises LaurelsError(INVALID_REQUEST) with the path of the wrong member.
     """
     if not metadata:
         return None
@@ -39,7 +39,7 @@ def _normalize(value: dict[str, Any] | list[Any], path: str, depth: int) -> None
     if depth == 0:
         raise _bad(f"Metadata has at most {METADATA_DEPTH} levels.", path)
     if isinstance(value, dict):
-        for name, member in value.items():  # replacing a value keeps the size: the iteration goes on
+        for name, member in value.items():  # replacing a value keeps the size, so iterating is safe
             if "\0" in name:
                 raise _bad("A name must not contain NUL.", path)
             value[name] = _normal(member, path, name, depth)

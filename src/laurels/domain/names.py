@@ -1,6 +1,6 @@
-"""Which usernames are allowed, and which of them are taken for the same.
+"""Usernames: which are allowed, and which count as the same.
 
-A name is kept as the user typed it (NFKC-normalised) beside three keys, none of which sees what draws nothing:
+A name is stored as the user typed it (NFKC-normalised) with three keys, all of which ignore invisible characters:
 
 fold      case-insensitive; unique
 skeleton  the same for names that look alike across scripts; unique
@@ -22,7 +22,7 @@ MAX_LENGTH = 32
 MAX_MARKS_IN_A_ROW = 4
 """Enough for Hindi, Thai, Burmese and Hebrew with its points."""
 MAX_STACKED_MARKS = 2
-"""Of those that stand above or below whatever letter comes (Vietnamese needs two), and of enclosing ones."""
+"""Of marks that are placed above or below any letter (Vietnamese needs two), and of enclosing ones."""
 _STACKING = 200
 """The least combining class of marks that stack without end."""
 
@@ -43,7 +43,7 @@ class Name:
 def parse_name(raw: str) -> Name:
     """Normalise `raw` to NFKC and check it.
 
-    Raises LaurelsError(USERNAME_INVALID) with a sentence that says which rule it breaks.
+    Raises LaurelsError(USERNAME_INVALID), which names the rule that it breaks.
     """
     display = unicodedata.normalize("NFKC", raw)
     complaint = _complaint(display)
@@ -53,12 +53,12 @@ def parse_name(raw: str) -> Name:
 
 
 def name_of(display: str) -> Name:
-    """Return a name with its keys, as it stands: names of earlier versions may break a rule of today."""
+    """Return a name with its keys, unchecked: names of earlier versions may break a present rule."""
     return Name(display, fold_name(display), strict_key(display), similar_key(display))
 
 
 def fold_name(name: str) -> str:
-    """Return the key under which a name is unique, however it was typed; of invalid names, too."""
+    """Return the key under which a name is unique, however it was typed; also for invalid names."""
     if name.isascii():
         return name.lower()
     visible = strip_ignorable(unicodedata.normalize("NFKC", name))
@@ -66,15 +66,15 @@ def fold_name(name: str) -> str:
 
 
 def similar_keys(names: Iterable[str]) -> frozenset[str]:
-    """Return what a name must not be similar to, for names of a setting."""
+    """Return the keys that other names must not have, for the names of a setting."""
     return frozenset(similar_key(unicodedata.normalize("NFKC", name)) for name in names)
 
 
 def external_names(wanted: str | None, mark: str) -> list[Name]:
-    """Return names to try for a user of an outside issuer, best first.
+    """Return names to try for a user of an external issuer, best first.
 
-    As wanted; with 4 or 8 characters of `mark`; `player-` and more of it. `mark` is 24 random characters or more, so
-    that nobody can register these names first.
+    The wanted name; with 4 or 8 characters of `mark`; then `player-` and more of it. `mark` is 24 random characters or
+    more, so these names can't be registered in advance.
     """
     stem = " ".join(unicodedata.normalize("NFKC", wanted or "").split())
     tries = [stem[:MAX_LENGTH].rstrip(), *(f"{stem[: MAX_LENGTH - n - 1].rstrip()}-{mark[:n]}" for n in (4, 8))]
@@ -84,7 +84,7 @@ def external_names(wanted: str | None, mark: str) -> list[Name]:
     for one in [*tries, f"player-{mark[:12]}", f"player-{mark[:24]}"]:
         try:
             names.append(parse_name(one))
-        except LaurelsError:  # what the issuer calls them is no name here
+        except LaurelsError:  # the issuer's name is not valid here
             continue
     return names
 

@@ -1,7 +1,7 @@
-"""What the rows of one user come to, from nothing but the ledger.
+"""Fold the ledger rows of one user again.
 
-The same as if they had been awarded one by one, and those that were undone or rejected had never been there:
-a best that is undone gives its place back to the best before it, reached when that one was.
+The result is as if they had been awarded one by one, without those that were undone or rejected. A best that is undone
+gives way to the best before it, reached when that one was.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class LedgerRowToFold(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def counts(self) -> bool:
-        """Standings fold it. A reversal is not folded: it takes what it reverses out."""
+        """Return whether standings fold it. A reversal is not folded: it removes the row that it reverses."""
         return self.status == "awarded" and not self.undone and self.kind != "reversal"
 
     @property
     def is_used(self) -> bool:
-        """It uses up caps and cooldowns, as actions do that are held."""
+        """Return whether it uses up caps and cooldowns, as held actions do."""
         return self.kind == "completion" and self.status != "rejected" and not self.undone
 
 
 class Refold:
-    """Takes the rows of one user, oldest first; O(windows) for each.
+    """Folds the rows of one user, oldest first; O(windows) for each.
 
     standings  window id -> the fold of what counts there
     progress   counters of the action type `counted`, when there is one
@@ -68,7 +68,7 @@ class Refold:
         self._zone = zone
 
     def take(self, rows: Iterable[LedgerRowToFold]) -> None:
-        """The next rows. Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
+        """Fold the next rows. Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
         counting = self._counted is not None or self._day is not None
         for row in rows:
             if row.counts:
@@ -93,14 +93,14 @@ class Refold:
 
 
 def fold_rows(rows: Iterable[LedgerRowToFold], window: Window) -> Standing | None:
-    """The standing in one window after a user's `rows`, oldest first; None when nothing counts there."""
+    """Return the standing in one window after a user's `rows`, oldest first, or None when nothing counts there."""
     refold = Refold([window])
     refold.take(rows)
     return refold.standings.get(window.id)
 
 
 class Replay:
-    """The same for all windows and counters at once, for users whose whole history is new; O(boards) for each row.
+    """Folds all windows and counters at once, for users whose whole history is new; O(boards) for each row.
 
     `windows`: board -> when a window begins -> the window; every window that a row falls in must be there.
 
@@ -119,7 +119,7 @@ class Replay:
         self._zone = zone
 
     def take(self, row: LedgerRowToFold) -> None:
-        """Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
+        """Fold one row. Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64."""
         if row.counts:
             self._fold(row)
         if row.is_used:
@@ -145,7 +145,7 @@ class Replay:
 
 
 def _added(points: int, row: LedgerRowToFold) -> int:
-    """Return the points of a day with a row's. Raises Refusal(SCORE_OVERFLOW)."""
+    """Return the points of a day with those of a row. Raises Refusal(SCORE_OVERFLOW)."""
     total = points + row.score_earned
     if not INT64_MIN <= total <= INT64_MAX:
         raise overflow()

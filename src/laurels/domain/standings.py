@@ -1,12 +1,11 @@
-"""One user's folded value in one window, and the key that ranks it.
+"""Standings: a user's folded value in a window, and the key that ranks it.
 
 The order key packs a standing into 24 bytes whose plain byte order is "best first":
 
     be64(score, flipped for desc, biased for sign) || be64(reached_at us, biased) || be64(user id)
 
-Earlier `reached_at` wins a tie of scores, then the lower user id: a total order, so every
-standing has exactly one ordinal place. The same key sorts the in-memory index and equals
-`ORDER BY sort_score, reached_at, user_id` in SQL.
+The earlier `reached_at` wins a tie of scores, then the lower user id. That is a total order, so every standing has one
+ordinal place. The key sorts the in-memory index, and its order is `ORDER BY sort_score, reached_at, user_id` in SQL.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
-    """score: int64. reached_at: microseconds since 1970. version: grows with every change.
+    """`score` is int64, `reached_at` in microseconds since 1970, and `version` grows with every change.
 
-    void: everything that counted was undone; then it is hidden, and only its version means anything.
+    `void`: everything that counted was undone. Then it is hidden, and only its version means anything.
     """
 
     score: int
@@ -44,17 +43,17 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 
 
 def micros(instant: datetime) -> int:
-    """Microseconds since 1970-01-01T00:00Z, exact."""
+    """Return microseconds since 1970-01-01T00:00Z, exact."""
     return (instant - _EPOCH) // _MICROSECOND
 
 
 def from_micros(value: int) -> datetime:
-    """The inverse of `micros`."""
+    """Return the instant of `micros`."""
     return _EPOCH + timedelta(microseconds=value)
 
 
 def sort_score(score: int, order: Order) -> int:
-    """The int64 that sorts ascending when `score` sorts best first.
+    """Return the int64 that sorts ascending where `score` sorts best first.
 
     Bitwise not instead of negation: -2**63 has no negative in int64.
     """
@@ -62,25 +61,25 @@ def sort_score(score: int, order: Order) -> int:
 
 
 def overflow() -> Refusal:
-    """Return what refuses an action after which the ledger could not hold a score or sum of points."""
+    """Return the refusal of an action after which a score or a sum of points would not fit into int64."""
     return Refusal(Code.SCORE_OVERFLOW, "This score would leave the range of a 64-bit integer.")
 
 
 def order_key(sort_value: int, reached_at: int, user_id: int) -> bytes:
-    """24 bytes, smaller is better. `sort_value` comes from `sort_score`."""
+    """Return the key of 24 bytes; smaller is better. `sort_value` comes from `sort_score`."""
     return _KEY.pack(sort_value + _BIAS, reached_at + _BIAS, user_id)
 
 
 def split_key(key: bytes) -> tuple[int, int, int]:
-    """`order_key` undone: (sort value, reached_at, user id). What follows a key is not looked at."""
+    """Return (sort value, reached_at, user id) of an `order_key`. Bytes after the key are ignored."""
     sort_value, reached_at, user_id = _KEY.unpack_from(key)
     return sort_value - _BIAS, reached_at - _BIAS, user_id
 
 
 def fold(standing: Standing | None, earned: int, at: int, aggregate: Aggregate, order: Order) -> Standing:
-    """The standing after an award of `earned` at `at` (microseconds).
+    """Return the standing after an award of `earned` at `at` (microseconds since 1970).
 
-    Returns the same object when nothing changed, so that an action worth 0 moves nobody in a tie.
+    Returns the same object when nothing changed, so an action worth 0 loses no tie.
     Raises Refusal(SCORE_OVERFLOW) when a sum would leave int64.
     """
     if standing is None:

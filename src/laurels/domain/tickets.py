@@ -1,4 +1,4 @@
-"""Tickets: who was let start what, and when. Signing and reading them is the edge's business."""
+"""Tickets: who started which type of action, and when. `web/auth/ticket_signer.py` signs and reads them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
-    """What a genuine ticket says. Instants are of the ledger's clock; `nonce` is used for one award."""
+    """The content of a genuine ticket. Instants are of the ledger's clock; a `nonce` is good for one award."""
 
     user_id: int
     action_type: str
@@ -19,7 +19,7 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
-    """A ticket as it was presented. `grant` is None when we did not sign it."""
+    """A ticket as it was presented. `grant` is None when its signature is not ours."""
 
     text: str
     grant: Grant | None

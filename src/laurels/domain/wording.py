@@ -1,4 +1,4 @@
-"""English in sentences that are put together."""
+"""English for sentences composed from parts."""
 
 from __future__ import annotations
 

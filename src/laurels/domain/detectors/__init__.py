@@ -1,15 +1,12 @@
-"""What may look wrong about an action that the rules let pass: a pure function per detector, in a registry.
+"""Detectors: a pure function for each kind of suspicious action, with a line in a registry.
 
-A detector that answers a Suspicion holds the action: it is in the ledger and uses up caps and cooldowns like any
-other, but counts nothing until somebody has looked at it. The first suspicion wins.
+A detector's Finding holds the action: it is in the ledger and uses up caps and cooldowns, but counts nothing until a
+moderator has reviewed it. The first finding wins.
 
-evidence      what a detector may look at, and what it may say
-recollection  what a node remembers of recent actions
-looks         the detectors, and their registry
-watch         all of it as one batch needs it
-
-To add a detector: write a function from Evidence to Suspicion or None in `looks`, and add its line to DETECTORS.
-What it must know goes into `Evidence`, and into `Facts` when it comes from the ledger.
+evidence   the input of detectors, and their Finding
+history    the recent actions that a node remembers
+rules      the detectors and their registry; to add one, write a function from Evidence and add its line to DETECTORS
+engine     runs them for the actions of one batch
 """
 
 from __future__ import annotations

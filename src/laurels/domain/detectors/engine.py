@@ -1,4 +1,4 @@
-"""The detectors with what they know, as a node keeps them and one batch uses them."""
+"""Run the detectors on the actions of a batch, with the history of this node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rules import DETECTORS
 
 
 class DetectorEngine:
-    """One per node. `usual` (action type id -> what is usual) and `thresholds` are replaced as they change."""
+    """One per node. `baselines` (by action type id) and `thresholds` are replaced as they change."""
 
     def __init__(self, detectors: Sequence[Detector] = DETECTORS, thresholds: Thresholds | None = None) -> None:
         self.detectors = detectors
@@ -23,16 +23,16 @@ class DetectorEngine:
         self._history = ActivityHistory()
 
     def batch(self) -> BatchDetection:
-        """For one transaction."""
+        """Return the detection of one transaction."""
         return BatchDetection(self, self._history.batch())
 
     def commit(self, detection: BatchDetection) -> None:
-        """The transaction was committed: remember what it saw."""
+        """Remember the actions of a transaction that was committed."""
         self._history.commit(detection.history)
 
 
 class BatchDetection:
-    """One batch under watch."""
+    """The detectors as one batch uses them."""
 
     def __init__(self, watch: DetectorEngine, history: BatchHistory) -> None:
         self._watch = watch
@@ -47,7 +47,7 @@ class BatchDetection:
         earned: int,
         last_at: dict[str, datetime | None],
     ) -> Finding | None:
-        """Ask every detector in order; None: nothing looks wrong. Servers that hold an API key are believed."""
+        """Return the first finding, or None. Servers that hold an API key are trusted."""
         rules = kind.rules.watch
         if submission.by_server or (rules is not None and rules.off) or not self._watch.detectors:
             return None

@@ -1,4 +1,4 @@
-"""What a detector may look at, and what it may say."""
+"""The input of a detector, and its finding."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .history import AddressActivity, TypeActivity, UserActivity
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Why an action is held: a stable code, and a sentence for whoever reviews it. The sender sees neither."""
+    """The reason to hold an action: a stable code, and a sentence for its reviewer. The sender sees neither."""
 
     code: str
     detail: str
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
-    """From when on something looks wrong. 0 turns a detector off.
+    """The limits above which an action is held. 0 turns a detector off.
 
     user_per_minute     actions of one user, unless more is usual for the type
-    least_per_minute    never suspicious below this, however slow a type usually is
-    usual_factor        so many times what is usual for the type
+    least_per_minute    never suspicious up to this, however slow a type usually is
+    usual_factor        multiple of the type's baseline
     address_per_minute  actions from one address, as this node sees them
-    identical           the same metadata so often in a row, where metadata is worth points
-    metronome           so many gaps of the same length in a row (at most GAPS)
+    identical           consecutive actions with the same metadata, where metadata is worth points
+    metronome           consecutive gaps of the same length (at most GAPS)
     """
 
     user_per_minute: int = 300
@@ -39,7 +39,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """What three of four users of a type stay within in their busiest minute, learnt from the ledger."""
+    """The busiest minute of a type's users: three of four users stay within it. Learnt from the ledger."""
 
     per_minute: int
     points_per_minute: int
@@ -48,14 +48,14 @@ class Baseline(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One action that the rules let pass.
 
-    submission  what was sent, and from which address
-    attempt     the same as the rules saw it, with the user's progress in this type before it
-    earned      what it would be worth
-    trail       this user's latest actions as this node remembers them, this one included
-    habit       those of this type
-    crowd       what came from the same address within the minute, this one included; None: not known
-    usual       of the type; None: too few users have done it to say
-    last_at     action type name -> when the user last did it, for the types that `watch.sequence` names
+    submission        the action as it was sent, and from which address
+    attempt           the same as the rules saw it, with the user's progress in this type before it
+    earned            its worth in points
+    user_activity     this user's latest actions as this node remembers them, including this one
+    type_activity     those of this type
+    address_activity  the actions from this address in this minute, including this one; None: unknown address
+    baseline          that of the type; None: too few users have completed it
+    last_at           action type name -> when the user last completed it, for the types that `watch.sequence` names
     """
 
     submission: Submission

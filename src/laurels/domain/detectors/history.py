@@ -1,9 +1,9 @@
-"""What a node remembers of recent actions, for the detectors that look at more than one.
+"""The recent actions that a node remembers, for detectors that compare several.
 
-Everything kept is immutable and replaced, so a batch can work on a copy that costs nothing and is thrown
-away when its transaction is: `Recollection.batch()` gives an Impression, `keep()` takes it over after COMMIT.
-Memory is bounded; what was longest not touched is forgotten first. A node remembers what came through it:
-behind a balancer each has its share, which is why nothing but suspicion may rest on it.
+All values are immutable and replaced, so a batch works on an overlay that costs nothing and is dropped with its
+transaction: `ActivityHistory.batch()` returns it, `commit()` merges it after COMMIT. Memory is bounded, and the values
+that were not replaced for longest go first. A node remembers the actions that came through it, which behind a balancer
+are a share of all: so nothing but a suspicion may depend on them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import msgspec
 from msgspec.structs import replace
 
 GAPS = 12
-"""Between the latest actions of one user: so many are kept."""
+"""How many gaps between the latest actions of one user are kept."""
 USERS = 50_000
-CROWDS = 20_000
+ADDRESSES = 20_000
 MINUTE = 60_000_000
 _GAP = struct.Struct("=q")
 _ALL_GAPS = struct.Struct(f"={GAPS}q")
@@ -29,11 +29,11 @@ class UserActivity(msgspec.Struct, frozen=True, gc=False):
     """One user's actions of all types. Instants in microseconds.
 
     at          when the last one came; None: none yet
-    packed      the gaps before it, oldest first, at most GAPS. As bytes: a dozen numbers that lie anywhere in memory
-                cost a node with thousands of users more than all detectors compute
-    minute      the calendar minute of the last
-    count       how many in `minute`
-    suspect_at  when one of them last looked wrong
+    packed      the gaps before it, oldest first, at most GAPS. Packed as bytes: on a node with thousands of users,
+                reading a dozen numbers that are scattered in memory takes longer than all detectors
+    minute      the calendar minute of the last one
+    count       actions in `minute`
+    suspect_at  when one of them was last held
     """
 
     at: int | None = None
@@ -44,7 +44,7 @@ class UserActivity(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def known(self) -> int:
-        """How many `gaps` there are."""
+        """Return how many `gaps` there are."""
         return len(self.packed) // _GAP.size
 
     @property
@@ -53,7 +53,7 @@ class UserActivity(msgspec.Struct, frozen=True, gc=False):
         return form.unpack(self.packed)
 
     def with_action(self, at: int) -> UserActivity:
-        """With one more action."""
+        """Return the activity after one more action."""
         minute = at // MINUTE
         count = 1 + (self.count if minute == self.minute else 0)
         packed = b"" if self.at is None else (self.packed + _GAP.pack(at - self.at))[-_ALL_GAPS.size :]
@@ -63,8 +63,8 @@ class UserActivity(msgspec.Struct, frozen=True, gc=False):
 class TypeActivity(msgspec.Struct, frozen=True, gc=False):
     """One user's actions of one type.
 
-    same    how many in a row carried the metadata of the last
-    points  what they would be worth, in `minute`
+    same    consecutive actions with the metadata of the last one
+    points  their worth in `minute`
     """
 
     metadata: str | None = None
@@ -73,14 +73,14 @@ class TypeActivity(msgspec.Struct, frozen=True, gc=False):
     points: int = 0
 
     def with_action(self, at: int, metadata: str | None, earned: int) -> TypeActivity:
-        """With one more action."""
+        """Return the activity after one more action."""
         minute = at // MINUTE
         same = self.same + 1 if metadata == self.metadata else 1
         return TypeActivity(metadata, same, minute, earned + (self.points if minute == self.minute else 0))
 
 
 class AddressActivity(msgspec.Struct, frozen=True, gc=False):
-    """How many actions came from one address in one minute."""
+    """The number of actions from one address in one minute."""
 
     minute: int = -1
     count: int = 0
@@ -91,12 +91,12 @@ class AddressActivity(msgspec.Struct, frozen=True, gc=False):
 
 
 class ActivityHistory:
-    """At most `users` trails, four times as many habits, and `crowds` addresses."""
+    """Activity of at most `users` users, four times as many pairs of user and type, and `addresses` addresses."""
 
-    def __init__(self, *, users: int = USERS, crowds: int = CROWDS) -> None:
+    def __init__(self, *, users: int = USERS, addresses: int = ADDRESSES) -> None:
         self.users = RecentValues[int, UserActivity](users)
         self.types = RecentValues[tuple[int, int], TypeActivity](4 * users)
-        self.addresses = RecentValues[str, AddressActivity](crowds)
+        self.addresses = RecentValues[str, AddressActivity](addresses)
 
     def __len__(self) -> int:
         return len(self.users) + len(self.types) + len(self.addresses)
@@ -105,14 +105,14 @@ class ActivityHistory:
         return BatchHistory(self)
 
     def commit(self, history: BatchHistory) -> None:
-        """Take over what a committed batch saw."""
+        """Merge the actions of a committed batch."""
         self.users.update(history.users)
         self.types.update(history.types)
         self.addresses.update(history.addresses)
 
 
 class BatchHistory:
-    """What one batch sees: the recollection, and on top of it the batch's own actions. O(1) each."""
+    """The history as one batch sees it, with the batch's own actions on top. O(1) each."""
 
     def __init__(self, known: ActivityHistory) -> None:
         self._known = known
@@ -137,7 +137,7 @@ class BatchHistory:
         return after
 
     def mark_suspect(self, user_id: int, at: int) -> None:
-        """Remember that this user's last action looked wrong."""
+        """Note that this user's last action is held."""
         self.users[user_id] = replace(self.users[user_id], suspect_at=at)
 
 
@@ -146,7 +146,7 @@ V = TypeVar("V")
 
 
 class RecentValues(Generic[K, V]):
-    """At most `limit` values; those longest not replaced are forgotten first."""
+    """At most `limit` values; those that were not replaced for longest go first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -1,6 +1,6 @@
-"""The detectors, one function each, in the order in which they are asked. The first suspicion wins.
+"""The detectors, one function each, in the order in which they run. The first finding wins.
 
-None of them proves anything: each says what a person could hardly have done, and a person decides.
+None of them proves anything: each finds what a person could hardly have done, and a person decides.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from .evidence import Detector, Evidence, Finding
 from .history import MINUTE
 
 QUIET_MINUTES = 5
-"""Whoever looked wrong stays held until so long after the last time: else the first actions of every minute count."""
+"""How long a user's actions are held after the last finding; otherwise the first ones of every minute would count."""
 SHORTEST_GAP = 50_000
-"""Microseconds. Actions closer than that were sent together: an app that was offline, a batch."""
+"""Microseconds. Actions closer than this were sent together, by an app that was offline or in a batch."""
 LONGEST_GAP = 10 * MINUTE
 REGULAR = 0.05
-"""Gaps that are whole multiples of one beat, to within this share of it, are a machine's."""
+"""Gaps that are whole multiples of one beat, within this share of it, come from a machine."""
 MOST_BEATS = 8
-"""Longer gaps are no multiple of anything: the error of the beat has grown too large."""
+"""A longer gap does not count as a multiple: the error of the beat has grown too large."""
 
 
 def _still_suspect(evidence: Evidence) -> Finding | None:
     since, at = evidence.user_activity.suspect_at, evidence.user_activity.at
     if since is None or at is None or at - since > QUIET_MINUTES * MINUTE:
         return None
-    return Finding("still_suspect", f"Came within {QUIET_MINUTES} minutes of another that is held.")
+    return Finding("still_suspect", f"Within {QUIET_MINUTES} minutes of another action that is held.")
 
 
 def _velocity(evidence: Evidence) -> Finding | None:
-    """Of one type as counted in the ledger, whichever nodes they went through; of all types as seen here."""
+    """Count actions of one type as in the ledger, over all nodes, and those of all types as this node sees them."""
     most = _most_of_type(evidence)
     count = evidence.attempt.progress.in_minute(evidence.attempt.now) + 1
     if most and count > most:
@@ -53,7 +53,7 @@ def _most_of_type(evidence: Evidence) -> int:
 
 
 def _points(evidence: Evidence) -> Finding | None:
-    """A few dear actions instead of many cheap ones. Nothing is said of the first in a minute: it may be dear."""
+    """Find a few expensive actions instead of many cheap ones; the first of a minute passes, whatever its worth."""
     usual, factor = evidence.baseline, evidence.thresholds.usual_factor
     if usual is None or not factor or usual.points_per_minute <= 0:
         return None
@@ -61,7 +61,7 @@ def _points(evidence: Evidence) -> Finding | None:
     least = evidence.thresholds.least_per_minute * max(1, abs(evidence.kind.base_score))
     if points <= max(limit, least):
         return None
-    return Finding("points_velocity", f"{points} points of this type within a minute; {limit} are unusual already.")
+    return Finding("points_velocity", f"{points} points of this type within a minute; more than {limit} are unusual.")
 
 
 def _address(evidence: Evidence) -> Finding | None:
@@ -73,7 +73,7 @@ def _address(evidence: Evidence) -> Finding | None:
 
 
 def _identical(evidence: Evidence) -> Finding | None:
-    """Where a number in the metadata is worth points, people don't hit the same one over and over."""
+    """Find the same metadata again and again, where a number in it is worth points: people vary."""
     rules, same = evidence.kind.rules, evidence.type_activity.same
     limit = evidence.thresholds.identical if rules.multiplier is not None else 0
     if rules.watch is not None and rules.watch.identical is not None:
@@ -91,20 +91,20 @@ def _metronome(evidence: Evidence) -> Finding | None:
     beat = min(gaps)
     if not SHORTEST_GAP <= beat <= LONGEST_GAP:
         return None
-    for gap in gaps:  # people miss the beat at once: `all` with a generator costs as much as the rest
+    for gap in gaps:  # a person misses the beat at once; `all` with a generator costs as much as the rest
         if not _on_the_beat(gap, beat):
             return None
     return Finding("metronome", f"{wanted} gaps in a row are multiples of {beat / 1e6:.2f} seconds.")
 
 
 def _on_the_beat(gap: int, beat: int) -> bool:
-    """Multiples too: what was refused in between leaves a gap of several beats."""
+    """Return whether a gap is a multiple of the beat: refused actions in between leave a gap of several beats."""
     beats = round(gap / beat)
     return beats <= MOST_BEATS and abs(gap - beats * beat) <= REGULAR * beat
 
 
 def _sequence(evidence: Evidence) -> Finding | None:
-    """`watch.sequence`: what can't have been done so soon after something else."""
+    """Find actions that come too soon after another one, by `watch.sequence`."""
     watch = evidence.kind.rules.watch
     for step in () if watch is None else watch.sequence or ():
         before = evidence.last_at.get(step.action_type)

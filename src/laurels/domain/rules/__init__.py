@@ -1,12 +1,12 @@
-"""What may count and what it is worth: one pure function per rule, one line each in a registry.
+"""Scoring rules: a pure function for each rule, with a line in a registry.
 
-document   `scoring_rules` as operators write it: strict, versioned, refused with the path that is wrong
-progress   what one user has done of one action type: the counters that rules look at
-checks     rules that refuse (CHECKS), in the order in which they are asked
+document   `scoring_rules` as operators write it: strict, versioned, refused with the path of the error
+progress   the counters of one user and action type
+attempt    one action as the rules see it
+checks     rules that refuse an action (CHECKS), in the order in which they run
 worth      rules that change the score (BONUSES)
 
-To add a rule: give `ScoringRules` a member in `document`, write a function in `checks` or `worth`, add its
-line to the registry there. What it must know goes into `Attempt`.
+To add a rule, give `ScoringRules` a member and write its function and registry line. Its input goes into `Attempt`.
 """
 
 from __future__ import annotations

@@ -14,15 +14,15 @@ from .progress import Progress
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Everything a rule may look at.
+    """Everything that a rule may read.
 
     now           the ledger's clock, in UTC; `day` is its calendar day in the default board's time zone
     zone          that time zone
-    earlier       action type name -> how many the user has of it, for `requires`
-    type_count    how many of this type anybody was awarded, for `first`
-    claimed       somebody has claimed the value that `once_for_all` names
-    by_server     a server says so, on behalf of the user; then no ticket is asked for
-    ticket        what was presented as a ticket, and `ticket_used` whether it was used before
+    earlier       action type name -> how often the user has completed it, for `requires`
+    type_count    awards of this type to all users, for `first`
+    claimed       whether the value that `once_for_all` names is claimed
+    by_server     a server sends it on behalf of the user; then it needs no ticket
+    ticket        the presented ticket, and `ticket_used` whether it was used before
     """
 
     rules: ScoringRules

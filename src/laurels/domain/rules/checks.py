@@ -1,6 +1,6 @@
-"""Rules that refuse. They are asked in the order of CHECKS; the first refusal wins.
+"""Rules that refuse an action. They run in the order of CHECKS, and the first refusal wins.
 
-A type asks only the checks that its rules name: `checks_for` is computed once per type.
+A type runs only the checks that its rules need: `checks_for` is computed once per type.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .attempt import Attempt
 from .document import Member, ScoringRules, TicketRule
 
 FUTURE_TOLERANCE = timedelta(seconds=5)
-"""How far ahead of the ledger's clock a client's `completed_at` may lie: clocks differ."""
+"""How far a client's `completed_at` may be ahead of the ledger's clock: clocks differ."""
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
@@ -29,7 +29,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 def _issuer(attempt: Attempt) -> Refusal | None:
     if attempt.by_server:
         return None
-    return Refusal(Code.SERVER_ONLY, "Only your app's server can say that this was done: /api/server/actions/complete.")
+    return Refusal(Code.SERVER_ONLY, "Only your app's server can complete this: /api/server/actions/complete.")
 
 
 def _ticket(attempt: Attempt) -> Refusal | None:
@@ -40,24 +40,24 @@ def _ticket(attempt: Attempt) -> Refusal | None:
         return Refusal(Code.TICKET_REQUIRED, "Start this first: POST /api/actions/start, then send its ticket.")
     grant = ticket.grant
     if grant is None or grant.action_type != attempt.action_type:
-        return _bad_ticket(Code.TICKET_INVALID, "This is no ticket of ours, or one for another action type.")
+        return _bad_ticket(Code.TICKET_INVALID, "This ticket was not issued here, or is for another action type.")
     if grant.user_id != attempt.user_id:
-        return _bad_ticket(Code.TICKET_NOT_YOURS, "This ticket was given to somebody else.")
+        return _bad_ticket(Code.TICKET_NOT_YOURS, "This ticket was issued to another user.")
     if attempt.ticket_used:
-        return _bad_ticket(Code.TICKET_USED, "This ticket has been used. Start anew.")
+        return _bad_ticket(Code.TICKET_USED, "This ticket has been used. Start again.")
     return _ticket_time(attempt, rule, grant)
 
 
 def _ticket_time(attempt: Attempt, rule: TicketRule, grant: Grant) -> Refusal | None:
     if attempt.now < grant.not_before:
         seconds = (grant.not_before - grant.started_at).total_seconds()
-        detail = f"This takes at least {seconds:.0f} seconds. The ticket stays good."
+        detail = f"This takes at least {seconds:.0f} seconds. The ticket stays valid."
         return Refusal(Code.TICKET_TOO_EARLY, detail, retry_at=grant.not_before, path="$.ticket")
     if attempt.now >= grant.expires_at:
-        return _bad_ticket(Code.TICKET_EXPIRED, "This ticket has expired. Start anew.")
+        return _bad_ticket(Code.TICKET_EXPIRED, "This ticket has expired. Start again.")
     last = attempt.progress.last_at
     if not rule.parallel and last is not None and grant.started_at < last:
-        return _bad_ticket(Code.TICKET_OVERLAPS, "Another one was completed since this was started. Start anew.")
+        return _bad_ticket(Code.TICKET_OVERLAPS, "Another one was completed after this was started. Start again.")
     return None
 
 
@@ -117,7 +117,7 @@ def _complaint(value: Any, member: Member) -> str | None:
 
 
 def _multiplier(attempt: Attempt) -> Refusal | None:
-    """A number is never changed unnoticed: what can't be multiplied is refused, never taken as the default."""
+    """Refuse a value that can't be multiplied, instead of silently counting it as the default."""
     rule, given = attempt.rules.multiplier, attempt.metadata or {}
     if rule is None or rule.member not in given:
         return None
@@ -147,7 +147,7 @@ def _once_for_all(attempt: Attempt) -> Refusal | None:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return _bad_metadata("once_for_all", f"{member!r} must be a string or an integer.", member)
     if attempt.claimed:
-        return Refusal(Code.ALREADY_CLAIMED, "Somebody was faster: this counts once for everybody.")
+        return Refusal(Code.ALREADY_CLAIMED, "Another user was faster: this counts once for all users.")
     return None
 
 
@@ -217,11 +217,11 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (_minute_cap, ("minute_cap",)),
     (_cooldown, ("cooldown_seconds",)),
 )
-"""Each check with the members of ScoringRules that ask for it; with none, it is always asked."""
+"""Each check with the members of ScoringRules that need it; without any, it always runs."""
 
 
 def checks_for(rules: ScoringRules) -> tuple[Check, ...]:
-    """The checks that these rules ask for, in order."""
+    """Return the checks that these rules need, in order."""
     return tuple(
         check
         for check, members in CHECKS
@@ -230,7 +230,7 @@ def checks_for(rules: ScoringRules) -> tuple[Check, ...]:
 
 
 def first_refusal(attempt: Attempt, checks: tuple[Check, ...] | None = None) -> Refusal | None:
-    """Ask `checks` (by default those that the attempt's rules ask for) in order; None: the action counts."""
+    """Run `checks`, by default those of the attempt's rules, in order. Return None when the action counts."""
     for check in checks_for(attempt.rules) if checks is None else checks:
         refusal = check(attempt)
         if refusal is not None:
@@ -254,7 +254,7 @@ _RULE_OF: dict[Code, str] = {
 
 
 def rule_of(refusal: LaurelsError) -> str | None:
-    """Return the member of the scoring rules that a refusal speaks for; None when no rule of the type refuses."""
+    """Return the member of the scoring rules behind a refusal, or None when no rule of the type refuses."""
     if refusal.code.startswith("ticket_"):
         return "ticket"
     if isinstance(refusal, Refusal) and refusal.rule is not None:

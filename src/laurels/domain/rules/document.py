@@ -1,4 +1,4 @@
-"""`scoring_rules`: what an operator may demand of an action type. An empty document means: always counts."""
+"""`scoring_rules`: the rules that an operator may give to an action type. With an empty document it always counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..standings import INT64_MAX, INT64_MIN
 
 MAX_MEMBERS = 32
 MAX_TICKET_SECONDS = 86_400
-"""Keys that signed a ticket are kept for a day after they were retired."""
+"""A key that signed tickets is kept for a day after it was retired."""
 
 PositiveCount = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
@@ -28,7 +28,7 @@ Factor = Annotated[float, Meta(ge=-1_000_000, le=1_000_000)]
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Unknown members are refused: a misspelt rule must not be no rule."""
+    """Refuses unknown members: a misspelt rule must not be ignored."""
 
 
 class Requirement(_Strict, frozen=True):
@@ -50,7 +50,7 @@ class Member(_Strict, frozen=True):
 
 
 class Multiplier(_Strict, frozen=True, kw_only=True):
-    """The base score times the number in `member`, which counts as `default` when it is left out.
+    """The base score times the number in `member`, or times `default` when it is left out.
 
     A number outside `minimum` to `maximum` is refused or, with `out_of_bounds: "clamp"`, counts as the nearer bound;
     the receipt's `reason` then says so.
@@ -71,7 +71,7 @@ class Streak(_Strict, frozen=True):
 
 
 class First(_Strict, frozen=True):
-    """`bonus` points for the first `count` awards of this type to anybody."""
+    """`bonus` points for the first `count` awards of this type, over all users."""
 
     count: PositiveCount
     bonus: Points
@@ -80,8 +80,8 @@ class First(_Strict, frozen=True):
 class TicketRule(_Strict, frozen=True, kw_only=True):
     """An action must be started first: it counts from `min_seconds` to `max_seconds` after that.
 
-    Unless `parallel`, it must also have been started after the last one of this type that counted: otherwise many
-    started at once would all count `min_seconds` later.
+    Unless `parallel`, it must also be started after the last one of this type that counted: otherwise many that were
+    started together would all count `min_seconds` later.
     """
 
     min_seconds: Annotated[int, Meta(ge=0, le=MAX_TICKET_SECONDS)]
@@ -90,19 +90,19 @@ class TicketRule(_Strict, frozen=True, kw_only=True):
 
 
 class Step(_Strict, frozen=True):
-    """It takes at least `min_seconds` from `action_type` to this one."""
+    """At least `min_seconds` pass between `action_type` and this one."""
 
     action_type: TypeName
     min_seconds: Seconds
 
 
 class WatchRule(_Strict, frozen=True, kw_only=True):
-    """What makes an action of this type look wrong, so that it is held for review.
+    """Conditions under which an action of this type is held for review.
 
-    off        nothing does
-    per_minute more than so many of one user; left out, what is usual for the type decides
-    identical  the same metadata so many times in a row
-    sequence   earlier actions, and how long it takes from there at least
+    off        never hold one
+    per_minute more than this many of one user; left out, the type's baseline decides
+    identical  the same metadata this many times in a row
+    sequence   earlier actions, and the least time that passes after them
     """
 
     off: bool = False
@@ -115,16 +115,16 @@ class ScoringRules(_Strict, frozen=True):
     """Every rule an action type may have.
 
     cooldown_seconds    at least this long between two of the same user
-    *_cap               at most so many per user in a calendar minute, hour, day, or for ever
-    once_for_all        a metadata member whose value may be claimed once by anybody: redeem codes, first solves
-    starts_at, ends_at  counts from then, and before then
+    *_cap               at most so many per user in a calendar minute, hour, day, or in total
+    once_for_all        a metadata member whose value one user alone may claim: redeem codes, first solves
+    starts_at, ends_at  counts from the one and before the other
     requires            earlier actions of the same user
-    metadata            the members that metadata may have; null: anything
-    multiplier, streak, first   what changes the base score
-    max_age_seconds     how far back `completed_at` may lie
-    issuer              "server": only a server may say that it was done
-    ticket              it must be started first, unless a server says that it was done
-    watch               what makes it look wrong, so that it is held for review
+    metadata            the members that metadata may have; null: any
+    multiplier, streak, first   changes to the base score
+    max_age_seconds     how old `completed_at` may be
+    issuer              "server": only a server may complete it
+    ticket              it must be started first, unless a server completes it
+    watch               conditions under which it is held for review
     """
 
     version: Annotated[int, Meta(ge=1, le=1)] = 1
@@ -148,31 +148,31 @@ class ScoringRules(_Strict, frozen=True):
 
     @property
     def is_shared(self) -> bool:
-        """Rules that look at what others have done: such types are decided one batch at a time."""
+        """Return whether a rule reads other users' actions: such types are decided one batch at a time."""
         return self.once_for_all is not None or self.first is not None
 
     @property
     def other_types(self) -> list[str]:
-        """Names of the types whose counters these rules look at."""
+        """Return the names of the types whose counters these rules read."""
         steps = self.watch.sequence if self.watch is not None else None
         return [item.action_type for item in (*(self.requires or ()), *(steps or ()))]
 
     @property
     def has_bonus(self) -> bool:
-        """Whether an action may be worth something else than the base score."""
+        """Return whether an action may be worth something other than the base score."""
         return not (self.multiplier is None and self.streak is None and self.first is None)
 
     @property
     def reads_metadata(self) -> bool:
-        """Without such a rule the metadata need not even be decoded."""
+        """Return whether a rule reads the metadata; otherwise it is not decoded."""
         return not (self.metadata is None and self.multiplier is None and self.once_for_all is None)
 
 
 def parse_rules(document: bytes | str) -> ScoringRules:
     """Decode a `scoring_rules` document.
 
-    Accepts whatever was stored under earlier versions. Raises LaurelsError(INVALID_REQUEST) whose `path` names the
-    member that is wrong.
+    Accepts every document that an earlier version stored. Raises LaurelsError(INVALID_REQUEST) whose `path` names the
+    wrong member.
     """
     try:
         rules = msgspec.json.decode(document, type=ScoringRules)
@@ -186,7 +186,7 @@ def parse_rules(document: bytes | str) -> ScoringRules:
 
 
 def check_rules(rules: ScoringRules, root: str = "$") -> None:
-    """Check what a schema can't say, before rules are saved: members that contradict each other.
+    """Check rules for members that contradict each other, which a schema can't express, before they are saved.
 
     Raises LaurelsError(INVALID_REQUEST) with the path below `root`.
     """

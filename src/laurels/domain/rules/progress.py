@@ -1,4 +1,4 @@
-"""What one user has done of one action type: the counters that rules look at."""
+"""The counters of one user and action type, which rules read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ONE_DAY = timedelta(days=1)
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):
-    """Counts of awards. `minute`, `hour` and `day` name the calendar stretch that their counts belong to.
+    """Counts of awards. Those of the minute and hour belong to `last_at`, that of the day to `day`.
 
-    streak: consecutive days up to `day`, at least 1 once there was an award.
+    `streak`: consecutive days up to `day`, at least 1 after the first award.
     """
 
     total_count: int = 0
@@ -34,7 +34,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
         return self.minute_count if last is not None and last.minute == now.minute and _same_hour(last, now) else 0
 
     def streak_on(self, day: date) -> int:
-        """Consecutive earlier days that an award on `day` would continue."""
+        """Return the number of consecutive earlier days that an award on `day` would continue."""
         if self.day is None:
             return 0
         if self.day == day:
@@ -42,7 +42,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
         return self.streak if self.day + ONE_DAY == day else 0
 
     def advanced(self, now: datetime, day: date) -> Progress:
-        """The counters after one more award at `now`, which is on `day`."""
+        """Return the counters after one more award at `now`, which is on `day`."""
         in_hour = self.in_hour(now)
         return Progress(
             total_count=self.total_count + 1,
@@ -56,5 +56,5 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
 
 
 def _same_hour(one: datetime, other: datetime) -> bool:
-    """Both in UTC. Comparing fields takes a quarter of truncating both."""
+    """Return whether two instants in UTC are in one hour. Comparing fields takes a quarter of truncating both."""
     return one.hour == other.hour and one.day == other.day and one.month == other.month and one.year == other.year

@@ -1,4 +1,4 @@
-"""Rules that change the score: base x multiplier, then what BONUSES add."""
+"""Rules that change the score: base x multiplier, plus BONUSES."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .document import Multiplier
 _EXACT = Context(prec=64)
 """Enough digits for an int64 times any double written in its shortest form, within the bounds of a Factor."""
 _LONGEST = 40
-"""Characters of a number in a reason; a longer one is told to six digits."""
+"""Characters of a number in a reason; a longer one is shown to six digits."""
 
 
 def score(attempt: Attempt) -> int:
     """Return what the action is worth, exact for the decimals that were sent; halves round up.
 
-    The checks have let the attempt pass. Raises Refusal(SCORE_OVERFLOW) when it would leave int64.
+    Call it after the checks. Raises Refusal(SCORE_OVERFLOW) when it would leave int64.
     """
     worth = _multiplied(attempt)
     for bonus, _ in BONUSES:
@@ -29,7 +29,7 @@ def score(attempt: Attempt) -> int:
 
 
 def explain(attempt: Attempt) -> str | None:
-    """Return how the score came about, in words; None when it is the base score and nothing was changed."""
+    """Explain the score in words; None when it is the base score and nothing was changed."""
     if not attempt.rules.has_bonus:
         return None
     parts = _explain_multiplier(attempt)
@@ -61,13 +61,13 @@ def _multiplied(attempt: Attempt) -> int:
 
 
 def _factor(attempt: Attempt, rule: Multiplier) -> int | float:
-    """Return the number that counts. A default outside the bounds is from rules saved when that was allowed."""
+    """Return the number that counts, within the bounds; older rules may have a default outside of them."""
     given: int | float = (attempt.metadata or {}).get(rule.member, rule.default)
     return min(max(given, rule.minimum), rule.maximum)
 
 
 def _decimal(number: float) -> Decimal:
-    """Return the number as it was written: 0.7 as seven tenths, not as the double next to it, which is less."""
+    """Return the number as it was written: 0.7 as seven tenths, not as the nearest double, which is less."""
     return Decimal(number) if isinstance(number, int) else Decimal(repr(number))
 
 
@@ -92,4 +92,4 @@ BONUSES: tuple[tuple[Callable[[Attempt], int], str], ...] = (
     (_streak, "for the streak"),
     (_first, "for being among the first"),
 )
-"""Each bonus with the words that explain it."""
+"""Each bonus with its explanation."""
