@@ -1,8 +1,7 @@
-"""What a node does beside requests: follow the journal, take snapshots, sample for drift, tidy up.
+"""Background work of a node: follow the journal, take snapshots, sample for drift, delete what has expired.
 
-Each chore is a loop of its own. One whose query fails, for whatever reason, is tried again after a pause that grows;
-each kind of failure is logged once and counted. A mistake in the program ends the node: a chore that silently stopped
-would be worse.
+Each chore repeats in a task of its own. A failed query is retried after a pause that grows; each kind of failure is
+counted, and logged once. Any other error ends the node: a chore that silently stopped would be worse.
 """
 
 from __future__ import annotations
@@ -10,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -39,24 +39,26 @@ log = structlog.get_logger(__name__)
 
 JOURNAL_SECONDS = 0.5
 JOURNAL_GAP = 0.02
-"""Between two looks at the journal, however often others ring."""
+"""Least time in seconds between two reads of the journal, however often it is woken."""
 HOUSEKEEPING_SECONDS = 600.0
 PACE_SECONDS = 1.0
 TIMELINE_SECONDS = 1.0
 LEARN_SECONDS = 120.0
 FILL_SECONDS = 1.0
 FILL_AFTER = 3.0
-"""A new board is filled when it is this old: by then the journal has told every node to fold what is new."""
+"""Age at which a new board is filled: by then every node has read in the journal that it must fold new actions."""
 SNAPSHOT_SHARE = 0.9
-"""Snapshots younger than this share of their interval are not taken again: nodes don't look at the same moment."""
+"""A snapshot is due when the last is older than this share of the interval: nodes don't check at the same moment."""
 ONCE_FOR_ALL = ("snapshots", "board-filler")
-"""Chores whose result all nodes share: those of the roles `api` and `live` leave them to the others."""
+"""Chores whose result all nodes share: nodes in the roles `api` and `live` leave them to the others."""
 LOST_LEDGER = "the ledger can't be reached"
 NO_ROOM = "the ledger has no room left"
 _FAILURES: tuple[type[Exception], ...] = (*QUERY_FAILURES, RedisUnavailable)
 
 
 class Background:
+    """The chores of one node. `start` runs them in a task group."""
+
     def __init__(self, settings: Settings, node: Node) -> None:
         self._settings = settings
         self._node = node
@@ -66,7 +68,7 @@ class Background:
         self._failover_check = FailoverCheck(parts.pool, parts.catalogue, parts.index, parts.projection.rebuild)
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Start every chore that the settings ask for."""
+        """Start the chores of this node's role and settings; return their tasks."""
         chores: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
             ("journal", JOURNAL_GAP, self._follow_journal_when_woken),
             ("pace", PACE_SECONDS, self._sample_throughput),
@@ -87,16 +89,21 @@ class Background:
             projection.readers.append(self._failover_check.record_seen)
             chores.append(("index-keeper", RECONCILE_SECONDS, projection.reconcile))
             chores.append(("index-builder", RECONCILE_SECONDS, projection.build_missing))
-        kept = [tasks.create_task(self._parts.reads.run(), name="replicas")] if self._parts.reads.replicas else []
-        if self._node.bus is not None:
-            kept.append(tasks.create_task(self._node.bus.run(), name="bus"))
-        if self._node.shared_limits is not None:
-            kept.append(tasks.create_task(self._node.shared_limits.run(), name="shared-limits"))
-        if self._node.user_sockets is not None:
-            kept.append(tasks.create_task(self._node.user_sockets.run(), name="user-sockets"))
-        return kept + [
+        running = [tasks.create_task(work, name=name) for name, work in self._loops().items()]
+        return running + [
             tasks.create_task(self._repeat(name, seconds, work), name=name) for name, seconds, work in chores if seconds
         ]
+
+    def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return the parts that repeat their work by themselves."""
+        node, reads = self._node, self._parts.reads
+        loops = {
+            "replicas": reads if reads.replicas else None,
+            "bus": node.bus,
+            "shared-limits": node.shared_limits,
+            "user-sockets": node.user_sockets,
+        }
+        return {name: part.run() for name, part in loops.items() if part is not None}
 
     async def _repeat(self, name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         retries = Retries(name)
@@ -112,13 +119,13 @@ class Background:
         await run_periodically(lambda: seconds + retries.pause, try_once)
 
     async def _follow_journal_when_woken(self) -> None:
-        """Twice a second, or when another node rings; never more often than JOURNAL_GAP allows."""
+        """Read the journal when woken, or after JOURNAL_SECONDS."""
         await self._node.journal_wakeup.wait(JOURNAL_SECONDS - JOURNAL_GAP)
         with self._node.journal_wakeup.answered():
             await self._follow_journal()
 
     async def _follow_journal(self) -> None:
-        """Also the pulse of the database: a node whose journal can't be read is not ready."""
+        """Read and apply the journal. A node that can't read it is not ready: this is its check of the database."""
         lost = self._node.readiness.lost_parts
         try:
             entries = await self._node.journal.read()
@@ -129,15 +136,15 @@ class Background:
             raise
         if LOST_LEDGER in lost:
             lost.remove(LOST_LEDGER)
-        self._notice_a_full_disk()
-        # What can't be taken now is kept: the journal does not hand it out again.
+        self._check_disk_space()
+        # What can't be applied now is kept: the journal returns each entry once.
         self._unapplied.extend(entries)
         while self._unapplied:
             await self._apply(self._unapplied[0])
             self._unapplied.popleft()
 
-    def _notice_a_full_disk(self) -> None:
-        """It can be read, so the journal's pulse does not tell."""
+    def _check_disk_space(self) -> None:
+        """Report a ledger without room: it can still be read, so reading the journal does not show it."""
         lost = self._node.readiness.lost_parts
         full = time.monotonic() < self._parts.writer.no_room_until
         if full and NO_ROOM not in lost:
@@ -152,7 +159,7 @@ class Background:
         if entry.kind == "standings":
             self._failover_check.record_seen(entry.ids)
             await parts.projection.follow(entry)
-            if entry.needs_every_node:  # a correction, a ban, an import: it may reach into the past
+            if entry.needs_every_node:  # a correction, a ban or an import may change ended windows
                 parts.archive.corrected()
             return
         if entry.kind == "barrier":
@@ -182,7 +189,7 @@ class Background:
     async def _acknowledge(self, barrier: JournalEntry) -> None:
         try:
             await propagation.acknowledge(self._parts.pool, barrier.id, self._node.journal.node)
-        except LaurelsError as error:  # a full disk, say: the journal is followed all the same
+        except LaurelsError as error:  # on a full disk, for example: the journal is followed all the same
             log.warning("barrier not acknowledged", reason=error.detail)
 
     async def _report_presence(self) -> None:
@@ -215,7 +222,7 @@ class Background:
         parts.status.index_drift = drift
         telemetry.INDEX_DRIFT.set(drift)
         if drift:
-            log.error("index and ledger disagree: run `laurels rebuild`", standings=drift)
+            log.error("index and ledger differ: run `laurels rebuild`", standings=drift)
 
     async def _learn_baselines(self) -> None:
         self._parts.writer.watch.baselines = await baselines.learn_baselines(self._parts.pool)

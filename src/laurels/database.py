@@ -1,6 +1,6 @@
-"""The ledger that the settings name, opened and closed in order: for a node, and for the operator's commands.
+"""Open and close the ledger named in the settings, for a node or a command.
 
-Apart from runtime.py so that a command need not import what a node is made of.
+Apart from `runtime`, so that commands do not import the parts of a node.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @contextlib.asynccontextmanager
 async def database(settings: Settings, *, own: bool = False, create: bool = False) -> AsyncIterator[Pool]:
-    """Yield a pool to the ledger, migrated and with what every ledger has. Raises DatabaseUnusable."""
+    """Yield a pool to the ledger, migrated and with its initial rows. Raises DatabaseUnusable."""
     async with connection(settings, own=own, create=create) as pool:
         applied = await migrations.migrate(pool)
         if applied:
@@ -34,10 +34,10 @@ async def database(settings: Settings, *, own: bool = False, create: bool = Fals
 
 @contextlib.asynccontextmanager
 async def connection(settings: Settings, *, own: bool = False, create: bool = False) -> AsyncIterator[Pool]:
-    """Yield a pool to the database as it is: DATABASE_URL, or the embedded server.
+    """Yield a pool to the database without migrating it: DATABASE_URL, or the embedded server.
 
-    Of the embedded server: `own` claims its folder, `create` makes it where there is none. A command that may be typed
-    in the wrong folder does not create one.
+    For the embedded server, `own` claims its folder and `create` creates a missing one. Commands don't create it: they
+    may be run in the wrong folder.
 
     Raises DatabaseUnusable.
     """

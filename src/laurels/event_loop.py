@@ -1,7 +1,7 @@
-"""uvloop, whose end is bounded.
+"""A uvloop event loop whose `close` is bounded in time.
 
-`Loop.close()` waits inside libuv until every handle is closed, and has been seen to wait for a socket that nobody
-owned any more, for ever. By then everything is stopped and written, so the loop is left as it is and said to be.
+`Loop.close()` waits inside libuv until every handle is closed. It was seen to wait without end for a socket that had no
+owner any more. By then all work is stopped and written, so the loop is left open, with a warning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 CLOSE_SECONDS = 5.0
 
 _left: list[asyncio.AbstractEventLoop] = []
-"""Loops that could not be closed: never collected, because that would close them."""
+"""Loops that could not be closed. The references keep them from being collected, which would close them."""
 
 
 class Loop(uvloop.Loop):
@@ -40,7 +40,7 @@ class Loop(uvloop.Loop):
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """What `asyncio.run` does, on such a loop."""
+    """Run a coroutine like `asyncio.run`, on such a loop."""
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(work)
 
@@ -49,7 +49,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 def stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     """Let SIGINT and SIGTERM set `stop` while the block runs.
 
-    They are given back while the loop still runs: only then may it be closed in another thread.
+    The handlers are removed while the loop still runs: only then may it be closed in another thread.
     """
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -223,13 +223,15 @@ def _bus(
     if store is None:
         return None
 
-    def again() -> None:
+    def read_everything() -> None:
         journal_wakeup.wake()
         for slug in catalogue.boards:
             hub.refresh(slug)
 
     return Bus(
-        store, node_id.hex, BusListener(on_board_moved=hub.refresh, on_journal_news=journal_wakeup.wake, on_gap=again)
+        store,
+        node_id.hex,
+        BusListener(on_board_moved=hub.refresh, on_journal_news=journal_wakeup.wake, on_gap=read_everything),
     )
 
 

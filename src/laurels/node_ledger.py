@@ -1,4 +1,4 @@
-"""What a node holds of the ledger: its connections, its place in the journal, and what it keeps in memory."""
+"""The parts of a node that read and write the ledger, and what they cache of it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .ledger.events.journal import Journal
 from .ledger.events.propagation import report_presence
 
 WRITING = ("all", "api")
-"""Roles that take actions."""
+"""Roles that accept actions."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerParts:
-    """What speaks SQL in a node, and what it keeps in memory of the ledger."""
+    """Connections to the ledger, the journal, and caches."""
 
     pool: Pool
     node_id: UUID
@@ -40,7 +40,7 @@ class LedgerParts:
 
 
 async def ledger_parts(settings: Settings, pool: Pool) -> LedgerParts:
-    """Read what a node holds of the ledger, and begin to follow its journal."""
+    """Load the caches of a node, and begin to follow the journal."""
     node_id = uuid4()
     journal = Journal(pool, node_id)
     last_batch = await journal.start()
@@ -68,5 +68,5 @@ async def ledger_parts(settings: Settings, pool: Pool) -> LedgerParts:
 
 
 def lanes_of(settings: Settings) -> int:
-    """Return how many batches this node has in flight at once: none in the roles that take no actions."""
+    """Return how many batches this node has in flight at once: none in roles that accept no actions."""
     return settings.lanes if settings.role in WRITING else 0

@@ -1,13 +1,13 @@
 """The error that ends a start, and exception groups reduced to the errors inside them.
 
-Apart from runtime.py so that a command can name the error without importing what a node is made of.
+Apart from `runtime`, so that commands can name the error without importing the parts of a node.
 """
 
 from __future__ import annotations
 
 
 class StartError(Exception):
-    """The node can't start; the message is the one line that the operator sees."""
+    """The node can't start; the message is the line that the operator sees."""
 
 
 def flatten(error: BaseException) -> list[BaseException]:
