@@ -38,7 +38,7 @@ def test_a_missing_user_is_not_created(data: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_make_prepares_the_folders(data: Path, tmp_path: Path) -> None:
-    """What `make run` does first is enough, also where new folders are private to root."""
+    """The script that `make run` calls is enough, also where new folders are private to root."""
     closed = data / "closed"
     closed.mkdir(parents=True, mode=0o700)
     ledger = closed / "ledger"

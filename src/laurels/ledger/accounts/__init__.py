@@ -1,11 +1,11 @@
-"""People and servers with an account.
+"""Accounts of people and servers.
 
-accounts      users, passwords, refresh tokens, signing keys
-api_keys      keys of servers
-directory     names for ids and ids for names, cached; who is banned or shadowed
-people        public search, profile and history
-user_editor   what operators see and change of a user
-sanctions     ban, shadow ban, lift
-erasure       a person's data: export and erase
-nonces        nonces of signed bodies that were used
+accounts      users, passwords, signing keys
+sessions      log-ins: refresh tokens, and how they end
+revocations   access tokens that ended before their time, in memory
+api_keys, nonces   keys of servers, and the nonces of bodies they signed
+directory, people   names for ids and ids for names, cached; public search, profile and history
+user_editor, sanctions, erasure   operators list and change users, ban them; a person's data is exported or erased
+name_guard, name_keys   names similar to privileged ones; recomputed keys of names
+bootstrap     default boards, keys and samples of an empty ledger
 """

@@ -1,4 +1,4 @@
-"""Users and signing keys, as rows. Hashing and signing happen above."""
+"""Users and signing keys, as rows. Hashing and signing happen in the layers above."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ _KEYS = "SELECT kid, private_jwk, created_at, retired_at FROM signing_keys ORDER
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """What a token is issued for."""
+    """The account that a token is issued for."""
 
     id: int
     username: str
     role: str
     status: str
     generation: int = 0
-    """Of the account's tokens: it grows when all of them are ended."""
+    """Generation of the account's tokens; grows when all of them are ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccount:
-    """The account of an outside issuer's subject. `not_before`: tokens issued in this second or earlier have ended."""
+    """The account of an external issuer's subject. `not_before`: tokens issued in this second or earlier have ended."""
 
     account: AccountRecord
     not_before: float | None
 
     def ends(self, issued_at: int) -> bool:
-        """Whether a token issued in this second (-1: it does not say when) has ended."""
+        """Return whether a token issued in this second (-1: unknown) has ended."""
         return self.not_before is not None and issued_at <= math.floor(self.not_before)
 
 
@@ -80,7 +80,7 @@ class SigningKey:
 
 
 class Accounts:
-    """Reads and writes of accounts; every method is one short transaction."""
+    """Read and write accounts; every method is one short transaction."""
 
     def __init__(self, pool: Pool, node: UUID, guard: NameGuard = NameGuard()) -> None:  # noqa: B008  it is frozen
         self._pool = pool
@@ -97,10 +97,10 @@ class Accounts:
         *,
         allow_similar: bool = False,
     ) -> AccountRecord:
-        """Make an account; `by` an operator, it is audited. `allow_similar`: also next to a privileged name.
+        """Create an account; audited when `by` is an operator. `allow_similar`: also next to a privileged name.
 
-        Raises LaurelsError USERNAME_TAKEN (also by a look-alike), EMAIL_TAKEN, or NAME_SIMILAR for an operator whom
-        others could be taken for.
+        Raises LaurelsError USERNAME_TAKEN (also by a look-alike), EMAIL_TAKEN, or NAME_SIMILAR for an operator
+        whose name is similar to those of others.
         """
         async with acquire_within(self._pool) as connection, connection.transaction():
             if role == "player" and not allow_similar and not await self._guard.is_free_for_player(connection, name):
@@ -118,7 +118,7 @@ class Accounts:
         return AccountRecord(user_id, name.display, role, "active")
 
     async def external_account(self, issuer: str, subject: str) -> ExternalAccount | None:
-        """Return the account of an outside issuer's subject; None: it has none."""
+        """Return the account of an external issuer's subject; None if it has none."""
         async with acquire_within(self._pool) as connection:
             row = await connection.fetchrow(_OUTSIDER, issuer, subject)
         return None if row is None else ExternalAccount(_account(row), row["not_before"])
@@ -126,9 +126,9 @@ class Accounts:
     async def open_external_account(
         self, issuer: str, subject: str, issued_at: int, names: Sequence[Name]
     ) -> ExternalAccount | None:
-        """Open an account for an outside issuer's subject, under the first free name, and return it.
+        """Open an account for an external issuer's subject, under the first free name, and return it.
 
-        An existing account is never handed over, whatever it is called. None: the subject was erased after its
+        An existing account is never handed over, whatever its name. Returns None if the subject was erased after its
         token was issued. Raises LaurelsError(USERNAME_TAKEN) when all names are taken.
         """
         digest = subject_digest(issuer, subject)
@@ -137,7 +137,7 @@ class Accounts:
                 async with connection.transaction():
                     if await self._guard.is_free_for_player(connection, name):
                         await connection.execute(_INSERT_OUTSIDER, *_keys(name), issuer, subject, digest, issued_at)
-                # Ours, or that of a node which was faster. Neither: the name is taken, or the subject was erased.
+                # This call's row, or that of a faster node. Neither: the name is taken, or the subject was erased.
                 row = await connection.fetchrow(_OUTSIDER, issuer, subject)
                 if row is not None:
                     return ExternalAccount(_account(row), row["not_before"])
@@ -146,19 +146,19 @@ class Accounts:
         raise _taken(None)
 
     async def for_login(self, fold: str) -> tuple[AccountRecord, str | None] | None:
-        """The account and its password hash."""
+        """Return the account and its password hash, for a log-in."""
         async with acquire_within(self._pool) as connection:
             row = await connection.fetchrow(_LOGIN, fold)
         return None if row is None else (_account(row), row["password_hash"])
 
     async def credentials(self, user_id: int) -> tuple[AccountRecord, str | None] | None:
-        """The account and its password hash, for what its owner must confirm."""
+        """Return the account and its password hash, to confirm an action of its owner."""
         async with acquire_within(self._pool) as connection:
             row = await connection.fetchrow(_CREDENTIALS, user_id)
         return None if row is None else (_account(row), row["password_hash"])
 
     async def by_id(self, user_id: int) -> AccountRecord:
-        """Raises LaurelsError(USER_UNKNOWN)."""
+        """Return an account. Raises LaurelsError(USER_UNKNOWN)."""
         async with acquire_within(self._pool) as connection:
             row = await connection.fetchrow(_BY_ID, user_id)
         if row is None:
@@ -166,7 +166,7 @@ class Accounts:
         return _account(row)
 
     async def first_admin(self) -> AccountRecord | None:
-        """The oldest active admin."""
+        """Return the oldest active admin."""
         async with acquire_within(self._pool) as connection:
             row = await connection.fetchrow(_FIRST_ADMIN)
         return None if row is None else _account(row)
@@ -176,18 +176,18 @@ class Accounts:
             return bool(await connection.fetchval(ANY_ADMIN))
 
     async def any_admin_can_log_in(self) -> bool:
-        """Tell whether an active admin has a password or comes from an external issuer."""
+        """Return whether an active admin has a password or comes from an external issuer."""
         async with acquire_within(self._pool) as connection:
             return bool(await connection.fetchval(ANY_ADMIN_WITH_LOGIN))
 
     async def signing_keys(self) -> Sequence[SigningKey]:
-        """Oldest first, retired ones included."""
+        """Return all signing keys, oldest first, retired ones included."""
         async with acquire_within(self._pool) as connection:
             rows = await connection.fetch(_KEYS)
         return [SigningKey(*row.values()) for row in rows]
 
     async def rotate_signing_key(self, kid: str, private_jwk: str) -> None:
-        """The new key signs from now on; older ones verify until they are dropped a day later."""
+        """Sign with the new key from now on; older ones verify until they are dropped a day later."""
         async with acquire_within(self._pool) as connection, connection.transaction():
             await connection.execute("DELETE FROM signing_keys WHERE retired_at < now() - interval '1 day'")
             await connection.execute("UPDATE signing_keys SET retired_at = now() WHERE retired_at IS NULL")
@@ -202,7 +202,7 @@ def _keys(name: Name) -> tuple[str, str, str, str]:
 
 
 def subject_digest(issuer: str, subject: str) -> bytes:
-    """Return what is kept of an outside identity after its erasure."""
+    """Return what is kept of an external identity after its erasure."""
     return hashlib.sha256(f"{issuer}\0{subject}".encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""API keys as rows: who may speak as a server, and for what. What a key looks like is decided above."""
+"""API keys of servers, as rows: scopes and digests of secrets. Their format is decided in the layers above."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..events.audit import Actor, record
 from ..events.journal import announce
 
 MAX_KEYS = 1_000
-"""In force at once: every node holds them all."""
+"""Keys in force at once; every node holds all of them in memory."""
 
 _IN_FORCE = """
 SELECT k.id, k.name, k.scopes, s.secret_hash, s.signing_secret, s.expires_at
@@ -54,7 +54,7 @@ class KeyDescription:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What one issue of a key is checked against; `signing` is as stored."""
+    """The digest and the signing secret of one issue of a key; `signing` is as stored."""
 
     hash: bytes
     signing: bytes
@@ -70,14 +70,14 @@ class KeyInForce:
 
 
 class ApiKeys:
-    """Every method is one short transaction; changes are audited, and other nodes told."""
+    """Read and write API keys; every method is one short transaction. Changes are audited and journalled."""
 
     def __init__(self, pool: Pool, node: UUID) -> None:
         self._pool = pool
         self._node = node
 
     async def in_force(self) -> list[KeyInForce]:
-        """All that are not revoked, with their secrets. O(keys)."""
+        """Return all keys that are not revoked, with their secrets. O(keys)."""
         async with acquire_within(self._pool) as connection:
             rows = await connection.fetch(_IN_FORCE)
         found: dict[int, KeyInForce] = {}
@@ -88,14 +88,14 @@ class ApiKeys:
         return list(found.values())
 
     async def newest(self, cursor: str | None, limit: int) -> Page[KeyDescription]:
-        """All, revoked ones included, newest first."""
+        """Return all keys, revoked ones included, newest first."""
         keys = keys_of(cursor, int)
         async with acquire_within(self._pool) as connection:
             rows = await connection.fetch(_PAGE, *keys, limit + 1)
         return page([KeyDescription(**row) for row in rows], limit, lambda key: (key.id,))
 
     async def create(self, name: str, scopes: Sequence[Scope], secret: Secret, actor: Actor) -> KeyDescription:
-        """Raises LaurelsError TOO_MANY_KEYS, or FORBIDDEN for scopes that the actor may not grant."""
+        """Create a key. Raises LaurelsError TOO_MANY_KEYS, or FORBIDDEN for scopes that the actor may not grant."""
         async with acquire_within(self._pool) as connection, connection.transaction():
             await authorize_key(connection, actor, scopes)
             if await connection.fetchval(_COUNT) >= MAX_KEYS:
@@ -107,7 +107,7 @@ class ApiKeys:
     async def rotate(
         self, key_id: int, secret: Secret, overlap: timedelta, actor: Actor, reason: str | None = None
     ) -> KeyDescription:
-        """A new secret from now on; the one before it is good for `overlap` more, older ones end now.
+        """Issue a new secret; the one before it stays valid for `overlap`, older ones end now.
 
         Raises LaurelsError KEY_UNKNOWN or FORBIDDEN.
         """
@@ -130,7 +130,7 @@ class ApiKeys:
             return await self._changed(connection, key_id, actor, "key.revoke", reason)
 
     async def used(self, key_ids: Iterable[int]) -> None:
-        """Note that these were used just now."""
+        """Record that these keys were used just now."""
         async with acquire_within(self._pool) as connection:
             await connection.execute(_USED, sorted(key_ids))
 

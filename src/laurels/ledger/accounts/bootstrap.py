@@ -1,4 +1,4 @@
-"""What an empty ledger needs before it is of use. Every step may run twice, also on two nodes at once."""
+"""Fill an empty ledger with what it needs to be usable. Every step may run twice, also on two nodes at once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LOCK = "SELECT pg_advisory_xact_lock(5498121)"
 
 
 async def prepare(pool: Pool, *, samples: bool, new_signing_key: Callable[[], tuple[str, str]]) -> None:
-    """Default boards, a signing key, sample action types if wanted, keys of names; leaves what is there alone.
+    """Create default boards, a signing key, keys of names and, if wanted, sample action types, where they are missing.
 
     Raises DatabaseUnusable for a ledger that would number actions twice.
     """

@@ -1,7 +1,7 @@
-"""Who is who: names for rows, ids for names, and whose tokens no longer count.
+"""Names for ids, ids for names, and which users are blocked.
 
-A bounded cache over `users`; the journal (kind `users`) drops what changed elsewhere. Who is found by name is kept for
-WHO_SECONDS at most; nobody is, so that whoever registers is found at once.
+A bounded cache over `users`; the journal (kind `users`) drops entries that changed elsewhere. A name that was found is
+kept for WHO_SECONDS at most. A name that was not found is not kept, so that new users are found at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OFF_BOARD_AMONG = _OFF_BOARD + " AND id = ANY ($1::bigint[])"
 
 @dataclass(frozen=True, slots=True)
 class PersonRef:
-    """`snapshot_rank` is the rank in the default board at the last snapshot."""
+    """`snapshot_rank` is the rank on the default board at the last snapshot."""
 
     username: str
     snapshot_rank: int | None
@@ -49,7 +49,7 @@ class PersonRef:
 
 @dataclass(frozen=True, slots=True)
 class KnownUser:
-    """Somebody with an account who is not banned."""
+    """A user who is not banned."""
 
     id: int
     username: str
@@ -58,7 +58,7 @@ class KnownUser:
 
 @dataclass(frozen=True, slots=True)
 class UserRef:
-    """One user, by id, or by name, or by what an outside issuer calls it."""
+    """One user, by id, by name, or by the subject of an external issuer."""
 
     id: int | None = None
     username: str | None = None
@@ -67,7 +67,7 @@ class UserRef:
 
 
 class Directory:
-    """Call `refresh_blocked` before the first use. Holds at most `limit` people."""
+    """Resolve users. Call `refresh_blocked` before the first use. Holds at most `limit` people."""
 
     def __init__(self, reads: Reads, *, limit: int = 100_000) -> None:
         self._reads = reads
@@ -77,15 +77,15 @@ class Directory:
         self._hit, self._miss = (telemetry.CACHE.labels("people", outcome) for outcome in ("hit", "miss"))
         self._invalidated = telemetry.CACHE_INVALIDATED.labels("people")
         self.blocked: set[int] = set()
-        """Banned and erased."""
+        """Ids of banned and erased users."""
         self.shadowed: set[int] = set()
         self.generation = 0
         """Grows whenever a cached name or snapshot rank may have changed."""
 
     async def people(self, user_ids: Iterable[int]) -> dict[int, PersonRef]:
-        """The people with these ids; one query for those not in the cache."""
+        """Return the people with these ids; one query for those not in the cache."""
         wanted = list(user_ids)
-        # Before the query: whoever is forgotten while it runs was neither asked for nor would still be known.
+        # Before the query: a user invalidated while it runs is then missing from both, and read again.
         known = {user_id: self._people[user_id] for user_id in wanted if user_id in self._people}
         missing = [user_id for user_id in wanted if user_id not in known]
         self._hit.inc(len(known))
@@ -94,15 +94,15 @@ class Directory:
             generation = self.generation
             rows = await self._reads.fetch(_PEOPLE, missing)
             fresh = {row["id"]: PersonRef(row["username"], row["rank"]) for row in rows}
-            if generation == self.generation:  # else somebody changed while we read
+            if generation == self.generation:  # Otherwise a user changed during the query.
                 self._keep(fresh)
             return known | fresh
         return known
 
     async def who(self, username: str) -> KnownUser:
-        """Who is called so, whatever the case. Raises LaurelsError(USER_UNKNOWN).
+        """Return the user of this name, in whatever case. Raises LaurelsError(USER_UNKNOWN).
 
-        Banned users are not found: to the public they are not there.
+        Banned users are not found: they are invisible to the public.
         """
         key = _key(username)
         if key is None:
@@ -117,7 +117,7 @@ class Directory:
         return generation, KnownUser(*row.values())
 
     async def find_any(self, username: str) -> int:
-        """The id behind a username, also of somebody who is banned. Raises LaurelsError(USER_UNKNOWN)."""
+        """Return the id of a username, also of a banned user. Raises LaurelsError(USER_UNKNOWN)."""
         key = _key(username)
         row = None if key is None else await self._reads.fetchrow(_FIND_ANY, key)
         if row is None:
@@ -125,7 +125,7 @@ class Directory:
         return int(row["id"])
 
     async def resolve(self, wanted: Sequence[UserRef]) -> list[int | None]:
-        """The id behind each of these, in order; None where there is nobody (erased users included). One query."""
+        """Return the ids of these users, in order; None for unknown and erased ones. One query."""
         folds = [None if ref.username is None else _key(ref.username) for ref in wanted]
         columns = ([ref.id for ref in wanted], folds, [r.issuer for r in wanted], [r.subject for r in wanted])
         async with acquire_within(self._pool) as connection:
@@ -141,7 +141,7 @@ class Directory:
         self._take_off(rows)
 
     async def changed(self, user_ids: Iterable[int]) -> None:
-        """Someone else changed these users: forget their names, look up whether they are on the boards."""
+        """Forget the names of users whom another process changed, and read whether they are on the boards."""
         ids = list(user_ids)
         self.forget(ids)
         async with acquire_within(self._pool) as connection:
@@ -155,7 +155,7 @@ class Directory:
             (self.shadowed if status == "shadowed" else self.blocked).add(user_id)
 
     def forget(self, user_ids: Iterable[int] | None = None) -> None:
-        """Drop these people from the cache, or everybody."""
+        """Drop these people from the cache, or all of them."""
         self.generation += 1
         dropped = list(self._people if user_ids is None else self._people.keys() & set(user_ids))
         self._invalidated.inc(len(dropped))
@@ -172,5 +172,5 @@ def _unknown(username: str) -> LaurelsError:
 
 
 def _key(username: str) -> str | None:
-    """The key under which a name is unique; None for what PostgreSQL can't even be asked for."""
+    """Return the key under which a name is unique; None for text that PostgreSQL cannot store."""
     return None if "\0" in username else fold_name(username)

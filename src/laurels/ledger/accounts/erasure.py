@@ -1,7 +1,7 @@
-"""A person's data: all of it on request, and none of it afterwards.
+"""Export and erase a person's data.
 
-An erased user leaves the boards, can't log in, and is called by a pseudonym from then on, also in frozen snapshots.
-The rows of the ledger stay, without the metadata that came with them: others' ranks and archives rest on them.
+An erased user leaves the boards, cannot log in, and is shown under a pseudonym, also in frozen snapshots.
+The rows of the ledger stay, without their metadata: other users' ranks and the archives depend on them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class PersonalData(msgspec.Struct, frozen=True):
 
 
 class Counter(msgspec.Struct, frozen=True):
-    """How often a user has done one type of action, as the rules see it."""
+    """Counts of a user's completions of one action type, as the rules see them."""
 
     action_type: str
     total_count: int
@@ -85,7 +85,7 @@ class Counter(msgspec.Struct, frozen=True):
 
 
 class KeptSession(msgspec.Struct, frozen=True):
-    """A refresh token: when it was given, used and ended."""
+    """A refresh token: when it was issued, used and ended."""
 
     issued_at: datetime
     expires_at: datetime
@@ -95,7 +95,7 @@ class KeptSession(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class KeptData:
-    """What is kept of a person beside the rows of the ledger; the newest 1,000 sessions."""
+    """Data kept of a person beside the rows of the ledger; the newest 1,000 sessions."""
 
     person: PersonalData
     counters: list[Counter]
@@ -103,7 +103,7 @@ class KeptData:
 
 
 async def kept_of(reads: Reads, user_id: int) -> KeptData:
-    """Raises LaurelsError(USER_UNKNOWN)."""
+    """Return a person's data. Raises LaurelsError(USER_UNKNOWN)."""
     person = await reads.fetchrow(_PERSON, user_id)
     if person is None:
         raise _unknown(user_id)
@@ -117,17 +117,17 @@ async def kept_of(reads: Reads, user_id: int) -> KeptData:
 
 
 async def erase(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """Erase a user's account as an operator. It can't be undone. False: it was erased already.
+    """Erase a user's account as an operator, permanently. Return False if it was erased already.
 
     O(rows of the user). Raises LaurelsError USER_UNKNOWN, FORBIDDEN or LAST_ADMIN.
     """
     async with acquire_per_statement(pool) as connection, connection.transaction():
-        await connection.execute(NO_FREEZING)  # before the user's lock: what waits for that waits for no snapshot
+        await connection.execute(NO_FREEZING)  # first: requests that wait for the user need not wait for a snapshot too
         return await _erase(connection, actor, await authorize(connection, actor, Act.ERASE, user_id), reason)
 
 
 async def erase_own(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """Erase the account of the person who acts. Raises LaurelsError USER_UNKNOWN or LAST_ADMIN."""
+    """Erase the account of the acting person. Raises LaurelsError USER_UNKNOWN or LAST_ADMIN."""
     assert actor.user_id == user_id, "only the holder of an account erases it as their own"
     async with acquire_per_statement(pool) as connection, connection.transaction():
         await connection.execute(NO_FREEZING)
@@ -153,7 +153,7 @@ async def _erase(connection: Connection, actor: Actor, account: AccountRole, rea
 
 
 async def _end_tokens(connection: Connection, user_id: int, issuer: str | None, subject: str | None) -> None:
-    """An older token of an outside issuer would open a new account: its subject is remembered as a digest."""
+    """Keep a digest of the external subject, because an older token of it would open a new account."""
     await end_all(connection, user_id)
     if issuer is not None and subject is not None:
         await connection.execute(_REFUSE_OLDER, subject_digest(issuer, subject))

@@ -1,8 +1,8 @@
-"""Names near privileged ones: of operators, and of the reserved list.
+"""Names that are similar to privileged ones: those of operators, and the reserved list.
 
-Names that look alike across scripts are refused by a unique index, to everybody. Those that are similar within a
-script are honest, and refused where their user could be taken for an operator. Taking a name holds a shared lock,
-and making an operator an exclusive one: neither overlooks the other.
+Names that look alike across scripts are refused to everyone, by a unique index. Names that are similar within one
+script are legitimate, and refused only where their user could be mistaken for an operator. Taking a name holds a
+shared lock and making an operator an exclusive one, so that each sees the other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NameGuard:
     reserved: Collection[str] = frozenset()
 
     async def is_free_for_player(self, connection: Connection, name: Name) -> bool:
-        """Tell whether a name is similar to no privileged one; it stays so until the transaction ends."""
+        """Return whether a name is similar to no privileged one. That holds until the transaction ends."""
         await connection.execute(_LOCK_SHARED)
         return name.similar not in self.reserved and not await connection.fetchval(NEAR_OPERATOR, name.similar)
 
@@ -43,9 +43,9 @@ async def exclude_new_names(connection: Connection) -> None:
 
 
 async def check_promotion(connection: Connection, user_id: int) -> None:
-    """Refuse to make an operator of an account that another one could be taken for; in the promotion's transaction.
+    """Refuse to promote an account that is similar in name to another one, inside the promotion's transaction.
 
-    Raises LaurelsError(NAME_SIMILAR) that names the others.
+    Raises LaurelsError(NAME_SIMILAR), which names the others.
     """
     await exclude_new_names(connection)
     similar = await connection.fetch(SIMILAR, user_id)

@@ -1,4 +1,4 @@
-"""The keys of names that were stored before the keys were computed as they are today."""
+"""Recompute the keys of names that were stored before the keys were computed as today."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def refresh(pool: Pool) -> int:
 
 
 async def _update(connection: Connection, rows: list[tuple[int, str]]) -> None:
-    """All at once; where two names have become the same, one by one."""
+    """Write all keys at once; where two names have become equal, one by one."""
     if not rows:
         return
     try:
@@ -48,7 +48,7 @@ async def _update(connection: Connection, rows: list[tuple[int, str]]) -> None:
 
 
 async def _update_one(connection: Connection, user_id: int, username: str) -> None:
-    """An account whose name differs from an older one's in nothing that is seen stays, under a name of its own."""
+    """Rename the younger of two accounts whose names differ in nothing visible; both stay."""
     mark = f"-{user_id}"
     marked = username[: MAX_LENGTH - len(mark)].rstrip() + mark
     for name in (username, marked, f"player-{secrets.token_hex(8)}"):

@@ -1,4 +1,4 @@
-"""What was used once: nonces of signed bodies, and tickets. Both are kept while they could be presented again."""
+"""Nonces of signed bodies, and tickets, that were used. Both are kept while they could be presented again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DELETE FROM ticket_uses WHERE ctid = ANY (ARRAY(
 
 
 async def use_nonce(pool: Pool, key_id: int, nonce: str) -> bool:
-    """False when somebody was faster, on whatever node."""
+    """Record a nonce as used. Return False if another request was faster, on whatever node."""
     async with acquire_within(pool) as connection:
         return str(await connection.execute(_USE, key_id, nonce)) == "INSERT 0 1"
 

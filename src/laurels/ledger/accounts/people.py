@@ -1,6 +1,6 @@
-"""What the public may ask about people: who is called so, what they did, how their score grew.
+"""Public reads about people: search by name, what they did, how their score grew.
 
-Banned and erased people are not there. Shadowed ones are: what of them is shown to whom is the caller's to say.
+Banned and erased people are not found. Shadowed ones are: the caller decides who may see what of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..db.replicas import Reads
 
 MAX_FOUND = 20
 HISTORY_ROWS = 5_000
-"""Actions read for one history: the newest ones of a very busy player, every one of anybody else's."""
+"""Actions read for one history: all of most users, the newest of a very active one."""
 
 _LAST = "\U0010ffff"
 
@@ -37,7 +37,7 @@ WHERE day >= $2 ORDER BY day, id DESC"""
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Days (UTC) with the score of the default board at the end of each; not `complete` when there was more."""
+    """Days (UTC) with the score on the default board at the end of each; not `complete` when there was more."""
 
     days: list[tuple[date, int]]
     complete: bool
@@ -48,7 +48,7 @@ class People:
         self._reads = reads
 
     async def search(self, prefix: str, limit: int) -> list[tuple[int, str, int]]:
-        """(id, username, score in the default board) of whose name begins so, whatever its case; by name."""
+        """Return (id, username, score on the default board) of users whose name has this prefix, ordered by name."""
         fold = fold_name(prefix)
         if "\0" in fold:
             return []
@@ -56,11 +56,11 @@ class People:
         return [(row["id"], row["username"], row["current_score"]) for row in rows]
 
     async def done(self, user_id: int) -> list[tuple[str, int, datetime]]:
-        """Action type, how often, last when; most often first."""
+        """Return (action type, count, time of the last), most frequent first."""
         return [tuple(row.values()) for row in await self._reads.fetch(DONE, user_id)]
 
     async def history(self, user_id: int, since: date) -> History:
-        """O(HISTORY_ROWS) along `actions_recent`."""
+        """Return the history of a score. O(HISTORY_ROWS) along `actions_recent`."""
         rows = await self._reads.fetch(HISTORY, user_id, since, HISTORY_ROWS)
         days = [(row["day"], row["new_score"]) for row in rows]
         return History(days, not rows or rows[0]["read"] < HISTORY_ROWS)

@@ -1,6 +1,7 @@
-"""Access tokens that no longer count although their time is not over; asked on every request, from memory.
+"""Access tokens that ended before their expiry; checked in memory on every request.
 
-A user has an entry while a token could live that it ends. The journal (kinds `users` and `sessions`) brings changes.
+A user has an entry while one of the tokens it ended could still be valid. Changes arrive through the journal (kinds
+`users` and `sessions`).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import asyncpg
 from ..db.pool import Pool, acquire, acquire_within
 
 LIFE = timedelta(days=1, minutes=10)
-"""No access token of ours lives longer (LAURELS_TOKEN_SECONDS); those of outside issuers are looked up again sooner."""
+"""No access token of ours lives longer (LAURELS_TOKEN_SECONDS); those of external issuers are read again sooner."""
 LIMIT = 100_000
-"""Users with an entry. Of more, the oldest are forgotten, and every token as old as theirs must be refreshed."""
+"""Users with an entry. Beyond it the oldest are forgotten, and every token as old as theirs must be refreshed."""
 
 # LATERAL with a LIMIT: one look-up per row or user. A join reads all users, or all sessions that ended, where the
 # planner believes that few users have nearly all rows, or that nothing has ended yet.
@@ -52,7 +53,7 @@ GROUP BY u.id, u.token_generation, r.family ORDER BY u.id"""
 
 
 class Token(Protocol):
-    """What a token says of its origin. `generation` None: of an outside issuer. `issued_at` -1: it does not say."""
+    """The origin of a token. `generation` None: of an external issuer. `issued_at` -1: unknown."""
 
     @property
     def user_id(self) -> int: ...
@@ -80,30 +81,30 @@ class _Entry:
 
 
 class Revocations:
-    """Call `refresh` before the first use."""
+    """Know which tokens have ended. Call `refresh` before the first use."""
 
     def __init__(self, pool: Pool, *, limit: int = LIMIT) -> None:
         self._pool = pool
         self._limit = limit
         self.users: OrderedDict[int, _Entry] = OrderedDict()
-        """Users some of whose tokens have ended: for a first look, by id, that costs nearly nothing."""
+        """Ids of users some of whose tokens have ended: a first test that costs almost nothing."""
         self.floor = -math.inf
         """Tokens issued by then may have been ended by an entry that was forgotten."""
         self._listeners: list[Callable[[], None]] = []
 
     def on_floor_raised(self, listener: Callable[[], None]) -> None:
-        """Call this whenever `floor` has risen; now, if it has risen already."""
+        """Call `listener` whenever `floor` has risen; now, if it has risen already."""
         self._listeners.append(listener)
         if self.floor > -math.inf:
             listener()
 
     def ends(self, token: Token) -> bool:
-        """Whether this token was ended before its time."""
+        """Return whether this token was ended before its expiry."""
         entry = self.users.get(token.user_id)
         return entry is not None and entry.ends(token)
 
     async def refresh(self) -> None:
-        """Read the latest of all that could matter; where there is more, older tokens must be refreshed."""
+        """Read the latest of all entries that could matter; if there are more, older tokens must be refreshed."""
         async with acquire(self._pool) as connection:
             users = await connection.fetch(LATEST_USERS, LIFE, self._limit + 1)
             sessions = await connection.fetch(LATEST_SESSIONS, self._limit + 1)

@@ -1,10 +1,10 @@
-"""Banning, shadowing and lifting either: who is on the boards, and who may say so.
+"""Ban, shadow-ban and reinstate users.
 
-    banned    off every board, and locked out; every token ends for good, so a lifted ban asks for a new log-in
-    shadowed  off every board for everybody but the user, who notices nothing
-    active    on every board, with exactly the standings that a user who was never gone would have
+    banned    off every board, and locked out; every token ends, so a lifted ban needs a new log-in
+    shadowed  off every board for everyone but the user, who does not notice
+    active    on every board, with exactly the standings of a user who was never sanctioned
 
-Each is one transaction with its entry in the audit trail, and may be asked again. Every node follows the journal.
+Each change is one transaction with its entry in the audit trail, and may be repeated. Every node follows the journal.
 """
 
 from __future__ import annotations
@@ -29,22 +29,25 @@ _ACTS = {"active": "user.lift", "shadowed": "user.shadow", "banned": "user.ban"}
 
 
 async def ban(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """False: was so already. Raises LaurelsError USER_UNKNOWN (also for an erased user), FORBIDDEN or LAST_ADMIN."""
+    """Ban a user. Return False if that was so already.
+
+    Raises LaurelsError USER_UNKNOWN (also for an erased user), FORBIDDEN or LAST_ADMIN.
+    """
     return await _set(pool, actor, user_id, "banned", reason)
 
 
 async def shadow(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """The same; a banned user who is shadowed may log in again."""
+    """Shadow-ban a user; a banned one may log in again. Returns and raises as `ban`."""
     return await _set(pool, actor, user_id, "shadowed", reason)
 
 
 async def lift(pool: Pool, actor: Actor, user_id: int, reason: str | None) -> bool:
-    """The same, for either."""
+    """Lift a ban or shadow ban. Returns and raises as `ban`."""
     return await _set(pool, actor, user_id, "active", reason)
 
 
 async def hide(connection: Connection, user_id: int, *, hidden: bool) -> None:
-    """Take all standings of a user off their boards, or put back those that are not void; under the user's lock."""
+    """Take all standings of a user off their boards, or put back those that are not void. The user's row is locked."""
     await connection.execute(HIDE, user_id, hidden)
     await announce(connection, EVERY_NODE, "users", [user_id])
     await announce(connection, EVERY_NODE, "standings", [user_id])

@@ -1,11 +1,11 @@
-"""Log-ins: a family of refresh tokens each, one of which is good at a time; and how they end.
+"""Log-ins: a family of refresh tokens each, of which one is valid at a time; and how they end.
 
 A log-in ends alone (`end`, or a refresh token that was used twice), or with all others of its user (`end_all`).
-Every node hears of it through the journal and refuses the access tokens that belong to it: see `revocations`.
+Every node learns of it through the journal and refuses the access tokens that belong to it: see `revocations`.
 
-A refresh token that is presented again within GRACE gets the successor it was traded for: its reply was lost, or an
-edge sent the request twice. The successor is kept masked with the old token, of which the ledger has only a hash,
-so a reader of the ledger can't use it.
+A refresh token presented again within GRACE gets the successor issued for it: its reply was lost, or an edge sent the
+request twice. The successor is stored masked with the old token, of which the ledger holds only a hash, so a reader
+of the ledger cannot use it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ..events.journal import EVERY_NODE, announce
 from .accounts import AccountRecord
 
 GRACE = timedelta(seconds=20)
-"""Clients give up on a reply after 10 seconds and send the request once more. Longer would help a thief."""
+"""Clients give up on a reply after 10 seconds and send the request once more. A longer time would help a thief."""
 MAX_ENDED = 64
-"""Log-ins of one user that ended while their access token lives; who ends more ends all. Bounds what nodes remember."""
+"""Log-ins of a user that ended while their access token lives. Ending more ends all: it bounds nodes' memory."""
 ACCESS_SLACK = timedelta(minutes=1)
-"""Nodes issue tokens by their own clocks, the ledger notes their end by its own."""
+"""Nodes issue tokens by their own clocks, the ledger records their end by its own."""
 _PURPOSE = b"laurels refresh successor v1"
 _BYTES = 32
 
@@ -84,7 +84,7 @@ UPDATE refresh_tokens SET successor = NULL WHERE id = ANY (ARRAY(
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Of the tokens that are issued."""
+    """Lifetimes of the tokens that are issued."""
 
     refresh: timedelta
     access: timedelta
@@ -92,7 +92,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class LoginSession:
-    """One log-in with the refresh token that continues it. `id` is what its access tokens carry as `sid`."""
+    """One log-in with the refresh token that continues it. Its access tokens carry `id` as `sid`."""
 
     id: UUID
     account: AccountRecord
@@ -100,14 +100,14 @@ class LoginSession:
 
 
 class NotGood(Enum):
-    """Why a refresh token gets no successor: it was not good before, or it was stolen and has just ended its log-in."""
+    """Why a refresh token gets no successor: it was not valid, or it was reused and has just ended its log-in."""
 
     UNKNOWN = auto()
     LOGIN_ENDED = auto()
 
 
 class Sessions:
-    """Every method is one short transaction."""
+    """Start, continue and end log-ins; every method is one short transaction."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -115,9 +115,9 @@ class Sessions:
     async def start(
         self, account: AccountRecord, life: Lifetimes, login: Actor | None = None, address: str = ""
     ) -> LoginSession | None:
-        """Open a log-in, audited if `login` says by whom.
+        """Open a log-in, audited if `login` names the actor.
 
-        None: the account's tokens were ended after `account` was read, so its password may no longer hold.
+        Returns None if the account's tokens were ended after `account` was read: its password may no longer hold.
         """
         session, token = uuid4(), secrets.token_urlsafe(_BYTES)
         async with acquire_within(self._pool) as connection, connection.transaction():
@@ -129,10 +129,10 @@ class Sessions:
         return LoginSession(session, account, token)
 
     async def rotate(self, presented: str, life: Lifetimes) -> LoginSession | NotGood:
-        """Trade a refresh token for the next of its log-in.
+        """Exchange a refresh token for the next of its log-in.
 
-        A token that is presented again after GRACE, or after its successor was used, has two holders, and one of
-        them stole it: the log-in ends for both.
+        A token presented again after GRACE, or after its successor was used, has two holders, one of whom stole it: the
+        log-in ends for both.
         """
         async with acquire_within(self._pool) as connection, connection.transaction():
             found = await connection.fetchrow(_FAMILY, digest(presented))
@@ -150,7 +150,7 @@ class Sessions:
         return continued or NotGood.UNKNOWN
 
     async def end(self, refresh_token: str) -> bool:
-        """Log out. False: there was nothing to end."""
+        """Log out. Return False if there was nothing to end."""
         async with acquire_within(self._pool) as connection, connection.transaction():
             found = await connection.fetchrow(_FAMILY, digest(refresh_token))
             if found is None:
@@ -165,14 +165,14 @@ class Sessions:
             await audit.record(connection, actor, "user.logout", f"user:{user_id}", reason=reason)
 
     async def trim(self, limit: int = 100_000) -> None:
-        """Delete up to `limit` refresh tokens that expired, and as many successors that nobody may ask for again."""
+        """Delete up to `limit` expired refresh tokens, and as many successors that can no longer be requested."""
         async with acquire(self._pool) as connection:
             await connection.execute(_TRIM, limit)
             await connection.execute(_FORGET_SUCCESSORS, 3 * GRACE, limit)
 
 
 async def end_all(connection: Connection, user_id: int) -> int:
-    """Refuse every older token of a user, our own and those of outside issuers, inside the caller's transaction.
+    """End every older token of a user, ours and those of external issuers, inside the caller's transaction.
 
     Returns the generation of tokens from now on.
     """
@@ -183,7 +183,7 @@ async def end_all(connection: Connection, user_id: int) -> int:
 
 
 def digest(refresh_token: str) -> bytes:
-    """Refresh tokens are 256 random bits: a plain hash suffices, there is nothing to guess."""
+    """Return a refresh token's digest. A plain hash suffices: the token is 256 random bits, which cannot be guessed."""
     return hashlib.sha256(refresh_token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -226,7 +226,7 @@ async def _end(connection: Connection, user_id: int, family: UUID) -> bool:
 
 
 def _masked(text: bytes, token: str) -> bytes:
-    """XOR with a key stream that only the holder of `token` can make; the same again takes it off."""
+    """XOR with a key stream that only the holder of `token` can compute; applying it again removes it."""
     key = token.encode("utf-8", "surrogatepass")
     stream = b"".join(hmac.digest(key, _PURPOSE + bytes([block]), "sha256") for block in range(len(text) // 32 + 1))
     return bytes(a ^ b for a, b in zip(text, stream, strict=False))

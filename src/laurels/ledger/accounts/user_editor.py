@@ -1,4 +1,4 @@
-"""Users as operators list and change them. Bans, adjustments and reversals are the business of their own modules."""
+"""Users as operators list and change them. Bans, adjustments and reversals have modules of their own."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class EditedUser:
 
 @dataclass(frozen=True, slots=True)
 class UserFilter:
-    """Which users: all that are given must fit. `prefix` of the name, whatever its case."""
+    """Filters of a list of users; all that are given must match. `prefix` of the name, whatever its case."""
 
     prefix: str | None = None
     status: str | None = None
@@ -76,7 +76,7 @@ class UserFilter:
 
 
 class UserEditor:
-    """Every method is one short transaction."""
+    """List and change users; every method is one short transaction."""
 
     def __init__(self, pool: Pool, node: UUID) -> None:
         self._pool = pool
@@ -97,7 +97,7 @@ class UserEditor:
     async def by_score(
         self, window: Window, wanted: UserFilter, scores: tuple[int, int], cursor: str | None, limit: int
     ) -> Page[EditedUser]:
-        """Best first in `window`: those who are on the board with a score between the two, both inclusive."""
+        """List users on the board in `window`, best first, with a score between the two, both inclusive."""
         best, reached_at, user_id = keys_of(cursor, int, int, int)
         behind = None if reached_at is None else _instant(reached_at)
         between = sorted(sort_score(score, window.board.order) for score in scores)
@@ -110,14 +110,17 @@ class UserEditor:
         return Page([user for user, *_ in found.rows], found.next)
 
     async def get(self, user_id: int) -> EditedUser:
-        """Raises LaurelsError(USER_UNKNOWN)."""
+        """Return a user. Raises LaurelsError(USER_UNKNOWN)."""
         async with acquire_within(self._pool) as connection:
             return await _user(connection, user_id)
 
     async def set_role(
         self, user_id: int, role: str, actor: Actor, reason: str | None = None, *, allow_similar: bool = False
     ) -> EditedUser:
-        """Raises LaurelsError USER_UNKNOWN, FORBIDDEN, LAST_ADMIN, or NAME_SIMILAR unless `allow_similar`."""
+        """Change a role.
+
+        Raises LaurelsError USER_UNKNOWN, FORBIDDEN, LAST_ADMIN, or NAME_SIMILAR unless `allow_similar`.
+        """
         async with acquire_within(self._pool) as connection, connection.transaction():
             target = await authorize(connection, actor, Act.SET_ROLE, user_id)
             before = await _user(connection, user_id)
@@ -140,7 +143,7 @@ class UserEditor:
             return await _user(connection, user_id)
 
     async def set_password(self, user_id: int, password_hash: str, actor: Actor, reason: str | None = None) -> None:
-        """Set it, and refuse every older token of the user. Raises LaurelsError USER_UNKNOWN or FORBIDDEN."""
+        """Set a password, and end every older token of the user. Raises LaurelsError USER_UNKNOWN or FORBIDDEN."""
         async with acquire_within(self._pool) as connection, connection.transaction():
             await authorize(connection, actor, Act.RESET_PASSWORD, user_id)
             await _user(connection, user_id)
@@ -149,9 +152,9 @@ class UserEditor:
             await audit.record(connection, actor, "user.password", f"user:{user_id}", reason=reason)
 
     async def change_password(self, user_id: int, old_hash: str, password_hash: str, actor: Actor) -> int | None:
-        """Set it if `old_hash` is still in force, and refuse every older token of the user.
+        """Set a password if `old_hash` is still in force, and end every older token of the user.
 
-        Returns the generation of tokens from now on; None: the password was changed meanwhile.
+        Returns the generation of tokens from now on; None if the password was changed meanwhile.
         """
         async with acquire_within(self._pool) as connection, connection.transaction():
             if await connection.execute(_REPLACE_PASSWORD, user_id, password_hash, old_hash) == "UPDATE 0":

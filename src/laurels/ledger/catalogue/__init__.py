@@ -1,4 +1,4 @@
-"""What operators define: kept in memory by every node, edited under a version.
+"""Types, boards and settings that operators define: kept in memory by every node, edited under a version.
 
 catalogue       action types, boards and their open windows
 windows         windows that a board has had

@@ -1,8 +1,8 @@
 """Boards as operators list and change them.
 
-What a rank means never changes on a living board: order, aggregate, ties, calendar and types are fixed.
-Who wants another meaning makes another board. A new board is shown once everything that counted before
-it was there is folded into its open window (`standings/board_filler.py`), so that it is exact from the first look.
+The meaning of a rank never changes on a living board: order, aggregate, ties, calendar and types are fixed. Another
+meaning needs another board. A new board is shown once all earlier actions that count are folded into its open window
+(`standings/board_filler.py`), so that it is exact from the start.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .catalogue import Catalogue
 from .type_editor import check_version
 
 MAX_BOARDS = 50
-"""Living ones: each is folded with every action."""
+"""Living boards; every action is folded into each of them."""
 
 _COLUMNS = """
 b.id, b.slug, b.name, b."order", b.aggregate, b.ties, b.calendar, b.is_default, b.daily_points_cap,
@@ -52,12 +52,12 @@ _LIVING = "SELECT count(*) FROM boards WHERE archived_at IS NULL"
 _LOCK = "SELECT pg_advisory_xact_lock(5498122)"
 
 FIXED = ("order", "aggregate", "ties", "calendar", "action_types")
-"""Members of a BoardDraft that are decided once."""
+"""Members of a BoardDraft that cannot be changed later."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoardDraft:
-    """What an operator decides about a board. `action_types` None: all; else names."""
+    """The part of a board that an operator decides. `action_types` None: all; otherwise names."""
 
     slug: str
     name: str
@@ -82,12 +82,12 @@ class EditedBoard:
 
     @property
     def state(self) -> str:
-        """filling, open or archived."""
+        """Return "filling", "open" or "archived"."""
         return "archived" if self.archived_at else "open" if self.is_filled else "filling"
 
 
 class BoardEditor:
-    """Every method is one short transaction. Afterwards `catalogue` knows the change."""
+    """Create and change boards; every method is one short transaction, after which `catalogue` knows the change."""
 
     def __init__(self, pool: Pool, catalogue: Catalogue, node: UUID) -> None:
         self._pool = pool
@@ -95,19 +95,19 @@ class BoardEditor:
         self._node = node
 
     async def list(self, cursor: str | None, limit: int, *, archived: bool | None) -> Page[EditedBoard]:
-        """Oldest first."""
+        """Return all boards, oldest first."""
         (after,) = keys_of(cursor, int)
         async with acquire_within(self._pool) as connection:
             rows = await connection.fetch(LIST_BOARDS, after, archived, limit + 1)
         return page([_edited(row) for row in rows], limit, lambda board: (board.id,))
 
     async def get(self, slug: str) -> EditedBoard:
-        """Raises LaurelsError(BOARD_UNKNOWN)."""
+        """Return a board. Raises LaurelsError(BOARD_UNKNOWN)."""
         async with acquire_within(self._pool) as connection:
             return await _board(connection, slug)
 
     async def create(self, draft: BoardDraft, actor: Actor, reason: str | None = None) -> EditedBoard:
-        """Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for types that aren't there."""
+        """Create a board. Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for unknown types."""
         async with acquire_within(self._pool) as connection, connection.transaction():
             await authorize_change(connection, actor, "catalogue:write")
             await _make_room(connection)
@@ -127,7 +127,7 @@ class BoardEditor:
     async def edit(
         self, slug: str, version: int, changes: Mapping[str, Any], actor: Actor, reason: str | None = None
     ) -> EditedBoard:
-        """Change `name`, `daily_points_cap` or `archived`; any other member of a BoardDraft must be as it is.
+        """Change `name`, `daily_points_cap` or `archived`; any other member of a BoardDraft must be unchanged.
 
         Raises LaurelsError BOARD_UNKNOWN, VERSION_CONFLICT, BOARD_FIXED or CATALOGUE_FULL.
         """

@@ -1,7 +1,7 @@
 """Action types, boards and their windows, kept in memory.
 
-Few and rarely changed, so every process holds them all; a change anywhere reaches the others
-through the journal (kind `catalogue`), which makes them call `refresh`.
+There are few and they change rarely, so every process holds all of them. A change anywhere reaches the others
+through the journal (kind `catalogue`), on which they call `refresh`.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ RETURNING id"""
 
 
 class Catalogue:
-    """What can be completed, and where it counts. Call `refresh` before the first use."""
+    """Action types, and the boards where they count. Call `refresh` before the first use."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.types: dict[str, ActionType] = {}
         self.boards: dict[str, Board] = {}
-        """Those that are shown."""
+        """Boards that are shown."""
         self.counting: list[Board] = []
-        """Those that are folded: also boards that are still being filled."""
+        """Boards that actions are folded into: also those that are still being filled."""
         self._default: Board
         self._open: dict[int, Window] = {}
         self._one_refresh = asyncio.Lock()
         self.generation = 0
-        """Grows whenever types or boards were read anew."""
+        """Grows whenever types or boards were read again."""
 
     @property
     def is_filling(self) -> bool:
-        """There are boards that aren't shown yet."""
+        """Return whether there are boards that are not shown yet."""
         return len(self.boards) < len(self.counting)
 
     @property
@@ -61,7 +61,7 @@ class Catalogue:
         return self._default
 
     def board(self, slug: str) -> Board:
-        """Raises LaurelsError(BOARD_UNKNOWN)."""
+        """Return a board by its slug. Raises LaurelsError(BOARD_UNKNOWN)."""
         try:
             return self.boards[slug]
         except KeyError:
@@ -69,7 +69,7 @@ class Catalogue:
             raise LaurelsError(Code.BOARD_UNKNOWN, f"There is no board {slug!r}. Boards: {known}.") from None
 
     def counted_types(self, name: str) -> list[int]:
-        """Ids of the types whose counters judging an action of type `name` looks at: its own, and those it names."""
+        """Return ids of the types whose counters judge an action of type `name`: its own, and those its rules name."""
         kind = self.types.get(name)
         if kind is None:
             return []
@@ -79,14 +79,14 @@ class Catalogue:
         return list(dict.fromkeys([kind.id, *(other.id for other in named if other is not None)]))
 
     def with_type(self, kind: ActionType) -> Catalogue:
-        """The same with this action type in the place of its namesake, for trying it."""
+        """Return a copy with this action type in place of its namesake, for trying it."""
         other = copy(self)
         other.types = {**self.types, kind.name: kind}
         return other
 
     async def refresh(self) -> None:
-        """Read everything anew and open the windows of this moment."""
-        async with self._one_refresh:  # of two at once, the later one must have the last word
+        """Read everything again and open the windows of the current time."""
+        async with self._one_refresh:  # Of two concurrent refreshes the later one must win.
             await self._read()
 
     async def _read(self) -> None:
@@ -103,14 +103,14 @@ class Catalogue:
         await self.windows_at(datetime.now(UTC))
 
     def cached_windows(self, instant: datetime) -> tuple[Window, ...] | None:
-        """The window of every board at `instant`, or None when one is not known yet."""
+        """Return the window of every board at `instant`, or None if one is not known yet."""
         windows = tuple(self._open.values())
         if len(windows) < len(self.counting) or not all(w.span.covers(instant) for w in windows):
             return None
         return windows
 
     async def windows_at(self, instant: datetime) -> tuple[Window, ...]:
-        """The window of every board at `instant`; creates those that nobody has used yet."""
+        """Return the window of every board at `instant`; create those that do not exist yet."""
         cached = self.cached_windows(instant)
         if cached is not None:
             return cached
@@ -122,7 +122,7 @@ class Catalogue:
         return tuple(self._open.values())
 
     async def window(self, board: Board, instant: datetime | None = None) -> Window:
-        """The window of one board, now by default."""
+        """Return the window of one board, now by default."""
         known = self._open.get(board.id)
         if known is not None and known.board is board and known.span.covers(instant or datetime.now(UTC)):
             return known
@@ -152,7 +152,7 @@ def _action_type(row: asyncpg.Record) -> ActionType:
 
 
 def board_of(row: asyncpg.Record) -> Board:
-    """A board from a row with BOARD_COLUMNS."""
+    """Return a board from a row with BOARD_COLUMNS."""
     kinds = row["action_types"]
     members = {field.name: row[field.name] for field in fields(Board) if field.name not in ("action_types", "calendar")}
     calendar = parse_calendar(row["calendar"])

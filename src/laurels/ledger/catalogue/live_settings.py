@@ -1,7 +1,7 @@
 """Settings that may change while nodes run: the ledger's override the environment's, on every node.
 
-Each node starts with its own environment's values and follows the overrides through the journal, within
-a second. Every setting is a scalar by itself: of two operators the later one wins, and the audit trail has both.
+Each node starts with the values of its environment and follows the overrides through the journal, within a second.
+Every setting is one scalar: of two operators the later one wins, and the audit trail has both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Rate = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """To add one: a member here, and who follows it in `node.py`."""
+    """The settings. A new one needs a member here, and a listener in `node.py`."""
 
     user_rate: Annotated[Rate, Meta(description="actions and requests per minute and user")]
     key_rate: Annotated[Rate, Meta(description="actions and requests per minute and API key")]
@@ -52,13 +52,13 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @classmethod
     def of(cls, environment: object) -> LiveSettings:
-        """The defaults of a node: what its environment says, where it says something."""
+        """Return the defaults of a node: its environment's values where it has any."""
         names = cls.__struct_fields__
         return cls(**{name: getattr(environment, name) for name in names if hasattr(environment, name)})
 
     @classmethod
     def parse(cls, name: str, text: str) -> int | bool:
-        """One value, from text. Raises msgspec.ValidationError."""
+        """Parse one value. Raises msgspec.ValidationError."""
         parsed: int | bool = msgspec.convert(text, _kinds()[name], strict=False)
         return parsed
 
@@ -69,7 +69,7 @@ def _kinds() -> dict[str, Any]:
 
 
 def meaning(name: str) -> tuple[str, int | None, int | None]:
-    """(what a setting is for, the least, the most) as LiveSettings declares it."""
+    """Return (help text, minimum, maximum) of a setting as LiveSettings declares it."""
     found: dict[str, Any] = {}
     for note in get_args(_kinds()[name])[1:]:
         found |= {key: getattr(note, key) for key in ("description", "ge", "le") if getattr(note, key) is not None}
@@ -77,7 +77,7 @@ def meaning(name: str) -> tuple[str, int | None, int | None]:
 
 
 class SettingsStore:
-    """`current` is in force; `listeners` hear of it when it changes. Call `refresh` before the first use."""
+    """`current` is in force; `listeners` are called when it changes. Call `refresh` before the first use."""
 
     def __init__(self, pool: Pool, defaults: LiveSettings, node: UUID) -> None:
         self._pool = pool
@@ -88,7 +88,7 @@ class SettingsStore:
         self.listeners: list[Callable[[LiveSettings], None]] = []
 
     async def refresh(self) -> None:
-        """Take over what the ledger says."""
+        """Apply the overrides in the ledger."""
         async with acquire_within(self._pool) as connection:
             overrides = await _overrides(connection)
         self.overridden = frozenset(overrides)
@@ -99,7 +99,7 @@ class SettingsStore:
                 listener(current)
 
     async def change(self, changes: Mapping[str, Any], actor: Actor, reason: str | None = None) -> None:
-        """Override settings; None takes an override back. `changes` are values of LiveSettings, already checked."""
+        """Override settings; None removes an override. `changes` are values of LiveSettings, already checked."""
         async with acquire_within(self._pool) as connection, connection.transaction():
             await authorize_change(connection, actor, "settings:write")
             await connection.execute(_LOCK)
@@ -123,7 +123,7 @@ async def _write(connection: Connection, name: str, value: object) -> None:
 
 
 async def _overrides(connection: Connection) -> dict[str, Any]:
-    """Those that this version knows and that are within its bounds; the others are told and left alone."""
+    """Return overrides that this version knows and that are within bounds; log and ignore the others."""
     found = {}
     for name, text in await connection.fetch(_READ):
         try:

@@ -1,7 +1,7 @@
-"""Action types and boards as operators list and change them.
+"""Action types as operators list and change them.
 
-An edit names the version it was made on: whoever edits at the same time is refused, nothing is overwritten
-unseen. Every change is audited and journalled in its own transaction, so that all nodes follow it.
+An edit names the version it was made on: a concurrent edit is refused, so nothing is overwritten unseen. Every change
+is audited and journalled in its own transaction, so that all nodes follow it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..events.journal import announce
 from .catalogue import Catalogue
 
 MAX_TYPES = 1_000
-"""Every process holds them all."""
+"""Action types; every process holds all of them in memory."""
 
 _COLUMNS = "id, name, description, base_score, scoring_rules, is_active, version"
 LIST_TYPES = f"""
@@ -49,7 +49,7 @@ _NAMES = "SELECT name FROM action_types WHERE name = ANY ($1::text[])"
 
 @dataclass(frozen=True, slots=True)
 class TypeDraft:
-    """What an operator decides about an action type; its name stays as it is."""
+    """The part of an action type that an operator decides; its name cannot be changed."""
 
     name: str
     description: str
@@ -67,13 +67,13 @@ class EditedType:
     version: int
 
     def kind(self) -> ActionType:
-        """As the rules read it."""
+        """Return the type as the rules read it."""
         d = self.draft
         return ActionType(self.id, d.name, d.description, d.base_score, d.rules, d.is_active)
 
 
 class TypeEditor:
-    """Every method is one short transaction. Afterwards `catalogue` knows the change."""
+    """Create and change types; every method is one short transaction, after which `catalogue` knows the change."""
 
     def __init__(self, pool: Pool, catalogue: Catalogue, node: UUID) -> None:
         self._pool = pool
@@ -83,19 +83,19 @@ class TypeEditor:
     async def list(
         self, cursor: str | None, limit: int, *, active: bool | None, prefix: str | None
     ) -> Page[EditedType]:
-        """Oldest first."""
+        """Return all action types, oldest first."""
         (after,) = keys_of(cursor, int)
         async with acquire_within(self._pool) as connection:
             rows = await connection.fetch(LIST_TYPES, after, active, prefix, limit + 1)
         return page([_edited(row) for row in rows], limit, lambda kind: (kind.id,))
 
     async def get(self, name: str) -> EditedType:
-        """Raises LaurelsError(NOT_FOUND)."""
+        """Return an action type. Raises LaurelsError(NOT_FOUND)."""
         async with acquire_within(self._pool) as connection:
             return await _type(connection, name)
 
     async def create(self, draft: TypeDraft, actor: Actor, reason: str | None = None) -> EditedType:
-        """Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for rules that can't be."""
+        """Create a type. Raises LaurelsError ALREADY_EXISTS, CATALOGUE_FULL, or INVALID_REQUEST for invalid rules."""
         async with acquire_within(self._pool) as connection, connection.transaction():
             await authorize_change(connection, actor, "catalogue:write")
             await _check(connection, draft)
@@ -142,7 +142,7 @@ class TypeEditor:
 
 
 def check_version(present: int, named: int) -> None:
-    """Raises LaurelsError(VERSION_CONFLICT)."""
+    """Check the version of an edit. Raises LaurelsError(VERSION_CONFLICT)."""
     if present != named:
         raise LaurelsError(
             Code.VERSION_CONFLICT,
@@ -152,7 +152,7 @@ def check_version(present: int, named: int) -> None:
 
 
 def told(draft: TypeDraft) -> dict[str, Any]:
-    """As the audit trail keeps it."""
+    """Return the type as the audit trail stores it."""
     return {
         "description": draft.description,
         "base_score": draft.base_score,
@@ -169,7 +169,7 @@ async def _type(connection: Connection, name: str, *, lock: bool = False) -> Edi
 
 
 async def _check(connection: Connection, draft: TypeDraft) -> None:
-    """Rules that agree with themselves, and require types that there are."""
+    """Check that the rules are consistent, and that the types they require exist."""
     check_rules(draft.rules, "$.scoring_rules")
     wanted = [item.action_type for item in draft.rules.requires or ()]
     if not wanted:

@@ -1,4 +1,4 @@
-"""The windows a board has had: the present one and those that are over."""
+"""Windows of a board: the open one and earlier ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ONE = "SELECT id, starts_at, ends_at FROM windows WHERE id = $1 AND board_id = $
 
 
 async def before(reads: Reads, board: Board, window_id: int, limit: int) -> list[Window]:
-    """Windows that began before that one (an unknown id: all), newest first; all time never began and is left out."""
+    """Return windows that began before that one (unknown id: all), newest first, without the all-time window."""
     rows = await reads.fetch(EARLIER, board.id, window_id, limit)
     return [Window(row["id"], board, Span(row["starts_at"], row["ends_at"])) for row in rows]
 
 
 async def find(reads: Reads, board: Board, window_id: int) -> Window:
-    """Raises LaurelsError(WINDOW_UNKNOWN)."""
+    """Return a window. Raises LaurelsError(WINDOW_UNKNOWN)."""
     row = await reads.fetchrow(ONE, window_id, board.id)
     if row is None:
         raise LaurelsError(Code.WINDOW_UNKNOWN, f"Board {board.slug!r} has no window {window_id}.")

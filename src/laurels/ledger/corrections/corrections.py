@@ -1,11 +1,11 @@
-"""What is undone or changed by hand: rows that say so, never rows that are gone.
+"""Undo or add by hand: a correction is a row of its own, and no row is ever removed.
 
-A reversal counts the negative of what it undoes, so the awarded rows of a user still add up; standings are folded
-anew as if the undone row had never been there, in every window that counted it, also those that are over (their frozen
-snapshots stay what they were: they tell what was shown). What it used up is free again: caps, streaks, claims.
-Scores that other rows got because of it (a streak, a requirement it met) stay: they were right when they were given.
+A reversal holds the negative of what it undoes, so the awarded rows of a user still add up. Standings are folded
+again as if the undone row had never existed, in every window that counted it, also in earlier ones (their frozen
+snapshots stay: they record what was shown). What the row used up is free again: caps, streaks, claims. Scores that
+other rows got because of it (a streak, a requirement it met) stay: they were right when they were awarded.
 
-Every function is one transaction, may be called again, and is carried out once. The index follows the journal.
+Every function is one transaction and idempotent. The index follows the journal.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ UPDATE action_type_totals SET total = greatest(total - 1, 0) WHERE action_type_i
 
 
 class LedgerAction(msgspec.Struct, frozen=True, gc=False):
-    """A row of the ledger, as much of it as deciding about it needs."""
+    """The columns of a row of the ledger that a decision needs."""
 
     id: int
     user_id: int
@@ -56,7 +56,7 @@ class LedgerAction(msgspec.Struct, frozen=True, gc=False):
 
 
 class Correction(msgspec.Struct, frozen=True):
-    """The row that was added, and the user's score in the default board right after it; `replayed`: earlier already."""
+    """The added row, and the user's score on the default board right after it. `replayed`: it was added earlier."""
 
     action_id: int
     user_id: int
@@ -66,9 +66,9 @@ class Correction(msgspec.Struct, frozen=True):
 
 
 async def reverse(pool: Pool, actor: Actor, action_id: int, reason: str) -> Correction:
-    """Undo an awarded action or an adjustment. O(rows of its user), under that user's lock.
+    """Undo an awarded action or an adjustment. O(rows of its user), with the user's row locked.
 
-    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_REVERSIBLE for reversals and for what isn't awarded;
+    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_REVERSIBLE for reversals and for rows that are not awarded;
     SCORE_OVERFLOW when the sum without it would leave int64.
     """
     async with acquire_per_statement(pool) as connection, connection.transaction():
@@ -87,11 +87,10 @@ async def reverse(pool: Pool, actor: Actor, action_id: int, reason: str) -> Corr
 async def adjust(
     pool: Pool, catalogue: Catalogue, actor: Actor, user_id: int, points: int, reason: str, identifier: str
 ) -> Correction:
-    """Give (or, negative, take) points by hand, on every board that takes all types and adds up.
+    """Add (or, negative, remove) points by hand, on every board that counts all types and sums.
 
-    `identifier` names the adjustment among those of the user: the same again is carried out once.
-    Raises LaurelsError USER_UNKNOWN, FORBIDDEN, IDENTIFIER_CONFLICT, SCORE_OVERFLOW, or NOT_ADJUSTABLE when the
-    default board does not add up.
+    `identifier` names the adjustment among those of the user; a repeated one has no effect. Raises LaurelsError
+    USER_UNKNOWN, FORBIDDEN, IDENTIFIER_CONFLICT, SCORE_OVERFLOW, or NOT_ADJUSTABLE when the default board does not sum.
     """
     if not INT64_MIN < points <= INT64_MAX:
         raise LaurelsError(Code.SCORE_OVERFLOW, "Points are a 64-bit integer.")
@@ -114,7 +113,7 @@ async def adjust(
 async def lock_action(
     connection: Connection, action_id: int, actor: Actor, act: Act
 ) -> tuple[LockedUser, LedgerAction]:
-    """Return an action that the actor may judge, as it is under its user's lock.
+    """Return an action that the actor may decide about, read with the user's row locked.
 
     Raises LaurelsError ACTION_UNKNOWN or FORBIDDEN.
     """
@@ -123,12 +122,12 @@ async def lock_action(
         raise LaurelsError(Code.ACTION_UNKNOWN, f"There is no action {action_id}.")
     await authorize(connection, actor, act, row["user_id"])
     user = await lock_user(connection, row["user_id"])
-    # Again: a new statement sees what the lock waited for.
+    # Read again: only a new statement sees what committed while the lock was waited for.
     return user, LedgerAction(*(await connection.fetchrow(_FIND, action_id)).values())
 
 
 async def free_claims(connection: Connection, action: LedgerAction) -> None:
-    """What an action counted for everybody is free again."""
+    """Release what an action counted for all users together: the total of its type, and its claim."""
     await connection.execute(_UNCOUNT, action.action_type_id, action.created_at)
     await connection.execute(_RELEASE_CLAIMS, action.id)
 
@@ -163,7 +162,7 @@ async def _add(
     identifier: str | None = None,
     now: datetime | None = None,
 ) -> Correction:
-    """The row, its entry in the audit trail and in the journal."""
+    """Write the row with its entries in the audit trail and in the journal."""
     kind, act = ("adjustment", "user.adjust") if undone is None else ("reversal", "action.reverse")
     reverses, type_id = (None, None) if undone is None else (undone.id, undone.action_type_id)
     batch_id = await announce(connection, EVERY_NODE, "standings", [user.id])

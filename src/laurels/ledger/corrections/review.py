@@ -1,6 +1,6 @@
-"""Held actions, and the decision about each: it counts from when it was done, or it does not count.
+"""Decide about held actions: each counts from the time it was done, or does not count.
 
-Each decision is one transaction, may be sent again, and is carried out once.
+Each decision is one transaction and idempotent.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Decided(msgspec.Struct, frozen=True):
 async def pending(
     pool: Pool, cursor: str | None, limit: int, *, user_id: int | None = None, code: str | None = None
 ) -> Page[Held]:
-    """What waits for a decision, oldest first; of one user, or held by one detector, when asked for."""
+    """List held actions without a decision, oldest first; optionally of one user, or held by one detector."""
     (after,) = keys_of(cursor, int)
     async with acquire_within(pool) as connection:
         rows = await connection.fetch(PENDING, after, user_id, code, limit + 1)
@@ -73,17 +73,17 @@ async def pending(
 
 
 async def approve(pool: Pool, actor: Actor, action_id: int, reason: str) -> Decided:
-    """Let a held action count, as if it had never been held: from its own time on.
+    """Let a held action count from its own time on, as if it had never been held.
 
-    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_HELD when it never was, or was rejected; SCORE_OVERFLOW.
+    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_HELD if it was never held, or was rejected; SCORE_OVERFLOW.
     """
     return await _decide(pool, actor, action_id, "awarded", reason)
 
 
 async def reject(pool: Pool, actor: Actor, action_id: int, reason: str) -> Decided:
-    """Let a held action never count; what it used up (caps, cooldowns, claims) is free again.
+    """Reject a held action; what it used up (caps, cooldowns, claims) is free again.
 
-    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_HELD when it never was, or was approved.
+    Raises LaurelsError ACTION_UNKNOWN; FORBIDDEN; NOT_HELD if it was never held, or was approved.
     """
     return await _decide(pool, actor, action_id, "rejected", reason)
 

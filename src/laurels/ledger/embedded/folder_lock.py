@@ -1,4 +1,4 @@
-"""A lock on a folder: `flock` on a file in it. It ends with its holder, however that one dies."""
+"""A lock on a folder: `flock` on a file in it. It ends with its holder, however that process dies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ POLL = 0.02
 
 
 class FolderLock:
-    """Taken exclusively or shared. Not for threads: one object, one thread at a time."""
+    """An exclusive or shared lock. Not thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -22,9 +22,9 @@ class FolderLock:
         return self._file is not None
 
     def take(self, *, shared: bool = False, wait: float = 0.0) -> bool:
-        """Take it, or turn a shared one into an exclusive one; False when others hold it for `wait` seconds.
+        """Acquire it, or turn a shared lock into an exclusive one. Return False when others hold it for `wait` seconds.
 
-        A shared lock that could not be turned is lost: there is no way back that is sure.
+        A shared lock that could not be turned is lost: the kernel has no atomic way back.
         """
         file = self._file or self._path.open("a")
         deadline = time.monotonic() + wait
@@ -42,7 +42,7 @@ class FolderLock:
                 return True
 
     def release(self) -> None:
-        """Twice is no error."""
+        """Release it. Does nothing when it is not held."""
         if self._file is not None:
             self._file.close()
             self._file = None

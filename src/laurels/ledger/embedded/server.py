@@ -1,11 +1,10 @@
-"""A PostgreSQL of our own under a data folder, for laptops and tests.
+"""A PostgreSQL server of our own under a data folder, for laptops and tests.
 
-It listens on a Unix socket only, inside a folder nobody else may enter.
-
-Who may do what is settled by three file locks, which the kernel drops with their holder, however it dies:
+It listens only on a Unix socket inside a private folder. Three file locks, which the kernel drops with their holder
+however it dies, decide which process may do what:
 
     laurels.lock    held by the one `laurels serve` that owns the folder
-    postgres.users  shared by all who use the server; whoever leaves last stops it
+    postgres.users  shared by all that use the server; the last to leave stops it
     postgres.gate   held while starting or stopping it
 
 A server whose users were all killed goes on as an orphan; the next user joins it, and stops it in the end.
@@ -61,7 +60,7 @@ checkpoint_timeout = '15min'
 
 @dataclass(frozen=True, slots=True)
 class _Postmaster:
-    """What postmaster.pid says of the running server."""
+    """Contents of postmaster.pid of the running server."""
 
     pid: int
     sockets: str
@@ -89,8 +88,8 @@ class EmbeddedPostgres:
     def start(self, *, own: bool, create: bool = True) -> str:
         """Start or join the server and return its address.
 
-        `own` claims the folder for this process; `create` makes a ledger where there is none. Raises DatabaseUnusable
-        when there is none, the folder is claimed by another, of another PostgreSQL version, or the server does not
+        `own` claims the folder for this process; `create` creates a ledger if there is none. Raises DatabaseUnusable
+        when there is none, another process claimed the folder, its PostgreSQL version differs, or the server does not
         come up.
         """
         with self._one_at_a_time:
@@ -102,9 +101,9 @@ class EmbeddedPostgres:
                 raise DatabaseUnusable(f"the embedded PostgreSQL did not start: {error}") from error
 
     def stop(self) -> None:
-        """Leave the server, stop it if nobody else uses it, and give the folder back.
+        """Leave the server, stop it if no other process uses it, and release the folder.
 
-        Safe in any state; a start under way in another thread is given up.
+        Safe in any state; a start in progress in another thread is given up.
         """
         self._stopped = True
         with self._one_at_a_time:
@@ -141,7 +140,7 @@ class EmbeddedPostgres:
         if not self._cluster.exists():
             return
         if not (marker := self._cluster / "PG_VERSION").exists():
-            raise DatabaseUnusable(f"{self._cluster} is no PostgreSQL data: move it away, or set LAURELS_DATA")
+            raise DatabaseUnusable(f"{self._cluster} holds no PostgreSQL data: move it away, or set LAURELS_DATA")
         if (found := marker.read_text().strip()) != str(VERSION):
             raise DatabaseUnusable(
                 f"{self._cluster} holds data of PostgreSQL {found}, this Laurels runs {VERSION}: dump and restore "
@@ -158,7 +157,7 @@ class EmbeddedPostgres:
             self._gate.release()
 
     def _initialise(self) -> None:
-        """Complete or not at all: made beside its place, then renamed, so that a crash leaves nothing half done."""
+        """Create the cluster beside its place, then rename it, so that a crash leaves nothing half done."""
         for leftover in self._folder.glob("postgres.new-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh = self._folder / f"postgres.new-{os.getpid()}"
@@ -195,10 +194,10 @@ class EmbeddedPostgres:
             self._process = postgres_binaries.launch(self._cluster, log_file)
 
     def _forget_strangers(self) -> None:
-        """A number left by a crash is no server's any more: it may be any program's by now, even ours, or a zombie's.
+        """Remove process ids left by a crash: they may belong to another program by now, even this one, or to a zombie.
 
-        PostgreSQL would take it for alive, or we its old "ready" for the new server's. Should a server be
-        alive all the same, the shared memory tied to the folder still keeps a second one out.
+        PostgreSQL would take them for a running server, and this class an old "ready" for the new server's. Should a
+        server be running after all, the shared memory tied to the folder still prevents a second one.
         """
         for left in (self._cluster / "postmaster.pid", self._socket_folder() / f".s.PGSQL.{PORT}.lock"):
             with contextlib.suppress(FileNotFoundError):
@@ -213,7 +212,7 @@ class EmbeddedPostgres:
         postgres_binaries.hand_to_server_user(path)
 
     def _socket_folder(self) -> Path:
-        """The cluster's own folder, or one as private under the temporary one where that path is too long."""
+        """Return the cluster's own folder, or an equally private temporary one where that path is too long."""
         if len(os.fsencode(self._cluster / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_BYTES:
             return self._cluster
         name = hashlib.sha256(os.fsencode(self._cluster)).hexdigest()[:16]
@@ -227,7 +226,7 @@ class EmbeddedPostgres:
         return folder
 
     def _running(self) -> _Postmaster | None:
-        """The server on this folder, ready or not; None when there is none."""
+        """Return the server on this folder, ready or not; None when there is none."""
         try:
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()
             pid = int(lines[0])
@@ -246,7 +245,7 @@ class EmbeddedPostgres:
         return f"{fatal[-1] if fatal else 'no reason given'} (see {self.log_file})"
 
     def _stop_server(self) -> None:
-        """PostgreSQL's fast shutdown; if that takes too long the immediate one, which costs a replay, not data."""
+        """Stop the server: fast shutdown; if that takes too long, the immediate one, which costs a replay, not data."""
         for number, patience in ((signal.SIGINT, STOP_TIMEOUT), (signal.SIGQUIT, STOP_TIMEOUT)):
             running = self._running()
             if running is None:
@@ -273,17 +272,17 @@ class EmbeddedPostgres:
 
 
 def _reap_later(process: subprocess.Popen[bytes]) -> None:
-    """Take the exit status of a server that others still use, whenever it ends: neither zombie nor handle is left."""
+    """Collect the exit status of a server that others still use, when it ends: no zombie and no handle remain."""
     threading.Thread(target=process.wait, name="reap-postgres", daemon=True).start()
 
 
 def pid_is_gone(pid: int) -> bool:
-    """No process of this number runs; a zombie does not run."""
+    """Return whether no process of this id runs; a zombie does not run."""
     return not _command(pid)
 
 
 def _command(pid: int) -> bytes:
-    """The command line of a process; empty when there is none. Linux has /proc, macOS has ps."""
+    """Return the command line of a process; empty when there is none. Linux has /proc, macOS has ps."""
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -294,7 +293,7 @@ def _command(pid: int) -> bytes:
 
 
 def _address(server: _Postmaster) -> str:
-    # The last two are spelt out because PGSSLMODE and PGTARGETSESSIONATTRS, if set, are about another server.
+    # The last two are explicit because PGSSLMODE and PGTARGETSESSIONATTRS, if set, are about another server.
     place = f"host={quote(server.sockets)}&port={server.port}"
     return f"postgresql://postgres@/postgres?{place}&sslmode=disable&target_session_attrs=any"
 

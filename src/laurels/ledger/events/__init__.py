@@ -1,5 +1,6 @@
-"""What happened, written in the transaction that did it.
+"""Records of changes, written in the transaction of the change.
 
-journal   commits that other processes must apply to their memory and index
-audit     who changed what by hand, and why
+journal      commits that other processes must apply to their memory and index
+propagation  wait until all nodes have applied the journal
+audit        changes by hand: who made them, and why
 """

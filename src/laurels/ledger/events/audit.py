@@ -1,7 +1,7 @@
-"""The audit trail: who changed what by hand, and why.
+"""The audit trail: changes by hand, who made them, and why.
 
-`record` runs inside the transaction of the change, so that there is never one without the other.
-What is written holds ids, and the addresses of log-ins, never names or secrets: the trail outlives an erased user.
+`record` runs inside the transaction of the change, so that neither exists without the other. Entries hold ids, and
+the addresses of log-ins, never names or secrets: the trail outlives an erased user.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ WHERE id < coalesce($1::bigint, 9223372036854775807) AND {filters}
   AND ($5::timestamptz IS NULL OR at >= $5) AND ($6::timestamptz IS NULL OR at < $6)
 ORDER BY {order} id DESC LIMIT $7"""
 _SOUGHT = {"subject": 3, "actor": 2, "act": 4}
-"""What may be sought, by what narrows most, and its parameter; each has an index."""
+"""Filters, the most selective first, with their parameters; each has an index."""
 
 
 def _list_by(leading: str | None) -> str:
-    """Newest first among what has the leading member.
+    """Return the statement that lists entries by its leading filter, newest first.
 
-    BETWEEN lets the order by it stand, else a planner may walk the primary key through what everybody else did. The
-    same member must not stand beside it with `=`.
+    BETWEEN keeps the order by it usable; otherwise a planner may walk the primary key through all entries. The same
+    column must not also be compared with `=`.
     """
     filters = " AND ".join(
         f"{name} BETWEEN ${n}::text AND ${n}" if name == leading else f"(${n}::text IS NULL OR {name} = ${n})"
@@ -44,8 +44,8 @@ LISTS = {leading: _list_by(leading) for leading in (None, *_SOUGHT)}
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: `user:ID`, `key:ID`, `operator:LOGIN` (the command line), `system`, or `anonymous` (a log-in that
-    failed); and in which request.
+    """The acting party: `user:ID`, `key:ID`, `operator:LOGIN` (the command line), `system`, or `anonymous` (a failed
+    log-in); and the id of the request.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Actor:
 
     @property
     def is_machine(self) -> bool:
-        """Whether the command line acts, or the service itself."""
+        """Return whether the command line acts, or the service itself."""
         return self.name == "system" or self.name.startswith("operator:")
 
     def _id(self, kind: str) -> int | None:
@@ -84,14 +84,14 @@ async def record(
     after: object = None,
     reason: str | None = None,
 ) -> None:
-    """Write one act, such as `user.ban` on `user:12`. `before` and `after` are what msgspec can encode."""
+    """Record one act, such as `user.ban` on `user:12`. `before` and `after` are values that msgspec can encode."""
     await connection.execute(_WRITE, actor.name, act, subject, _json(before), _json(after), reason, actor.request_id)
 
 
 async def append(
     pool: Pool, actor: Actor, act: str, subject: str, *, after: object = None, reason: str | None = None
 ) -> None:
-    """Write one act that changes nothing else."""
+    """Record one act that changes nothing else, in a transaction of its own."""
     async with acquire_within(pool) as connection:
         await record(connection, actor, act, subject, after=after, reason=reason)
 
@@ -117,7 +117,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which acts: all that are given must fit. `since` is inclusive, `until` exclusive."""
+    """Filters of a list of acts; all that are given must match. `since` is inclusive, `until` exclusive."""
 
     actor: str | None = None
     subject: str | None = None
@@ -127,7 +127,7 @@ class AuditFilter:
 
 
 async def entries(pool: Pool, sought: AuditFilter, cursor: str | None, limit: int) -> Page[AuditRecord]:
-    """Newest first."""
+    """List acts, newest first."""
     (before,) = keys_of(cursor, int)
     leading = next((name for name in _SOUGHT if getattr(sought, name) is not None), None)
     async with acquire_within(pool) as connection:

@@ -1,9 +1,8 @@
-"""What other processes committed and this one has not seen.
+"""Commits of other processes that this one has not seen.
 
-`id > last_seen` would lose a row that commits after a later one was seen, so the journal is read
-by transaction snapshot: every visible row whose transaction id is not below the oldest one still
-running at the last look. That repeats some rows; their ids are remembered until the horizon
-passes them, and applying one twice would change nothing anyway.
+`id > last_seen` would lose a row that commits after a later one was seen, so the journal is read by transaction
+snapshot: every visible row whose transaction id is not below the oldest one still running at the last read. That
+repeats some rows; their ids are remembered until the horizon passes them, and applying one twice is harmless.
 """
 
 from __future__ import annotations
@@ -42,19 +41,20 @@ _LAST = "SELECT last_value FROM journal_id_seq"
 
 
 DOUBT_SECONDS = 600.0
-"""How long an own entry in doubt is looked for: longer than a failover takes to show what the old primary wrote."""
+"""How long an own entry in doubt is looked for: longer than a failover takes to reveal what the old primary wrote."""
 DOUBTFUL = 1_000
 EVERY_NODE = UUID(int=0)
-"""Announces what every node must take, also the one that wrote it."""
+"""Node id of entries that every node must apply, also the one that wrote them."""
 RINGS = 1_000
-"""Who rang and was not told yet; of more, the first are not told."""
+"""Bound on pending wake-ups; beyond it the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One foreign commit. `kind`: standings or users (ids are user ids), catalogue, snapshot. `age` in seconds.
+    """One commit of another process.
 
-    `is_nobodys`: no node will bring it to the index by itself.
+    `kind`: standings or users (ids are user ids), catalogue, snapshot, sessions, barrier. `age` in seconds.
+    `needs_every_node`: every node must apply it to the index, because the one that committed it does not.
     """
 
     id: int
@@ -65,7 +65,7 @@ class JournalEntry:
 
 
 class Journal:
-    """A reader of the journal on behalf of `node`, whose own commits it leaves out."""
+    """Read the journal for `node`, without its own commits."""
 
     def __init__(self, pool: Pool, node: UUID) -> None:
         self._pool = pool
@@ -75,28 +75,28 @@ class Journal:
         self._doubtful: BoundedDict[int, float] = BoundedDict(DOUBTFUL)
 
     def expect(self, entry_id: int) -> None:
-        """Hand out this entry too although it is the node's own: the reply to its COMMIT was lost.
+        """Return this entry too although it is the node's own: the reply to its COMMIT was lost.
 
-        It is looked for by its id: it may have been committed before the last look, or not yet.
+        It is looked up by its id: it may have committed before the last read, or not yet.
         """
         self._doubtful.put(entry_id, time.monotonic() + DOUBT_SECONDS)
 
     @property
     def horizon(self) -> str | None:
-        """Every commit of an older transaction was read, at the latest by the last look."""
+        """Every commit of transactions older than this was read, at the latest by the last read."""
         return self._horizon
 
     async def start(self, since: str | None = None) -> int:
         """Start here, or at an earlier horizon: everything committed from then on will be read.
 
-        Returns the last id given out.
+        Returns the last id assigned.
         """
         async with acquire_within(self._pool) as connection:
             self._horizon = since or await connection.fetchval(_HORIZON)
             return int(await connection.fetchval(_LAST))
 
     async def read(self) -> Sequence[JournalEntry]:
-        """What others committed since the last look."""
+        """Return what others committed since the last read."""
         async with acquire_within(self._pool) as connection:
             rows = await connection.fetch(_READ, self._horizon, self.node)
             own = await connection.fetch(_BY_ID, list(self._doubtful)) if self._doubtful else []
@@ -107,7 +107,7 @@ class Journal:
         return [*news, *self._found(own)]
 
     def _found(self, rows: Sequence[asyncpg.Record]) -> list[JournalEntry]:
-        """Own entries that were in doubt and are there; forget those that never came."""
+        """Return own entries in doubt that have appeared; give up those that never did."""
         for row in rows:
             del self._doubtful[row["id"]]
         now = time.monotonic()
@@ -125,27 +125,27 @@ def _entry(row: asyncpg.Record) -> JournalEntry:
 
 
 class JournalWakeup:
-    """Has the journal read now, and tells when that was done. Belongs to one event loop."""
+    """Wakes the reader of the journal, and notifies when it has read. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
         self._waiting: deque[Callable[[], None]] = deque(maxlen=RINGS)
 
     def wake(self, then: Callable[[], None] | None = None) -> None:
-        """`then` is called when everything that is committed by now was read and taken."""
+        """Have the journal read now; `then` is called when everything committed by now was read and applied."""
         if then is not None:
             self._waiting.append(then)
         self._rung.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until somebody rings, `seconds` at most."""
+        """Wait until the next wake-up, `seconds` at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._rung.wait()
 
     @contextlib.contextmanager
     def answered(self) -> Iterator[None]:
-        """One look: who rang before it is told at its end. Who waits when it fails waits for the next."""
+        """Run one read and notify those who woke it before it began. If it fails, they wait for the next one."""
         self._rung.clear()
         waiting = len(self._waiting)
         yield
@@ -154,20 +154,20 @@ class JournalWakeup:
 
 
 async def announce(connection: Connection, node: UUID, kind: str, ids: Sequence[int]) -> int:
-    """Journal a change inside the caller's transaction; the id of the entry.
+    """Journal a change inside the caller's transaction and return the id of the entry.
 
-    `node` does not read it: whoever names itself has to take its own change. What NOBODY announces, all read.
+    `node` does not read it: a node that names itself must apply its own change. All nodes read entries of EVERY_NODE.
     """
     return int(await connection.fetchval(_WRITE, node, kind, list(ids)))
 
 
 async def announce_standings(pool: Pool, user_ids: Sequence[int]) -> None:
-    """Have every node bring what the ledger says of these users to the index."""
+    """Have every node apply the stored standings of these users to the index."""
     async with acquire_within(pool) as connection:
         await announce(connection, EVERY_NODE, "standings", user_ids)
 
 
 async def timeline(pool: Pool) -> int:
-    """The timeline that the primary writes: another one after every failover and every restore."""
+    """Return the timeline that the primary writes: a new one after every failover and every restore."""
     async with acquire_within(pool) as connection:
         return int(await connection.fetchval(_TIMELINE), 16)

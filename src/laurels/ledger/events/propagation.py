@@ -1,8 +1,8 @@
-"""Wait until every running node has applied what is in the journal, with nothing but the ledger.
+"""Wait until every running node has applied the journal, through the ledger alone.
 
-Nodes note every PRESENCE_SECONDS that they run. After committing a change, a command journals a *barrier*; each node
-acknowledges it once it has applied everything before it. A node that died without a word is waited for until its
-note is older than ABSENT_SECONDS, or the caller's patience is over.
+Nodes record every PRESENCE_SECONDS that they run. After committing a change, a command journals a *barrier*; each node
+acknowledges it once it has applied everything before it. A node that died silently is waited for until its record is
+older than ABSENT_SECONDS, or the caller's time is over.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ _ABSENT = timedelta(seconds=ABSENT_SECONDS)
 
 
 async def report_presence(pool: Pool, node: UUID) -> None:
-    """Note that a node runs."""
+    """Record that a node runs."""
     async with acquire_within(pool) as connection:
         await connection.execute(_REPORT, node)
 
 
 async def leave(pool: Pool, node: UUID) -> None:
-    """Note that a node has stopped, so that no command waits for it."""
+    """Record that a node has stopped, so that no command waits for it."""
     async with acquire_within(pool) as connection:
         await connection.execute(_LEAVE, node)
 
 
 async def running_nodes(pool: Pool, but: UUID) -> frozenset[UUID]:
-    """Return the nodes that noted lately that they run, except `but`."""
+    """Return the nodes that recently recorded that they run, except `but`."""
     async with acquire_within(pool) as connection:
         return frozenset(row["id"] for row in await connection.fetch(_RUNNING, but, _ABSENT))
 
 
 async def acknowledge(pool: Pool, barrier: int, node: UUID) -> None:
-    """Note that a node has applied everything before this barrier."""
+    """Record that a node has applied everything before this barrier."""
     async with acquire_within(pool) as connection:
         await connection.execute(_ACKNOWLEDGE, barrier, node)
 
 
 async def wait_for_nodes(pool: Pool, seconds: float, *, but: UUID = EVERY_NODE) -> int:
-    """Wait until all nodes, except `but`, have applied what is committed by now; how many have not after `seconds`."""
+    """Wait until all nodes, except `but`, have applied all commits so far. Return how many have not after `seconds`."""
     async with acquire_within(pool) as connection:
         lacking = int(await connection.fetchval(_PRESENT, but, _ABSENT))
         if not lacking:
@@ -76,7 +76,7 @@ async def wait_for_nodes(pool: Pool, seconds: float, *, but: UUID = EVERY_NODE) 
 
 
 async def trim(pool: Pool, limit: int = 100_000) -> None:
-    """Delete notes of nodes that are long gone, and up to `limit` acknowledgements of barriers that were trimmed."""
+    """Delete records of nodes that stopped long ago, and up to `limit` acknowledgements of trimmed barriers."""
     async with acquire_within(pool) as connection:
         await connection.execute(_TRIM_NODES)
         await connection.execute(_TRIM_ACKNOWLEDGEMENTS, limit)

@@ -1,4 +1,4 @@
-"""The questions that need no index: receipts and recent actions of one user."""
+"""Reads that need no index: receipts and recent actions of one user."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class Readers:
         self._reads = reads
 
     async def clock(self) -> datetime:
-        """The ledger's, which all nodes share."""
+        """Stored ranks of receipts, which all nodes share."""
         async with acquire_within(self._reads.primary) as connection:
             now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now
 
     async def recent_actions(self, user_id: int, limit: int) -> list[StoredRow]:
-        """Newest first."""
+        """Return a user's recent actions, newest first."""
         rows = await self._reads.fetch(RECENT_ACTIONS, user_id, limit)
         return [StoredRow(*row.values()) for row in rows]
 
     async def receipt(self, user_id: int, identifier: str) -> Recorded:
-        """Raises LaurelsError(RECEIPT_UNKNOWN)."""
+        """Return the receipt of an action. Raises LaurelsError(RECEIPT_UNKNOWN)."""
         row = await self._reads.fetchrow(RECEIPT, user_id, identifier)
         if row is None:
             raise LaurelsError(Code.RECEIPT_UNKNOWN, f"You have no action {identifier!r}: it was never accepted.")

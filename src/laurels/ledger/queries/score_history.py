@@ -34,7 +34,7 @@ FROM users u WHERE u.id = $1"""
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     """One row of the ledger. `metadata` is JSON text.
 
-    The members from `held_code` on are what its review says, for those who review.
+    The members from `held_code` on come from its review, for reviewers.
     """
 
     id: int
@@ -60,7 +60,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def words(self) -> str | None:
-        """Why the row counts what it counts, in plain words; None: it is worth what its type is."""
+        """Return a plain-text reason for what the row counts; None: it counts the base score of its type."""
         if self.status == "held":
             return f"Waits for a review; would count {self.score_earned}."
         if self.status == "rejected":
@@ -70,7 +70,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A page of rows, newest first, with the `score` in the default board and the `total` of all awarded rows."""
+    """A page of rows, newest first, with the `score` on the default board and the `total` of all awarded rows."""
 
     score: int
     total: int
@@ -78,7 +78,10 @@ class Statement:
 
 
 async def of_user(reads: Reads, user_id: int, cursor: str | None, limit: int) -> Statement:
-    """Raises LaurelsError(USER_UNKNOWN), or INVALID_REQUEST for a cursor of another list. O(rows of the user)."""
+    """Return a page of a user's rows. O(rows of the user).
+
+    Raises LaurelsError(USER_UNKNOWN), or INVALID_REQUEST for a cursor of another list.
+    """
     (before,) = keys_of(cursor, int)
     totals = await reads.fetchrow(TOTALS, user_id)
     if totals is None:
@@ -88,7 +91,7 @@ async def of_user(reads: Reads, user_id: int, cursor: str | None, limit: int) ->
 
 
 async def entries_before(reads: Reads, user_id: int, before: int | None, limit: int) -> list[LedgerEntry]:
-    """Rows older than the one with id `before` (None: the newest), newest first."""
+    """Return rows older than the one with id `before` (None: the newest), newest first."""
     return await _entries(reads, user_id, before, limit)
 
 

@@ -1,4 +1,4 @@
-"""Fold into new boards what counted before they existed, then show them."""
+"""Fold earlier actions into new boards, then show the boards."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _FILLED = "UPDATE boards SET is_filled = true WHERE id = $1 AND archived_at IS N
 
 
 async def fill_new_boards(pool: Pool, catalogue: Catalogue, node: UUID, after_seconds: float) -> int:
-    """Fill the boards made at least `after_seconds` ago, and return how many there were.
+    """Fill the boards created at least `after_seconds` ago, and return how many there were.
 
-    By then every node has learnt of them and folds what is new itself. The work may be cut short at any moment and run
-    on several nodes at once: folding again changes nothing that is right.
+    By then every node knows them and folds new actions itself. May be interrupted at any point and run on several nodes
+    at once: folding again does not change what is right.
     """
     async with acquire(pool) as connection:
         ids = {row["id"] for row in await connection.fetch(_TO_FILL, after_seconds)}
     for window in await catalogue.windows_at(datetime.now(UTC)):
         if window.board.id in ids:
-            await repair.refold(pool, window, uuid4())  # this node's index follows the journal too
+            await repair.refold(pool, window, uuid4())  # This node's index follows the journal too.
             async with acquire(pool) as connection, connection.transaction():
                 await connection.execute(_FILLED, window.board.id)
                 await announce(connection, node, "catalogue", [])

@@ -1,10 +1,9 @@
-"""Which copy of each window in a shared index is the right one.
+"""Which copy of each window in a shared index counts.
 
-The ledger decides, not the index: after a failover two Redis servers may each believe that they
-are the one, and only one of them holds the epoch that is written here. One process builds at a time, under an
-advisory lock of PostgreSQL: it ends with its connection, so a builder that is killed leaves nothing to
-time out, and no clock is trusted. A builder that was thought dead can do no harm either: the epoch it
-writes to is no longer the one that counts.
+The ledger decides, not the index: after a failover two Redis servers may each act as the primary, and only one of
+them holds the epoch recorded here. One process builds at a time, under an advisory lock of PostgreSQL. The lock ends
+with its connection, so a killed builder leaves nothing to time out and no clock is involved. A builder that was
+taken for dead does no harm either: the epoch it writes to no longer counts.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _FORGET = "DELETE FROM index_generations WHERE window_id = $1 AND epoch = $2"
 
 @dataclass(frozen=True, slots=True)
 class GenerationRow:
-    """One copy. `age`: seconds since it was known to be complete."""
+    """One copy. `age`: seconds since it was last known to be complete."""
 
     epoch: str
     ready: bool
@@ -51,7 +50,7 @@ class GenerationRow:
 
 
 async def read(pool: Pool) -> dict[int, GenerationRow]:
-    """Window id -> the copy that counts."""
+    """Return window id -> the copy that counts."""
     async with acquire_within(pool) as connection:
         rows = await connection.fetch(_READ)
     return {row["window_id"]: GenerationRow(row["epoch"], row["ready"], row["age"]) for row in rows}
@@ -59,7 +58,7 @@ async def read(pool: Pool) -> dict[int, GenerationRow]:
 
 @contextlib.asynccontextmanager
 async def only_builder(pool: Pool) -> AsyncIterator[Connection | None]:
-    """A connection that holds the lock of the builder; None when another process has it."""
+    """Yield a connection that holds the builder's lock; None when another process has it."""
     async with acquire(pool) as connection:
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", *_LOCK):
             yield None
@@ -71,32 +70,32 @@ async def only_builder(pool: Pool) -> AsyncIterator[Connection | None]:
 
 
 async def begin(connection: Connection, window_id: int, epoch: str, server: str) -> str | None:
-    """From now on this copy counts, though it is not complete; the epoch of the one it replaces."""
+    """Make this still incomplete copy the one that counts, and return the epoch of the copy it replaces."""
     old: str | None = await connection.fetchval(_BEGIN, window_id, epoch, server)
     return old
 
 
 async def finish(connection: Connection, window_id: int, epoch: str) -> bool:
-    """The copy is complete. False when another one counts by now."""
+    """Record that the copy is complete. Return False if another one counts by now."""
     status: str = await connection.execute(_FINISH, window_id, epoch)
     return status == "UPDATE 1"
 
 
 async def record_checked(pool: Pool, epochs: list[str], horizon: str) -> None:
-    """Everything before `horizon` (a transaction id) has reached these copies."""
+    """Record that these copies hold everything before `horizon` (a transaction id)."""
     async with acquire(pool) as connection:
         await connection.execute(_CHECKED, epochs, horizon)
 
 
 async def oldest_check(pool: Pool) -> str | None:
-    """The transaction id up to which every copy is complete; None when there are none."""
+    """Return the transaction id up to which every copy is complete; None when there are no copies."""
     async with acquire(pool) as connection:
         horizon: str | None = await connection.fetchval(_OLDEST)
     return horizon
 
 
 async def ended(pool: Pool, before: datetime) -> list[tuple[int, str]]:
-    """(window id, epoch) of copies that nobody asks for: windows ended before that, archived boards."""
+    """Return (window id, epoch) of unneeded copies: of windows that ended before then, and of archived boards."""
     async with acquire(pool) as connection:
         rows = await connection.fetch(_OVER, before)
     return [(row["window_id"], row["epoch"]) for row in rows]

@@ -1,6 +1,6 @@
-"""One user's standings, score and counters brought in line with the user's rows, under that user's lock.
+"""Fold one user's standings, score and counters from the user's rows, with the user's row locked.
 
-O(rows of the user), in pages: a row may be undone long after, and only all of them tell what is best without it.
+O(rows of the user), in pages: a row may be undone long after, and only all rows determine the best without it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _PUT_POINTS = "UPDATE users SET points_today = $2 WHERE id = $1 AND points_today
 class LockedUser:
     """A user whose row is locked until the transaction ends.
 
-    `points_day`: the day that `points_today` speaks of, in the time zone of the default board, `zone`.
+    `points_day`: the day that `points_today` counts, in the time zone of the default board, `zone`.
     """
 
     id: int
@@ -71,7 +71,7 @@ class LockedUser:
 
 
 async def lock_user(connection: Connection, user_id: int) -> LockedUser:
-    """Raises LaurelsError(USER_UNKNOWN). Batches with this user wait: keep the transaction short."""
+    """Lock a user's row. Batches with this user wait: keep the transaction short. Raises LaurelsError(USER_UNKNOWN)."""
     row = await connection.fetchrow(_LOCK, user_id)
     if row is None:
         raise LaurelsError(Code.USER_UNKNOWN, f"There is no user with id {user_id}.")
@@ -79,13 +79,13 @@ async def lock_user(connection: Connection, user_id: int) -> LockedUser:
 
 
 async def windows_covering(connection: Connection, instant: datetime) -> list[Window]:
-    """The window of every living board at an instant, also those that are over."""
+    """Return the window of every living board at an instant, also if that window has ended."""
     rows = await connection.fetch(WINDOWS_COVERING, instant)
     return [Window(row["window_id"], board_of(row), Span(row["starts_at"], row["ends_at"])) for row in rows]
 
 
 async def rows_of(connection: Connection, user_id: int, *, without: int = 0) -> AsyncIterator[list[LedgerRowToFold]]:
-    """All rows of a user in pages, oldest first, under the user's lock; `without` one of them."""
+    """Yield all rows of a user in pages, oldest first, with the user's row locked; `without` one of them."""
     last = 0
     while page := await connection.fetch(ROWS_OF_USER, user_id, last, without, PAGE):
         yield [LedgerRowToFold(*row) for row in page]
@@ -93,7 +93,7 @@ async def rows_of(connection: Connection, user_id: int, *, without: int = 0) -> 
 
 
 async def refold_standings(connection: Connection, user: LockedUser, windows: Sequence[Window]) -> None:
-    """Write what the user's rows come to in these windows, and `current_score` when the default board is among them."""
+    """Write the user's standings in these windows, and `current_score` when the default board is among them."""
     refold = Refold(windows)
     async for page in rows_of(connection, user.id):
         refold.take(page)
@@ -103,7 +103,7 @@ async def refold_standings(connection: Connection, user: LockedUser, windows: Se
 async def refold_all(
     connection: Connection, user: LockedUser, windows: Sequence[Window], type_id: int | None, *, without: int = 0
 ) -> None:
-    """The same, and the counters that the rules look at: of one action type, and the points of the day.
+    """Do as `refold`, and write the counters that rules read: of one action type, and the points of the day.
 
     `without` a row that is about to be undone.
     """
@@ -119,7 +119,7 @@ async def refold_all(
 async def put_standings(
     connection: Connection, user: LockedUser, windows: Sequence[Window], folded: dict[int, Standing]
 ) -> None:
-    """Make the user's standings in `windows` those that were folded; one that is missing there becomes void."""
+    """Write the folded standings in `windows`; a standing for which nothing counts becomes void."""
     present = await standings_of(connection, user.id, windows)
     for window in windows:
         after = next_standing(present.get(window.id), folded.get(window.id), user)
@@ -131,13 +131,13 @@ async def put_standings(
 
 
 async def standings_of(connection: Connection, user_id: int, windows: Sequence[Window]) -> dict[int, Standing]:
-    """Window id -> standing, void and hidden ones too."""
+    """Return window id -> standing, void and hidden ones too."""
     rows = await connection.fetch(_STANDINGS, user_id, [window.id for window in windows])
     return {window_id: Standing(*members) for window_id, *members in map(tuple, rows)}
 
 
 def next_standing(before: Standing | None, folded: Standing | None, user: LockedUser) -> Standing | None:
-    """What to write for a standing that was folded (None: nothing counts); None: it is written already."""
+    """Return the standing to write for a folded one (None: nothing counts); None if it is already stored."""
     hidden = user.status != "active"
     version = 1 if before is None else before.version + 1
     if folded is None:

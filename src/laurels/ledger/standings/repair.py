@@ -1,6 +1,6 @@
-"""Standings folded anew from the ledger, where the two differ.
+"""Find and repair standings that differ from the ledger's rows.
 
-That can't happen through Laurels; it can through a hand in the database or a faulty restore.
+Laurels itself cannot cause a difference; manual changes in the database or a faulty restore can.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _Fold = tuple[int, int]
 
 
 async def refold(pool: Pool, window: Window, node: UUID) -> int:
-    """Repair one window; returns how many users were repaired.
+    """Repair one window and return how many users were repaired.
 
-    One short transaction per user, under that user's lock, so that the writer goes on beside it.
+    One short transaction per user, with the user's row locked, so that the writer continues meanwhile.
     """
     async with acquire(pool) as connection:
         await connection.execute("SET statement_timeout = '300s'")
@@ -57,9 +57,9 @@ async def refold(pool: Pool, window: Window, node: UUID) -> int:
 
 
 async def count_differing(connection: Connection, window: Window) -> int:
-    """Users whose standing (or `current_score`) is not the fold of their rows.
+    """Return users whose standing (or `current_score`) is not the fold of their rows.
 
-    Inside the caller's transaction, which must see one instant. O(rows of the window).
+    Runs inside the caller's transaction, which must be of one snapshot. O(rows of the window).
     """
     return len(await _differing(connection, window))
 
@@ -72,7 +72,7 @@ async def _differing(connection: Connection, window: Window) -> list[int]:
 
 
 async def _differing_standings(connection: Connection, window: Window) -> AsyncIterator[int]:
-    """Both sides in the order of their users, side by side."""
+    """Merge both sides in the order of their users."""
     folds, present = _folds(connection, window), _present(connection, window)
     fold, held = await anext(folds, None), await anext(present, None)
     while fold is not None or held is not None:
@@ -88,7 +88,7 @@ async def _differing_standings(connection: Connection, window: Window) -> AsyncI
 
 
 async def _folds(connection: Connection, window: Window) -> AsyncIterator[tuple[int, _Fold | None]]:
-    """(user id, fold of the user's rows) of everybody with a row that counts in the window."""
+    """Yield (user id, fold of the user's rows) of all users with a row that counts in the window."""
     async for user_id, rows in _by_user(connection, window):
         standing = fold_rows([LedgerRowToFold(*members) for _, *members in rows], window)
         if standing is not None:
@@ -96,7 +96,7 @@ async def _folds(connection: Connection, window: Window) -> AsyncIterator[tuple[
 
 
 async def _by_user(connection: Connection, window: Window) -> AsyncIterator[tuple[int, list[asyncpg.Record]]]:
-    """The rows of one user after the other. A page may end in the middle of a user."""
+    """Yield the rows of one user after the other. A page may end in the middle of a user."""
     kinds = window.board.action_types
     scope = window.span.starts_at, window.span.ends_at, None if kinds is None else sorted(kinds)
     cursor = await connection.cursor(_ROWS, *scope)
@@ -115,7 +115,7 @@ async def _by_user(connection: Connection, window: Window) -> AsyncIterator[tupl
 
 
 async def _present(connection: Connection, window: Window) -> AsyncIterator[tuple[int, Any]]:
-    """(user id, what the standing says); of one that is shown and should not be, or the other way round, None."""
+    """Yield (user id, stored standing); None for one whose visibility is wrong."""
     async for row in connection.cursor(_PRESENT, window.id, prefetch=PAGE):
         fold = row["score"], micros(row["reached_at"])
         yield row["user_id"], None if row["misplaced"] else fold

@@ -1,4 +1,4 @@
-"""Frozen top lists, and `users.rank`: where everybody stood when the snapshot was taken."""
+"""Snapshots of top lists, and `users.rank`: the rank of each user when the last snapshot was taken."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ FROM (SELECT top_scores FROM scoreboard_snapshots WHERE window_id = $1
      jsonb_to_recordset(s.top_scores) AS e (user_id bigint, rank bigint)"""
 
 
-_LOCK = (0x4C415552, 2)  # "LAUR", whoever takes snapshots
+_LOCK = (0x4C415552, 2)  # "LAUR", the process that takes snapshots
 _FREEZING = "SELECT pg_advisory_xact_lock(5498123)"
 NO_FREEZING = "SELECT pg_advisory_xact_lock_shared(5498123)"
-"""Until the end of the transaction nobody writes names that are about to change into a frozen list."""
+"""Taken by a transaction that changes names in frozen lists: until it ends, no snapshot writes the old ones."""
 _DUE = """
 SELECT w FROM unnest($1::bigint[]) AS w
 WHERE coalesce((SELECT max(s.snapshot_time) FROM scoreboard_snapshots s WHERE s.window_id = w), '-infinity')
@@ -79,17 +79,16 @@ async def freeze(pool: Pool, window: Window) -> Snapshot:
     function, order = WINDOW_FUNCTIONS[window.board.ties]
     async with acquire(pool) as connection, connection.transaction():
         await connection.execute("SET LOCAL statement_timeout = '300s'")
-        await connection.execute(_FREEZING)  # its own statement: the next one sees what this waited for
+        await connection.execute(_FREEZING)  # its own statement: the next one sees what committed meanwhile
         row = await connection.fetchrow(_FREEZE.format(function=function, order=order), window.id, TOP)
         assert row is not None
         return Snapshot(row["id"], window.board.slug, row["snapshot_time"], row["total_users"])
 
 
 async def record_ranks(pool: Pool, window: Window) -> int:
-    """Write everybody's rank in this window to `users.rank`; returns how many moved.
+    """Write the rank of each user in this window to `users.rank`; return how many changed.
 
-    In chunks, each its own short transaction that locks in id order, so that the writer never waits
-    for the whole of it.
+    In chunks, each a short transaction that locks in id order, so that the writer never waits for all of it.
     """
     function, order = WINDOW_FUNCTIONS[window.board.ties]
     moved = 0
@@ -114,7 +113,7 @@ async def _write_chunk(connection: Connection) -> int:
 
 
 async def take(pool: Pool, catalogue: Catalogue, node: UUID) -> list[Snapshot]:
-    """Snapshot every open window, record everybody's rank, and tell the other nodes."""
+    """Snapshot every open window, record all ranks, and notify the other nodes."""
     return await _take(pool, await catalogue.windows_at(datetime.now(UTC)), node)
 
 
@@ -130,10 +129,10 @@ async def _take(pool: Pool, windows: Sequence[Window], node: UUID) -> list[Snaps
 
 
 async def take_due(pool: Pool, catalogue: Catalogue, node: UUID, seconds: float) -> list[Snapshot]:
-    """`take`, of the windows whose newest snapshot is older than that; of several nodes only one does it.
+    """Snapshot the windows whose newest snapshot is older than that; of several nodes, one does it.
 
-    The lock belongs to a connection, so a node that is killed over it leaves nothing to time out; what is due is
-    asked under it, so who comes a moment later finds nothing to do.
+    The lock belongs to a connection, so a killed node leaves nothing to time out. Which windows are due is read under
+    the lock, so a node that comes a moment later finds none.
     """
     windows = await catalogue.windows_at(datetime.now(UTC))
     async with acquire(pool) as connection:
@@ -147,6 +146,6 @@ async def take_due(pool: Pool, catalogue: Catalogue, node: UUID, seconds: float)
 
 
 async def latest_ranks(reads: Reads, window_id: int) -> dict[int, int]:
-    """user id -> rank in the newest snapshot of a window (its top list only)."""
+    """Return user id -> rank in the newest snapshot of a window (its top list only)."""
     rows = await reads.fetch(_LATEST, window_id)
     return {row["user_id"]: row["rank"] for row in rows}

@@ -1,4 +1,4 @@
-"""Standings as rows: streamed whole for loading and proof, or looked up by user for healing."""
+"""Standings as rows: streamed whole for loading and proof, or looked up by user for repairs."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ Member = tuple[int, Standing]
 
 
 async def count(pool: Pool, window: Window) -> int:
-    """How many standings a window shows."""
+    """Return how many standings a window shows."""
     async with acquire(pool) as connection:
         return int(await connection.fetchval(_COUNT, window.id))
 
 
 async def stream(pool: Pool, window: Window) -> AsyncIterator[list[Member]]:
-    """Every visible standing of a window at one instant, in pages of PAGE, in no order."""
+    """Yield every visible standing of a window at one instant, in pages of PAGE, unordered."""
     async with _reading(pool) as connection:
         cursor = await connection.cursor(_STREAM, window.id)
         while rows := await cursor.fetch(PAGE):
@@ -61,18 +61,18 @@ async def stream(pool: Pool, window: Window) -> AsyncIterator[list[Member]]:
 
 @asynccontextmanager
 async def _reading(pool: Pool) -> AsyncIterator[Connection]:
-    """All of a table at one instant, at the reader's pace."""
+    """Yield all rows of a statement at one instant, at the reader's pace."""
     async with acquire(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300s'")
-        await connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # all rows will be read, not the first few
+        await connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # All rows will be read, not the first few.
         yield connection
 
 
 async def packed(pool: Pool, window: Window, page: int) -> AsyncIterator[bytes]:
-    """Every visible standing of a window at one instant, best first, as PACKED bytes each, `page` of them at a time.
+    """Yield every visible standing of a window at one instant, best first, PACKED bytes each, `page` of them at a time.
 
-    PostgreSQL makes the bytes, which are those of `order_key`: to a million rows Python would take longer.
+    PostgreSQL makes the bytes, which equal those of `order_key`: Python would take longer for a million rows.
     """
     async with _reading(pool) as connection:
         cursor = await connection.cursor(_PACKED, window.id)
@@ -81,7 +81,7 @@ async def packed(pool: Pool, window: Window, page: int) -> AsyncIterator[bytes]:
 
 
 async def of_users(pool: Pool, windows: Iterable[Window], user_ids: Sequence[int]) -> list[StandingChange]:
-    """The present standings of these users in these windows, hidden ones too."""
+    """Return the stored standings of these users in these windows, hidden ones too."""
     by_id = {window.id: window for window in windows}
     async with acquire_within(pool) as connection:
         rows = await connection.fetch(_OF_USERS, list(by_id), list(user_ids))
@@ -96,7 +96,7 @@ async def of_users(pool: Pool, windows: Iterable[Window], user_ids: Sequence[int
 
 
 async def ranked(connection: Connection, window: Window) -> AsyncIterator[tuple[int, Standing, int]]:
-    """(user id, standing, rank by sorting in PostgreSQL), inside the caller's transaction."""
+    """Yield (user id, standing, rank by sorting in PostgreSQL), inside the caller's transaction."""
     function, order = WINDOW_FUNCTIONS[window.board.ties]
     cursor = connection.cursor(_RANKED.format(function=function, order=order), window.id, prefetch=PAGE)
     async for user_id, score, at, version, rank in cursor:
@@ -104,7 +104,7 @@ async def ranked(connection: Connection, window: Window) -> AsyncIterator[tuple[
 
 
 async def random_users(pool: Pool, window: Window, size: int) -> list[int]:
-    """Up to `size` users of a window, from a random id on."""
+    """Return up to `size` users of a window, from a random id on."""
     async with acquire(pool) as connection:
         highest = await connection.fetchval(_HIGHEST)
         start = random.randint(0, highest or 0)  # noqa: S311  a sample, not a secret

@@ -1,13 +1,13 @@
-"""Users, action types and the ledger, out of one Laurels and into another, or in from something else.
+"""Export users, action types and the ledger, and import them from another Laurels or another system.
 
-records    one struct per kind of row: what a line of a file may hold
+records    one struct per kind of row: the members of a line of a file
 exporting  rows in pages, all of one instant
-users, types, history   rows in, in batches; what is there already is left alone, so that a file may be sent again
-comparing  whether a line says the same as what is there
+users, types, history   import in batches; existing rows are left alone, so that a file may be sent again
+comparing  whether a line equals the stored row
 folding    standings and counters of the users whose history was imported
 
-History is written first and folded after: `unfolded` names whom. A row counts in the windows that cover its
-`created_at`; windows that are over are made where a board had none.
+History is written first and folded afterwards; `pending_refolds` holds the users. A row counts in the windows that
+cover its `created_at`; missing windows of the past are created.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a line says the same as what is stored: only then it counts as present."""
+"""Compare a line with the stored row: only an equal one counts as present."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows out, all of one instant, in pages of bounded memory."""
+"""Export rows, all of one instant, in pages of bounded memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SELECT username, email, role, status, CASE WHEN $1 THEN password_hash END AS pas
 FROM users ORDER BY id"""
 _TYPES = """
 SELECT name, base_score, description, scoring_rules::text AS scoring_rules, is_active FROM action_types ORDER BY id"""
-# By user, so that whoever imports it folds each user's rows together; oldest first, so that what is undone comes first.
+# By user, so that an import folds each user's rows together; oldest first, so that undone rows precede reversals.
 _LEDGER = """
 SELECT u.username, a.score_earned, a.kind, t.name AS action_type, a.action_identifier,
        undone.action_identifier AS undoes, coalesce(undone.kind, 'completion') AS undoes_kind, a.status,
@@ -39,7 +39,7 @@ COUNTS = {
 
 
 async def export_users(pool: Pool, *, password_hashes: bool) -> AsyncGenerator[list[UserRecord], None]:
-    """Everybody, oldest account first; their password hashes only if asked for."""
+    """Yield all users, oldest account first; with password hashes only if requested."""
     async for rows in _pages(pool, _USERS, password_hashes):
         yield [UserRecord(**row) for row in rows]
 
@@ -50,13 +50,13 @@ async def export_types(pool: Pool) -> AsyncGenerator[list[TypeRecord], None]:
 
 
 async def export_ledger(pool: Pool) -> AsyncGenerator[list[LedgerRecord], None]:
-    """Every row, user by user, oldest first."""
+    """Yield every row of the ledger, user by user, oldest first."""
     async for rows in _pages(pool, _LEDGER):
         yield [LedgerRecord(**_decoded(row, "metadata")) for row in rows]
 
 
 async def count(pool: Pool, what: str) -> int:
-    """How many rows an export of `what` will have."""
+    """Return how many rows an export of `what` will have."""
     async with acquire(pool) as connection:
         await connection.execute("SET statement_timeout = 0")
         return int(await connection.fetchval(COUNTS[what]))

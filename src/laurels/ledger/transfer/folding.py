@@ -1,6 +1,6 @@
-"""Standings and counters of users whose history was imported, from all of their rows.
+"""Fold standings and counters of users with imported history, from all of their rows.
 
-A few users per transaction, under their locks: whoever plays meanwhile waits for a moment, and is folded exactly.
+A few users per transaction, with their rows locked: actions of these users wait for a moment and are folded exactly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..write.sql import columns
 USERS_AT_ONCE = 50
 
 _LEFT = "SELECT count(*) FROM pending_refolds"
-# Taken before the rows are read: whoever imports more of them meanwhile waits, and marks the user anew.
+# Taken before the rows are read: an import of more rows waits meanwhile, and marks the user again.
 _TAKE = """
 DELETE FROM pending_refolds WHERE user_id IN (
     SELECT user_id FROM pending_refolds ORDER BY user_id LIMIT $1 FOR UPDATE SKIP LOCKED)
@@ -58,20 +58,20 @@ _Folded = list[tuple[LockedUser, Replay]]
 
 
 async def analyse(pool: Pool) -> None:
-    """Tell the planner what was loaded: until the next autovacuum it would go by the rows that were there before."""
+    """Update the planner's statistics: until the next autovacuum it would plan for the rows there were before."""
     async with acquire(pool) as connection:
         await connection.execute("SET statement_timeout = 0")
         await connection.execute("ANALYZE users, actions, standings, user_action_counters")
 
 
 async def left_to_fold(pool: Pool) -> int:
-    """How many users have imported rows that are not folded."""
+    """Return how many users have imported rows that are not folded."""
     async with acquire(pool) as connection:
         return int(await connection.fetchval(_LEFT))
 
 
 async def fold_imported(pool: Pool) -> AsyncGenerator[int, None]:
-    """Fold everybody who is left; yields how many were folded in each transaction."""
+    """Fold all remaining users; yield how many were folded in each transaction."""
     async with acquire(pool) as connection:
         while True:
             async with connection.transaction():
@@ -83,7 +83,7 @@ async def fold_imported(pool: Pool) -> AsyncGenerator[int, None]:
 
 
 async def _fold(connection: Connection, user_ids: list[int]) -> None:
-    """Whatever the number of users, their standings and counters are written by one statement each."""
+    """Fold these users. Their standings and counters are written by one statement each, whatever their number."""
     if not user_ids:
         return
     users = [await lock_user(connection, user_id) for user_id in user_ids]
@@ -125,7 +125,7 @@ def _standing(window: Window, user_id: int, s: Standing) -> tuple[object, ...]:
 
 
 def _score(replay: Replay) -> int:
-    """In the default board."""
+    """The score on the default board."""
     return next((replay.standings[window.id].score for window in replay.windows if window.board.is_default), 0)
 
 
@@ -134,7 +134,7 @@ def _counters(type_id: int, p: Progress) -> tuple[object, ...]:
 
 
 async def _windows(connection: Connection) -> _Windows:
-    """Every window of every living board, by when it begins; read under the locks, so that none is missing."""
+    """Return every window of every living board, by its start; read with the users locked, so that none is missing."""
     found: _Windows = {}
     for row in await connection.fetch(_WINDOWS):
         board = board_of(row)

@@ -1,4 +1,4 @@
-"""Ledger rows in: inserted in batches, and their users noted in `unfolded`."""
+"""Import rows of the ledger: insert them in batches, and note their users in `pending_refolds`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ INSERT INTO windows (board_id, starts_at, ends_at)
 SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) ON CONFLICT DO NOTHING"""
 
 _KEY = frozenset({"username", "kind", "action_identifier", "undoes", "undoes_kind"})
-"""What names a row, so that it can't differ."""
+"""The key of a row, which cannot differ between two lines about the same row."""
 
 _SPREADSHEET_DIGITS = 15
 _SPREADSHEET_KEEPS = 10**_SPREADSHEET_DIGITS
@@ -86,7 +86,7 @@ _Lines = Sequence[Line[LedgerRecord]]
 
 @dataclass(slots=True)
 class _HistoryItem:
-    """A line on its way in, with the ids that its names stand for."""
+    """A line being imported, with the ids that its names stand for."""
 
     source: Line[LedgerRecord]
     user_id: int
@@ -105,7 +105,7 @@ class _HistoryItem:
 
     @property
     def identifier(self) -> str | None:
-        """Of the row, or of the one that it undoes."""
+        """The kind of the row, or of the one that it undoes."""
         return self.record.undoes if self.record.kind == "reversal" else self.record.action_identifier
 
     @property
@@ -116,9 +116,9 @@ class _HistoryItem:
 async def import_history(
     pool: Pool, catalogue: Catalogue, lines: _Lines, actor: Actor, *, stop: bool = False
 ) -> ImportTally:
-    """One transaction. Rows that are there (by user, kind and identifier) are left alone; a line that differs is bad.
+    """Import lines in one transaction. Existing rows (by user, kind and identifier) are left alone or, differing, bad.
 
-    With nothing written, raises what asyncpg raises for a row that PostgreSQL can't store, and BatchStopped for a bad
+    With nothing written, raises what asyncpg raises for a row that PostgreSQL cannot store, and BatchStopped for a bad
     row if `stop` is set.
     """
     tally = ImportTally()
@@ -128,7 +128,7 @@ async def import_history(
         first = _first_of_each(items)
         completions = [item for item in first.values() if item.record.kind != "reversal"]
         reversals = [item for item in first.values() if item.record.kind == "reversal"]
-        # Reversals second: what they undo may be in the same batch.
+        # Reversals second: the rows they undo may be in the same batch.
         for some in (completions, reversals):
             await _enter(connection, catalogue, some, actor, tally)
         _count_repeated([item for item in items if item is not first[_key(item)]], first, tally)
@@ -158,7 +158,7 @@ async def _enter(
 async def _resolved(
     connection: Connection, catalogue: Catalogue, lines: _Lines, tally: ImportTally
 ) -> list[_HistoryItem]:
-    """In the order of their users, so that two imports never wait for each other in a circle."""
+    """Lock the users in the order of their ids, so that two imports never deadlock."""
     folds = {fold_name(line.record.username) for line in lines}
     users = dict(await connection.fetch(_USERS, list(folds)))
     types = {name: kind.id for name, kind in catalogue.types.items()}
@@ -180,7 +180,7 @@ async def _resolved(
 
 
 def _complaint(r: LedgerRecord, now: datetime) -> str | None:
-    """What the schema of a line can't say."""
+    """Return why a line is bad in a way that the schema of a line cannot express; None if it is good."""
     named = r.undoes if r.kind == "reversal" else r.action_identifier
     if named is None:
         return "`undoes` is missing" if r.kind == "reversal" else "`action_identifier` is missing"
@@ -204,7 +204,7 @@ def _key(item: _HistoryItem) -> tuple[object, ...]:
 
 
 def _first_of_each(items: Iterable[_HistoryItem]) -> dict[tuple[object, ...], _HistoryItem]:
-    """Of lines that name the same row the first."""
+    """Keep the first of several lines that name the same row."""
     first: dict[tuple[object, ...], _HistoryItem] = {}
     for item in items:
         first.setdefault(_key(item), item)
@@ -226,7 +226,7 @@ def _count_repeated(
 
 
 async def _absent(connection: Connection, items: Sequence[_HistoryItem], tally: ImportTally) -> list[_HistoryItem]:
-    """Return what is not there yet. The rest is counted: present, different, or without a row to undo."""
+    """Return the rows that are missing. The others are counted: present, different, or without a row to undo."""
     named = await _named(connection, items)
     undone = {row["id"] for n, row in named.items() if items[n].record.kind == "reversal"}
     reversals = {row["reverses"]: row for row in await connection.fetch(REVERSALS, sorted(undone))}
@@ -267,7 +267,7 @@ def _compare(item: _HistoryItem, stored: asyncpg.Record, tally: ImportTally) -> 
 
 
 async def _reckon(connection: Connection, board: Board, items: Sequence[_HistoryItem]) -> None:
-    """The default board's score after each row: as the file says, or from the rows before it."""
+    """Set the default board's score after each row: from the file, or from the rows before it."""
     scores = dict(await connection.fetch(LAST_SCORES, sorted({item.user_id for item in items})))
     for item in items:
         before, r = scores.get(item.user_id), item.record
@@ -298,7 +298,7 @@ async def _make_windows(connection: Connection, catalogue: Catalogue, items: Seq
 
 
 async def _note(connection: Connection, catalogue: Catalogue, items: Sequence[_HistoryItem]) -> None:
-    """What belongs to the rows: who is to be folded, what is held, what is claimed for good."""
+    """Write what belongs to the rows: users to fold, reviews of held rows, claims."""
     await connection.execute(_UNFOLDED, [item.user_id for item in items])
     held = [
         (item.id, item.record.held_code or "imported", item.record.held_detail or "Imported as held.")
@@ -344,7 +344,7 @@ def _row(item: _HistoryItem) -> tuple[object, ...]:
 
 
 def _counted_at(r: LedgerRecord) -> datetime:
-    """The instant whose windows count it."""
+    """The instant whose windows count the row."""
     return r.created_at or r.completed_at or datetime.now(UTC)
 
 
@@ -356,15 +356,15 @@ def _fingerprint(item: _HistoryItem) -> int:
 
 
 def _request(r: LedgerRecord, completed_at: datetime | None = None) -> Submission:
-    """Return what a sender without a ticket would have sent for a completion."""
+    """Return the fingerprint of a plain request (without a ticket) for a completion."""
     return Submission(0, r.action_type or "", r.action_identifier or "", _metadata(r), completed_at)
 
 
 def _is_shortened(r: LedgerRecord) -> bool:
-    """Tell whether the fingerprint is what a spreadsheet left of the right one: its first 15 digits or fewer.
+    """Return whether the fingerprint is the right one as a spreadsheet truncates it: to its first 15 digits or fewer.
 
-    Such a fingerprint makes every retry of the request a conflict. Of a request with a ticket the right one is not
-    known: it depends on the ticket.
+    Such a fingerprint would make every retry of the request a conflict. The right one of a request with a ticket is
+    unknown, because it depends on the ticket.
     """
     given = r.fingerprint
     if given is None or r.kind != "completion" or abs(given) < _SPREADSHEET_KEEPS or given % 10:

@@ -1,4 +1,4 @@
-"""What a line of a file may hold. Unknown members are refused: a misspelt one must not be lost in silence."""
+"""The members of a line of a file. Unknown ones are refused, so that a misspelt one is not lost silently."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...domain.standings import INT64_MAX, INT64_MIN
 from ..db.pool import BadData
 
 NotStorable = (*BadData, asyncpg.ProgramLimitExceededError)
-"""PostgreSQL refuses a row for what is in it: a value out of range, or one that no index holds."""
+"""Errors by which PostgreSQL refuses a row for its values: out of range, or too long for an index."""
 
 Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 _NO_CONTROLS: dict[str, Any] = {
@@ -69,13 +69,13 @@ class TypeRecord(_Record, frozen=True):
 
 
 class LedgerRecord(_Record, frozen=True):
-    """One row of the ledger, with names in the place of ids.
+    """One row of the ledger, with names in place of ids.
 
-    kind          completion; reversal, then `undoes` (and `undoes_kind`) names the row it takes out; or adjustment
-    score_earned  what it counts when it is awarded; of a reversal the negative of what it takes out
+    kind          completion; reversal, then `undoes` (and `undoes_kind`) names the row it undoes; or adjustment
+    score_earned  what it counts when it is awarded; of a reversal the negative of what it undoes
     created_at    when it counted: it decides the window. By default completed_at, and the other way round
-    new_score     the default board's score right after it; left out, it is reckoned from the rows before it
-    fingerprint   digest of the request, so that its sender gets its receipt again; left out, of a plain request
+    new_score     the default board's score right after it; if missing, it is computed from the rows before it
+    fingerprint   digest of the request, so that its sender gets its receipt again; if missing, that of a plain request
     held_code, held_detail   why a held action is held
     """
 
@@ -101,7 +101,7 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def out_of_range(now: datetime, *instants: datetime | None) -> str | None:
-    """Return why one of the instants can't be: calendars of boards are computed with what is accepted here."""
+    """Return why one of the instants is out of range: calendars of boards must be able to compute with it."""
     if any(at is not None and at > now for at in instants):
         return "it lies in the future"
     if any(at is not None and at < _EARLIEST for at in instants):
@@ -114,7 +114,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[R]):
-    """A record, the line of the file that it begins on, and the members that the line gives a value."""
+    """A record, the number of its first line in the file, and the members that the line gives a value."""
 
     number: int
     record: R
@@ -123,7 +123,7 @@ class Line(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A line that can't be taken, and why."""
+    """A line that cannot be imported, and why."""
 
     line: int
     why: str
@@ -131,7 +131,7 @@ class BadRow:
 
 @dataclass(slots=True)
 class ImportTally:
-    """What became of the lines of one batch: each is counted once."""
+    """Counts of the lines of one batch; each line is counted once."""
 
     added: int = 0
     present: int = 0

@@ -1,4 +1,4 @@
-"""Action types in. One that is there by that name is left alone; the line is bad when it differs."""
+"""Import action types. An existing one is left alone; a line that differs from it is bad."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ async def import_types(
 ) -> ImportTally:
     """Add types, one transaction each, and before each one those further down that it requires.
 
-    If `stop` is set, end at the first bad row, and count only that one as bad. What stands below it stays out, except
-    what a row above requires.
+    If `stop` is set, end at the first bad row, and count only that one as bad. Rows below it are not imported, except
+    those that a row above requires.
     """
     tally = ImportTally()
     for group in _groups(lines):
@@ -34,7 +34,7 @@ async def import_types(
 
 
 def _groups(lines: Sequence[_TypeLine]) -> Iterator[list[_TypeLine]]:
-    """Yield each line once, behind those further down that it requires. Types that require each other end the walk."""
+    """Yield each line once, after those further down that it requires. Types that require each other end the walk."""
     named: dict[str, _TypeLine] = {}
     for line in lines:
         named.setdefault(line.record.name, line)
@@ -53,7 +53,7 @@ def _groups(lines: Sequence[_TypeLine]) -> Iterator[list[_TypeLine]]:
 
 
 async def _add(editor: TypeEditor, line: Line[TypeRecord], actor: Actor, tally: ImportTally) -> str | None:
-    """Return why it can't be added now."""
+    """Return why a type cannot be added now."""
     r = line.record
     draft = TypeDraft(r.name, r.description, r.base_score, r.scoring_rules, r.is_active)
     try:

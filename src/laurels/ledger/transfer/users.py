@@ -1,4 +1,4 @@
-"""Users in. A name that is there is left alone; the line is bad when it differs in any column that it gives."""
+"""Import users. An existing name is left alone; the line is bad if it differs in any column that it gives."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
 ORDER BY n.position"""
 
 _NOT_COMPARED = frozenset({"username", "created_at"})
-"""The name may not be normalised as it is written. When an account was made does not tell who it is: the same admin
-is made in every deployment.
+"""Columns that may differ. The stored name may be normalised differently. The creation time says nothing about
+identity: every deployment creates the same admin at another time.
 """
 
 
@@ -58,10 +58,10 @@ async def import_users(
 ) -> ImportTally:
     """Add users in one transaction. A name that looks like another's, or an address that has an account, is a bad row.
 
-    Names that are merely similar to an operator's are taken: the operator who imports answers for the file. Raises
-    BatchStopped for a bad row if `stop` is set.
+    Names that are merely similar to an operator's are accepted: the importing operator is responsible for the file.
+    Raises BatchStopped for a bad row if `stop` is set.
     """
-    tally, now = ImportTally(), datetime.now(UTC) + timedelta(days=1)  # clocks differ
+    tally, now = ImportTally(), datetime.now(UTC) + timedelta(days=1)  # Clocks differ.
     named = [item for line in lines if (item := _named(line, now, tally)) is not None]
     async with acquire(pool) as connection, connection.transaction():
         rows = await connection.fetch(_KNOWN, [item.name.fold for item in named])
@@ -122,7 +122,7 @@ def _count_repeated(
 
 
 async def _insert(connection: Connection, fresh: Sequence[_UserItem], actor: Actor) -> set[str]:
-    """Return the folded names of those that went in."""
+    """Insert the users and return the folded names of those that were inserted."""
     if not fresh:
         return set()
     rows = await connection.fetch(_INSERT, *columns([_values(item.line.record, item.name) for item in fresh], 11))
@@ -134,7 +134,7 @@ async def _insert(connection: Connection, fresh: Sequence[_UserItem], actor: Act
 
 
 async def _explain(connection: Connection, taken: Sequence[_UserItem], tally: ImportTally) -> None:
-    """Say of each user that did not go in what is in the way."""
+    """Return, for each user that was not inserted, the conflict that prevented it."""
     if not taken:
         return
     keys = [
