@@ -25,6 +25,7 @@ from laurels.web.auth.access_tokens import new_signing_key
 from tests.support.folders import reachable
 from tests.support.node import InProcessNode, running_node
 from tests.support.programs import left_running
+from tests.support.purity import forbid_programs, is_pure
 from tests.support.redis import RedisServer
 from tests.support.server import LaurelsServer
 
@@ -40,8 +41,10 @@ def pytest_asyncio_loop_factories() -> dict[str, object]:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in several processes, those of one file (or of ONE_CLUSTER) run in the same."""
+    """Mark pure tests. Where tests run in several processes, those of one file (or of ONE_CLUSTER) run in the same."""
     for item in items:
+        if is_pure(item):
+            item.add_marker(pytest.mark.pure)
         room = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group("cluster" if room in ONE_CLUSTER else f"{room}/{item.path.stem}"))
 
@@ -51,6 +54,12 @@ def no_process_is_left() -> Iterator[None]:
     """The first fixture of a session is the last to end: by then whatever tests started has ended."""
     yield
     assert left_running() == []
+
+
+@pytest.fixture(autouse=True)
+def pure_tests_start_no_program(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("pure"):
+        forbid_programs(monkeypatch)
 
 
 @pytest.fixture(scope="session")
