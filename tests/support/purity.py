@@ -23,7 +23,7 @@ STARTING_CALLS = {"create_subprocess_exec", "create_subprocess_shell", "sync_pla
 
 def is_pure(item: pytest.Item) -> bool:
     """Return whether a test runs without any other program."""
-    fixtures = [one for known in item._fixtureinfo.name2fixturedefs.values() for one in known]  # type: ignore[attr-defined]  # noqa: SLF001  pytest has no public way to see what a test uses
+    fixtures = [one for known in item._fixtureinfo.name2fixturedefs.values() for one in known]  # type: ignore[attr-defined]
     used = (getattr(item, "obj", None), getattr(item, "cls", None), *(fixture.func for fixture in fixtures))
     return not any(_starts_programs(one) for one in used)
 
@@ -43,7 +43,9 @@ def _is_of_tests(thing: Any) -> bool:
 
 @functools.cache
 def _class_starts_programs(kind: type) -> bool:
-    return any(_starts_programs(member) for base in kind.__mro__ if _is_of_tests(base) for member in vars(base).values())
+    return any(
+        _starts_programs(member) for base in kind.__mro__ if _is_of_tests(base) for member in vars(base).values()
+    )
 
 
 def _function_of(thing: Any) -> FunctionType | None:

@@ -1,0 +1,87 @@
+"""Branch coverage of the packages that hold the promises, and the floor that each must keep.
+
+As a pytest plugin (`-p tests.support.coverage_floor`) it measures while tests of FOLDERS run in pytest's own process:
+tracing costs too much beside browsers and nodes that are processes. As a program it combines what the processes of a
+run measured and fails when a package is below its floor.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from coverage import Coverage
+from coverage.exceptions import NoDataError
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "laurels"
+DATA = ROOT / ".coverage"
+FLOORS = {"domain": 0, "ledger/write": 0, "ranking": 0, "live": 0, "app": 0}
+"""Percent of lines and branches, rounded down from what the tests reach."""
+FOLDERS = tuple(f"tests/{folder}" for folder in ("app", "domain", "ledger/write", "live", "ranking"))
+
+
+def _coverage(**options: bool) -> Coverage:
+    return Coverage(str(DATA), branch=True, include=[f"{SOURCE}/{package}/*" for package in FLOORS], **options)
+
+
+class Measurement:
+    """Traces from the first import to the end of collection, then during the tests of FOLDERS."""
+
+    def __init__(self) -> None:
+        self._coverage = _coverage(data_suffix=True)
+        self._coverage.start()
+
+    def pytest_collection_finish(self) -> None:
+        self._coverage.stop()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        if not item.nodeid.startswith(FOLDERS):
+            return (yield)
+        self._coverage.start()
+        try:
+            return (yield)
+        finally:
+            self._coverage.stop()
+
+    def pytest_sessionfinish(self) -> None:
+        self._coverage.save()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None):
+        return  # the process that hands out tests runs none
+    config.pluginmanager.register(Measurement(), "coverage-measurement")
+
+
+def main() -> int:
+    """Combine, report the uncovered lines with --missing, and return 1 when a package fell below its floor."""
+    coverage = _coverage()
+    try:
+        coverage.combine(strict=True)
+    except NoDataError:
+        coverage.load()
+    fallen = 0
+    for package, floor in FLOORS.items():
+        reached = _percent(coverage, package)
+        print(f"  {package:14} {reached:5.1f} % of lines and branches (floor {floor} %)")
+        if reached < floor:
+            fallen = 1
+            print(f"  ^ laurels/{package} fell below its floor: test what is new, or delete what nothing reaches.")
+    print("  Uncovered: .venv/bin/coverage report -m --include='*/domain/*'")
+    return fallen
+
+
+def _percent(coverage: Coverage, package: str) -> float:
+    with Path("/dev/null").open("w") as nowhere:
+        try:
+            return coverage.report(include=[f"{SOURCE}/{package}/*"], file=nowhere)
+        except NoDataError:
+            return 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
