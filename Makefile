@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-slow test-faults check format lock clean screenshots
+.PHONY: help run demo test test-fast test-slow test-faults check format lock clean screenshots
 .PHONY: bench bench-live bench-smoke cluster cluster-down restore-drill
 
 help: ## This list
@@ -29,8 +29,13 @@ test: $(VENV)/.dev ## Install what the tests need, then run them all (ARGS="test
 	@scripts/ensure-redis
 	@scripts/ensure-pgbouncer
 	@[ "$$(id -u)" != 0 ] || scripts/ensure-cluster edge watching  # its tests run only as root
-	$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
+	@rm -f .coverage .coverage.*
+	PYTEST_PLUGINS=tests.support.coverage_floor $(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
+	@$(if $(ARGS),true,$(BIN)/python -m tests.support.coverage_floor)
 	@$(MAKE) --no-print-directory bench-smoke
+
+test-fast: $(VENV)/.dev ## The tests that start no server and no browser, in under a minute (ARGS="tests/domain")
+	$(BIN)/python -m pytest -m "pure and not slow" $(PARALLEL) $(ARGS)
 
 test-slow: $(VENV)/.dev ## The slow matrix: PostgreSQL versions, long crashes, full disks
 	@scripts/ensure-postgres-user $(VENV)

@@ -1,8 +1,8 @@
 """Branch coverage of the packages that hold the promises, and the floor that each must keep.
 
-As a pytest plugin (`-p tests.support.coverage_floor`) it measures while tests of FOLDERS run in pytest's own process:
-tracing costs too much beside browsers and nodes that are processes. As a program it combines what the processes of a
-run measured and fails when a package is below its floor.
+As a pytest plugin (`PYTEST_PLUGINS=tests.support.coverage_floor`, which workers inherit) it measures while tests of
+FOLDERS run in pytest's own process: to trace all tests would cost more than it tells. As a program it combines what the
+processes of a run measured and fails when a package is below its floor.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ def _coverage(**options: bool) -> Coverage:
 
 
 class Measurement:
-    """Traces from the first import to the end of collection, then during the tests of FOLDERS."""
+    """Traces from here, before conftest.py imports the service, to the end of collection; then the tests of FOLDERS."""
 
     def __init__(self) -> None:
         self._coverage = _coverage(data_suffix=True)
         self._coverage.start()
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        if not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None):
+            self._coverage.stop()  # the process that hands out tests runs none
 
     def pytest_collection_finish(self) -> None:
         self._coverage.stop()
@@ -51,10 +55,8 @@ class Measurement:
         self._coverage.save()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None):
-        return  # the process that hands out tests runs none
-    config.pluginmanager.register(Measurement(), "coverage-measurement")
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.register(Measurement(), "coverage-measurement")
 
 
 def main() -> int:
