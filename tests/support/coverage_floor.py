@@ -23,8 +23,9 @@ FLOORS = {"domain": 0, "ledger/write": 0, "ranking": 0, "live": 0, "app": 0}
 FOLDERS = tuple(f"tests/{folder}" for folder in ("app", "domain", "ledger/write", "live", "ranking"))
 
 
-def _coverage(**options: bool) -> Coverage:
-    return Coverage(str(DATA), branch=True, include=[f"{SOURCE}/{package}/*" for package in FLOORS], **options)
+def _coverage(*, data_suffix: bool = False) -> Coverage:
+    packages = [f"{SOURCE}/{package}/*" for package in FLOORS]
+    return Coverage(str(DATA), data_suffix, branch=True, include=packages)
 
 
 class Measurement:
