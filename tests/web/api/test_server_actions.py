@@ -200,7 +200,7 @@ async def test_after_a_rotation_both_secrets_sign_until_the_overlap_ends(stage: 
     keyring, store = stage.node.services.keyring, ApiKeys(stage.node.services.pool, uuid4())
     for overlap, expected in ((timedelta(hours=1), 201), (timedelta(0), 401)):
         before, fresh = stage.secret, FreshSecret.generate()
-        await store.rotate(stage.key_id, fresh.stored(keyring.seal), overlap, SYSTEM)
+        await store.rotate(stage.key_id, fresh.stored(keyring.secret_box), overlap, SYSTEM)
         await keyring.refresh()
         assert (await stage.signed(stage.action(str(uuid4()))))[0] == expected
         stage.secret = fresh.signing
@@ -225,13 +225,13 @@ async def test_nonces_and_tickets_are_trimmed_when_nothing_could_bring_them_back
     assert [row["nonce"] for row in await pool.fetch("SELECT nonce FROM ticket_uses")] == [b"\1"]
 
 
-async def test_sealed_secrets_are_not_in_the_ledger_and_work_all_the_same(settings: Settings) -> None:
+async def test_encrypted_secrets_are_not_in_the_ledger_and_work_all_the_same(settings: Settings) -> None:
     """With LAURELS_ENCRYPTION_KEY the table holds no secret; a node without it refuses signatures, not keys."""
     encryption_key = "k" * 32
     async with running_node(replace(settings, encryption_key=encryption_key)) as node:
         fresh = FreshSecret.generate()
         store = ApiKeys(node.services.pool, uuid4())
-        made = await store.create("k", ["actions:write"], fresh.stored(node.services.keyring.seal), SYSTEM)
+        made = await store.create("k", ["actions:write"], fresh.stored(node.services.keyring.secret_box), SYSTEM)
         await node.services.keyring.refresh()
         user = (await node.register("ada"))["user"]
         stage = Stage(node, user, "", made.id, fresh.key(made.id), fresh.signing)
@@ -244,14 +244,14 @@ async def test_sealed_secrets_are_not_in_the_ledger_and_work_all_the_same(settin
         assert (await node.post(COMPLETE, stage.action(kind="lesson"), stage.key))[0] == 200
 
 
-def test_a_sealed_secret_opens_for_its_own_use_and_key_alone() -> None:
-    seal, other = SecretBox("k" * 32), SecretBox("l" * 32)
-    kept = seal.encrypt("lks_x", "row 1")
-    assert seal.decrypt(kept, "row 1") == "lks_x"
-    assert kept != seal.encrypt("lks_x", "row 1")
-    for opener, use in ((seal, "row 2"), (other, "row 1"), (SecretBox(), "row 1")):
+def test_a_secret_decrypts_only_for_its_own_use_and_key() -> None:
+    box, other = SecretBox("k" * 32), SecretBox("l" * 32)
+    kept = box.encrypt("lks_x", "row 1")
+    assert box.decrypt(kept, "row 1") == "lks_x"
+    assert kept != box.encrypt("lks_x", "row 1")
+    for opener, use in ((box, "row 2"), (other, "row 1"), (SecretBox(), "row 1")):
         with pytest.raises(DecryptionFailed):
             opener.decrypt(kept, use)
     with pytest.raises(DecryptionFailed):
-        seal.decrypt(kept[:-2] + b"xx", "row 1")
+        box.decrypt(kept[:-2] + b"xx", "row 1")
     assert SecretBox().decrypt(SecretBox().encrypt("lks_x", "row 1"), "row 1") == "lks_x"

@@ -83,7 +83,7 @@ async def list_keys(context: AdminContext, call: Call) -> Keys:
 async def create_key(context: AdminContext, keyring: Keyring, call: Call) -> Reply:
     """Create an API key; reply 201 with its secrets, which are shown once."""
     body = call.body
-    made = await api_keys.create_api_key(context, keyring.seal, body.name, body.scopes, call.actor)
+    made = await api_keys.create_api_key(context, keyring.secret_box, body.name, body.scopes, call.actor)
     await keyring.refresh()
     return json_reply(_new_key(made), 201)
 
@@ -92,7 +92,9 @@ async def rotate_key(context: AdminContext, keyring: Keyring, call: Call) -> New
     """Give a key a new secret; the old one stays valid for the overlap."""
     body = call.body
     overlap = timedelta(seconds=body.overlap_seconds)
-    rotated = await api_keys.rotate_api_key(context, keyring.seal, call.params.id, overlap, call.actor, body.reason)
+    rotated = await api_keys.rotate_api_key(
+        context, keyring.secret_box, call.params.id, overlap, call.actor, body.reason
+    )
     await keyring.refresh()
     return _new_key(rotated)
 

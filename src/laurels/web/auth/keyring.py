@@ -34,9 +34,9 @@ class ApiKey:
 class Keyring:
     """The API keys in force. Call `refresh` before the first use."""
 
-    def __init__(self, store: ApiKeys, seal: SecretBox) -> None:
+    def __init__(self, store: ApiKeys, secret_box: SecretBox) -> None:
         self._store = store
-        self.seal = seal
+        self.secret_box = secret_box
         self._keys: dict[int, KeyInForce] = {}
         self._used: set[int] = set()
 
@@ -64,7 +64,7 @@ class Keyring:
 
     def _decrypted(self, key: KeyInForce, kept: Secret) -> str | None:
         try:
-            return self.seal.decrypt(kept.signing, kept.hash.hex())
+            return self.secret_box.decrypt(kept.signing, kept.hash.hex())
         except DecryptionFailed as error:
             log.error("can't decrypt a signing secret: rotate the key", key=key.id, reason=str(error))
             return None
