@@ -5,8 +5,8 @@ import { as, ask, badge, button, cursor, filters, list, notify } from "./admin-p
 import { el } from "./laurels-dom.js";
 
 const PATH = "/api/admin/boards";
-const UNITS = { "": "one window for all time", hour: "hours", day: "days", week: "weeks", month: "months", quarter: "quarters", year: "years" };
-const WEEKDAYS = { "": "Monday, or the day of the date below", monday: "Monday", tuesday: "Tuesday", wednesday: "Wednesday", thursday: "Thursday", friday: "Friday", saturday: "Saturday", sunday: "Sunday" };
+const UNITS = { "": "never: one window for all time", hour: "hour", day: "day", week: "week", month: "month", quarter: "quarter", year: "year" };
+const WEEKDAYS = { "": "Monday", monday: "Monday", tuesday: "Tuesday", wednesday: "Wednesday", thursday: "Thursday", friday: "Friday", saturday: "Saturday", sunday: "Sunday" };
 const CALENDAR = ["every", "interval", "first_day", "at", "anchor", "cron", "time_zone"];
 const options = (words) => Object.entries(words);
 
@@ -49,12 +49,12 @@ async function create(boards) {
       { name: "aggregate", label: "A person's score is", options: options({ sum: "the sum of points", best: "the best single action", latest: "the latest action" }) },
       { name: "order", label: "First is", options: options({ desc: "the highest score", asc: "the lowest score" }) },
       { name: "ties", label: "Equal scores", options: options({ ordinal: "1 2 3 4: who was first", competition: "1 2 2 4", dense: "1 2 2 3" }) },
-      { name: "every", label: "Starts again every so many", options: options(UNITS) },
-      { name: "interval", label: "How many of them", value: "1", read: as.integer, help: "More than one needs a date below" },
+      { name: "every", label: "Starts again every", options: options(UNITS) },
+      { name: "interval", label: "Every how many of these", value: "1", read: as.integer, help: "2: every second one. More than 1 needs the date below." },
       { name: "first_day", label: "Weeks begin on", options: options(WEEKDAYS) },
-      { name: "at", label: "At the time of day", help: "04:00, on the clocks of the time zone; empty: midnight" },
-      { name: "anchor", label: "One of them begins on the date", help: "2026-11-02; empty: the usual first day" },
-      { name: "cron", label: "Or whenever a cron expression fires", help: "Five fields, instead of the above: 0 20 * * FRI" },
+      { name: "at", label: "At the time of day", help: "Such as 04:00. Empty: midnight" },
+      { name: "anchor", label: "One window starts on the date", help: "Such as 2026-11-02. Empty: the first day of the unit" },
+      { name: "cron", label: "Or: starts again when a cron expression fires", help: "Five fields, instead of the above: 0 20 * * FRI" },
       { name: "time_zone", label: "Time zone", value: "UTC" },
       { name: "action_types", label: "Only these action types", read: as.names, help: "Names with commas between; empty: all of them" },
       { name: "reason", label: "Reason (for the audit trail)" },
