@@ -1,17 +1,13 @@
-"""Laurels for your Python server: complete actions, read boards, follow them live.
+"""Client for Laurels: complete actions, read boards, follow them live. Needs aiohttp and msgspec.
 
     async with Laurels("https://laurels.example.org", token=token) as laurels:
         receipt = await laurels.complete("lesson", "lesson-17")
 
-live           following a board, over as many connections as it takes
-messages       what requests and replies look like
-address        what an address must look like
-outcome        what went wrong, and whether sending again helps
-asynchronous   one session, retries that cannot count twice;  blocking: the same for code without an event loop
-
-Every action has an identifier before it is first sent and keeps it until its outcome is known, so
-a lost reply, a restart of the server or a 503 never counts it twice. Needs aiohttp and msgspec, and
-nothing of the service.
+asynchronous, blocking   the client, and the same for code without an event loop
+live              follows a board over as many connections as needed
+messages, batch   requests and replies; batches of any size
+outcome           failures, and whether sending again helps
+address           checks the server's address
 """
 
 from .asynchronous import Laurels

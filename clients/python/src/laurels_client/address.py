@@ -1,4 +1,4 @@
-"""Check the address of a server before anything is sent: a mistyped one would be tried until the deadline."""
+"""Check the address of a server before anything is sent: a mistyped one would be retried until the deadline."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def checked_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError as error:  # brackets or a port that can't be
+    except ValueError as error:  # invalid brackets or port
         raise ValueError(f"{url!r} is not an address: {error}") from error
     if not is_usable:
-        raise ValueError(f"{url!r} is not an address of a server: it begins with http:// or https:// and has a host")
+        raise ValueError(f"{url!r} is not an address of a server, which begins with http:// or https:// and has a host")
     return url.rstrip("/")

@@ -1,4 +1,4 @@
-"""The asynchronous client: one session, retries that can't count twice, typed replies."""
+"""The asynchronous client: one session, retries that cannot count twice, typed replies."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from .outcome import LaurelsFailure, Patience, Refused, Unsettled, may_settle
 Token = str | Callable[[], str | Awaitable[str]]
 
 _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
-"""No reply, or half of one, or none of HTTP: the same action is sent again."""
+"""No reply, a partial one, or not HTTP: the same request is sent again."""
 KEY_PREFIX = "lk_"
 OF_ONESELF = ("/api/actions/complete", "/api/actions/batch")
-"""Paths of actions without a `user`: only a user's own token is taken there."""
+"""Paths of actions without a `user`: they accept only a user's own token."""
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 _T = TypeVar("_T")
 
 
 class Laurels:
-    """Speaks to the service at `url`. Open it with `async with`; safe for many tasks at once.
+    """Client of the service at `url`. Use it with `async with`; safe for many tasks at once.
 
-    `token`: an access token or an API key, or a function that answers one (also asynchronously): it is called anew
-    when the server says that the token has expired. `deadline`: seconds for which a call is tried before Unsettled.
-    `session`: one of yours, when the clients of many users share connections; it stays open, and decides the timeouts.
-    Raises ValueError when `url` is not an http or https address.
+    `token`: an access token or an API key, or a function that returns one (also asynchronously), which is called again
+    when the server reports that the token has expired. `deadline`: seconds after which a call raises Unsettled.
+    `session`: an aiohttp session, to share connections between the clients of many users; it stays open, and its
+    timeouts apply. Raises ValueError when `url` is not an http or https address.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Laurels:
             self._session = None
 
     async def start(self, action_type: str, *, deadline: float | None = None) -> Ticket:
-        """A ticket for an action whose type asks for one. Raises Refused (ticket_not_needed), or Unsettled."""
+        """Return a ticket for an action whose type needs one. Raises Refused (ticket_not_needed), or Unsettled."""
         raw = await self._send("POST", "/api/actions/start", {"action_type": action_type}, [], deadline)
         return _decode(raw, Ticket)
 
@@ -91,7 +91,7 @@ class Laurels:
         ticket: str | None = None,
         deadline: float | None = None,
     ) -> Receipt:
-        """Complete one action. Raises Refused, or Unsettled when nobody answered before the deadline.
+        """Complete one action. Raises Refused, or Unsettled when no answer came before the deadline.
 
         `identifier` makes it idempotent: the same one gets the same receipt, also in another process.
         """
@@ -100,18 +100,18 @@ class Laurels:
         return _decode(raw, Receipt)
 
     async def batch(self, actions: Iterable[Action], *, deadline: float | None = None) -> list[Result]:
-        """Complete many actions, up to 1,000 in one request; one result each, in order.
+        """Complete many actions, up to 1,000 in one request. Return one result each, in order.
 
-        What the rules refuse is a result, not an exception. `deadline` is for all commits together. Raises Refused, or
-        Unsettled with the identifiers of the commit that was under way. Either has `settled`, the results of the
-        commits before, and `remaining`, the actions without a result: sending those again is safe.
+        An action refused by the rules is a result, not an exception. `deadline` is for all requests together. Raises
+        Refused, or Unsettled with the identifiers of the request in flight. Either has `settled`, the results of
+        earlier requests, and `remaining`, the actions without a result, which are safe to send again.
         """
         results: list[Result] = []
         await self.send_batch(Batch(actions), results, deadline)
         return results
 
     async def send_batch(self, batch: Batch, results: list[Result], deadline: float | None) -> None:
-        """`batch` for who wants the results of each commit as soon as it is settled: they are appended to `results`."""
+        """Send a batch and append the results of each request to `results` when they arrive. Raises as `batch` does."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + (self._deadline if deadline is None else deadline)
         for part in batch.parts:
@@ -121,22 +121,22 @@ class Laurels:
             except LaurelsFailure as failure:
                 failure.of_batch(results, batch.actions[part.start :])
                 raise
-            except Exception as error:  # of the function that gives tokens; what is settled must not be lost with it
+            except Exception as error:  # of the token function; earlier results must not be lost
                 unknown = Unsettled(part.names, repr(error))
                 raise unknown.of_batch(results, batch.actions[part.start :]) from error
 
     async def receipt(self, identifier: str) -> Receipt:
-        """The receipt of an action of the token's user. Raises Refused (receipt_unknown: it was never accepted)."""
+        """Return the receipt of an action of the token's user. Raises Refused (receipt_unknown: never accepted)."""
         path = f"/api/receipts/{quote(identifier, safe='')}"
         return _decode(await self._send("GET", path), Receipt)
 
     async def top(self, board: str | None = None, limit: int = 10) -> Board:
-        """The head of a board, the default one without a name."""
+        """Return the first rows of a board; without a name, of the default board."""
         path = "/api/scoreboard" if board is None else f"/api/boards/{quote(board, safe='')}"
         return _decode(await self._send("GET", f"{path}?limit={limit}"), Board)
 
     async def around(self, board: str, username: str, radius: int = 5) -> Board:
-        """Somebody's place with its neighbours. Raises Refused (user_unknown) for who has not scored there."""
+        """Return the rows around a user. Raises Refused (user_unknown) if the user has not scored there."""
         path = f"/api/boards/{quote(board, safe='')}/around/{quote(username, safe='')}?radius={radius}"
         return _decode(await self._send("GET", path), Board)
 
@@ -145,10 +145,9 @@ class Laurels:
         return _decode(await self._send("GET", path), Place)
 
     async def live(self, board: str, size: int = 10) -> AsyncIterator[Board]:
-        """The first `size` rows of a board, now and whenever they change, until the caller stops.
+        """Yield the first `size` rows of a board, now and whenever they change.
 
-        Comes back by itself after every interruption, from where it was. Raises Refused when it may not come back
-        (board_unknown).
+        Reconnects and resumes after every interruption. Raises Refused when the server rules that out (board_unknown).
         """
         follower = Follower(board, size)
         async for shown in follow(self._opened(), self._url, follower):
@@ -167,7 +166,7 @@ class Laurels:
         identifiers: list[str] | None = None,
         deadline: float | None = None,
     ) -> bytes:
-        """The body of a 2xx. Tries until something final comes or the deadline has passed."""
+        """Return the body of a 2xx. Retries until a final answer or the deadline."""
         loop = asyncio.get_running_loop()
         patience = Patience(loop.time() + (self._deadline if deadline is None else deadline))
         payload = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
@@ -180,7 +179,7 @@ class Laurels:
             problem = _problem(raw)
             if status == 401 and problem.code == "token_expired" and callable(self._provider) and not renewed:
                 renewed = True
-                if self._token == token:  # else another task has had it renewed meanwhile
+                if self._token == token:  # otherwise another task has renewed it meanwhile
                     self._token = None
                 continue
             if not may_settle(status):
@@ -193,7 +192,7 @@ class Laurels:
     async def _once(
         self, method: str, path: str, payload: bytes | None, token: str | None, left: float
     ) -> tuple[int, bytes, float | None]:
-        """(status, body, seconds of Retry-After); status 0: no reply came."""
+        """Send once. Return (status, body, seconds of Retry-After); status 0: no reply came."""
         session = self._opened()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if payload is not None:
@@ -210,7 +209,7 @@ class Laurels:
             return 0, b"", None
 
     async def _token_by(self, give_up_at: float, identifiers: list[str]) -> str | None:
-        """The token to send. Raises Unsettled when the function that gives tokens takes longer than that."""
+        """Return the token to send. Raises Unsettled when the token function takes longer than that."""
         try:
             async with asyncio.timeout_at(give_up_at) as limit:
                 return await self._current_token()
@@ -220,7 +219,7 @@ class Laurels:
             raise
 
     async def _current_token(self) -> str | None:
-        """Tasks that need a new one at once share it."""
+        """Return the token; tasks that need a new one at the same time share one renewal."""
         if self._token is None and callable(self._provider):
             async with self._renewal:
                 if self._token is None:
@@ -237,7 +236,7 @@ def _refused(status: int, problem: Problem, told: float | None, path: str, token
 
 
 def _decode(raw: bytes, kind: type[_T]) -> _T:
-    """Raises Refused (unreadable) when what answers is not Laurels."""
+    """Decode a reply. Raises Refused (unreadable) when the other end is not Laurels."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:

@@ -1,7 +1,7 @@
-"""Batches of any size, cut into what the server takes in one request.
+"""Batches of any size, cut into requests that the server accepts.
 
-All of it is encoded before anything is sent: an action that can't be encoded must not be found out about when those
-before it are counted already.
+All of it is encoded before anything is sent: an action that cannot be encoded must not be discovered when those
+before it have already counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HEAD, _TAIL = b'{"actions":[', b"]}"
 
 
 def path_for(action: Action) -> str:
-    """Return where an action goes: an API key speaks for others, a user's token for its own user."""
+    """Return the path that an action is sent to: an API key submits for others, a user's token for its own user."""
     return "/api/actions" if action.user is None else "/api/server/actions"
 
 
@@ -31,7 +31,7 @@ class Part:
 
 
 class Batch:
-    """Actions in order, and the requests that they make. Raises ValueError when they can't go in one batch."""
+    """Actions in order, and their requests. Raises ValueError when they cannot be in one batch."""
 
     def __init__(self, actions: Iterable[Action]) -> None:
         self.actions = list(actions)

@@ -1,8 +1,8 @@
-"""The same client for code without an event loop: Flask, Django, Celery, scripts, threads.
+"""The client for code without an event loop: Flask, Django, Celery, scripts, threads.
 
-The asynchronous client lives on an event loop in one thread of its own; callers of any thread wait for it there,
-so that they share its connections. Threads do not survive fork(): each process makes a thread when it first needs
-one, so that a client made before gunicorn, uWSGI or Celery forked serves in every worker.
+The asynchronous client runs on an event loop in a thread of its own; callers of any thread wait for it there, so they
+share its connections. Threads do not survive fork(): each process starts a thread when it first needs one, so a
+client created before gunicorn, uWSGI or Celery forks works in every worker.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from .messages import Action, Board, Place, Receipt, Result, Ticket, User, new_i
 from .outcome import Unsettled
 
 SLACK_SECONDS = 1.0
-"""A call's own deadline comes first; this much later the caller stops waiting for a thread that says nothing."""
+"""A call's own deadline comes first; the caller stops waiting for an unresponsive thread this many seconds later."""
 CLOSE_SECONDS = 5.0
 
 _T = TypeVar("_T")
 
 
 class BlockingLaurels:
-    """Open it with `with`, or call `close()` at the end. Safe for many threads at once and across fork().
+    """Laurels without an event loop; see Laurels for arguments and methods.
 
-    See Laurels for the rest.
+    Use it with `with`, or call `close()` at the end. Safe for many threads at once and across fork().
     """
 
     def __init__(self, url: str, token: Token | None = None, *, deadline: float = 30.0) -> None:
@@ -54,7 +54,7 @@ class BlockingLaurels:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread. Twice is no error; another process's thread is left alone."""
+        """Close the connections and end the thread. May be called twice; another process's thread is left alone."""
         with self._lock:
             self._closed = True
             thread, self._thread = self._thread, None
@@ -96,7 +96,7 @@ class BlockingLaurels:
         try:
             self._wait(lambda laurels: laurels.send_batch(batch, results, deadline), deadline)
         except Unsettled as failure:
-            if not failure.identifiers:  # the thread said nothing: what it had settled is here
+            if not failure.identifiers:  # the thread did not answer: its results so far are here
                 done = list(results)
                 failure.identifiers = [action.action_identifier for action in batch.actions[len(done) :]]
                 failure.of_batch(done, batch.actions[len(done) :])
@@ -116,13 +116,13 @@ class BlockingLaurels:
         return self._wait(lambda laurels: laurels.rank(board, username))
 
     def _wait(self, call: Callable[[Laurels], Awaitable[_T]], deadline: float | None = None, *identifiers: str) -> _T:
-        """Make a call on this process's thread. Raises Unsettled when nothing comes of it in time."""
+        """Run a call on this process's thread. Raises Unsettled when it has no outcome in time."""
         seconds = self._deadline if deadline is None else deadline
         future = self._running().submit(call)
         try:
             return future.result(seconds + SLACK_SECONDS)
         except concurrent.futures.TimeoutError:
-            if future.done():  # the call's own failure
+            if future.done():  # raised by the call itself
                 raise
             future.cancel()
             raise Unsettled(list(identifiers), "the client's thread does not answer") from None
@@ -134,18 +134,18 @@ class BlockingLaurels:
             if self._thread is None or self._thread.pid != os.getpid():
                 self._leave_inherited()
                 self._thread = _LoopThread(self._url, self._provider, self._deadline)
-                weakref.finalize(self, self._thread.stop)  # also at exit, and for clients that nobody closed
+                weakref.finalize(self, self._thread.stop)  # also at exit, and for clients that were never closed
             return self._thread
 
     def _leave_inherited(self) -> None:
-        """Keep what the process that forked us holds, and never touch it: its selector is shared with ours."""
+        """Keep the objects inherited from the parent process, and never touch them: both share one selector."""
         if self._thread is not None:
             self._thread.loop.set_exception_handler(lambda *_: None)
             _inherited.append(self._thread)
             self._thread = None
 
     def _after_fork(self) -> None:
-        """In the child: a lock that another thread held at that moment would never be given back."""
+        """Replace the lock in the child: one that another thread held at the fork would never be released."""
         self._lock = threading.Lock()
         self._leave_inherited()
 
@@ -168,7 +168,7 @@ class _LoopThread:
         return asyncio.run_coroutine_threadsafe(self._call(call), self.loop)
 
     def stop(self) -> None:
-        """Close connections, end the thread; both within CLOSE_SECONDS. Not in a process that inherited it."""
+        """Close connections and end the thread, within CLOSE_SECONDS. Does nothing in a process that inherited it."""
         if self.pid != os.getpid() or self.loop.is_closed():
             return
         if threading.current_thread() is self._thread:  # the last reference to a client was dropped there
@@ -194,7 +194,7 @@ class _LoopThread:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections that are closed by the process that made them alone, also when they are collected."""
+    """Connections that only the process that opened them closes, also when they are collected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ class _Connector(aiohttp.TCPConnector):
 
 _clients: weakref.WeakSet[BlockingLaurels] = weakref.WeakSet()
 _inherited: list[_LoopThread] = []
-"""Never collected: what runs when a loop or a connection is collected would reach into the other process."""
+"""A loop that is never collected: its finalisers, and those of connections, would affect the other process."""
 
 
 def _after_fork_in_child() -> None:

@@ -1,4 +1,4 @@
-"""Following a board (docs/protocol.md): `Follower` is the protocol, `follow` gives it as many sockets as it takes."""
+"""Follow a board (docs/protocol.md): `Follower` is the protocol, `follow` runs it over as many sockets as needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .outcome import Refused
 
 PROTOCOL = "laurels.v1"
 SILENCE = 60.0
-"""Seconds without a frame after which the server is taken for gone: it sends a heartbeat every 25."""
+"""Seconds without a frame after which the server is considered gone; it sends a heartbeat every 25."""
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 15.0
 BUSY_SECONDS = 30.0
 LARGEST_FRAME = 1 << 20
@@ -25,7 +25,7 @@ _AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 class Follower:
-    """Frames in, boards and frames out. Raises Refused when the server will not have it."""
+    """The protocol: frames in, boards and frames out. Raises Refused when the server refuses the subscription."""
 
     def __init__(self, board: str, size: int) -> None:
         self._channel = f"board:{board}"
@@ -33,16 +33,16 @@ class Follower:
         self._board: Board | None = None
         self._resyncing = False
         self.advice: float | None = None
-        """Seconds that a stopping server asks us to wait before we come back."""
+        """Seconds that a stopping server asks clients to wait before they reconnect."""
 
     def greet(self) -> bytes:
-        """What to say on a new connection: the board is asked for from where it was left."""
+        """Return the first frame on a new connection, which resumes the board from its last version."""
         self._resyncing = False
         since = {} if self._board is None else {"since": self._board.version}
         return msgspec.json.encode({"type": "subscribe", "channel": self._channel, "size": self._size, **since})
 
     def take(self, text: str) -> tuple[Board | None, bytes | None]:
-        """(the next board, a frame to answer with); types that are not known are ignored."""
+        """Handle a frame. Return (the next board, a frame to answer with). Unknown types are ignored."""
         frame = msgspec.json.decode(text, type=Frame)
         if frame.type == "error":
             raise Refused(0, frame.code, frame.detail)
@@ -73,18 +73,18 @@ class Follower:
         return self._settle(made), None
 
     def _settle(self, board: Board) -> Board:
-        """Hold the whole of what the server sends, for the next delta; the caller gets the rows it asked for."""
+        """Keep all rows that the server sends, for the next delta, and return the requested ones."""
         self._board, self._resyncing = board, False
         return structs.replace(board, rows=board.rows[: self._size])
 
 
 def come_back(code: int | None) -> bool:
-    """Whether a close code lets a client come back (docs/protocol.md); None: there was none."""
+    """Return whether a client may reconnect after a close code (docs/protocol.md); None: there was none."""
     return code not in (1002, 1003, 1007, 1008, 1009) and not 4400 <= (code or 0) < 4500
 
 
 def pause(code: int | None, attempt: int, advice: float | None) -> float:
-    """Seconds until the next try: full jitter, the server's advice, or at least BUSY_SECONDS when it holds too many."""
+    """Return seconds until the next try: full jitter, the server's advice, or at least BUSY_SECONDS when it is full."""
     drawn: float = random.random() * min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** min(attempt, 10))  # noqa: S311  spreads clients
     if 4100 <= (code or 0) < 4200:
         return BUSY_SECONDS + drawn
@@ -92,7 +92,7 @@ def pause(code: int | None, attempt: int, advice: float | None) -> float:
 
 
 async def follow(session: aiohttp.ClientSession, url: str, follower: Follower) -> AsyncIterator[Board]:
-    """Every board that `follower` makes, over as many connections as it takes. Raises Refused."""
+    """Yield every board that `follower` makes, over as many connections as needed. Raises Refused."""
     attempt = 0
     while True:
         code: int | None = None

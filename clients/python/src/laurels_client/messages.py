@@ -1,4 +1,4 @@
-"""What requests and replies look like. Members that a newer server adds are ignored."""
+"""Requests and replies. Members that a newer server adds are ignored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 MAX_BATCH = 1_000
 MAX_BATCH_BYTES = 1 << 20
-"""What the server takes in one body."""
+"""The server's limits for one body."""
 
 
 def new_identifier() -> str:
@@ -18,7 +18,7 @@ def new_identifier() -> str:
 
 
 class User(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """On whose behalf: `username`, or `id`, or `issuer` and `subject` as in the tokens of your own log-in."""
+    """The user an action is for: `username`, or `id`, or `issuer` and `subject` as in your issuer's tokens."""
 
     username: str | None = None
     id: int | None = None
@@ -27,10 +27,10 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Action(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One completion. Without an identifier it gets a new one here, once: keep the object to send it again.
+    """One completion. Without an identifier it gets a random one here, once: keep the object to send it again.
 
-    `user`: on whose behalf, for clients that hold an API key; without one it is the token's own user.
-    `ticket`: the text of the one that `start` answered, for types that ask for one.
+    `user`: the user it is for, with an API key; without one it is the token's own user.
+    `ticket`: the text of the ticket that `start` returned, for types that need one.
     """
 
     action_type: str
@@ -42,9 +42,9 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """Good for one award, from `not_before` until before `expires_at`, by the server's clock.
+    """A ticket for one award, valid from `not_before` until before `expires_at`, by the server's clock.
 
-    `challenge` is random text inside the ticket, from which your app may derive what there is to do.
+    `challenge` is random text inside the ticket, from which your app may derive the task.
     """
 
     ticket: str
@@ -56,10 +56,10 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to an action. `rank` is null when `rank_state` says why it is not known.
+    """The answer to an action. `rank` is null when `rank_state` says why it is unknown.
 
-    `status`: awarded, or held until it was reviewed, or rejected. `reason`: how the score came about where it is not
-    the base score, and whether a number was clamped or rounded.
+    `status`: awarded, held for review, or rejected. `reason`: how the score came about where it is not the base score,
+    and whether a number was clamped or rounded.
     """
 
     action_id: int
@@ -80,7 +80,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of a batch: with a receipt when it counts, with a code when it was refused."""
+    """The result of one item of a batch: with a receipt if it was accepted, with a code if it was refused."""
 
     status: str
     action_identifier: str
@@ -91,7 +91,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """`movement`: places gained since the last snapshot; null when new since then."""
+    """`movement`: places gained since the last snapshot; null for a user who was not in it."""
 
     rank: int | None
     username: str
@@ -107,7 +107,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Board(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a board. Equal `epoch` and `seq`: the same instant. `version` names what a live board shows."""
+    """A section of a board. Equal `epoch` and `seq`: the same instant. `version`: the state of a live board."""
 
     board: str
     name: str
@@ -124,7 +124,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where somebody stands on one board; `rank` and `score` are null for who has not scored in its window."""
+    """A user's place on one board; `rank` and `score` are null for a user who has not scored in its window."""
 
     board: str
     username: str
@@ -137,7 +137,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes the next board of the one called `base`: rows by their place, then the length."""
+    """The difference to the board of version `base`: changed rows by their place, and the new length."""
 
     base: str
     version: str
@@ -150,7 +150,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What every live frame has; the rest is read by its type."""
+    """The members that all live frames have; the others are decoded by type."""
 
     type: str
     code: str = ""
@@ -163,7 +163,7 @@ class BatchReply(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """RFC 9457, as far as a client acts on it."""
+    """A problem document (RFC 9457), as far as a client acts on it."""
 
     code: str = ""
     detail: str = ""

@@ -1,4 +1,4 @@
-"""What went wrong, and whether sending the same thing again may turn out well."""
+"""Failures, and whether sending the same request again may succeed."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Self
 from .messages import Action, Result
 
 FIRST_WAIT, LAST_WAIT = 0.2, 5.0
-"""Seconds: the ceiling of the first wait between two tries, doubled with each, and of every later one."""
+"""Seconds: the upper bound of the first wait between two tries, doubled with each, and of every later one."""
 
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class LaurelsFailure(Exception):
-    """No answer that could be used.
+    """A call without a usable answer.
 
-    Of a batch of more than one commit: `settled` are the results that had come before, in order, and `remaining` the
-    actions without one. Send those again, with the identifiers that they have.
+    Of a batch of several requests: `settled` are the results of earlier requests, in order, and `remaining` the actions
+    without one. Send those again, with their identifiers.
     """
 
     settled: Sequence[Result] = ()
     remaining: Sequence[Action] = ()
 
     def of_batch(self, settled: Sequence[Result], remaining: Sequence[Action]) -> Self:
-        """Attach what a batch had reached."""
+        """Attach the progress of a batch."""
         self.settled = list(settled)
         self.remaining = list(remaining)
         return self
 
 
 class Refused(LaurelsFailure):
-    """The server said no, and would say it again. Nothing was written.
+    """The server refused, and would refuse again. Nothing was written.
 
     `code` is one of the API's stable codes; `retry_after`, in seconds, is when the same action may count.
     """
@@ -50,9 +50,9 @@ class Refused(LaurelsFailure):
 
 
 class Unsettled(LaurelsFailure):
-    """The deadline passed without an answer: it may or may not have counted. Send it again with the same identifiers.
+    """No answer came before the deadline: the actions may have counted. Send them again with the same identifiers.
 
-    `identifiers`: what was under way. `last`: what the last try met.
+    `identifiers`: the actions in flight. `last`: the failure of the last try.
     """
 
     def __init__(self, identifiers: list[str], last: str) -> None:
@@ -62,23 +62,23 @@ class Unsettled(LaurelsFailure):
 
 
 def may_settle(status: int) -> bool:
-    """Whether this status says "not now" rather than "no"; 0 stands for no reply."""
+    """Return whether this status means "not now" rather than "no"; 0 stands for no reply."""
     return status == 0 or status in _AGAIN
 
 
 @dataclass(slots=True)
 class Patience:
-    """How long to wait before the next try; pure, but for `draw`, which answers numbers in [0, 1)."""
+    """The waits between tries. Pure except for `draw`, which returns numbers in [0, 1)."""
 
     give_up_at: float
     draw: Callable[[], float] = random.random
     tries: int = 0
 
     def wait(self, now: float, told: float | None) -> float | None:
-        """Seconds to wait, or None: the deadline comes first.
+        """Return seconds to wait, or None if the deadline comes first.
 
-        The server's Retry-After is a minimum, with jitter on top so that those who were told the same
-        do not come back at once; without one, anywhere below a doubling ceiling (full jitter).
+        The server's Retry-After is a minimum, with jitter added so that clients that received the same one do not
+        return at once; without it, full jitter below a doubling upper bound.
         """
         ceiling = min(LAST_WAIT, FIRST_WAIT * 2**self.tries)
         self.tries += 1
