@@ -1,8 +1,8 @@
-"""Settings from the environment. Read by `cli` and `runtime` alone.
+"""Settings from the environment. Only `cli` and the modules that start a node read them.
 
-Every setting has one environment variable; `NAME_FILE` names a file that holds its value instead,
-for secrets that must not show in a process list. An unknown `LAURELS_…` variable is refused: a typo
-must not silently mean the default. What container engines and clients set under such names is ignored.
+Every setting has one environment variable; `NAME_FILE` may name a file that holds the value, for secrets that must not
+show in a process list. An unknown `LAURELS_…` variable is refused: a typo must not silently mean the default. Variables
+of that form that container engines and clients set are ignored.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .web.auth.issuers import parse_issuers
 from .web.http.forwarded import HEADERS
 
 SPARE_CONNECTIONS = 3
-"""Left to reads, receipts and the journal when every lane is busy."""
+"""Connections for reads and the journal while every lane is busy."""
 MIN_ENCRYPTION_KEY = 32
 PASSWORD_LENGTH = range(10, 257)
 EMBEDDED_POOL = 40
-"""The embedded PostgreSQL takes 60 connections; commands beside the node need some."""
+"""The embedded PostgreSQL accepts 60 connections; commands beside the node need some."""
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]+")
-"""Scheme, host and port as browsers spell them: lower case, no path, no slash at the end."""
+"""Scheme, host and port as browsers send them: lower case, without a path or a final slash."""
 _ADDRESSES = re.compile(r",(?=[a-z+]+://)")
 _SECRET_PARAMETER = re.compile(r"([?&][a-z_]*(?:password|secret|client_key|server_key)=)[^&]*", re.IGNORECASE)
 
@@ -37,7 +37,7 @@ MAY_BE_EMPTY = ("DATABASE_URL", "REPLICA_URLS", "REDIS_URL", "LAURELS_ORIGINS", 
 
 
 class ConfigError(Exception):
-    """A setting can't be used; the message names it and says what to do."""
+    """A setting is not usable; the message names it and says what to do."""
 
 
 def _setting(env: str, default: Any, help_text: str, *, secret: bool = False, **limits: float) -> Any:
@@ -46,7 +46,7 @@ def _setting(env: str, default: Any, help_text: str, *, secret: bool = False, **
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of it. `laurels config` prints this table with the values in force."""
+    """All settings. `laurels config` prints this table with the values in force."""
 
     database_url: str = _setting("DATABASE_URL", "", "PostgreSQL 15 to 18; empty: an embedded one under LAURELS_DATA")
     replica_urls: str = _setting("REPLICA_URLS", "", "read replicas, separated by commas; reads go there when exact")
@@ -55,15 +55,15 @@ class Settings:
         "",
         "redis://, rediss:// or redis+sentinel://; for many nodes: ranks, caches, limits, bus",
     )
-    role: str = _setting("LAURELS_ROLE", "all", "what this node does: api, live, worker or all")
+    role: str = _setting("LAURELS_ROLE", "all", "role of this node: api, live, worker or all")
     workers: int = _setting(
         "LAURELS_WORKERS", 1, "processes on the one port; more than one needs REDIS_URL", low=1, high=64
     )
     metrics_port: int = _setting(
-        "LAURELS_METRICS_PORT", 0, "health and metrics on a port of their own too; 0: none", low=0, high=65535
+        "LAURELS_METRICS_PORT", 0, "a further port, for health checks and metrics; 0: none", low=0, high=65535
     )
     metrics_private: bool = _setting(
-        "LAURELS_METRICS_PRIVATE", False, "metrics on LAURELS_METRICS_PORT alone, not on the public port"
+        "LAURELS_METRICS_PRIVATE", False, "serve metrics on LAURELS_METRICS_PORT only, not on the public port"
     )
     data: Path = _setting("LAURELS_DATA", Path("data"), "folder of the embedded PostgreSQL")  # noqa: RUF009  a field() by another name
     host: str = _setting("LAURELS_HOST", "127.0.0.1", "address to listen on")
@@ -76,24 +76,26 @@ class Settings:
     forwarded_header: str = _setting(
         "LAURELS_FORWARDED_HEADER",
         "either",
-        "what proxies write: x-forwarded-for, forwarded, or either (the first, and the second where that is missing)",
+        "header that proxies set: x-forwarded-for, forwarded, or either (the second where the first is missing)",
     )
     pool_size: int = _setting("LAURELS_POOL_SIZE", 12, "connections to PostgreSQL", low=6, high=200)
     lanes: int = _setting("LAURELS_LANES", 3, "batches in flight at once", low=1, high=16)
     queue_limit: int = _setting("LAURELS_QUEUE_LIMIT", 10_000, "actions waiting for a lane", low=1_000, high=1_000_000)
-    token_seconds: int = _setting("LAURELS_TOKEN_SECONDS", 900, "life of an access token", low=5, high=86_400)
-    refresh_days: int = _setting("LAURELS_REFRESH_DAYS", 30, "life of an unused refresh token", low=1, high=365)
+    token_seconds: int = _setting(
+        "LAURELS_TOKEN_SECONDS", 900, "seconds that an access token lasts", low=5, high=86_400
+    )
+    refresh_days: int = _setting("LAURELS_REFRESH_DAYS", 30, "days that an unused refresh token lasts", low=1, high=365)
     password_workers: int = _setting("LAURELS_PASSWORD_WORKERS", 2, "password hashes computed at once", low=1, high=32)
     user_rate: int = _setting(
         "LAURELS_USER_RATE", 600, "actions and requests per minute and user", low=1, high=10_000_000
     )
     issuers: str = _setting(
-        "LAURELS_ISSUERS", "", "outside issuers whose tokens are accepted, as JSON: see docs/identity.md"
+        "LAURELS_ISSUERS", "", "external issuers whose tokens are accepted, as JSON: see docs/identity.md"
     )
     encryption_key: str = _setting(
         "LAURELS_ENCRYPTION_KEY",
         "",
-        "seals the signing secrets of API keys in the ledger; 32 random characters or more",
+        "encrypts the signing secrets of API keys in the ledger; 32 random characters or more",
         secret=True,
     )
     key_rate: int = _setting(
@@ -115,14 +117,14 @@ class Settings:
     hold_user_rate: int = _setting(
         "LAURELS_HOLD_USER_RATE",
         300,
-        "actions of one type per minute and user beyond which they are held for review; 0: never",
+        "actions of one type per minute and user, beyond which they are held for review; 0: never",
         low=0,
         high=1_000_000_000,
     )
     hold_address_rate: int = _setting(
         "LAURELS_HOLD_ADDRESS_RATE",
         10_000,
-        "actions per minute and address beyond which they are held for review; 0: never",
+        "actions per minute and address, beyond which they are held for review; 0: never",
         low=0,
         high=1_000_000_000,
     )
@@ -139,15 +141,15 @@ class Settings:
     failure_rate: int = _setting(
         "LAURELS_FAILURE_RATE",
         600,
-        "failed log-ins per minute in all beyond which failures at one account cost it more",
+        "failed log-ins per minute in all, beyond which each costs its account more",
         low=1,
         high=10_000_000,
     )
     snapshot_seconds: int = _setting(
-        "LAURELS_SNAPSHOT_SECONDS", 300, "between two snapshots; 0: never", low=0, high=86_400
+        "LAURELS_SNAPSHOT_SECONDS", 300, "seconds between two snapshots; 0: never", low=0, high=86_400
     )
     verify_seconds: int = _setting(
-        "LAURELS_VERIFY_SECONDS", 30, "between two drift samples; 0: never", low=0, high=86_400
+        "LAURELS_VERIFY_SECONDS", 30, "seconds between two drift samples; 0: never", low=0, high=86_400
     )
     frames_per_second: int = _setting("LAURELS_FRAMES_PER_SECOND", 10, "live frames a second and board", low=1, high=60)
     sockets_per_address: int = _setting(
@@ -155,7 +157,7 @@ class Settings:
     )
     sockets_per_user: int = _setting("LAURELS_SOCKETS_PER_USER", 10, "live sockets per user", low=1, high=1_000_000)
     drain_seconds: int = _setting(
-        "LAURELS_DRAIN_SECONDS", 5, "over how long a stopping node sends its live sockets away", low=0, high=300
+        "LAURELS_DRAIN_SECONDS", 5, "seconds over which a stopping node closes its live sockets", low=0, high=300
     )
     sockets: int = _setting("LAURELS_SOCKETS", 20_000, "live sockets in all", low=1, high=1_000_000)
     origins: str = _setting(
@@ -164,18 +166,19 @@ class Settings:
     reserved_names: str = _setting(
         "LAURELS_RESERVED_NAMES",
         "admin,administrator,moderator,staff,support,system,laurels",
-        "names that no player takes, nor similar ones; separated by commas",
+        "names that players can't take, nor similar ones; separated by commas",
     )
     admin_password: str = _setting(
         "LAURELS_ADMIN_PASSWORD",
         "",
-        "password of the first admin of an empty ledger; empty: a generated one, on the terminal or in LAURELS_DATA",
+        "password of the first admin of an empty ledger; empty: generated, shown on the terminal or in LAURELS_DATA",
         secret=True,
     )
     samples: bool = _setting("LAURELS_SAMPLES", True, "add sample action types to an empty ledger")
 
     @property
     def allowed_origins(self) -> list[str]:
+        """The origins in LAURELS_ORIGINS."""
         return [origin for origin in (one.strip() for one in self.origins.split(",")) if origin]
 
     @property
@@ -190,13 +193,13 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """Where a client on this machine reaches the node."""
+        """The URL at which a client on this machine reaches the node."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `environment` (os.environ by default). Raises ConfigError."""
+    """Return the settings from `environment` (os.environ by default). Raises ConfigError."""
     source = without_service_links(os.environ if environment is None else environment)
     _refuse_unknown(source)
     values: dict[str, Any] = {}
@@ -204,11 +207,11 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         raw = _raw(source, item.metadata["env"])
         if raw is not None:
             values[item.name] = _convert(item.metadata, raw, type(item.default))
-    return _agreed(Settings(**values))
+    return _checked(Settings(**values))
 
 
 def unused(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Return one line for each variable that has the name of a setting and is none, for the log."""
+    """Return a line for the log for each variable that has a setting's name but describes a Kubernetes service."""
     source = os.environ if environment is None else environment
     return [
         f"{name}={source[name]} describes a service to its neighbours and is ignored as a setting "
@@ -219,7 +222,7 @@ def unused(environment: Mapping[str, str] | None = None) -> list[str]:
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
-    """(variable, value in force, help) of every setting; the password in an address is left out."""
+    """Return (variable, value in force, help) of every setting, without secrets and passwords in addresses."""
     rows = []
     for item in fields(Settings):
         value = str(getattr(settings, item.name))
@@ -232,10 +235,10 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
 def _refuse_unknown(source: Mapping[str, str]) -> None:
     known = {item.metadata["env"] for item in fields(Settings)}
     known |= {f"{name}_FILE" for name in known} | CLIENT_NAMES
-    strangers = sorted(name for name in source if name.startswith("LAURELS_") and name not in known)
-    if strangers:
-        name = strangers[0]
-        raise ConfigError(f"unknown setting {name}.{nearest(name, sorted(known))} `laurels config` lists all there are")
+    unknown = sorted(name for name in source if name.startswith("LAURELS_") and name not in known)
+    if unknown:
+        name = unknown[0]
+        raise ConfigError(f"unknown setting {name}.{nearest(name, sorted(known))} `laurels config` lists all settings")
 
 
 def _raw(source: Mapping[str, str], env: str) -> str | None:
@@ -243,47 +246,47 @@ def _raw(source: Mapping[str, str], env: str) -> str | None:
     if path is None:
         return source.get(env)
     if env in source:
-        raise ConfigError(f"{env} and {env}_FILE are both set: keep one")
+        raise ConfigError(f"{env} and {env}_FILE are both set: use one")
     try:
         return Path(path).read_text().strip()
     except OSError as error:
         raise ConfigError(f"{env}_FILE: can't read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{env}_FILE: {path} holds no text") from error
+        raise ConfigError(f"{env}_FILE: {path} is not a text file") from error
 
 
-def _agreed(settings: Settings) -> Settings:
-    """What no setting can say for itself alone."""
+def _checked(settings: Settings) -> Settings:
+    """Check settings against each other; return them. Raises ConfigError."""
     if settings.lanes > settings.pool_size - SPARE_CONNECTIONS:
         raise ConfigError(
             f"LAURELS_LANES must be at most LAURELS_POOL_SIZE - {SPARE_CONNECTIONS}, so that reads find a connection"
         )
     for origin in settings.allowed_origins:
         if origin != "*" and not _ORIGIN.fullmatch(origin):
-            raise ConfigError(f"LAURELS_ORIGINS: {origin!r} is no origin; it looks like https://example.org, or *")
+            raise ConfigError(f"LAURELS_ORIGINS: {origin!r} is not an origin, such as https://example.org, or *")
     try:
         parse_issuers(settings.issuers)
     except ValueError as error:
         raise ConfigError(f"LAURELS_ISSUERS: {error}") from error
     if settings.encryption_key and len(settings.encryption_key) < MIN_ENCRYPTION_KEY:
         raise ConfigError(
-            f"LAURELS_ENCRYPTION_KEY has at least {MIN_ENCRYPTION_KEY} characters: `openssl rand -base64 32` makes one"
+            f"LAURELS_ENCRYPTION_KEY must have at least {MIN_ENCRYPTION_KEY} characters: try `openssl rand -base64 32`"
         )
     if settings.admin_password and len(settings.admin_password) not in PASSWORD_LENGTH:
-        raise ConfigError("LAURELS_ADMIN_PASSWORD has 10 to 256 characters")
+        raise ConfigError("LAURELS_ADMIN_PASSWORD must have 10 to 256 characters")
     if not settings.database_url and settings.pool_size > EMBEDDED_POOL:
         raise ConfigError(f"LAURELS_POOL_SIZE must be at most {EMBEDDED_POOL} without DATABASE_URL")
     if settings.metrics_private and not settings.metrics_port and settings.workers == 1:
-        raise ConfigError("LAURELS_METRICS_PRIVATE needs LAURELS_METRICS_PORT: else nothing would serve metrics")
-    _agreed_on_many(settings)
+        raise ConfigError("LAURELS_METRICS_PRIVATE needs LAURELS_METRICS_PORT, or no port would serve metrics")
+    _check_scaling(settings)
     return settings
 
 
-def _agreed_on_many(settings: Settings) -> None:
-    """What several processes and servers need."""
+def _check_scaling(settings: Settings) -> None:
+    """Check what several processes or database servers need. Raises ConfigError."""
     if settings.workers > 1 and not settings.redis_url:
         raise ConfigError(
-            "LAURELS_WORKERS above 1 needs REDIS_URL: several processes share ranks, limits and live updates there"
+            "LAURELS_WORKERS above 1 needs REDIS_URL: processes share ranks, limits and live updates through it"
         )
     if settings.workers > 1 and not settings.database_url:
         raise ConfigError("LAURELS_WORKERS above 1 needs DATABASE_URL: the embedded PostgreSQL belongs to one process")
@@ -320,12 +323,12 @@ def _whole_number(metadata: Mapping[str, Any], raw: str) -> int:
     except ValueError as error:
         raise ConfigError(f"{env} must be a whole number, not {raw!r}") from error
     if not low <= value <= high:
-        raise ConfigError(f"{env} must lie between {low} and {high}, not {value}")
+        raise ConfigError(f"{env} must be between {low} and {high}, not {value}")
     return value
 
 
 def _without_passwords(value: str) -> str:
-    """Hide the passwords of one address, or of several behind commas; a password may hold commas itself."""
+    """Hide the passwords in one address or in several separated by commas; a password may contain commas."""
     return ",".join(map(_without_password, _ADDRESSES.split(value)))
 
 

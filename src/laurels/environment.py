@@ -1,8 +1,7 @@
-"""Environment variables that are named like settings and are not: what container engines and our own docs set.
+"""Recognise environment variables that are named like settings but are not.
 
-Kubernetes describes every service of a namespace to every pod, Docker every linked container, in variables that
-begin with the service's name. For a service called `laurels` those begin like our settings; one of them,
-LAURELS_PORT, is a setting's very name.
+Kubernetes describes each service of a namespace to every pod, and Docker each linked container, in variables that begin
+with the service's name. For a service called `laurels` they begin like settings; LAURELS_PORT even is the name of one.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 CLIENT_NAMES = frozenset(
     {"LAURELS_URL", "LAURELS_API_KEY", "LAURELS_KEY", "LAURELS_KEY_ID", "LAURELS_SIGNING_SECRET", "LAURELS_TOKEN"}
 )
-"""What our docs and examples have clients read: an .env file may hold a client's and a server's variables."""
+"""Variables that clients read by our docs and examples: an .env file may hold a client's and a server's."""
 
 _URL = r"(?:tcp|udp|sctp)://\S+"
 _LINKS = tuple(
@@ -30,7 +29,7 @@ _LINKS = tuple(
         (r"_ENV_[A-Za-z0-9_]+", r".*"),
     )
 )
-"""(name, value) of the variables that Kubernetes and Docker's links make up."""
+"""Patterns of (name, value) of the variables that Kubernetes and Docker links set."""
 
 
 def is_service_link(name: str, value: str) -> bool:
@@ -39,5 +38,5 @@ def is_service_link(name: str, value: str) -> bool:
 
 
 def without_service_links(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment as it is without Kubernetes and Docker."""
+    """Return the environment without the variables of Kubernetes and Docker links."""
     return {name: value for name, value in environment.items() if not is_service_link(name, value)}

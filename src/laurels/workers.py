@@ -1,15 +1,9 @@
-"""`laurels serve --workers N`: N processes on one port, started, watched and stopped by one that serves nothing.
+"""Supervise `laurels serve --workers N`: N processes on one port, and a supervisor that serves no requests.
 
-The port is shared by SO_REUSEPORT: the kernel spreads connections over the workers. The first worker starts alone
-(it migrates and makes the first admin), then the others at once. One that dies is started again, after a pause that
-doubles while it keeps dying young. When one can't start as it is configured, the others are stopped in order and the
-start fails.
-
-Each worker's standard input is a socket to this process. The worker writes to it when it is ready; when this process
-dies, however it dies, the worker reads the end of it, drains and stops.
-
-A worker answers /livez, /readyz and /metrics on a port of its own too: a scrape of the shared port would reach another
-worker every time, and counters would jump.
+The kernel spreads connections over the workers (SO_REUSEPORT). The first worker starts alone: it migrates and creates
+the first admin. A worker that dies is restarted after a pause that doubles while it keeps dying young; one that can't
+start as configured stops them all. Each worker's standard input is a socket to the supervisor: the worker writes to it
+when it is ready, and drains and stops when it reads the end of it, that is, when the supervisor has died.
 """
 
 from __future__ import annotations
@@ -36,16 +30,19 @@ log = structlog.get_logger(__name__)
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60.0
-"""A worker that lived so long starts again without a longer pause."""
+"""A worker that ran for so long restarts after the first pause again."""
 STOP_SECONDS = DRAIN_SECONDS + 10.0
-"""Then a worker that does not stop is killed."""
+"""Time for a worker to stop before it is killed."""
 CONFIGURATION = 2
-"""Exit code of a worker that can't start as it is configured: starting it again would not help."""
+"""Exit code of a worker that can't start as configured: a restart would not help."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """`port` is its own: health and metrics."""
+    """One worker. `port` is its own, for health checks and metrics.
+
+    A scrape of the shared port would reach another worker each time, and counters would jump.
+    """
 
     number: int
     port: int
@@ -53,14 +50,14 @@ class _Worker:
 
 
 async def supervise(settings: Settings) -> None:
-    """Run the workers until SIGINT or SIGTERM. Raises StartError when one can't start as it is configured."""
+    """Run the workers until SIGINT or SIGTERM. Raises StartError when one can't start as configured."""
     stopping = asyncio.Event()
     with stopped_by_signals(stopping):
         await _supervise(settings, stopping)
 
 
 async def _supervise(settings: Settings, stopping: asyncio.Event) -> None:
-    # Bound, never listening: it keeps the port for workers that are being started again, and gets no connection.
+    # Bound but not listening: it reserves the port for workers that restart, and gets no connection.
     with bind(settings.host, settings.port, shared=True, listen=False) as held:
         port = held.getsockname()[1]
         first = settings.metrics_port or port + 1
@@ -83,7 +80,7 @@ async def _run(settings: Settings, port: int, workers: list[_Worker], stopping: 
             keepers += map(keep, others)
         await asyncio.wait(keepers, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        # Stopped, not cancelled: a worker that serves answers first what has arrived.
+        # Stopped, not cancelled: a worker first answers the requests that have arrived.
         stopping.set()
         await asyncio.wait(keepers)
     _raise_failures(keepers)
@@ -98,34 +95,34 @@ def _raise_failures(keepers: list[asyncio.Task[None]]) -> None:
 
 
 async def _keep(settings: Settings, port: int, worker: _Worker, stopping: asyncio.Event) -> None:
-    """Run one worker and start it again whenever it dies. Raises StartError when that would not help."""
+    """Run one worker and restart it whenever it dies. Raises StartError when that would not help."""
     loop = asyncio.get_running_loop()
     backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while not stopping.is_set():
         started = loop.time()
-        code = await _live(settings, port, worker, stopping)
+        code = await _run_once(settings, port, worker, stopping)
         if stopping.is_set():
             return
         if not worker.ready.is_set() and code == CONFIGURATION:
-            raise StartError("a worker can't start: see what it said above")
+            raise StartError("a worker can't start: see its message above")
         if loop.time() - started > STEADY_SECONDS:
             backoff.reset()
         pause = backoff.next_pause()
-        log.error("worker died, starts again", worker=worker.number, code=code, seconds=pause)
+        log.error("worker died and will be restarted", worker=worker.number, code=code, seconds=pause)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await stopping.wait()
 
 
-async def _live(settings: Settings, port: int, worker: _Worker, stopping: asyncio.Event) -> int | None:
-    """Run a worker until it ends or all stop; its exit code, None when the machine can't start a process now."""
+async def _run_once(settings: Settings, port: int, worker: _Worker, stopping: asyncio.Event) -> int | None:
+    """Run a worker until it ends or all stop; return its exit code, None when no process could be started."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
         try:
             process = await _start(settings, port, worker, theirs)
         except OSError as error:
-            log.error("no process for a worker", worker=worker.number, reason=str(error))
+            log.error("can't start a process for a worker", worker=worker.number, reason=str(error))
             return None
         theirs.close()
         announced = asyncio.create_task(_until_ready(settings, worker, process.pid, ours))
@@ -135,7 +132,7 @@ async def _live(settings: Settings, port: int, worker: _Worker, stopping: asynci
         finally:
             await _reap(process)
             announced.cancel()
-            await asyncio.wait({announced})  # it reads from a socket that is closed next
+            await asyncio.wait({announced})  # it reads from the socket that is closed next
 
 
 async def _start(settings: Settings, port: int, worker: _Worker, stdin: socket.socket) -> asyncio.subprocess.Process:
@@ -147,12 +144,12 @@ async def _start(settings: Settings, port: int, worker: _Worker, stdin: socket.s
         "--worker",
         env=_environment(settings, port, worker),
         stdin=stdin.fileno(),
-        start_new_session=True,  # Ctrl-C reaches this process alone, which then stops them in order
+        start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the workers in order
     )
 
 
 async def _stop(process: asyncio.subprocess.Process) -> int:
-    """Ask a worker to stop, kill it when it does not; its exit code, also of one that has ended by itself."""
+    """Ask a worker to stop, and kill it when it does not; return its exit code, also when it has ended by itself."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -160,13 +157,13 @@ async def _stop(process: asyncio.subprocess.Process) -> int:
         async with asyncio.timeout(STOP_SECONDS):
             return await process.wait()
     except TimeoutError:
-        log.error("worker does not stop, killed", pid=process.pid)
+        log.error("worker did not stop and was killed", pid=process.pid)
         await _reap(process)
         return await process.wait()
 
 
 async def _reap(process: asyncio.subprocess.Process) -> None:
-    """Kill a worker that still runs, and wait until the kernel has forgotten it."""
+    """Kill a worker that still runs, and wait for its end."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -174,12 +171,15 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
 
 
 async def _until_ready(settings: Settings, worker: _Worker, pid: int, pipe: socket.socket) -> None:
-    """Wait for the worker's word that it is ready: its port may be another program's, which answers too."""
+    """Wait until the worker reports that it is ready.
+
+    A request to its port would not prove it: another program may answer there.
+    """
     try:
-        word = await asyncio.get_running_loop().sock_recv(pipe, 64)
+        message = await asyncio.get_running_loop().sock_recv(pipe, 64)
     except ConnectionError:
-        word = b""
-    if word:
+        message = b""
+    if message:
         worker.ready.set()
         log.info("worker is ready", worker=worker.number, pid=pid, metrics=f"{settings.host}:{worker.port}/metrics")
 
@@ -195,7 +195,7 @@ def _environment(settings: Settings, port: int, worker: _Worker) -> dict[str, st
 
 
 async def _first_of(*waits: Coroutine[Any, Any, Any], ended: asyncio.Task[None] | None = None) -> None:
-    """Return when one of `waits` has come or the task `ended` is over; the other waits are cancelled."""
+    """Return when one of `waits` or the task `ended` is done; cancel the other waits."""
     waiters = [asyncio.create_task(wait) for wait in waits]
     try:
         await asyncio.wait([*waiters, ended] if ended else waiters, return_when=asyncio.FIRST_COMPLETED)

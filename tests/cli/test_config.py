@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
     """Which of the two was meant can't be told."""
-    with pytest.raises(ConfigError, match="keep one"):
+    with pytest.raises(ConfigError, match="use one"):
         load({"LAURELS_PORT": "1", "LAURELS_PORT_FILE": str(tmp_path)})
 
 
