@@ -1,14 +1,11 @@
 """PostgreSQL, the source of truth: the only package that speaks SQL. Folders from the bottom up.
 
-db            connections (primary, replicas), cursors for paging, migrations and first-start data
-embedded      a PostgreSQL server of our own under a data folder
-events        what happened: the journal that other nodes follow, and the audit trail
+db, embedded  connections, cursors for paging, migrations; a PostgreSQL server of our own under a data folder
+events        the journal that other nodes follow, and the audit trail
 catalogue     action types, boards, windows and live settings, and the editors of each
 queries       reads that need no index: one user's rows and score history
 write         the path of one action: queue, batch, facts, one statement, receipts
 standings     standings derived from rows: refold, repair, snapshots, generations of the shared index
 accounts      users, log-ins, API keys, names, sanctions, erasure
-corrections   reviews of held actions, reversals and adjustments
-transfer      import and export
-schema.sql    the schema that all migrations add up to, for reading
+corrections, transfer   reviews, reversals and adjustments; import and export. schema.sql is for reading
 """

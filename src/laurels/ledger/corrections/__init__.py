@@ -1,4 +1,4 @@
-"""Rows that undo or add by hand.
+"""Corrections by hand: rows that reverse or add.
 
 corrections   reversals and adjustments
 review        held actions: approve, reject
