@@ -88,7 +88,7 @@ class _Node:
 
     async def rank(self) -> object:
         """Read a rank by name, as a request does."""
-        who = await self.directory.who(self._random_name())
+        who = await self.directory.by_name(self._random_name())
         return await self.index.places(self.window, [who.id])
 
     async def score_in_redis(self) -> object:
@@ -109,7 +109,7 @@ class _Node:
 
     async def know_names(self) -> None:
         for number in range(PEOPLE):
-            await self.directory.who(f"p-{FIRST_PLAYER + number}")
+            await self.directory.by_name(f"p-{FIRST_PLAYER + number}")
 
     def _random_name(self) -> str:
         return f"p-{FIRST_PLAYER + self.chance.randrange(PEOPLE)}"

@@ -103,7 +103,7 @@ async def read_around(context: BoardContext, slug: str, username: str, radius: i
     Raises LaurelsError BOARD_UNKNOWN, or USER_UNKNOWN, also for a user who has not scored there.
     """
     context.catalogue.board(slug)
-    user_id = (await context.directory.who(username)).id
+    user_id = (await context.directory.by_name(username)).id
     around = await context.scoreboards.around(slug, user_id, radius, view)
     if not around.rows:
         raise LaurelsError(Code.USER_UNKNOWN, f"{username!r} has not scored on this board yet.")
@@ -113,7 +113,7 @@ async def read_around(context: BoardContext, slug: str, username: str, radius: i
 async def read_rank(context: BoardContext, slug: str, username: str, view: View) -> PlaceOnBoard:
     """Return a user's place. Raises LaurelsError BOARD_UNKNOWN or USER_UNKNOWN."""
     board = context.catalogue.board(slug)
-    who = await context.directory.who(username)
+    who = await context.directory.by_name(username)
     return _place_on(board, who.username, await context.scoreboards.place(board, who.id, view))
 
 

@@ -68,7 +68,7 @@ async def search(context: PeopleContext, prefix: str, limit: int, view: View) ->
 
 async def read_person(context: PeopleContext, username: str, view: View) -> Person:
     """Return a person's places and most frequent actions. Raises LaurelsError(USER_UNKNOWN)."""
-    who = await context.directory.who(username)
+    who = await context.directory.by_name(username)
     places = await read_places(context.boards, who.id, who.username, view)
     done = [] if _is_hidden(context, who.id, view) else await context.people.done(who.id)
     return Person(who.username, who.member_since, places, [Done(*one) for one in done])
@@ -76,7 +76,7 @@ async def read_person(context: PeopleContext, username: str, view: View) -> Pers
 
 async def read_history(context: PeopleContext, username: str, days: int, view: View) -> ScoreHistory:
     """Return a person's score on the default board day by day (UTC). Raises LaurelsError(USER_UNKNOWN)."""
-    who = await context.directory.who(username)
+    who = await context.directory.by_name(username)
     if _is_hidden(context, who.id, view):
         return ScoreHistory(who.username, [], complete=True)
     since = datetime.now(UTC).date() - timedelta(days=days)

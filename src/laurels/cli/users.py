@@ -195,7 +195,7 @@ def user_ledger(username: str, *, limit: Limit = 50, json: JsonFlag = False) -> 
         kind = "" if row.kind == "completion" else f" ({row.kind} of {row.reverses})" if row.reverses else ""
         undone = f"undone by {row.reversed_by}" if row.reversed_by else row.status
         when = row.created_at.isoformat(" ", "seconds")
-        table.add_row(str(row.id), escape(what + kind), undone, f"{row.counted:,}", escape(row.words or ""), when)
+        table.add_row(str(row.id), escape(what + kind), undone, f"{row.counted:,}", escape(row.explanation or ""), when)
     out.print(table)
     say(f"Score [bold]{score:,}[/]; all rows that count add up to {total:,}.")
 

@@ -46,7 +46,7 @@ async def test_the_rows_of_my_ledger_add_up_to_my_score(node: InProcessNode) -> 
     await services.catalogue.refresh()
     _, lesson = await node.complete(token, "a-1")
     await node.complete(token, "a-2", "quiz", metadata={"x": 2})
-    ada = (await services.directory.who("ada")).id
+    ada = (await services.directory.by_name("ada")).id
     undone = await corrections.reverse(services.pool, ADMIN, lesson["action_id"], "played by a script")
     await corrections.adjust(services.pool, services.catalogue, ADMIN, ada, 7, "lost in the crash", "t-1")
     rows = await whole_ledger(node, token)

@@ -173,7 +173,7 @@ class Laurels:
         renewed = False
         while True:
             token = await self._token_by(patience.give_up_at, identifiers or [])
-            status, raw, told = await self._once(method, path, payload, token, patience.give_up_at - loop.time())
+            status, raw, retry_after = await self._once(method, path, payload, token, patience.give_up_at - loop.time())
             if 200 <= status < 300:
                 return raw
             problem = _problem(raw)
@@ -183,8 +183,8 @@ class Laurels:
                     self._token = None
                 continue
             if not may_settle(status):
-                raise _refused(status, problem, told, path, token)
-            wait = patience.wait(loop.time(), told)
+                raise _refused(status, problem, retry_after, path, token)
+            wait = patience.wait(loop.time(), retry_after)
             if wait is None:
                 raise Unsettled(identifiers or [], problem.code or (f"HTTP {status}" if status else "connection lost"))
             await asyncio.sleep(wait)
@@ -228,11 +228,11 @@ class Laurels:
         return self._token
 
 
-def _refused(status: int, problem: Problem, told: float | None, path: str, token: str | None) -> Refused:
+def _refused(status: int, problem: Problem, retry_after: float | None, path: str, token: str | None) -> Refused:
     detail = problem.detail or "no reason was given"
     if problem.code == "forbidden" and (token or "").startswith(KEY_PREFIX) and path in OF_ONESELF:
         detail += " An API key completes actions for others: pass user=User(username=…)."
-    return Refused(status, problem.code or f"http_{status}", detail, problem.request_id, told)
+    return Refused(status, problem.code or f"http_{status}", detail, problem.request_id, retry_after)
 
 
 def _decode(raw: bytes, kind: type[_T]) -> _T:
@@ -250,5 +250,5 @@ def _problem(raw: bytes) -> Problem:
         return Problem()
 
 
-def _seconds(told: str | None) -> float | None:
-    return float(told) if told and told.isdigit() else None
+def _seconds(retry_after: str | None) -> float | None:
+    return float(retry_after) if retry_after and retry_after.isdigit() else None

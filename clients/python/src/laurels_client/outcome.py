@@ -74,7 +74,7 @@ class Patience:
     draw: Callable[[], float] = random.random
     tries: int = 0
 
-    def wait(self, now: float, told: float | None) -> float | None:
+    def wait(self, now: float, retry_after: float | None) -> float | None:
         """Return seconds to wait, or None if the deadline comes first.
 
         The server's Retry-After is a minimum, with jitter added so that clients that received the same one do not
@@ -82,5 +82,5 @@ class Patience:
         """
         ceiling = min(LAST_WAIT, FIRST_WAIT * 2**self.tries)
         self.tries += 1
-        wait = (told or 0.0) + self.draw() * ceiling
+        wait = (retry_after or 0.0) + self.draw() * ceiling
         return None if now + wait >= self.give_up_at else wait

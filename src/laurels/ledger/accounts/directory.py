@@ -1,7 +1,7 @@
 """Names for ids, ids for names, and which users are blocked.
 
 A bounded cache over `users`; the journal (kind `users`) drops entries that changed elsewhere. A name that was found is
-kept for WHO_SECONDS at most. A name that was not found is not kept, so that new users are found at once.
+kept for NAME_SECONDS at most. A name that was not found is not kept, so that new users are found at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..db.pool import acquire, acquire_within
 from ..db.replicas import Reads
 
 _PEOPLE = "SELECT id, username, rank FROM users WHERE id = ANY ($1::bigint[])"
-WHO_SECONDS = 300.0
+NAME_SECONDS = 300.0
 WHO = "SELECT id, username, created_at FROM users WHERE username_fold = $1 AND status IN ('active', 'shadowed')"
 _FIND_ANY = "SELECT id FROM users WHERE username_fold = $1"
 _RESOLVE = """
@@ -73,7 +73,7 @@ class Directory:
         self._reads = reads
         self._pool = reads.primary
         self._people: BoundedDict[int, PersonRef] = BoundedDict(limit)
-        self._by_name: ReadThrough[str, KnownUser] = ReadThrough("names", seconds=WHO_SECONDS, limit=limit)
+        self._by_name: ReadThrough[str, KnownUser] = ReadThrough("names", seconds=NAME_SECONDS, limit=limit)
         self._hit, self._miss = (telemetry.CACHE.labels("people", outcome) for outcome in ("hit", "miss"))
         self._invalidated = telemetry.CACHE_INVALIDATED.labels("people")
         self.blocked: set[int] = set()
@@ -85,7 +85,7 @@ class Directory:
     async def people(self, user_ids: Iterable[int]) -> dict[int, PersonRef]:
         """Return the people with these ids; one query for those not in the cache."""
         wanted = list(user_ids)
-        # Before the query: a user invalidated while it runs is then missing from both, and read again.
+        # Read before the query: a user invalidated while it runs would be neither queried nor still cached.
         known = {user_id: self._people[user_id] for user_id in wanted if user_id in self._people}
         missing = [user_id for user_id in wanted if user_id not in known]
         self._hit.inc(len(known))
@@ -99,7 +99,7 @@ class Directory:
             return known | fresh
         return known
 
-    async def who(self, username: str) -> KnownUser:
+    async def by_name(self, username: str) -> KnownUser:
         """Return the user of this name, in whatever case. Raises LaurelsError(USER_UNKNOWN).
 
         Banned users are not found: they are invisible to the public.

@@ -108,7 +108,12 @@ class TypeEditor:
             if row is None:
                 raise LaurelsError(Code.CATALOGUE_FULL, f"There are {MAX_TYPES} action types: no more fit.")
             await audit.record(
-                connection, actor, "action_type.create", f"action_type:{draft.name}", after=told(draft), reason=reason
+                connection,
+                actor,
+                "action_type.create",
+                f"action_type:{draft.name}",
+                after=audit_values(draft),
+                reason=reason,
             )
             await announce(connection, self._node, "catalogue", [])
         await self._catalogue.refresh()
@@ -132,8 +137,8 @@ class TypeEditor:
                 actor,
                 "action_type.edit",
                 f"action_type:{name}",
-                before=told(found.draft),
-                after=told(draft),
+                before=audit_values(found.draft),
+                after=audit_values(draft),
                 reason=reason,
             )
             await announce(connection, self._node, "catalogue", [])
@@ -151,7 +156,7 @@ def check_version(present: int, named: int) -> None:
         )
 
 
-def told(draft: TypeDraft) -> dict[str, Any]:
+def audit_values(draft: TypeDraft) -> dict[str, Any]:
     """Return the type as the audit trail stores it."""
     return {
         "description": draft.description,

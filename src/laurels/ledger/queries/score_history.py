@@ -59,7 +59,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
         return self.score_earned if self.status == "awarded" else 0
 
     @property
-    def words(self) -> str | None:
+    def explanation(self) -> str | None:
         """Return a plain-text reason for what the row counts; None: it counts the base score of its type."""
         if self.status == "held":
             return f"Waits for a review; would count {self.score_earned}."

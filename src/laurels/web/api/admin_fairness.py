@@ -203,7 +203,7 @@ def _held(held: Held) -> HeldAction:
 def _row(entry: LedgerEntry) -> AdminLedgerRow:
     members = structs.asdict(entry)
     action_id = members.pop("id")
-    members |= {"metadata": raw(entry.metadata), "reason": entry.words, "counted": entry.counted}
+    members |= {"metadata": raw(entry.metadata), "reason": entry.explanation, "counted": entry.counted}
     return AdminLedgerRow(action_id=action_id, **members)
 
 

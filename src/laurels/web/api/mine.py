@@ -135,7 +135,7 @@ def _row(entry: LedgerEntry) -> LedgerRow:
         action_identifier=entry.action_identifier,
         status=entry.status,
         points=entry.counted,
-        reason=entry.words,
+        reason=entry.explanation,
         reverses=entry.reverses,
         reversed_by=entry.reversed_by,
         metadata=None if entry.metadata is None else msgspec.json.decode(entry.metadata),
