@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.server import LaurelsServer
 
-from laurels.demo.people import invent, other_name
+from laurels.demo.people import invent_people, other_name
 from laurels.domain.names import parse_name
 
 from .commands import LAURELS, PATIENCE, answer, environment, laurels, until
@@ -82,7 +82,7 @@ def test_what_listens_may_be_something_else() -> None:
 def test_names_are_good_and_nobody_has_two() -> None:
     """Every name is one that the service takes, however many people play; suffixes keep it so."""
     chance = random.Random(1)
-    people = invent(5_000, KINDS, chance)
+    people = invent_people(5_000, KINDS, chance)
     names = [person.name for person in people]
     assert len({parse_name(name).fold for name in names}) == len(names)
     assert parse_name(other_name(other_name(names[0], chance), chance))
@@ -90,7 +90,7 @@ def test_names_are_good_and_nobody_has_two() -> None:
 
 def test_the_same_seed_gives_the_same_people() -> None:
     """So that a demo can be shown twice."""
-    once, twice = (invent(40, KINDS, random.Random(7)) for _ in range(2))
+    once, twice = (invent_people(40, KINDS, random.Random(7)) for _ in range(2))
     assert [(p.name, p.pace, p.taste) for p in once] == [(p.name, p.pace, p.taste) for p in twice]
     assert once[0].password != twice[0].password
 
@@ -98,5 +98,5 @@ def test_the_same_seed_gives_the_same_people() -> None:
 def test_form_comes_and_goes() -> None:
     """The same person is likelier now and less likely then: that is what makes places change."""
     chance = random.Random(3)
-    person = invent(1, KINDS, chance)[0]
+    person = invent_people(1, KINDS, chance)[0]
     assert len({person.weight(second, chance) for second in range(300)}) == 3

@@ -52,7 +52,7 @@ async def read_score_history(context: AdminContext, user_id: int, cursor: str | 
 async def erase_user(context: AdminContext, user_id: int, username: str, actor: Actor, reason: str | None) -> bool:
     """Erase a user's personal data permanently; return False when that was done before.
 
-    `username` must be the name of this user, in any case: a wrong id would erase somebody else. Raises LaurelsError
+    `username` must be the name of this user, in any case: a wrong id would erase another user. Raises LaurelsError
     USER_UNKNOWN, FORBIDDEN, LAST_ADMIN or INVALID_REQUEST.
     """
     user = await context.users.get(user_id)

@@ -1,10 +1,11 @@
 """`laurels demo`: simulated people play through the public HTTP API, as any client would.
 
-people  who they are: pleasant names, skill, and a form that comes and goes, so that places change hands
-client  how they speak: the same identifier until the outcome is known, waits as long as it is told to
-cheaters  those who cheat, so that the detectors can be measured
-play    the evening: people arrive while others already play; actions come as a Poisson process
-tally   what came of it
+people        their names, skill, and a form that changes, so that places on the board change hands
+cheaters      people who cheat, so that the detectors can be measured
+client        their HTTP calls
+registration  people register, a few at once, while others already play
+play          the game: who acts when, as a Poisson process
+tally         counts while the game runs, and the tables at its end
 """
 
 from .client import NoServer

@@ -1,7 +1,7 @@
-"""People who cheat, each in a way of its own, and what people say of what they did.
+"""People who cheat, each in its own way, and the metadata of actions.
 
-They play beside the others, at their own pace instead of the game's, so that a table can tell how many of
-them the detectors hold, and how often somebody honest is held with them.
+They play beside the others at their own pace, so that a table can show how many of them the detectors hold, and how
+many honest people are held with them.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ GAPS: dict[str, Gap] = {
     "metronome": lambda chance: 1.5,  # a script with one
     "parrot": lambda chance: 1.0 + chance.expovariate(1.0),  # by hand, with a forged result
 }
-"""Kind of cheater -> seconds until the next action."""
+"""Kind of cheater -> function that returns the seconds until the next action."""
 
 
-def corrupt(people: list[SimulatedPerson], share: float, chance: random.Random) -> None:
-    """Make about `share` of the people cheats, all kinds in turn."""
+def make_cheaters(people: list[SimulatedPerson], share: float, chance: random.Random) -> None:
+    """Make about `share` of the people cheat, all kinds in turn."""
     kinds = list(GAPS)
     chosen = chance.sample(people, round(share * len(people)))
     for number, person in enumerate(chosen):
         person.cheat = kinds[number % len(kinds)]
 
 
-def target(
+def choose_type(
     person: SimulatedPerson, scores: dict[str, int], schemas: dict[str, Any], chance: random.Random
 ) -> str | None:
-    """What a cheat completes: a parrot whatever a number is worth points in, the others anything."""
+    """Return what a cheater completes: a parrot a type with metadata, where a forged result pays; others any."""
     kinds = [kind for kind in scores if schemas.get(kind)] if person.cheat == "parrot" else list(scores)
     return chance.choice(kinds or list(scores)) if scores else None
 
 
-def facts(schema: dict[str, Any] | None, chance: random.Random, *, best: bool = False) -> dict[str, Any] | None:
-    """Metadata that fits an action type's members; `best`: the most that each allows."""
+def make_metadata(schema: dict[str, Any] | None, chance: random.Random, *, best: bool = False) -> dict[str, Any] | None:
+    """Return metadata that fits an action type's members; `best`: the most that each allows."""
     if not schema:
         return None
     return {name: _value(member, chance, best=best) for name, member in schema.items()}

@@ -1,4 +1,4 @@
-"""How the demo's people speak to Laurels: through `laurels_client`, as any app would. There is no other way in.
+"""HTTP calls of the demo's people, through `laurels_client` as any app would make them.
 
 What that client leaves to an app is here: registering, and fresh tokens.
 """
@@ -24,12 +24,12 @@ _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class NoServer(Exception):
-    """Nobody plays where nobody answers; the message is the operator's line."""
+    """No node that is ready answers; the message is the line that the operator reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResponse:
-    """`status` 0: no reply came."""
+    """A reply. `status` 0: none came."""
 
     status: int
     body: dict[str, Any]
@@ -41,13 +41,13 @@ class DemoResponse:
 
     @property
     def unsettled(self) -> bool:
-        """Sent again, it may turn out well: refused for now, or lost on the way."""
+        """Whether the request may succeed when it is sent again: it was refused for now, or lost on the way."""
         return self.status in (0, 429, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An action type: its worth, and the members of its metadata if it asks for any."""
+    """An action type: its score, and the members of its metadata if it has any."""
 
     base_score: int
     metadata: dict[str, Any] | None
@@ -62,13 +62,13 @@ class Client:
         self._of: dict[SimulatedPerson, Laurels] = {}
 
     async def action_types(self) -> dict[str, Kind]:
-        """What people can complete, by name. Raises NoServer when that can't be learned."""
+        """Return the action types that people can complete, by name. Raises NoServer when they can't be read."""
         answer = await self._send("GET", "/api/action-types")
         if answer.status == 0:
             raise NoServer(f"no server answers at {self._url}: start one with `make run`, or point --url at one")
         listed = answer.body.get("action_types")
         if answer.status != 200 or not isinstance(listed, list):
-            raise NoServer(f"what answers at {self._url} is no Laurels node that is ready ({answer.code})")
+            raise NoServer(f"what answers at {self._url} is not a Laurels node that is ready ({answer.code})")
         if not listed:
             raise NoServer(f"the node at {self._url} has no action types, so there is nothing to play")
         return {
@@ -78,7 +78,7 @@ class Client:
         }
 
     async def top(self, limit: int) -> list[dict[str, Any]]:
-        """The first rows of the default board; empty when it can't be read."""
+        """Return the first rows of the default board; none when it can't be read."""
         try:
             board = await Laurels(self._url, session=self._session, deadline=TIMEOUT.connect or 0.0).top(limit=limit)
         except LaurelsFailure:
@@ -86,6 +86,7 @@ class Client:
         return [msgspec.to_builtins(row) for row in board.rows]
 
     async def register(self, person: SimulatedPerson) -> DemoResponse:
+        """Register a person, and keep their tokens when that succeeds."""
         answer = await self._send("POST", "/api/auth/register", _credentials(person))
         if answer.status == 201:
             _keep_tokens(person, answer)
@@ -95,11 +96,11 @@ class Client:
         return answer
 
     async def complete(self, person: SimulatedPerson, kind: str, metadata: dict[str, Any] | None = None) -> Receipt:
-        """For somebody who is registered. Raises Refused, or Unsettled after PATIENCE seconds."""
+        """Complete an action of a registered person. Raises Refused, or Unsettled after PATIENCE seconds."""
         return await self._of[person].complete(kind, metadata=metadata)
 
     async def _token_of(self, person: SimulatedPerson) -> str:
-        """The one from the door first; then new ones, by the refresh token, else by logging in. Raises Refused."""
+        """Return the token of the registration once, then new ones by refresh token or log-in. Raises Refused."""
         if not person.access_token:
             answer = await self._send("POST", "/api/auth/refresh", {"refresh_token": person.refresh_token})
             if answer.status == 401:
@@ -115,7 +116,7 @@ class Client:
             async with self._session.request(method, self._url + path, json=body) as reply:
                 return _answer(reply, await reply.read())
         except aiohttp.InvalidURL as error:
-            raise NoServer(f"{self._url} is no address of a server; it looks like http://127.0.0.1:8000") from error
+            raise NoServer(f"{self._url} is not the address of a server, such as http://127.0.0.1:8000") from error
         except _AWAY:
             return DemoResponse(0, {})
 
@@ -125,8 +126,8 @@ def _answer(reply: aiohttp.ClientResponse, raw: bytes) -> DemoResponse:
         body = msgspec.json.decode(raw)
     except msgspec.DecodeError:
         body = None
-    told = reply.headers.get("Retry-After", "")
-    return DemoResponse(reply.status, body if isinstance(body, dict) else {}, float(told) if told.isdigit() else None)
+    wait = reply.headers.get("Retry-After", "")
+    return DemoResponse(reply.status, body if isinstance(body, dict) else {}, float(wait) if wait.isdigit() else None)
 
 
 def _credentials(person: SimulatedPerson) -> dict[str, str]:

@@ -22,14 +22,19 @@ STRONG_SHARE = 0.12
 HOT_SECONDS = (4.0, 12.0)
 TIRED_SECONDS = (5.0, 20.0)
 HOT, TIRED = 7.0, 0.25
-"""How much more, and how much less, somebody plays than usual."""
+"""Factors of how often a person plays, compared with usual."""
 
 
 @dataclass(slots=True, eq=False)
 class SimulatedPerson:
-    """`pace` is a weight beside the others'; `ambition` says how much dearer actions are preferred.
+    """A player.
 
-    `cheat`: in which way, or not at all. `access_token`: one that was not used yet.
+    pace          weight among the others when it is decided who acts next
+    ambition      exponent: how much actions with a higher score are preferred
+    taste         action type -> weight
+    cheat         kind of cheater, or empty
+    access_token  of the registration, until its first use
+    not_before    action type -> instant of the event loop before which it is not tried again
     """
 
     name: str
@@ -45,13 +50,13 @@ class SimulatedPerson:
     not_before: dict[str, float] = field(default_factory=dict)
 
     def weight(self, now: float, chance: random.Random) -> float:
-        """How likely this person is to play next. Streaks come and go by the clock."""
+        """Return how likely this person is to play next. Streaks begin and end by the clock."""
         if now >= self.form_until:
             self._turn(now, chance)
         return self.pace * self.form
 
     def choose(self, scores: dict[str, int], now: float, chance: random.Random) -> str | None:
-        """An action type by taste and ambition; None while all of them are barred for this person."""
+        """Choose an action type by taste and ambition; None while this person may try none of them."""
         kinds = [kind for kind in scores if self.not_before.get(kind, 0.0) <= now]
         if not kinds:
             return None
@@ -59,7 +64,7 @@ class SimulatedPerson:
         return chance.choices(kinds, weights)[0]
 
     def _turn(self, now: float, chance: random.Random) -> None:
-        """From usual to hot or tired, from there back to usual."""
+        """Change from usual to hot or tired, or back to usual."""
         if self.form != 1.0:
             self.form, span = 1.0, TIRED_SECONDS
         elif chance.random() < 0.4:
@@ -69,13 +74,13 @@ class SimulatedPerson:
         self.form_until = now + chance.uniform(*span)
 
 
-def invent(count: int, kinds: list[str], chance: random.Random) -> list[SimulatedPerson]:
-    """`count` people with names of their own: a few strong ones, many casual ones, in any order."""
+def invent_people(count: int, kinds: list[str], chance: random.Random) -> list[SimulatedPerson]:
+    """Return `count` people with distinct names: a few strong players and many casual ones, in random order."""
     return [_person(name, kinds, chance) for name in _names(count, chance)]
 
 
 def other_name(name: str, chance: random.Random) -> str:
-    """For when the name is taken: the same with a short suffix."""
+    """Return another name for a person whose name is taken: the same with a short suffix."""
     return f"{name.rstrip('0123456789 ')} {chance.randrange(2, 1_000)}"
 
 

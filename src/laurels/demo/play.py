@@ -1,7 +1,7 @@
-"""The evening: people arrive at the door while those who are in already play.
+"""The game: people register while those who are registered already play.
 
-Actions come as a Poisson process at the planned rate whatever the server does (an open loop), up to
-a bound of actions in flight; a server that falls behind is seen as one, not waited for in silence.
+Actions come as a Poisson process at the planned rate whatever the server does (an open loop), up to a bound of actions
+in flight: a slow server shows in the figures instead of slowing the game down.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from laurels_client import Receipt, Refused, Unsettled
 
 from ..event_loop import stopped_by_signals
-from .cheaters import GAPS, corrupt, facts, target
+from .cheaters import GAPS, choose_type, make_cheaters, make_metadata
 from .client import CONNECTIONS, TIMEOUT, Client, Kind
-from .door import Door
-from .people import SimulatedPerson, invent
+from .people import SimulatedPerson, invent_people
+from .registration import Registration
 from .tally import DemoTally
 
 IN_FLIGHT = 512
 GRACE, SHORT_GRACE = 10.0, 2.0
-"""Seconds for the last replies to come, at the end and after Ctrl-C."""
+"""Seconds to wait for the last replies, at the end and after Ctrl-C."""
 TICK = 0.1
-FOREVER = float("inf")
+NEVER_AGAIN = float("inf")
 _TYPE_GONE = ("action_type_unknown", "action_type_inactive")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`rate` is actions a second of all honest people. `cheaters` is the share of the others among them.
+    """What to play. `rate`: actions a second of all honest people. `cheaters`: the share of people who cheat.
 
     The same `seed` gives the same people and habits.
     """
@@ -50,7 +50,7 @@ class Plan:
 
 
 async def run(plan: Plan, console: Console | None) -> DemoTally:
-    """Play until the time is over or Ctrl-C; prints to `console` if there is one. Raises NoServer."""
+    """Play until the time is over or Ctrl-C, and print to `console` if there is one. Raises NoServer."""
     url = (plan.url if "://" in plan.url else f"http://{plan.url}").rstrip("/")
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session:
@@ -66,7 +66,7 @@ async def run(plan: Plan, console: Console | None) -> DemoTally:
 
 
 class Game:
-    """Who plays what, and which actions are on their way. Set `stop` to end early."""
+    """Decides who plays what, and holds the actions in flight. Set `stop` to end early."""
 
     def __init__(self, plan: Plan, client: Client, kinds: dict[str, Kind], tally: DemoTally) -> None:
         self.plan = plan
@@ -76,11 +76,11 @@ class Game:
         self._scores = {name: kind.base_score for name, kind in kinds.items()}
         self._schemas = {name: kind.metadata for name, kind in kinds.items()}
         self._chance = random.Random(plan.seed)  # noqa: S311  a game, not a secret
-        people = invent(plan.people, list(kinds), self._chance)
-        corrupt(people, plan.cheaters, self._chance)
-        self.door = Door(client, people, tally, self._chance, self._enter)
-        self._cheats: set[asyncio.Task[None]] = set()
-        self._on_the_way: set[asyncio.Task[None]] = set()
+        people = invent_people(plan.people, list(kinds), self._chance)
+        make_cheaters(people, plan.cheaters, self._chance)
+        self.registration = Registration(client, people, tally, self._chance, self._start_cheating)
+        self._cheating: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
 
@@ -89,7 +89,7 @@ class Game:
         return self._loop.time() - self._started
 
     async def play(self) -> None:
-        arrivals = asyncio.create_task(self.door.run(), name="door")
+        arrivals = asyncio.create_task(self.registration.run(), name="registration")
         try:
             await self._until_over(arrivals)
         finally:
@@ -100,14 +100,14 @@ class Game:
         while (due := due + self._chance.expovariate(self.plan.rate)) < self.plan.seconds:
             if await self._stopped_within(due - self.elapsed):
                 return
-            if not self.door.inside:
-                due = self.elapsed  # what was due while nobody was in is nobody's
+            if not self.registration.players:
+                due = self.elapsed  # what was due while no one could play is dropped
                 if arrivals.done():
                     return
-            elif len(self._on_the_way) >= IN_FLIGHT:
+            elif len(self._in_flight) >= IN_FLIGHT:
                 self.tally.held_back += 1
             else:
-                self._somebody_acts()
+                self._act_once()
 
     async def _stopped_within(self, seconds: float) -> bool:
         if seconds > 0 and not self.stop.is_set():
@@ -118,44 +118,44 @@ class Game:
             await asyncio.sleep(0)
         return self.stop.is_set()
 
-    def _somebody_acts(self) -> None:
+    def _act_once(self) -> None:
         now = self._loop.time()
-        people = self.door.inside
+        people = self.registration.players
         person = self._chance.choices(people, [one.weight(now, self._chance) for one in people])[0]
         kind = person.choose(self._scores, now, self._chance)
         if kind is None:
             return
         self._send(person, kind)
 
-    def _enter(self, person: SimulatedPerson) -> None:
-        """A cheat plays at a pace of its own."""
+    def _start_cheating(self, person: SimulatedPerson) -> None:
+        """Let a cheater play at a pace of their own."""
         if person.cheat:
             task = asyncio.create_task(self._cheat(person), name=f"cheat-{person.cheat}")
-            self._cheats.add(task)
-            task.add_done_callback(self._cheats.discard)
+            self._cheating.add(task)
+            task.add_done_callback(self._cheating.discard)
 
     async def _cheat(self, person: SimulatedPerson) -> None:
         due = self.elapsed
         while (due := due + GAPS[person.cheat](self._chance)) < self.plan.seconds:
             if await self._stopped_within(due - self.elapsed):
                 return
-            kind = target(person, self._scores, self._schemas, self._chance)
+            kind = choose_type(person, self._scores, self._schemas, self._chance)
             if kind is None or person.not_before.get(kind, 0.0) > self._loop.time():
                 continue
-            if len(self._on_the_way) >= IN_FLIGHT:
+            if len(self._in_flight) >= IN_FLIGHT:
                 self.tally.held_back += 1
             else:
                 self._send(person, kind)
 
     def _send(self, person: SimulatedPerson, kind: str) -> None:
         self.tally.sent += 1
-        task = asyncio.create_task(self._act(person, kind))
-        self._on_the_way.add(task)
-        task.add_done_callback(self._on_the_way.discard)
+        task = asyncio.create_task(self._complete(person, kind))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
 
-    async def _act(self, person: SimulatedPerson, kind: str) -> None:
+    async def _complete(self, person: SimulatedPerson, kind: str) -> None:
         began = self._loop.time()
-        metadata = facts(self._schemas[kind], self._chance, best=person.cheat == "parrot")
+        metadata = make_metadata(self._schemas[kind], self._chance, best=person.cheat == "parrot")
         try:
             receipt = await self._client.complete(person, kind, metadata)
         except Refused as no:
@@ -181,33 +181,33 @@ class Game:
             self.tally.leader = person.name
 
     def _note_refusal(self, person: SimulatedPerson, kind: str, no: Refused) -> None:
-        """A verdict, and what is learnt from it; else what answers is not well."""
+        """Count a verdict and heed it; count anything else as a failure of the server."""
         if 400 <= no.status < 500 and no.status != 429:
             self.tally.refused[no.code] += 1
-            self._learn(person, kind, no)
+            self._heed_refusal(person, kind, no)
         else:
             self.tally.failed[no.code] += 1
 
-    def _learn(self, person: SimulatedPerson, kind: str, no: Refused) -> None:
-        """Nobody knocks twice where they were told when to come back, or that there is no coming back."""
+    def _heed_refusal(self, person: SimulatedPerson, kind: str, no: Refused) -> None:
+        """Wait as long as the refusal says, or stop for good: a person does not repeat what was refused."""
         if no.status in (401, 403):
-            self.door.turn_out(person)
+            self.registration.remove(person)
         elif no.code in _TYPE_GONE:
             self._scores.pop(kind, None)
         else:
-            wait = FOREVER if no.retry_after is None else no.retry_after
+            wait = NEVER_AGAIN if no.retry_after is None else no.retry_after
             person.not_before[kind] = self._loop.time() + wait
 
     async def _close(self, arrivals: asyncio.Task[None]) -> None:
-        """Let the last replies come in, within reason; what is out then has failed, unless we were interrupted."""
+        """Wait a bounded time for the last replies. What is left then has failed, unless the game was interrupted."""
         self.tally.interrupted = self.stop.is_set()
-        self.tally.not_let_in = self.door.waiting
-        for task in (arrivals, *self._cheats):
+        self.tally.not_let_in = self.registration.waiting
+        for task in (arrivals, *self._cheating):
             task.cancel()
-        await asyncio.gather(arrivals, *self._cheats, return_exceptions=True)
-        if self._on_the_way:
+        await asyncio.gather(arrivals, *self._cheating, return_exceptions=True)
+        if self._in_flight:
             grace = SHORT_GRACE if self.tally.interrupted else GRACE
-            _, late = await asyncio.wait(self._on_the_way, timeout=grace)
+            _, late = await asyncio.wait(self._in_flight, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -220,7 +220,7 @@ class Game:
 
 @contextlib.asynccontextmanager
 async def _shown(game: Game, console: Console | None) -> AsyncIterator[None]:
-    """A progress bar with live counts while the block runs, where somebody can see it."""
+    """Show a progress bar with live counts while the block runs, on a terminal."""
     if console is None or not console.is_terminal:
         if console is not None:
             console.print(f"Playing {game.plan.seconds:g} s at {game.tally.url}/ …")
@@ -238,12 +238,12 @@ async def _shown(game: Game, console: Console | None) -> AsyncIterator[None]:
 
 
 async def _paint(game: Game, progress: Progress, bar: TaskID) -> None:
-    tally, door = game.tally, game.door
+    tally, registration = game.tally, game.registration
     while True:
         words = f"{tally.people}/{game.plan.people} people  {tally.awarded:,} awarded"
         words += f"  {tally.refused.total():,} refused  {tally.failed.total():,} failed"
-        if door.shut_for:
-            words += f"  [yellow]{door.waiting} at the door for {door.shut_for:.0f} s[/]"
+        if registration.paused_for:
+            words += f"  [yellow]{registration.waiting} wait to register for {registration.paused_for:.0f} s[/]"
         if tally.leader:
             words += f"  leads: [bold]{escape(tally.leader)}[/]"
         progress.update(bar, completed=game.elapsed, description=words)

@@ -1,4 +1,4 @@
-"""What came of a demo: counted while it runs, printed when it ends."""
+"""Counts while a demo runs, and the tables at its end."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 LATENCIES = 1_000_000
-"""Kept at most; a demo that outgrows this has long told what there is to tell."""
+"""The most that are kept: enough for exact percentiles of a long demo."""
 
 
 @dataclass(slots=True)
 class Group:
-    """People of one kind: name -> [actions, of which held, actions until the first was held]."""
+    """People of one kind: name -> [actions, of which held, actions until the first held one]."""
 
     people: dict[str, list[int]] = field(default_factory=dict)
 
@@ -30,7 +30,7 @@ class Group:
             counts[2] = counts[0]
 
     def summary(self) -> dict[str, Any]:
-        """`before_held`: the median of the actions that somebody who was held got through before."""
+        """Return the counts. `before_held`: of the people held, the median number of actions that counted before."""
         caught = sorted(first - 1 for _, held, first in self.people.values() if held)
         actions, held = (sum(counts[column] for counts in self.people.values()) for column in (0, 1))
         return {
@@ -45,9 +45,11 @@ class Group:
 
 @dataclass(slots=True)
 class DemoTally:
-    """`sent` counts actions, not tries. `held_back`: not sent, because too many were in flight.
+    """Counts of a demo.
 
-    `unfinished`: cut short by Ctrl-C; such an action may or may not count, which is no failure.
+    sent        actions, not attempts
+    held_back   not sent, because too many were in flight
+    unfinished  interrupted by Ctrl-C: such an action may or may not count, which is not a failure
     """
 
     url: str
@@ -74,7 +76,7 @@ class DemoTally:
         return self.awarded > 0 and not self.failed
 
     def judged(self, name: str, group: str, *, held: bool) -> None:
-        """Somebody's action is in the ledger, counted or held."""
+        """Count an action that is in the ledger, awarded or held."""
         self.groups.setdefault(group, Group()).add(name, held=held)
 
     def timed(self, seconds: float) -> None:
@@ -82,7 +84,7 @@ class DemoTally:
             self.latencies.append(seconds)
 
     def latency_ms(self, share: float) -> float | None:
-        """The time within which `share` of the answers came; None without answers."""
+        """Return the milliseconds within which `share` of the replies came; None without replies."""
         if not self.latencies:
             return None
         ordered = sorted(self.latencies)
@@ -129,7 +131,7 @@ class DemoTally:
             for code, count in counted.most_common():
                 table.add_row(f"{label}: {code}", f"{count:,}")
         optional = {
-            "people still waiting at the door (rate limit)": self.not_let_in,
+            "people still waiting to register (rate limit)": self.not_let_in,
             "held back (too many in flight)": self.held_back,
             "unfinished": self.unfinished,
         }
@@ -142,16 +144,16 @@ class DemoTally:
         return table
 
     def _suspects(self) -> Table:
-        """How many of each kind were held: of the honest ones, that is the false-positive rate."""
+        """Return how many of each kind were held; for the honest ones that is the false-positive rate."""
         columns = ("who", "people", "of them held", "actions", "held", "share", "before the first")
         table = Table(*columns, title="Held for review")
         for column in table.columns[1:]:
             column.justify = "right"
         for name, group in sorted(self.groups.items(), key=lambda item: (item[0] != "honest", item[0])):
-            told = group.summary()
-            first = "-" if told["before_held"] is None else str(told["before_held"])
-            share = f"{100 * told['held_share']:.2f} %"
-            counts = [f"{told[key]:,}" for key in ("people", "people_held", "actions", "held")]
+            counted = group.summary()
+            first = "-" if counted["before_held"] is None else str(counted["before_held"])
+            share = f"{100 * counted['held_share']:.2f} %"
+            counts = [f"{counted[key]:,}" for key in ("people", "people_held", "actions", "held")]
             table.add_row(name, *counts, share, first)
         return table
 
