@@ -20,7 +20,7 @@ from ..ledger.db.replicas import Reads
 
 @dataclass(frozen=True, slots=True)
 class AdminContext:
-    """What operators' use cases work with: of a running node, or of a command that opened the ledger.
+    """The parts that operators' use cases work with: of a running node, or of a command that opened the ledger.
 
     `node_id` marks what this process writes into the journal as its own. The caller refreshes `catalogue` and
     `settings`: a node keeps them current anyway.

@@ -1,17 +1,12 @@
 """`laurels …`: each command reads its arguments, opens the ledger, calls `app`, and prints.
 
-app        the tree of commands
-flags      flags that several commands share
-process    how a command runs: event loop, settings, logs
-ledger     the ledger opened for one command
-output     lines and tables for people, JSON for machines
-streams    standard output and error, written to the end whatever the pipe does
-errors     what ends a command
-operator   who runs it, for the audit trail
-requests   holds arguments to what the API takes
-verification  verify and rebuild, with the index of a running node
-Commands: node (serve, config, openapi), proof, transfer, audit, demo; and in groups users, api_keys,
-action_types, boards, reviews, settings. A command that can't be carried out prints one line and ends with code 2.
+app, flags       the tree of commands; flags that several share
+process, ledger  how a command runs: event loop, settings, logs; the ledger opened for one command
+output, streams  lines, tables and JSON; standard streams written to the end whatever the pipe does
+errors, operator what ends a command; who runs it, for the audit trail
+requests         holds arguments to what the API takes;  verification  of the ledger and of a running node
+node (serve, config, openapi), proof, transfer, audit, demo: commands outside a group
+users, api_keys, action_types, boards, reviews, settings: commands in groups
 """
 
 # ruff: noqa: E402  most imports come after the line that makes Ctrl-C quiet during them

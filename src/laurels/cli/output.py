@@ -1,4 +1,4 @@
-"""How commands speak: lines and tables for people, JSON for machines."""
+"""Output of commands: lines and tables for people, JSON for machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a command runs: its event loop, its settings and its logs.
+"""Event loop, settings and logs of a command.
 
 Imports stand inside the functions: `laurels --help` needs none of them.
 """

@@ -54,7 +54,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """How many standings were folded again, and the verification afterwards."""
+    """The number of standings that were folded again, and the verification afterwards."""
 
     repaired: int
     verification: Verification

@@ -36,7 +36,7 @@ _TYPE_GONE = ("action_type_unknown", "action_type_inactive")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to play. `rate`: actions a second of all honest people. `cheaters`: the share of people who cheat.
+    """A game to play. `rate`: actions a second of all honest people. `cheaters`: the share of people who cheat.
 
     The same `seed` gives the same people and habits.
     """

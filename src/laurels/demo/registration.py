@@ -48,7 +48,7 @@ class Registration:
 
     @property
     def waiting(self) -> int:
-        """How many are not registered yet."""
+        """The number of people who are not registered yet."""
         return len(self._queue) + self._in_flight
 
     @property

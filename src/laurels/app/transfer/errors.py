@@ -1,4 +1,4 @@
-"""What ends an import or export."""
+"""The error that ends an import or export."""
 
 
 class TransferError(Exception):

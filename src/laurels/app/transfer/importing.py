@@ -38,7 +38,7 @@ class ImportBatch(Protocol):
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did with each record: added, present or bad.
+    """Counts of an import: each record was added, present or bad.
 
     `bad` holds the first SHOWN_BAD of `bad_rows`. `stopped_at` is the line of the bad row that ended the import,
     `unread` why the rest of the file could not be read.

@@ -1,4 +1,4 @@
-"""What the command line names: the kinds of rows, the formats, and what to do about a bad row.
+"""Kinds of rows, formats, and what to do about a bad row, as the command line names them.
 
 Apart from the other modules because it imports nothing: `laurels --help` reads it.
 """
