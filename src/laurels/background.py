@@ -225,7 +225,7 @@ class Background:
             log.error("index and ledger differ: run `laurels rebuild`", standings=drift)
 
     async def _learn_baselines(self) -> None:
-        self._parts.writer.watch.baselines = await baselines.learn_baselines(self._parts.pool)
+        self._parts.writer.detectors.baselines = await baselines.learn_baselines(self._parts.pool)
 
     async def _tidy_up(self) -> None:
         await self._node.journal.trim()

@@ -279,7 +279,7 @@ async def _live_settings(
         limits.address.set_rate(now.address_rate)
         limits.login.set_rate(now.login_rate)
         hub.set_frame_rate(now.frames_per_second)
-        writer.watch.thresholds = Thresholds(
+        writer.detectors.thresholds = Thresholds(
             user_per_minute=now.hold_user_rate, address_per_minute=now.hold_address_rate
         )
 

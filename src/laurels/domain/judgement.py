@@ -96,14 +96,14 @@ def judge(
 
     `facts.action_ids` must hold at least one unused id per submission; `windows` are those open at `facts.now`.
     """
-    bench = _BatchJudge(facts, types, windows, detection)
+    batch_judge = _BatchJudge(facts, types, windows, detection)
     for index, submission in enumerate(submissions):
         try:
-            outcome: Outcome = bench.decide(index, submission)
+            outcome: Outcome = batch_judge.decide(index, submission)
         except LaurelsError as refusal:
             outcome = refusal
-        bench.result.outcomes.append(outcome)
-    return bench.result
+        batch_judge.result.outcomes.append(outcome)
+    return batch_judge.result
 
 
 class _BatchJudge:

@@ -4,7 +4,7 @@ db, embedded  connections, cursors for paging, migrations; a PostgreSQL server o
 events        the journal that other nodes follow, and the audit trail
 catalogue     action types, boards, windows and live settings, and the editors of each
 queries       reads that need no index: one user's rows and score history
-write         the path of one action: queue, batch, facts, one statement, receipts
+write         the path of one action: queue, batch, facts, one statement
 standings     standings derived from rows: refold, repair, snapshots, generations of the shared index
 accounts      users, log-ins, API keys, names, sanctions, erasure
 corrections, transfer   reviews, reversals and adjustments; import and export. schema.sql is for reading

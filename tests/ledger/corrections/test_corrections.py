@@ -146,7 +146,7 @@ async def test_undoing_happens_once_however_often_and_wherever_it_is_asked(pool:
 
 async def test_what_cannot_be_undone_says_so(pool: Pool) -> None:
     await add_users(pool, 1)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger:
         undone = await corrections.reverse(pool, ADMIN, await complete(ledger, 1, "a"), "made up")
         held = await complete(ledger, 1, "odd")
         assert await refused(corrections.reverse(pool, ADMIN, undone.action_id, "x")) == "not_reversible"
@@ -158,7 +158,7 @@ async def test_what_cannot_be_undone_says_so(pool: Pool) -> None:
 async def test_an_approved_action_counts_from_its_own_time(pool: Pool) -> None:
     """As if it had never been held: a later action was the last to move the score, and the rank says so."""
     await add_users(pool, 1)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger:
         await add_board(ledger, "best", aggregate="best")
         held = await complete(ledger, 1, "odd", "quiz")
         later = await complete(ledger, 1, "b")
@@ -177,7 +177,7 @@ async def test_an_approved_action_counts_from_its_own_time(pool: Pool) -> None:
 async def test_a_rejected_action_never_counts_and_uses_nothing_up(pool: Pool) -> None:
     await add_users(pool, 1)
     await set_rules(pool, "lesson", total_cap=1)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger:
         held = await complete(ledger, 1, "odd")
         assert codes([await ledger.complete(1, "b")]) == ["total_cap_reached"]
         assert (await review.reject(pool, ADMIN, held, "a script")).status == "rejected"
@@ -192,7 +192,7 @@ async def test_a_rejected_action_never_counts_and_uses_nothing_up(pool: Pool) ->
 
 async def test_of_two_opposite_decisions_at_once_one_holds(pool: Pool) -> None:
     await add_users(pool, 1)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger:
         held = await complete(ledger, 1, "odd")
         decisions = [review.approve, review.reject] * 10
         answers = await asyncio.gather(*(d(pool, ADMIN, held, "x") for d in decisions), return_exceptions=True)
@@ -204,7 +204,7 @@ async def test_of_two_opposite_decisions_at_once_one_holds(pool: Pool) -> None:
 
 async def test_held_actions_are_listed_oldest_first_in_pages(pool: Pool) -> None:
     await add_users(pool, 3)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger:
         ids = [await complete(ledger, 1 + n % 2, f"odd-{n}", metadata='{"n":1}') for n in range(7)]
     await review.approve(pool, ADMIN, ids[0], "fine")
     found: list[Any] = []
@@ -292,8 +292,8 @@ async def test_any_sequence_leaves_every_standing_the_fold_of_its_rows(pool: Poo
     dice = random.Random(seed)
     await add_users(pool, 4)
     async with (
-        running_ledger(pool, watch=DetectorEngine([odd])) as one,
-        running_ledger(pool, watch=DetectorEngine([odd])) as other,
+        running_ledger(pool, detectors=DetectorEngine([odd])) as one,
+        running_ledger(pool, detectors=DetectorEngine([odd])) as other,
     ):
         for aggregate in ("sum", "best", "latest"):
             for order in ("desc", "asc"):

@@ -15,7 +15,7 @@ from laurels.ledger.db.pool import Pool
 async def test_a_held_action_is_in_the_ledger_and_on_no_board(pool: Pool) -> None:
     """Also for a second process that is asked for it again; the reviewer's reason is kept."""
     await add_users(pool, 1)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as first:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as first:
         results = await first.writer.submit([Submission(1, "lesson", "a"), Submission(1, "quiz", "odd")])
     async with running_ledger(pool) as second:
         again = await second.complete(1, "odd", "quiz")
@@ -43,7 +43,7 @@ CHANGES = [
 async def test_rows_of_the_ledger_are_not_changed(pool: Pool, statement: str) -> None:
     """Not even by whoever owns the tables; only a held row may be decided, and metadata be erased."""
     await add_users(pool, 2)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger:
         for identifier in ("a", "odd"):
             await ledger.complete(1, identifier, metadata='{"a":2}')
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="rows of the ledger are not changed"):

@@ -13,7 +13,7 @@ from laurels.ledger.write import baselines
 async def test_a_few_cheaters_do_not_move_what_is_usual(pool: Pool) -> None:
     """24 people do 3 lessons, one does 100 of which all but 10 are held: 3 a minute is usual."""
     await add_users(pool, 25)
-    async with running_ledger(pool, watch=DetectorEngine(thresholds=Thresholds(user_per_minute=10))) as ledger:
+    async with running_ledger(pool, detectors=DetectorEngine(thresholds=Thresholds(user_per_minute=10))) as ledger:
         assert await baselines.learn_baselines(pool) == {}
         people = [Submission(user, "lesson", f"i{n}") for user in range(1, 25) for n in range(3)]
         await ledger.writer.submit(people)

@@ -97,7 +97,7 @@ CHANGES: dict[str, Change] = {
 async def test_whatever_changes_a_user_makes_the_batch_judge_anew(pool: Pool, name: str) -> None:
     """Nothing of the batch is written, not for its other users either; under locks it is decided on what is there."""
     await add_users(pool, 2)
-    async with running_ledger(pool, watch=DetectorEngine([odd])) as ledger, pool.acquire() as connection:
+    async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger, pool.acquire() as connection:
         ids = {
             key: (await ledger.complete(1, identifier, kind)).accepted.action.action_id
             for key, identifier, kind in (("counted", "a", "lesson"), ("held", "odd-1", "quiz"))

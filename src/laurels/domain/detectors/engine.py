@@ -34,8 +34,8 @@ class DetectorEngine:
 class BatchDetection:
     """The detectors as one batch uses them."""
 
-    def __init__(self, watch: DetectorEngine, history: BatchHistory) -> None:
-        self._watch = watch
+    def __init__(self, engine: DetectorEngine, history: BatchHistory) -> None:
+        self._engine = engine
         self.history = history
 
     def find(
@@ -49,7 +49,7 @@ class BatchDetection:
     ) -> Finding | None:
         """Return the first finding, or None. Servers that hold an API key are trusted."""
         rules = kind.rules.watch
-        if submission.by_server or (rules is not None and rules.off) or not self._watch.detectors:
+        if submission.by_server or (rules is not None and rules.off) or not self._engine.detectors:
             return None
         at = micros(attempt.now)
         evidence = Evidence(
@@ -58,16 +58,16 @@ class BatchDetection:
             user=user,
             attempt=attempt,
             earned=earned,
-            thresholds=self._watch.thresholds,
+            thresholds=self._engine.thresholds,
             user_activity=self.history.record_user(user.id, at),
             type_activity=self.history.record_type(user.id, kind.id, at, submission.metadata, earned),
             address_activity=None
             if submission.address is None
             else self.history.record_address(submission.address, at),
-            baseline=self._watch.baselines.get(kind.id),
+            baseline=self._engine.baselines.get(kind.id),
             last_at=last_at,
         )
-        for detector in self._watch.detectors:
+        for detector in self._engine.detectors:
             found = detector(evidence)
             if found is not None:
                 if found.code != "still_suspect":

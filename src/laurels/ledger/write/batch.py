@@ -90,7 +90,7 @@ async def commit_batch(
     catalogue: Catalogue,
     node: UUID,
     submissions: Sequence[Submission],
-    watch: DetectorEngine,
+    detectors: DetectorEngine,
     *,
     pessimistic: bool = False,
 ) -> CommittedBatch:
@@ -100,7 +100,7 @@ async def commit_batch(
     of asyncpg; in every case but TransactionResolutionUnknown nothing is written.
     """
     windows = await catalogue.windows_at(datetime.now(UTC))
-    detection = watch.batch()
+    detection = detectors.batch()
     try:
         if pessimistic or needs_shared_state(catalogue, submissions):
             await connection.execute("BEGIN")
@@ -113,7 +113,7 @@ async def commit_batch(
     except BaseException:
         await _roll_back(connection)
         raise
-    watch.commit(detection)
+    detectors.commit(detection)
     return _committed(facts, judgement, windows)
 
 

@@ -31,11 +31,11 @@ class Committer:
     """Serves all lanes of one writer. `deadline` bounds one batch, in seconds."""
 
     def __init__(
-        self, catalogue: Catalogue, node: UUID, watch: DetectorEngine, deadline: float, cost: CommitCost
+        self, catalogue: Catalogue, node: UUID, detectors: DetectorEngine, deadline: float, cost: CommitCost
     ) -> None:
         self._catalogue = catalogue
         self._node = node
-        self._watch = watch
+        self._detectors = detectors
         self._deadline = deadline
         self._locks = UserLocks()
         self._cost = cost
@@ -58,7 +58,12 @@ class Committer:
                 for attempt in range(MAX_ATTEMPTS):
                     try:
                         return await commit_batch(
-                            connection, self._catalogue, self._node, submissions, self._watch, pessimistic=pessimistic
+                            connection,
+                            self._catalogue,
+                            self._node,
+                            submissions,
+                            self._detectors,
+                            pessimistic=pessimistic,
                         )
                     # A unique violation: an import has just written the same identifier.
                     except (*CONFLICTS, StaleUser, asyncpg.UniqueViolationError) as error:

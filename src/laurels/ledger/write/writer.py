@@ -99,7 +99,7 @@ class Writer:
         queue_limit: int = 10_000,
         batch_limit: int = 1_000,
         deadline: float = 10.0,
-        watch: DetectorEngine | None = None,
+        detectors: DetectorEngine | None = None,
         cost: CommitCost | None = None,
         confirm: Confirm | None = None,
         in_doubt: Callable[[int], None] = lambda batch_id: None,
@@ -112,8 +112,8 @@ class Writer:
         self._lanes = lanes
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
-        self.watch = watch or DetectorEngine()
-        self._committer = Committer(catalogue, node, self.watch, deadline, cost or CommitCost())
+        self.detectors = detectors or DetectorEngine()
+        self._committer = Committer(catalogue, node, self.detectors, deadline, cost or CommitCost())
         self._queue = CommitQueue()
         self._in_flight: list[Batch] = []
         self._unacknowledged: dict[Slice, None] = {}
