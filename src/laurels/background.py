@@ -41,9 +41,9 @@ JOURNAL_SECONDS = 0.5
 JOURNAL_GAP = 0.02
 """Least time in seconds between two reads of the journal, however often it is woken."""
 HOUSEKEEPING_SECONDS = 600.0
-PACE_SECONDS = 1.0
-TIMELINE_SECONDS = 1.0
-LEARN_SECONDS = 120.0
+THROUGHPUT_SECONDS = 1.0
+FAILOVER_CHECK_SECONDS = 1.0
+BASELINES_SECONDS = 120.0
 FILL_SECONDS = 1.0
 FILL_AFTER = 3.0
 """Age at which a new board is filled: by then every node has read in the journal that it must fold new actions."""
@@ -71,13 +71,13 @@ class Background:
         """Start the chores of this node's role and settings; return their tasks."""
         chores: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
             ("journal", JOURNAL_GAP, self._follow_journal_when_woken),
-            ("pace", PACE_SECONDS, self._sample_throughput),
+            ("throughput", THROUGHPUT_SECONDS, self._sample_throughput),
             ("login-audit", FLUSH_SECONDS, self._parts.login_audit.flush),
             ("presence", propagation.PRESENCE_SECONDS, self._report_presence),
-            ("timeline", TIMELINE_SECONDS, self._failover_check.check),
+            ("failover-check", FAILOVER_CHECK_SECONDS, self._failover_check.check),
             ("board-filler", FILL_SECONDS, self._fill_boards),
             ("catalogue", CATALOGUE_SECONDS, self._parts.catalogue.refresh),
-            ("usual", LEARN_SECONDS, self._learn_baselines),
+            ("baselines", BASELINES_SECONDS, self._learn_baselines),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._tidy_up),
             ("snapshots", self._settings.snapshot_seconds, self._take_snapshots),
             ("drift-sampler", self._settings.verify_seconds, self._sample_drift),
@@ -87,7 +87,7 @@ class Background:
         projection = self._parts.projection
         if isinstance(projection, RedisProjection):
             projection.readers.append(self._failover_check.record_seen)
-            chores.append(("index-keeper", RECONCILE_SECONDS, projection.reconcile))
+            chores.append(("index-reconciler", RECONCILE_SECONDS, projection.reconcile))
             chores.append(("index-builder", RECONCILE_SECONDS, projection.build_missing))
         running = [tasks.create_task(work, name=name) for name, work in self._loops().items()]
         return running + [
@@ -100,7 +100,7 @@ class Background:
         loops = {
             "replicas": reads if reads.replicas else None,
             "bus": node.bus,
-            "shared-limits": node.shared_limits,
+            "rate-limit-sync": node.shared_limits,
             "user-sockets": node.user_sockets,
         }
         return {name: part.run() for name, part in loops.items() if part is not None}

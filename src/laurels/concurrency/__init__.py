@@ -7,5 +7,5 @@ bulkhead          at most so many run at once and so many wait; the next caller 
 circuit_breaker   stops calling a server that does not answer, and probes it with one call at a time
 periodic          repeat work with a pause
 read_through      a bounded cache by version, with one loader per key
-single_flight     of many concurrent callers, one does the work
+single_flight     shares one call among concurrent callers
 """

@@ -29,7 +29,7 @@ class Batcher(Generic[Q, A]):
     `call` gets different requests, `size` at most, and the seconds that are left to the oldest of them; it returns one
     result or error per request. An error that it raises itself fails all callers, also those that wait for the next
     call: they would only find the same. `refusal` makes the error of a caller beyond `limit` waiting ones; `abandoned`
-    makes the callers' error when `call` ends as nobody foresaw.
+    makes the callers' error when `call` ends with any other error.
     """
 
     call: Callable[[Sequence[Q], float], Awaitable[Sequence[A | Exception]]]

@@ -1,4 +1,4 @@
-"""Of many concurrent callers one does the work, and all get its result."""
+"""Share one call among concurrent callers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SingleFlight(Generic[K, V]):
     async def run_fresh(self, key: K, call: Callable[[], Awaitable[V]]) -> V:
         """Return the result of a call that begins after this one was requested.
 
-        Callers that arrive during a call share the next one, so nobody gets data older than their request. At most one
+        Callers that arrive during a call share the next one, so no caller gets data older than its request. At most one
         call per key runs, however many wait; each caller waits for two calls at most.
         """
         task = self._pending.get(key)

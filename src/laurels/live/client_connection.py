@@ -39,7 +39,7 @@ FrameEncoder = Callable[[str, str, bytes], bytes]
 
 
 class ConnectionListener(Protocol):
-    """What a connection reports to the hub, synchronously. The connection knows nothing else of it."""
+    """Callbacks of a connection to the hub, called synchronously. The connection knows nothing else of the hub."""
 
     def remove(self, connection: ClientConnection) -> None:
         """The connection is lost. May be called twice."""

@@ -36,7 +36,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
-    """How far a window's index is. Seqs compare within one epoch, which names one generation of the index."""
+    """The position of a window's index. Seqs compare within one epoch, which names one generation of the index."""
 
     epoch: str
     seq: int
@@ -57,7 +57,7 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What one applied batch changed in one window: `ranks` maps user id to (rank before, rank after) at `seq`.
+    """Changes of one window by one applied batch: `ranks` maps user id to (rank before, rank after) at `seq`.
 
     A user whose change was older than what the index holds has equal ranks. `news`: anything changed. `top`: one of the
     first MAX_TOP places, or the number of users, may have changed. `repeated`: users whose change another node had

@@ -9,7 +9,7 @@ from datetime import timedelta
 from ..domain.boards import Window
 
 KEEP_ENDED = timedelta(minutes=5)
-"""How long an ended window stays in the index, for batches that were in flight when it ended."""
+"""Time that an ended window stays in the index, for batches that were in flight when it ended."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while a window loads."""

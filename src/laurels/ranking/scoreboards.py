@@ -31,7 +31,7 @@ READY_LIMIT = 512
 PLACEMENT_SECONDS = 0.3
 """How long a receipt waits for a rank: new actions may be acknowledged together with it."""
 READY_SECONDS = 60.0
-"""How long one is kept at most, whatever its version."""
+"""Longest time in seconds that one is kept, whatever its version."""
 
 
 class WindowSpan(msgspec.Struct, frozen=True):
@@ -86,8 +86,8 @@ class ReadyBoard:
     """A Scoreboard and its encoding. `version` names what it was made from; the ETag is its printed form, or empty
     where the version does not determine what is shown.
 
-    `shown` is the part that people see: equal when only places below the list have moved.
-    `ends_at`: when the window is over, and the board begins anew.
+    `shown` encodes what people see: it is equal when only places below the list changed.
+    `ends_at`: when the window ends and the next one begins.
     """
 
     board: Scoreboard

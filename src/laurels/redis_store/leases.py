@@ -20,7 +20,7 @@ _SCRIPT = (resources.files(__package__) / "leases.lua").read_text()
 
 
 class SocketLease(NamedTuple):
-    """How many connections of a user a node may keep, and how many other nodes hold."""
+    """The number of connections of a user that a node may keep, and that other nodes hold."""
 
     kept: int
     others: int

@@ -33,7 +33,7 @@ LEDGER_AT_ONCE = 4
 LEDGER_WAITING = 64
 """Counts that run or wait; the next is refused."""
 LEDGER_SECONDS = 0.9
-"""How long the ledger may be silent: with the deadline of a call to Redis before it, less than 2 s in all."""
+"""Time that the ledger may be silent: with the deadline of a call to Redis before it, less than 2 s in all."""
 T = TypeVar("T")
 
 

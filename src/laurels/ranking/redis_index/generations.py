@@ -1,4 +1,4 @@
-"""Which copy of each window in Redis this node believes in."""
+"""Decide which copy of each window in Redis this node writes to and reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class IndexGenerations:
-    """Which copy of each window this node writes to and reads.
+    """The current copy of each window, as the ledger and this node's experience say.
 
     `is_complete`: every commit older than GRACE was seen to be in the copies, and none may have been lost since.
     """
@@ -28,7 +28,7 @@ class IndexGenerations:
         self._by_epoch: dict[str, IndexGeneration] = {}
         self._reads: SingleFlight[None, None] = SingleFlight()
         self.suspicions = 0
-        """How often a change may not have reached the copies."""
+        """Counts the times that a change may not have reached the copies."""
         self.is_complete = False
 
     async def refresh(self) -> None:

@@ -59,7 +59,7 @@ BUILD_CHECKS = 60
 
 @dataclass(frozen=True, slots=True)
 class _JournalRead:
-    """What one read of the journal found: all entries before `horizon` are in it or in an earlier read."""
+    """The result of one read of the journal: all entries before `horizon` are in it or in an earlier read."""
 
     at: float
     horizon: str

@@ -26,7 +26,7 @@ class _LastBuild:
 
 
 class RebuildBackoff:
-    """What this process built last, per window, and how long it waits after another node replaced that."""
+    """Remembers what this process built last, per window, and delays it after another node replaced that."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

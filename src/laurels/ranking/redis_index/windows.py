@@ -26,7 +26,7 @@ PAGE = 5_000
 KEYS_REMEMBERED = 256
 """Generations whose key names are cached: those of the open windows, with room for replacements."""
 APPLY_SECONDS = 0.3
-"""How long an acknowledgement waits for its ranks: six times what a batch of a thousand takes."""
+"""Time that an acknowledgement waits for its ranks: six times what a batch of a thousand takes."""
 BULK_MEMBERS = 4 * CHUNK
 """Members in one round trip of a bulk load: some 6 ms of Redis' time, without a break for other calls."""
 _KEY, _VERSION, _ENTRY = 24, 8, 32
