@@ -94,7 +94,7 @@ class Directory:
             generation = self.generation
             rows = await self._reads.fetch(_PEOPLE, missing)
             fresh = {row["id"]: PersonRef(row["username"], row["rank"]) for row in rows}
-            if generation == self.generation:  # Otherwise a user changed during the query.
+            if generation == self.generation:  # otherwise a user changed during the query
                 self._keep(fresh)
             return known | fresh
         return known

@@ -48,7 +48,7 @@ async def _update(connection: Connection, rows: list[tuple[int, str]]) -> None:
 
 
 async def _update_one(connection: Connection, user_id: int, username: str) -> None:
-    """Rename the younger of two accounts whose names differ in nothing visible; both stay."""
+    """Write one account's keys; rename it if its name differs in nothing visible from an older account's."""
     mark = f"-{user_id}"
     marked = username[: MAX_LENGTH - len(mark)].rstrip() + mark
     for name in (username, marked, f"player-{secrets.token_hex(8)}"):

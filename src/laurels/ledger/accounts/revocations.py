@@ -87,7 +87,7 @@ class Revocations:
         self._pool = pool
         self._limit = limit
         self.users: OrderedDict[int, _Entry] = OrderedDict()
-        """Ids of users some of whose tokens have ended: a first test that costs almost nothing."""
+        """Entries by user id. Whether a user has one is a first test that costs almost nothing."""
         self.floor = -math.inf
         """Tokens issued by then may have been ended by an entry that was forgotten."""
         self._listeners: list[Callable[[], None]] = []

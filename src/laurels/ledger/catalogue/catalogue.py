@@ -86,7 +86,7 @@ class Catalogue:
 
     async def refresh(self) -> None:
         """Read everything again and open the windows of the current time."""
-        async with self._one_refresh:  # Of two concurrent refreshes the later one must win.
+        async with self._one_refresh:  # of two at once, the later one must win
             await self._read()
 
     async def _read(self) -> None:

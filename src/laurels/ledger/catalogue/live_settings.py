@@ -48,7 +48,7 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     hold_address_rate: Annotated[
         Hold, Meta(description="actions per minute and address beyond which they are held; 0: never")
     ]
-    registration_open: Annotated[bool, Meta(description="whether anybody may make an account")] = True
+    registration_open: Annotated[bool, Meta(description="whether anyone may register an account")] = True
 
     @classmethod
     def of(cls, environment: object) -> LiveSettings:

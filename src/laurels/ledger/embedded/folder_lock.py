@@ -21,7 +21,7 @@ class FolderLock:
     def held(self) -> bool:
         return self._file is not None
 
-    def take(self, *, shared: bool = False, wait: float = 0.0) -> bool:
+    def acquire(self, *, shared: bool = False, wait: float = 0.0) -> bool:
         """Acquire it, or turn a shared lock into an exclusive one. Return False when others hold it for `wait` seconds.
 
         A shared lock that could not be turned is lost: the kernel has no atomic way back.

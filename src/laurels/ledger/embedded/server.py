@@ -109,7 +109,7 @@ class EmbeddedPostgres:
         with self._one_at_a_time:
             if self._users.held:
                 with self._through_the_gate():
-                    if self._users.take():
+                    if self._users.acquire():
                         self._stop_server()
                     elif self._process is not None:
                         _reap_later(self._process)
@@ -119,10 +119,10 @@ class EmbeddedPostgres:
     def _start(self, own: bool, create: bool) -> str:
         self._check_folder(create)
         postgres_binaries.check_server_user(self._cluster)
-        if own and not self._owner.take():
+        if own and not self._owner.acquire():
             raise DatabaseUnusable(f"another `laurels serve` runs on {self._folder}: stop it, or set LAURELS_DATA")
         with self._through_the_gate():
-            self._users.take(shared=True, wait=GATE_TIMEOUT)
+            self._users.acquire(shared=True, wait=GATE_TIMEOUT)
             if not self._cluster.exists():
                 self._initialise()
             return _address(self._bring_up())
@@ -149,7 +149,7 @@ class EmbeddedPostgres:
 
     @contextlib.contextmanager
     def _through_the_gate(self) -> Iterator[None]:
-        if not self._gate.take(wait=GATE_TIMEOUT):
+        if not self._gate.acquire(wait=GATE_TIMEOUT):
             raise DatabaseUnusable(f"another process has been starting or stopping {self._cluster} for too long")
         try:
             yield
@@ -186,14 +186,14 @@ class EmbeddedPostgres:
         raise DatabaseUnusable(f"the embedded PostgreSQL was not ready in {START_TIMEOUT:.0f} s; see {self.log_file}")
 
     def _launch(self) -> None:
-        self._forget_strangers()
+        self._remove_stale_pids()
         self._write_settings()
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".old"))
         with self.log_file.open("ab") as log_file:
             self._process = postgres_binaries.launch(self._cluster, log_file)
 
-    def _forget_strangers(self) -> None:
+    def _remove_stale_pids(self) -> None:
         """Remove process ids left by a crash: they may belong to another program by now, even this one, or to a zombie.
 
         PostgreSQL would take them for a running server, and this class an old "ready" for the new server's. Should a

@@ -45,8 +45,8 @@ DOUBT_SECONDS = 600.0
 DOUBTFUL = 1_000
 EVERY_NODE = UUID(int=0)
 """Node id of entries that every node must apply, also the one that wrote them."""
-RINGS = 1_000
-"""Bound on pending wake-ups; beyond it the oldest are dropped."""
+WAITING = 1_000
+"""Callers of `wake` waiting for a notification; beyond it the first are dropped without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +128,25 @@ class JournalWakeup:
     """Wakes the reader of the journal, and notifies when it has read. Belongs to one event loop."""
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
-        self._waiting: deque[Callable[[], None]] = deque(maxlen=RINGS)
+        self._woken = asyncio.Event()
+        self._waiting: deque[Callable[[], None]] = deque(maxlen=WAITING)
 
     def wake(self, then: Callable[[], None] | None = None) -> None:
         """Have the journal read now; `then` is called when everything committed by now was read and applied."""
         if then is not None:
             self._waiting.append(then)
-        self._rung.set()
+        self._woken.set()
 
     async def wait(self, seconds: float) -> None:
         """Wait until the next wake-up, `seconds` at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._rung.wait()
+                await self._woken.wait()
 
     @contextlib.contextmanager
     def answered(self) -> Iterator[None]:
-        """Run one read and notify those who woke it before it began. If it fails, they wait for the next one."""
-        self._rung.clear()
+        """Wrap one read: at its end, notify callers of `wake` from before it. If it fails, they wait for the next."""
+        self._woken.clear()
         waiting = len(self._waiting)
         yield
         for _ in range(min(waiting, len(self._waiting))):

@@ -42,7 +42,7 @@ class Readers:
         self._reads = reads
 
     async def clock(self) -> datetime:
-        """Stored ranks of receipts, which all nodes share."""
+        """Return the time of the ledger, which all nodes share."""
         async with acquire_within(self._reads.primary) as connection:
             now: datetime = await connection.fetchval("SELECT clock_timestamp()")
         return now

@@ -61,11 +61,11 @@ async def stream(pool: Pool, window: Window) -> AsyncIterator[list[Member]]:
 
 @asynccontextmanager
 async def _reading(pool: Pool) -> AsyncIterator[Connection]:
-    """Yield all rows of a statement at one instant, at the reader's pace."""
+    """Yield a connection that reads many rows of one instant, at the reader's pace."""
     async with acquire(pool) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300s'")
-        await connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # All rows will be read, not the first few.
+        await connection.execute("SET LOCAL cursor_tuple_fraction = 1")  # plan for all rows, not the first few
         yield connection
 
 

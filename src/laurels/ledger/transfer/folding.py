@@ -125,7 +125,7 @@ def _standing(window: Window, user_id: int, s: Standing) -> tuple[object, ...]:
 
 
 def _score(replay: Replay) -> int:
-    """The score on the default board."""
+    """Return the score on the default board."""
     return next((replay.standings[window.id].score for window in replay.windows if window.board.is_default), 0)
 
 

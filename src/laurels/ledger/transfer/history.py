@@ -105,7 +105,7 @@ class _HistoryItem:
 
     @property
     def identifier(self) -> str | None:
-        """The kind of the row, or of the one that it undoes."""
+        """The identifier of the row, or of the one that it undoes."""
         return self.record.undoes if self.record.kind == "reversal" else self.record.action_identifier
 
     @property
@@ -344,7 +344,7 @@ def _row(item: _HistoryItem) -> tuple[object, ...]:
 
 
 def _counted_at(r: LedgerRecord) -> datetime:
-    """The instant whose windows count the row."""
+    """Return the instant whose windows count the row."""
     return r.created_at or r.completed_at or datetime.now(UTC)
 
 
@@ -356,7 +356,7 @@ def _fingerprint(item: _HistoryItem) -> int:
 
 
 def _request(r: LedgerRecord, completed_at: datetime | None = None) -> Submission:
-    """Return the fingerprint of a plain request (without a ticket) for a completion."""
+    """Return the plain request (without a ticket) that a completion would have come from."""
     return Submission(0, r.action_type or "", r.action_identifier or "", _metadata(r), completed_at)
 
 

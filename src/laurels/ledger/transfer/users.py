@@ -134,7 +134,7 @@ async def _insert(connection: Connection, fresh: Sequence[_UserItem], actor: Act
 
 
 async def _explain(connection: Connection, taken: Sequence[_UserItem], tally: ImportTally) -> None:
-    """Return, for each user that was not inserted, the conflict that prevented it."""
+    """Count each user that was not inserted as a bad row, with the conflict that prevented it."""
     if not taken:
         return
     keys = [
