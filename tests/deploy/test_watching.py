@@ -78,6 +78,13 @@ def test_queries_name_metrics_that_exist() -> None:
     assert {name for name in named - _NOT_OURS if not _is_exposed(name, exposed)} == set()
 
 
+def test_no_code_reads_the_value_of_a_metric() -> None:
+    """Metrics are for monitoring; what the service itself needs to know is kept by its parts."""
+    reading = re.compile(r"\.get_sample_value\(|\._value\b|telemetry\.\w+\.collect\(")
+    files = (ROOT / "src" / "laurels").rglob("*.py")
+    assert [str(file) for file in files if reading.search(file.read_text())] == []
+
+
 def test_metrics_follow_the_conventions_of_prometheus() -> None:
     """Base units at the end of the name, no type in it, and a help text that is a sentence."""
     for family in telemetry.REGISTRY.collect():

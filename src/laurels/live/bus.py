@@ -22,6 +22,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from .. import telemetry
+from ..concurrency.bounded_dict import BoundedDict
 from ..concurrency.periodic import run_periodically
 from ..ranking.projection import WindowChanged
 from ..redis_store import RedisStore, RedisUnavailable
@@ -105,7 +106,8 @@ class Bus:
     listener: BusListener
     _pending: dict[str, Message] = field(default_factory=dict)
     _work: asyncio.Event = field(default_factory=asyncio.Event)
-    _known: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _known: BoundedDict[int, tuple[str, int]] = field(default_factory=lambda: BoundedDict(REMEMBERED_WINDOWS))
+    """Window -> epoch and seq of its last message."""
     _own_heartbeat_at: float = float("-inf")
     _listening_since: float = float("-inf")
     _last_heard: dict[str, float] = field(default_factory=dict)
@@ -283,7 +285,5 @@ class Bus:
         known = self._known.get(window)
         if known is not None and known[0] == epoch and known[1] >= seq:
             return False
-        self._known[window] = (epoch, seq)
-        if len(self._known) > REMEMBERED_WINDOWS:
-            del self._known[next(iter(self._known))]
+        self._known.put(window, (epoch, seq))
         return True

@@ -150,6 +150,7 @@ class RecentValues(Generic[K, V]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        # Not a BoundedDict: the domain imports no other package.
         self._values: OrderedDict[K, V] = OrderedDict()
         self.get = self._values.get
 

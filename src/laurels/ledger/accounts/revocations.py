@@ -86,6 +86,7 @@ class Revocations:
     def __init__(self, pool: Pool, *, limit: int = LIMIT) -> None:
         self._pool = pool
         self._limit = limit
+        # Not a BoundedDict: dropping a user raises the floor for everyone, so a tenth is dropped at once, and rarely.
         self.users: OrderedDict[int, _Entry] = OrderedDict()
         """Entries by user id. Whether a user has one is a first test that costs almost nothing."""
         self.floor = -math.inf
