@@ -1,4 +1,4 @@
-"""Costs are told apart by runs of different proportions."""
+"""Runs of different proportions separate the costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose time a sample is: the innermost frame that is known decides, and waiting is nobody's."""
+"""Attribution of samples: the innermost known frame decides, and waiting is left out."""
 
 from __future__ import annotations
 

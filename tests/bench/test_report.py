@@ -1,4 +1,4 @@
-"""What a run tells: that two runs are compared fairly, and that the same rows draw the same chart."""
+"""Reports: two runs are compared fairly, and the same rows draw the same chart."""
 
 from __future__ import annotations
 

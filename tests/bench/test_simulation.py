@@ -80,7 +80,7 @@ def test_who_came_first_is_in_no_later_batch(shape: Shape, load: Load, seed: int
 @few
 @given(st.floats(200, 1_500), st.integers(1, 3), st.integers(0, 1_000))
 def test_littles_law(rate: float, nodes: int, seed: int) -> None:
-    """How many are in the service is how fast they come times how long they stay, whatever the way between."""
+    """The number of requests in the service is their rate times their time in it (Little's law)."""
     told = simulate(Costs(), Shape(nodes=nodes), Load(rate=rate, seconds=2.0), seed=seed)
     assert told.refused == 0
     assert told.in_service_mean == pytest.approx(told.actions_per_second * told.latency_mean, rel=0.05)

@@ -48,7 +48,7 @@ def test_the_shipper_refused_nothing(cluster: Supervisor) -> None:
 
 def test_documents_are_searched_by_what_they_are(cluster: Supervisor, engine: OpenSearch) -> None:
     """Statuses are numbers, times are times, codes are words."""
-    EdgeClient(cluster.layout).get("/api/users/nobody-of-this-name")
+    EdgeClient(cluster.layout).get("/api/users/no-such-user")
     refused = {"range": {"http.response.status_code": {"gte": 400}}}
     wanted = {"query": {"bool": {"filter": [refused, {"term": {"laurels.code": "user_unknown"}}]}}}
     answer = soon(

@@ -70,7 +70,7 @@ def test_every_mount_and_secret_of_compose_is_declared() -> None:
 
 
 def test_no_argument_of_compose_holds_a_secret() -> None:
-    """Whoever sees processes sees arguments: secrets are read by a shell into files, never into what it executes."""
+    """Other users can see arguments: a shell reads secrets into files, never into the commands that it executes."""
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     for name, service in services.items():
         words = service.get("command", [])

@@ -34,7 +34,7 @@ def alerts() -> dict[str, str]:
 
 
 def test_every_alert_has_a_place_in_the_runbook_and_the_other_way_round() -> None:
-    """Who is woken finds what to do."""
+    """Every alert leads the person on call to instructions."""
     written = dict(re.findall(r"^## (\w+)\n\*(\w+)\.\*", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE))
     assert written == alerts()
 
@@ -99,7 +99,7 @@ def test_metrics_follow_the_conventions_of_prometheus() -> None:
 @pytest.mark.timeout(600)
 def test_every_panel_shows_something(cluster: Supervisor) -> None:
     """The running Prometheus answers each query with at least one series (refusals may be none)."""
-    fetch(cluster.layout.address("node"), "/api/users/nobody-at-all")
+    fetch(cluster.layout.address("node"), "/api/users/no-such-user")
     empty = {where for where, query in queries() if not soon(partial(_series, cluster, query), bool, within=90)}
     assert empty == set()
 

@@ -1,4 +1,4 @@
-"""What people really send passes, what attackers send does not."""
+"""Legitimate requests pass the firewall, hostile ones do not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def send(edge: Edge, request: dict[str, Any], token: str | None = None) -> Reply
 
 
 def test_every_legitimate_request_reaches_the_node(edge: Edge, token: str) -> None:
-    """Names like O'Brien, passwords like SQL, emoji, Cyrillic: nobody is refused for what they are called."""
+    """Names like O'Brien, passwords like SQL, emoji, Cyrillic: no user is refused because of a name."""
     wrong: dict[str, object] = {}
     for request in requests("legitimate"):
         reply = send(edge, request, token)

@@ -63,14 +63,14 @@ def test_another_host_is_not_served(edge: Edge) -> None:
 
 
 def test_every_reply_carries_the_security_headers(edge: Edge) -> None:
-    for path in ("/", "/api/scoreboard", "/api/users/nobody", "/static/board.js"):
+    for path in ("/", "/api/scoreboard", "/api/users/ghost", "/static/board.js"):
         assert set(edge.request("GET", path).headers) >= SECURITY, path
     refused = edge.request("GET", "/api/users?prefix=%3Cscript%3Ealert(1)%3C/script%3E")
     assert set(refused.headers) >= {"strict-transport-security", "content-security-policy", "x-content-type-options"}
 
 
 async def test_forwarding_headers_of_the_client_never_reach_the_node(open_edge: Callable[..., Edge]) -> None:
-    """Overwritten on every path, hot or not, socket or not: nobody chooses the address that limits count by."""
+    """Overwritten on every path, hot or not, socket or not: no client chooses the address that limits count by."""
     heads: list[str] = []
 
     async def told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What the edge sends again when a node dies under a request: actions, which count once, and no other writes."""
+"""Retries by the edge when a node dies during a request: actions, which count once, and no other writes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def ask(nodes: Nodes, method: str, path: str, headers: dict[str, str]) -> 
 
 
 async def test_what_may_have_been_carried_out_is_not_sent_again(nodes: Nodes) -> None:
-    """The client is told that the outcome is unknown, and knows what to do."""
+    """The client gets `outcome_unknown` and instructions."""
     nodes.sent.clear()
     for method, path, headers in ONCE:
         assert await ask(nodes, method, path, headers) == (503, 1), (method, path)

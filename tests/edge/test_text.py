@@ -1,4 +1,4 @@
-"""What people are called and what operators write passes the firewall, and nothing else of a request is exempt."""
+"""Names of users and texts of operators pass the firewall, and nothing else of a request is exempt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ODD = ("o'x; <b> --", "o'x;<b>--@a.b")
 
 
 def passed(edge: Edge, method: str, path: str, status: int, body: Any = None, token: str | None = None) -> str:
-    """What is wrong with the reply; empty when nothing is."""
+    """Return the fault of a reply; empty if there is none."""
     headers = {"Content-Type": "application/json"} if body is not None else {}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
@@ -63,13 +63,13 @@ def boss(edge: Edge, laurels_server: LaurelsServer) -> str:
 
 
 @pytest.fixture(scope="module")
-def somebody(edge: Edge) -> int:
+def player_id(edge: Edge) -> int:
     account = {"username": "text-player", "password": PASSWORD}
     return int(edge.post("/api/auth/register", account).json()["user"]["id"])
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_whatever_operators_write_is_taken(edge: Edge, boss: str, somebody: int, reason: str) -> None:
+def test_whatever_operators_write_is_taken(edge: Edge, boss: str, player_id: int, reason: str) -> None:
     """As a reason, a description, the name of a type, a board or a key, and in an action that is tried."""
     number = REASONS.index(reason)
     adjusted = {"points": 1, "adjustment_identifier": reason[:120], "reason": reason}
@@ -81,7 +81,7 @@ def test_whatever_operators_write_is_taken(edge: Edge, boss: str, somebody: int,
     named = f"/api/admin/action-types/{quote(str(kind['name']), safe='')}"
     in_path = [] if "/../" in str(kind["name"]) or "/.." in str(kind["name"]) else [named]
     wrong = [
-        passed(edge, "POST", f"/api/admin/users/{somebody}/adjust", 200, adjusted, boss),
+        passed(edge, "POST", f"/api/admin/users/{player_id}/adjust", 200, adjusted, boss),
         passed(edge, "POST", "/api/admin/action-types", 201, kind, boss),
         *(passed(edge, "GET", path, 200, None, boss) for path in in_path),
         *(passed(edge, "POST", f"{path}/try", 200, tried | {"scoring_rules": rules}, boss) for path in in_path),

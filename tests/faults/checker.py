@@ -1,4 +1,4 @@
-"""Decides from what clients were told, and the ledger, whether a promise was broken.
+"""Decide from the clients' records and the ledger whether a promise was broken.
 
 Nothing here asks the service how it thinks it did.
 """
@@ -29,7 +29,7 @@ class Truth:
 
 @dataclass(slots=True)
 class Findings:
-    """What was broken, in words; nothing when all is well."""
+    """Return descriptions of broken promises; empty if all were kept."""
 
     broken: list[str] = field(default_factory=list)
 
@@ -133,7 +133,7 @@ def _never_back(found: Findings, frames: dict[int, list[Frame]]) -> None:
 
 
 def _worse(earlier: Frame, later: Frame) -> str:
-    """Where the later board is an older one, in words."""
+    """Return a description if the later board is an older one."""
     if len(later.rows) < len(earlier.rows):
         return f"{len(earlier.rows)} places became {len(later.rows)}"
     for place, ((_, was), (_, now)) in enumerate(zip(earlier.rows, later.rows, strict=False), 1):

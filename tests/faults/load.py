@@ -28,7 +28,7 @@ KINDS = ("lesson", "lesson", "lesson", "lesson", "quiz", "daily-login")
 
 @dataclass(slots=True)
 class Record:
-    """What one player saw of one action. `receipt` once acknowledged, `refused` the code of a final refusal."""
+    """One player's record of one action. `receipt` once acknowledged, `refused` the code of a final refusal."""
 
     player: str
     kind: str
@@ -80,7 +80,7 @@ class Load:
             self._viewers.append(asyncio.create_task(self._view(number)))
 
     async def finish_playing(self) -> None:
-        """No new actions; those under way are asked for until their outcome is known."""
+        """Send no new actions; retry those in flight until their outcome is known."""
         self._stopping.set()
         await asyncio.gather(*self._players)
 
@@ -144,7 +144,7 @@ class Load:
         self.failures[failure] = self.failures.get(failure, 0) + 1
 
     async def _view(self, number: int) -> None:
-        """Watch the board, for ever, on whichever node will have us."""
+        """Watch the board until cancelled, on any node that accepts."""
         assert self._http is not None
         connection = 0
         goodbye = aiohttp.ClientWSTimeout(ws_close=1)
@@ -158,7 +158,7 @@ class Load:
             await asyncio.sleep(0.2)
 
     def _since(self, number: int) -> dict[str, str]:
-        """What the viewer has seen last, on whichever node."""
+        """Return the last version that the viewer has seen, on any node."""
         seen = self.frames[number]
         return {"since": seen[-1].version} if seen else {}
 

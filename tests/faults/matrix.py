@@ -153,7 +153,7 @@ async def log_engine_down(scene: Scene, dice: random.Random) -> AsyncIterator[No
 
 @contextlib.asynccontextmanager
 async def edge_reloaded(scene: Scene, dice: random.Random) -> AsyncIterator[None]:
-    """New certificates, new nodes: the configuration is read anew, and nobody notices."""
+    """Reload the configuration, as for new certificates or nodes; clients do not notice."""
     leader = scene.supervisor.family(scene.supervisor.part("edge"))[0]
     leader.send_signal(signal.SIGHUP)
     yield

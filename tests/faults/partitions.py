@@ -26,7 +26,7 @@ async def leader_apart(scene: Scene, dice: random.Random) -> AsyncIterator[None]
 
 @contextlib.asynccontextmanager
 async def leader_and_clients_apart(scene: Scene, dice: random.Random) -> AsyncIterator[None]:
-    """Nodes are on the leader's side and see nobody else: they ask it again and again for what others decide by now."""
+    """Nodes are on the leader's side and reach no other server: they keep asking it although others decide by now."""
     leader = scene.machine(scene.primary())
     for machine in _others(leader, DATABASES):
         await scene.cut(machine, [leader, HERE])
@@ -53,7 +53,7 @@ async def redis_apart(scene: Scene, dice: random.Random) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def redis_unreachable(scene: Scene, dice: random.Random) -> AsyncIterator[None]:
-    """Nobody reaches it, and no connection breaks."""
+    """Make the Redis primary unreachable without breaking a connection."""
     primary = scene.machine(scene.redis_primary())
     await scene.cut(primary, [*_others(primary, CACHES), HERE])
     yield

@@ -1,4 +1,4 @@
-"""What nodes, edge and database hold while nobody asks anything: after a fault as before it."""
+"""Resources of nodes, edge and database while idle: the same after a fault as before it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def held(family: Sequence[psutil.Process]) -> Held:
 
 
 async def settled(scene: Any, before: Mapping[str, Held]) -> list[str]:
-    """What is still held beyond `before` after SETTLE_SECONDS, in words; nothing when all was given back."""
+    """Return resources still held beyond `before` after SETTLE_SECONDS; empty if all were released."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while excess := await _excess(scene, before):
         if time.monotonic() > deadline:

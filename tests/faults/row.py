@@ -1,4 +1,4 @@
-"""What a row of the matrix is.
+"""A row of the matrix.
 
 A fault is a context manager: it breaks on the way in and mends on the way out. What it takes its dice for, it takes
 from the row's own generator, so that the same seed breaks the same thing.

@@ -23,7 +23,7 @@ AGREE_SECONDS = 15.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What came out of a row. `gap` and `slowest` (request) in seconds; `broken` in words: none, every promise held."""
+    """The outcome of a row. `gap` and `slowest` (request) in seconds; `broken` promises in words."""
 
     row: str
     gap: float

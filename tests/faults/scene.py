@@ -1,4 +1,4 @@
-"""What a row runs on: an edge, nodes, a database, each of which can be broken and mended."""
+"""The environment of a row: an edge, nodes, a database, each of which can be broken and repaired."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Scene:
         await asyncio.to_thread(self.supervisor.network.heal)
 
     def held(self) -> dict[str, Held]:
-        """What nodes and edge hold just now."""
+        """Return the current resources of nodes and edge."""
         names = ["edge", *(f"node-{number}" for number in NODES)]
         return {name: held(self.supervisor.family(self.supervisor.part(name))) for name in names}
 

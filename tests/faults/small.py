@@ -86,7 +86,7 @@ class SmallScene:
         self.wire.heal()
 
     def held(self) -> dict[str, Held]:
-        """What the nodes hold just now."""
+        """Return the current resources of the nodes."""
         running = {name: server.process for name, server in self._servers.items() if server.process is not None}
         return {name: held([psutil.Process(process.pid)]) for name, process in running.items()}
 

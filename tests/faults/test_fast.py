@@ -49,7 +49,7 @@ def _rows() -> list[object]:
 
 @pytest.mark.parametrize("row", _rows())
 async def test_no_promise_is_broken(scene: SmallScene, row: Row) -> None:
-    """What was acknowledged is there once, caps hold, boards agree, whatever broke (its seed is told)."""
+    """Acknowledged actions count once, caps hold, boards agree, whatever broke (the seed is printed)."""
     outcome: Outcome = await run_row(scene, row, SEED, 0, calm=0.5)
     assert outcome.acknowledged > 0
     assert outcome.broken == [], f"seed {SEED}: {outcome}"

@@ -53,7 +53,7 @@ RETRY_MS = (500, 5_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardSources:
-    """Where the hub reads. `top` (slug, size, view) and `places` (slug, user ids) raise LaurelsError."""
+    """The reads of the hub. `top` (slug, size, view) and `places` (slug, user ids) raise LaurelsError."""
 
     top: Callable[[str, int, View], Awaitable[ReadyBoard]]
     places: Callable[[str, Sequence[int]], Awaitable[PlacesOnBoard]]

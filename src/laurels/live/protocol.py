@@ -27,7 +27,7 @@ HEARTBEAT_SECONDS = 25
 AUTHENTICATE_SECONDS = 5.0
 """Time to authenticate for a client that announced it when it connected."""
 EXPIRY_NOTICE = 60.0
-"""Seconds before a token expires at which the client is told; a quarter of the token's remaining life if less."""
+"""Seconds before a token expires at which the client is warned; a quarter of the token's remaining life if less."""
 MAX_INCOMING = 16 * 1024
 MAX_SUBSCRIPTIONS = 16
 MAX_UNANSWERED = 512

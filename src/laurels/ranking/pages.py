@@ -1,4 +1,4 @@
-"""Where a page of a board begins, and the cursor that leads to the page behind it.
+"""Pages of a board, and the cursors that lead to the next one.
 
 A cursor holds the order key of the last place shown, not its position: places that change in front of it shift nothing.
 """
