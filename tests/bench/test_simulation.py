@@ -37,6 +37,8 @@ loads = st.one_of(
 )
 few = settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
 """Not shrunk: a failing simulation is as plain as it gets, and shrinking would run it for minutes."""
+fewer = settings(few, max_examples=5)
+"""For simulations of some 100,000 events each."""
 
 
 @dataclass
@@ -86,7 +88,7 @@ def test_littles_law(rate: float, nodes: int, seed: int) -> None:
     assert told.in_service_mean == pytest.approx(told.actions_per_second * told.latency_mean, rel=0.05)
 
 
-@few
+@fewer
 @given(st.integers(1, 4), st.integers(1, 40), st.floats(0.001, 0.02), st.floats(0, 0.0005))
 def test_saturation_is_at_the_analytic_bound(lanes: int, limit: int, fixed: float, row: float) -> None:
     """Each lane commits full batches without a pause: lanes * limit / the time of one batch.
@@ -100,7 +102,7 @@ def test_saturation_is_at_the_analytic_bound(lanes: int, limit: int, fixed: floa
     assert _rate(costs, shape, load) == pytest.approx(bound, rel=0.08)
 
 
-@few
+@fewer
 @given(st.floats(50e-6, 500e-6), st.integers(1, 4))
 def test_a_node_answers_no_more_than_its_core_can(request: float, nodes: int) -> None:
     costs = Costs(**{**_as_dict(FREE), "request": request})
@@ -108,7 +110,7 @@ def test_a_node_answers_no_more_than_its_core_can(request: float, nodes: int) ->
     assert told.actions_per_second == pytest.approx(nodes / request, rel=0.05)
 
 
-@few
+@fewer
 @given(st.integers(1, 3), st.floats(0.001, 0.01))
 def test_more_lanes_are_never_slower_where_the_database_has_cores(lanes: int, fixed: float) -> None:
     costs = Costs(**{**_as_dict(FREE), "statements": fixed, "flush": 0.0})
