@@ -40,7 +40,7 @@ async def test_a_login_is_audited_with_its_address_and_account(node: InProcessNo
 
 
 async def test_a_failed_login_is_audited_by_account_or_by_digest(node: InProcessNode) -> None:
-    """Names that nobody has are not written: people type passwords there."""
+    """Unknown names are not written, because people type passwords there."""
     user = (await node.register("ada"))["user"]
     for name in ("ada", "Hunter2-is-my-password"):
         assert (await login(node, name, "wrong"))[0] == 401

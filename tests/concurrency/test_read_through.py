@@ -87,8 +87,8 @@ STEPS = st.lists(st.sampled_from(["change", "forget", "ask", "let one load end"]
 
 
 @given(steps=STEPS, order=st.randoms(use_true_random=False))
-def test_nobody_is_answered_with_less_than_was_there_when_they_asked(steps: list[str], order: random.Random) -> None:
-    """Whatever the order of changes, questions, and loads that end late."""
+def test_no_answer_is_older_than_its_request(steps: list[str], order: random.Random) -> None:
+    """Holds for every order of changes, requests, and loads that end late."""
     asyncio.run(_interleave(steps, order))
 
 

@@ -56,7 +56,7 @@ STEPS = st.lists(st.sampled_from(["change", "request", "request", "leave", "end"
 
 @given(steps=STEPS, order=st.randoms(use_true_random=False))
 def test_fresh_results_are_never_older_than_the_request(steps: list[str], order: random.Random) -> None:
-    """Whatever the order of changes, requests and cancellations."""
+    """Holds for every order of changes, requests and cancellations."""
     asyncio.run(_interleave(steps, order))
 
 

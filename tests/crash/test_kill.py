@@ -90,7 +90,7 @@ async def _kill_under_load(
 
 
 async def _receipts_are_kept(http: aiohttp.ClientSession, url: str, players: list[Player]) -> None:
-    """Equal to what was told, but for the place, which is the present one: exact, and never unknown."""
+    """Equal to the first receipt except for the place, which is the current one: exact, and never unknown."""
     for player in players:
         for identifier, told in list(player.acknowledged.items())[-5:]:
             async with http.get(f"{url}/api/receipts/{identifier}", headers=player.headers) as reply:

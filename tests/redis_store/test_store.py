@@ -116,7 +116,7 @@ async def test_a_wrong_password_is_said_without_showing_it(tmp_path: Path) -> No
 
 
 async def test_a_call_that_is_cancelled_ends_at_whatever_moment(store: RedisStore) -> None:
-    """What runs beside requests is stopped by cancelling it: a library that swallows that once stops the stop."""
+    """Background tasks end by cancellation: a library that swallows one keeps the node from stopping."""
 
     async def ask_for_ever() -> None:
         while True:

@@ -24,7 +24,7 @@ from laurels.redis_store import RedisStore, RedisUnavailable, parse_address
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """Where the server answers through TLS, and the file of the authority that vouches for it."""
+    """Address of a server with TLS, and the file of its certificate authority."""
 
     port: int
     ca: Path
@@ -81,10 +81,10 @@ async def test_calls_and_the_bus_go_through_tls(secured: Secured) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("why", ["nobody vouches for it", "it is another host's"])
+@pytest.mark.parametrize("why", ["an unknown authority", "it is another host's"])
 async def test_a_certificate_that_is_not_the_servers_is_refused(secured: Secured, tmp_path: Path, why: str) -> None:
     stranger, _ = _certificate(tmp_path, "127.0.0.2")
-    host, ca = ("127.0.0.1", stranger) if why == "nobody vouches for it" else ("localhost", secured.ca)
+    host, ca = ("127.0.0.1", stranger) if why == "an unknown authority" else ("localhost", secured.ca)
     store = RedisStore(parse_address(f"rediss://{host}:{secured.port}?ca={ca}"), "test")
     with pytest.raises(RedisUnavailable, match="certificate"):
         await store.call(lambda redis: redis.ping())

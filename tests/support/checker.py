@@ -1,4 +1,4 @@
-"""Was every promise kept? Pure: what was told, what the ledger holds, what indexes and screens say -> violations.
+"""Check every promise. Pure: acknowledgements, ledger, indexes and screens in, violations out.
 
 The same checks judge several nodes under kills, and one behind any fault. Nothing here reads a server: who runs a
 scenario gathers the evidence once all is quiet, and an empty list of violations is the verdict.
@@ -60,7 +60,7 @@ class Evidence:
 
 
 def violations(evidence: Evidence) -> list[str]:
-    """What went wrong, in words; empty when nothing did. O(n log n)."""
+    """Return descriptions of violations; empty if there are none. O(n log n)."""
     return [
         *_not_once(evidence.rows),
         *_not_kept(evidence.told, evidence.rows),
@@ -94,7 +94,7 @@ def _from_nowhere(attempted: frozenset[tuple[str, str]], rows: Iterable[Row]) ->
     if not attempted:
         return []
     strangers = [row for row in rows if (row.user, row.identifier) not in attempted]
-    return [f"{row.user}/{row.identifier} is in the ledger, and nobody sent it" for row in strangers]
+    return [f"{row.user}/{row.identifier} is in the ledger but was never sent" for row in strangers]
 
 
 def _not_the_fold(rows: Iterable[Row], standings: Iterable[Standing]) -> list[str]:
@@ -142,7 +142,7 @@ def _two_at_one_place(told: Iterable[Told]) -> list[str]:
             continue
         other = places.setdefault((one.epoch_seq, one.rank), one.user)
         if other != one.user:
-            found.append(f"at {one.epoch_seq} both {other} and {one.user} were told rank {one.rank}")
+            found.append(f"at {one.epoch_seq} both {other} and {one.user} got rank {one.rank}")
     return found
 
 

@@ -31,7 +31,7 @@ class FaultProxy:
         self.swallow_replies = False
         """Requests arrive, replies don't: the acknowledgement is lost on the wire."""
         self.half_open = False
-        """Nothing moves in either direction, and nobody is told."""
+        """Stop both directions silently."""
         self.refuse = False
         self.reset_share = 0.0
         """How many chunks out of one are answered by a reset."""
@@ -107,7 +107,7 @@ class FaultProxy:
                     await self._write(sink, chunk)
             if sink.can_write_eof():
                 sink.write_eof()
-        except GONE:  # one end was reset: so is the other, or it would wait for an answer for ever
+        except GONE:  # one end was reset: so is the other, or it would wait for an answer without end
             for end in pair:
                 _reset(end)
 

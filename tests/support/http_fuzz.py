@@ -297,7 +297,7 @@ async def _talked(
 
 
 def complaint(data: bytes, received: bytes) -> str | None:
-    """What is wrong with what a request was answered; None when nothing is."""
+    """Return the fault of an answer; None if there is none."""
     for found in _STATUS_LINE.finditer(received):
         status = int(found[1])
         head, _, rest = received[found.end() :].partition(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""What an operator's commands do to a ledger, in this process: each waits for the nodes as a command does."""
+"""Operators' commands in this process: each waits for the nodes as a command does."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ BUSY_FACTOR = 6.0
 
 
 async def eventually(look: Callable[[], Awaitable[T]], happened: Callable[[T], bool], *, within: float = 5.0) -> T:
-    """What `look` answers as soon as it satisfies `happened`; an assertion with the last answer if it never does.
+    """Return the answer of `look` as soon as it satisfies `happened`; fail with the last answer if it never does.
 
     `within`: seconds on an idle machine.
     """

@@ -1,6 +1,6 @@
-"""Ports that nobody uses: one for a server, a block for a cluster of a test's own.
+"""Unused ports: one for a server, a block for a cluster.
 
-The kernel must not pick the same ones for outgoing connections: whoever asks whether a server listens yet could be
+The kernel must not pick the same ones for outgoing connections: a check whether a server listens yet could be
 given that very port to come from, reach itself, and keep the server from binding it. Of starts that were waited for
 with a hundred questions, two in a hundred did.
 

@@ -47,7 +47,7 @@ class RedisServer:
             raise
 
     def stop(self) -> None:
-        """SIGTERM, and wait. Stopping what does not run is no error."""
+        """Send SIGTERM and wait. Stopping a server that is not running is not an error."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -50,7 +50,7 @@ class SentinelGroup:
             server.kill()
 
     def primary_port(self) -> int:
-        """Where the sentinels send clients."""
+        """Return the address that the sentinels give to clients."""
         with _client(self._ports[0]) as connection:
             _, port = connection.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
         return int(port)

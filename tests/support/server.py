@@ -124,7 +124,7 @@ class LaurelsServer:
         subprocess.run([sys.executable, "-m", "laurels.cli", *words], env=self._environment, check=True)
 
     def sql(self, statement: str) -> None:
-        """What no client may do, for the sake of a test."""
+        """Run a statement that no client may run, for a test."""
         with ThreadPoolExecutor(1) as thread:  # where a browser is driven, this one has a loop already
             thread.submit(asyncio.run, self._execute(statement)).result()
 

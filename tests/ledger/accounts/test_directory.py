@@ -10,7 +10,7 @@ from laurels.ledger.db.replicas import Reads
 
 
 class Interrupted(Reads):
-    """While it reads, somebody takes a snapshot: everybody is forgotten."""
+    """A snapshot is taken during the read: all names are invalidated."""
 
     directory: Directory
 

@@ -41,7 +41,7 @@ WAYS: dict[str, Way] = {
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tested is who wins, not how long the loser may wait on a busy machine."""
+    """Tests the winner, not how long the loser may wait on a busy machine."""
     monkeypatch.setattr(ledger_pool, "ANSWER_SECONDS", 60.0)
     monkeypatch.setattr(ledger_pool.acquire_within.__wrapped__, "__defaults__", (60.0,))  # type: ignore[attr-defined]
 
@@ -53,7 +53,7 @@ async def remove(pool: Pool, way: str, removed: int, other: int) -> object:
 
 
 async def two_admins(pool: Pool) -> list[int]:
-    """Two active admins, and nobody else who holds the role."""
+    """Two active admins, and no other user with the role."""
     await pool.execute("UPDATE users SET role = 'player'")
     names = [f"admin-{next(_numbers)}" for _ in range(2)]
     statement = (
@@ -69,7 +69,7 @@ async def active_admins(pool: Pool) -> int:
 
 @pytest.mark.parametrize("first", WAYS)
 async def test_of_two_who_leave_at_once_one_stays(pool: Pool, database_url: str, first: str) -> None:
-    """On two nodes, each way against each: one succeeds at most, the other is told why."""
+    """On two nodes, each way against each: at most one succeeds, the other gets the reason."""
     other_pool = await ledger_pool.connect(database_url, size=4)
     for second in WAYS:
         one, two = await two_admins(pool)
@@ -83,7 +83,7 @@ async def test_of_two_who_leave_at_once_one_stays(pool: Pool, database_url: str,
 
 
 @pytest.mark.parametrize("way", [name for name in WAYS if "machine" in name or "oneself" in name])
-async def test_the_last_one_stays_whoever_asks(pool: Pool, way: str) -> None:
+async def test_the_last_one_stays_in_every_way(pool: Pool, way: str) -> None:
     """Also the owner of the machine makes another admin first; a banned admin is no other."""
     one, two = await two_admins(pool)
     await sanctions.ban(pool, MACHINE, one, "x")

@@ -53,7 +53,7 @@ async def test_no_operator_is_made_whom_others_could_be_taken_for(accounts: Acco
     assert (await editor.set_role(amo, "admin", MACHINE)).role == "admin"
 
 
-async def test_an_erased_look_alike_is_in_nobodys_way(accounts: Accounts, editor: UserEditor, pool: Pool) -> None:
+async def test_an_erased_look_alike_blocks_no_name(accounts: Accounts, editor: UserEditor, pool: Pool) -> None:
     amo, arno = await made(accounts, "Amo"), await made(accounts, "Arno")
     await erasure.erase(pool, MACHINE, arno, "x")
     assert (await editor.set_role(amo, "admin", MACHINE)).role == "admin"
@@ -94,7 +94,7 @@ async def test_a_promotion_and_a_registration_do_not_overlook_each_other(
 
 
 async def test_of_two_who_take_one_name_at_once_one_gets_it(accounts: Accounts) -> None:
-    """Also when one of them becomes an operator with it: nobody waits for the other in a circle."""
+    """Also when one of them becomes an operator with it: there is no deadlock."""
     for number in range(10):
         name = f"same {number}"
         answers = await asyncio.gather(made(accounts, name), made(accounts, name, "admin"), return_exceptions=True)

@@ -151,8 +151,8 @@ async def test_what_cannot_be_undone_says_so(pool: Pool) -> None:
         held = await complete(ledger, 1, "odd")
         assert await refused(corrections.reverse(pool, ADMIN, undone.action_id, "x")) == "not_reversible"
         assert await refused(corrections.reverse(pool, ADMIN, held, "x")) == "not_reversible"
-        for nobody in (0, -1, 999, 2**63, 2**80):
-            assert await refused(corrections.reverse(pool, ADMIN, nobody, "x")) == "action_unknown"
+        for unknown in (0, -1, 999, 2**63, 2**80):
+            assert await refused(corrections.reverse(pool, ADMIN, unknown, "x")) == "action_unknown"
 
 
 async def test_an_approved_action_counts_from_its_own_time(pool: Pool) -> None:
@@ -259,7 +259,7 @@ async def test_a_default_board_that_does_not_add_up_is_not_adjusted(ledger: Ledg
 
 
 async def test_a_window_that_is_over_stays_truthful(ledger: Ledger) -> None:
-    """Undone after its week: that week's standing is folded anew, this week's is not touched."""
+    """Undone after its week: that week's standing is refolded, this week's is not touched."""
     action = await complete(ledger, 1, "a")
     row = await ledger.pool.fetchrow("SELECT * FROM windows WHERE starts_at IS NOT NULL")
     # As if the week had begun a week later: the action lies in the one before.
@@ -278,7 +278,7 @@ async def test_a_window_that_is_over_stays_truthful(ledger: Ledger) -> None:
 
 
 async def test_every_node_hears_of_a_correction(ledger: Ledger) -> None:
-    """Also the one that made it: nobody is left out of the journal."""
+    """Also the node that made it: the journal entry is for all."""
     mine = Journal(ledger.pool, ledger.node)
     action = await complete(ledger, 3, "a")
     await mine.start()
@@ -326,7 +326,7 @@ async def _some_act(dice: random.Random, ledger: Ledger, name: str) -> None:
         decide: dict[str, Callable[..., Any]] = {"approve": review.approve, "reject": review.reject}
         if rows:
             work = decide.get(act, corrections.reverse)(pool, ADMIN, dice.choice(rows)["id"], "x")
-            with contextlib.suppress(LaurelsError):  # decided by somebody else meanwhile
+            with contextlib.suppress(LaurelsError):  # decided by another operator meanwhile
                 await work
 
 

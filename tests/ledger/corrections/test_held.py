@@ -1,4 +1,4 @@
-"""Held actions in a real ledger, and rows that nobody changes."""
+"""Held actions in a real ledger, and rows that can't be changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CHANGES = [
 
 @pytest.mark.parametrize("statement", CHANGES)
 async def test_rows_of_the_ledger_are_not_changed(pool: Pool, statement: str) -> None:
-    """Not even by whoever owns the tables; only a held row may be decided, and metadata be erased."""
+    """Not even by the owner of the tables; only a held row may be decided, and metadata be erased."""
     await add_users(pool, 2)
     async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger:
         for identifier in ("a", "odd"):

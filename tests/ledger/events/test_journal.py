@@ -1,4 +1,4 @@
-"""Nothing that others committed is missed, however late it commits."""
+"""The journal misses no commit of another process, however late it commits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node learns from others survives a database that is away for a moment."""
+"""A node misses no entry of the journal when the database is away for a moment."""
 
 from __future__ import annotations
 
