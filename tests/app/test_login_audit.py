@@ -19,7 +19,7 @@ OURS = "a-trace-of-ours-1"
 
 
 async def login(node: InProcessNode, username: str, password: str = PASSWORD, **headers: str) -> tuple[int, str]:
-    """(status, the request id that the caller was told)."""
+    """(status, the request id that the caller received)."""
     body = {"username": username, "password": password}
     async with node.http.post(f"{node.url}/api/auth/login", json=body, headers=headers) as reply:
         return reply.status, reply.headers["X-Request-ID"]
