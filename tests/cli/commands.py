@@ -38,14 +38,14 @@ def laurels(*arguments: str, **settings: object) -> subprocess.CompletedProcess[
 
 
 def answer(*arguments: str, **settings: object) -> Any:
-    """What a command that succeeds prints with --json."""
+    """Run a command that must succeed with --json, and return what it prints."""
     done = laurels(*arguments, "--json", **settings)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def until(told: Callable[[], Any], what: str) -> Any:
-    """Ask until the answer is true."""
+    """Call `told` until its result is true, and return that."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if result := told():

@@ -13,7 +13,7 @@ from tests.support.folders import reachable
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    """Where a data folder may be made: not in pytest's folder, which a second pytest closes when it starts."""
+    """Return a path for a data folder: not in pytest's folder, which a second pytest closes when it starts."""
     folder = reachable(Path(tempfile.mkdtemp(prefix="laurels-tests-")))
     yield folder / "data"
     shutil.rmtree(folder, ignore_errors=True)

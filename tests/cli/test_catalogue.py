@@ -1,4 +1,4 @@
-"""What operators edit from the command line: action types, boards, settings, and the trail of it all."""
+"""Action types, boards and settings edited from the command line, and their audit trail."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_boards_and_settings(database_url: str) -> None:
         return answer(*arguments, DATABASE_URL=database_url)
 
     assert ask("board", "create", "runs", "Runs", "--aggregate", "best", "--types", "lesson")["state"] == "filling"
-    assert ask("board", "edit", "points", "--name", "For ever", "--points-cap", "500")["daily_points_cap"] == 500
+    assert ask("board", "edit", "points", "--name", "All time ever", "--points-cap", "500")["daily_points_cap"] == 500
     assert ask("board", "edit", "points", "--points-cap", "0")["daily_points_cap"] is None
     assert ask("board", "archive", "points-weekly")["state"] == "archived"
     assert ask("board", "restore", "points-weekly")["state"] == "filling"

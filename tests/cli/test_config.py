@@ -10,12 +10,12 @@ from laurels.config import ConfigError, Settings, describe, load
 
 
 def test_an_empty_environment_is_enough() -> None:
-    """Nobody has to set anything to start."""
+    """A node starts without any setting."""
     assert load({}) == Settings()
 
 
 def test_values_are_taken_in_their_types() -> None:
-    """What is set in words arrives as numbers, paths and truths."""
+    """Text from the environment becomes numbers, paths and booleans."""
     settings = load({"LAURELS_PORT": "9000", "LAURELS_DATA": "/srv/l", "LAURELS_SAMPLES": "no", "HOME": "/"})
     assert (settings.port, settings.data, settings.samples) == (9000, Path("/srv/l"), False)
 
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
-    """Which of the two was meant can't be told."""
+    """It is unclear which of the two was meant."""
     with pytest.raises(ConfigError, match="use one"):
         load({"LAURELS_PORT": "1", "LAURELS_PORT_FILE": str(tmp_path)})
 

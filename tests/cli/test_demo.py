@@ -29,7 +29,7 @@ def server(database_url: str, tmp_path: Path) -> Iterator[LaurelsServer]:
 
 
 def test_people_play_and_the_board_moves(server: LaurelsServer) -> None:
-    """Awards and refusals are counted, tokens renewed in the game, and who is not let in waits at the door."""
+    """Awards and refusals are counted, tokens renewed, and whom the limit refuses waits to register."""
     told = answer("demo", "--url", server.url, "--people", "32", "--seconds", "6.5", "--rate", "60", "--seed", "1")
     assert told["healthy"] is True
     assert told["failed"] == {}
@@ -47,7 +47,7 @@ def test_a_table_is_printed_and_ctrl_c_ends_the_game_with_it(server: LaurelsServ
     """Long before its time, with exit code 0 and where to look."""
     command = [*LAURELS, "demo", "--url", server.url, "--people", "5", "--seconds", "600", "--rate", "50"]
     with subprocess.Popen(command, env=environment(), stdout=-1, stderr=-1, text=True) as playing:
-        until(lambda: server.get("/api/scoreboard")["rows"], "somebody scores")
+        until(lambda: server.get("/api/scoreboard")["rows"], "a player scores")
         playing.send_signal(signal.SIGINT)
         said, complaints = playing.communicate(timeout=PATIENCE)
     assert (playing.returncode, complaints) == (0, "")
@@ -79,7 +79,7 @@ def test_what_listens_may_be_something_else() -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_names_are_good_and_nobody_has_two() -> None:
+def test_names_are_good_and_distinct() -> None:
     """Every name is one that the service takes, however many people play; suffixes keep it so."""
     chance = random.Random(1)
     people = invent_people(5_000, KINDS, chance)

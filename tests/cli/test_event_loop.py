@@ -18,7 +18,7 @@ def test_a_loop_closes() -> None:
 
 
 def test_a_loop_that_can_not_be_closed_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who stops a node gets their terminal back."""
+    """Stopping a node gives the terminal back."""
     never = threading.Event()
 
     class Stuck(event_loop.Loop):

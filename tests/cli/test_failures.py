@@ -1,4 +1,4 @@
-"""How a command ends: one line for what an operator can mend, a traceback for a mistake of ours."""
+"""Failures of a command: one line for what an operator can fix, a traceback for a defect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_known_failure_is_one_line_however_deep_in_groups(
 
 
 def test_a_mistake_of_ours_beside_a_known_failure_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else nobody would ever learn of it."""
+    """Without it the defect would stay hidden."""
 
     def fail(**_: object) -> None:
         raise ExceptionGroup("tasks", [StartError("the port is taken"), ZeroDivisionError()])
@@ -46,7 +46,7 @@ def test_a_mistake_of_ours_beside_a_known_failure_keeps_its_traceback(monkeypatc
 
 
 def test_groups_are_flattened_in_order() -> None:
-    """Also groups that hold what is no Exception."""
+    """Also groups that hold a BaseException that is not an Exception."""
     inner = [ValueError("a"), KeyboardInterrupt(), ValueError("b")]
     group = BaseExceptionGroup("all", [inner[0], BaseExceptionGroup("some", inner[1:])])
     assert flatten(group) == inner

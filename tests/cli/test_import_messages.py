@@ -1,4 +1,4 @@
-"""What an import says of a bad row or header: the column, what was in it, and what is expected."""
+"""Messages of an import about a bad row or header: the column, its value, and what is expected."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_the_first_password_can_be_given(data: Path, tmp_path: Path) -> None:
 
 
 def test_where_the_password_can_not_be_kept_no_admin_is_made(database_url: str, data: Path) -> None:
-    """The operator is told what to do: an admin whose password nobody knows would close the door for good."""
+    """The log says what to do: an admin whose password no one knows would lock every operator out."""
     data.write_text("not a folder")
     with serving(data, DATABASE_URL=database_url) as served:
         assert "LAURELS_ADMIN_PASSWORD_FILE" in served.log
@@ -134,7 +134,7 @@ def log_in(url: str, password: str) -> int:
 
 @pytest.mark.parametrize("group", [False, True], ids=["SIGTERM", "Ctrl-C"])
 async def test_a_stop_is_in_order(data: Path, group: bool) -> None:
-    """Exit code 0; requests in flight are answered; sockets are told to come back; PostgreSQL is gone.
+    """Exit code 0; requests in flight are answered; sockets are asked to reconnect; PostgreSQL is gone.
 
     Ctrl-C on a terminal signals the whole process group: PostgreSQL must not go under the draining node.
     """
@@ -173,7 +173,7 @@ def test_a_stop_before_it_is_ready_is_in_order_too(data: Path, number: int) -> N
     """Exit code 0, no PostgreSQL left behind, and the folder is as good as before."""
     served = Served(data)
     try:
-        until((data / "postgres.gate").exists, "the start is under way")
+        until((data / "postgres.gate").exists, "the start is in progress")
         assert served.stop(number) == 0
         assert server_of(data) is None
         assert "Traceback" not in served.log
@@ -200,7 +200,7 @@ def test_an_orphaned_server_is_joined_and_stopped_in_the_end(data: Path) -> None
 
 
 def test_both_killed_lose_nothing(data: Path) -> None:
-    """What was acknowledged is there after PostgreSQL has replayed its log."""
+    """Acknowledged actions are there after PostgreSQL has replayed its log."""
     with serving(data) as first:
         assert post(first.url, "/api/auth/register", REGISTER) == 201
         server = server_of(data)
@@ -224,7 +224,7 @@ def test_a_command_borrows_the_running_server(data: Path) -> None:
     assert server_of(data) is None
 
 
-def test_whoever_leaves_last_stops_the_server(data: Path) -> None:
+def test_the_last_process_stops_the_server(data: Path) -> None:
     """A command that started it does not pull it from under a node that has joined."""
     command, node = EmbeddedPostgres(data), EmbeddedPostgres(data)
     assert command.start(own=False) == node.start(own=True)
@@ -261,7 +261,7 @@ def test_a_start_that_was_given_up_starts_nothing(data: Path) -> None:
 
 
 def test_long_paths_get_a_private_socket(data: Path) -> None:
-    """Unix sockets have short names: a deep folder's socket goes where nobody else may enter."""
+    """Unix sockets have short names: a deep folder's socket goes into a private one."""
     deep = data / ("x" * 60) / ("y" * 60)
     server = EmbeddedPostgres(deep)
     url = server.start(own=True)

@@ -37,7 +37,7 @@ async def off_loop(*arguments: str, **settings: object) -> tuple[int, Any]:
 
 
 def test_without_a_command_the_help_is_shown() -> None:
-    """Somebody who types `laurels` learns what there is."""
+    """`laurels` alone lists the commands."""
     done = laurels()
     assert (done.returncode, done.stderr) == (0, "")
     assert "serve" in done.stdout
@@ -70,7 +70,7 @@ async def test_an_account_is_made_and_its_password_changed(node: InProcessNode, 
 
 
 async def test_a_name_with_brackets_is_shown_as_it_is(database_url: str) -> None:
-    """What people call themselves is text, never mark-up of ours."""
+    """Names are printed as text, never as mark-up."""
     done = laurels("user", "create", "[red]dawn[/]", DATABASE_URL=database_url)
     assert "Created [red]dawn[/] (player)" in done.stdout
 

@@ -1,4 +1,4 @@
-"""What a command prints arrives whole, however slowly it is read; a reader that goes away ends it without a word."""
+"""Output arrives whole however slowly it is read; a reader that goes away ends it without a message."""
 
 from __future__ import annotations
 

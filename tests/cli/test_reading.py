@@ -1,4 +1,4 @@
-"""Files as people have them: how they are written may vary, what they say may not, and every record is told of."""
+"""Files as spreadsheets and editors write them: each record is read, or reported with its line."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_member_that_stands_twice_is_a_bad_record() -> None:
 
 
 def test_a_quote_that_is_never_closed_ends_it() -> None:
-    """Nothing after it can be trusted; what stands above has been read."""
+    """The rest of the file can't be trusted; the records above have been read."""
     records = read_records(io.BytesIO(b'username\nann\n"bob\ncid\n'), "csv", UserRecord)
     assert next(records).record.username == "ann"
     with pytest.raises(TransferError, match="line 3"):
@@ -135,7 +135,7 @@ def test_a_line_without_end_is_not_kept(form: Format) -> None:
 @pytest.mark.parametrize("safe", [True, False])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20), min_size=1))
 def test_text_goes_out_and_comes_in_unchanged(safe: bool, texts: list[str]) -> None:
-    """Whatever it begins with; in safe mode no cell is one that a spreadsheet runs, and numbers are numbers."""
+    """Text comes back unchanged; in safe mode a spreadsheet runs no cell, and numbers are numbers."""
     stream = io.StringIO(newline="")
     writer = FileWriter(stream, "csv", TypeRecord, spreadsheet_safe=safe)
     records = [TypeRecord(name=f"n{n}", base_score=-n, description=text) for n, text in enumerate(texts)]
@@ -178,7 +178,7 @@ _BYTES = st.one_of(
 
 
 def _fuzz(data: bytes, form: Format, kind: type) -> None:
-    """Every record is one with a line, or bad with a reason, in the order of lines; nothing but NotDone is raised."""
+    """Every record is one with a line, or bad with a reason, in order of lines; only TransferError is raised."""
     last = 0
     try:
         for record in read_records(io.BytesIO(data), form, kind):

@@ -1,4 +1,4 @@
-"""What can't be done: exit code 2 and exactly one line on standard error that says what to do."""
+"""Refused commands: exit code 2 and exactly one line on standard error that says what to do."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ async def a_history(pool: Pool) -> None:
 
 
 async def told(url: str) -> dict[str, Any]:
-    """What two ledgers must agree on: rows, standings and counters, by name."""
+    """Return rows, standings and counters by name: two ledgers must agree on them."""
     connection = await asyncpg.connect(url)
     queries = {
         "standings": "SELECT b.slug, w.starts_at, u.username, s.score, s.sort_score, s.reached_at, s.hidden "
@@ -137,7 +137,7 @@ async def test_an_import_keeps_what_a_request_would_keep(pool: Pool, database_ur
 async def test_held_actions_wait_where_they_are_imported(
     pool: Pool, database_url: str, elsewhere: str, tmp_path: Path
 ) -> None:
-    """They count nothing there either, until somebody approves them."""
+    """They count nothing there either, until they are approved."""
     await a_history(pool)
     await pool.execute("ALTER TABLE actions DISABLE TRIGGER actions_guard")
     await pool.execute(
@@ -251,7 +251,7 @@ def test_users_that_look_like_others_stay_out(database_url: str, tmp_path: Path)
 
 
 def test_an_import_takes_honest_names_that_are_similar(database_url: str, tmp_path: Path) -> None:
-    """Also next to an operator's: whoever imports answers for the file."""
+    """Also next to an operator's: the operator who imports answers for the file."""
     people = tmp_path / "users.csv"
     people.write_text("username,role\nArno,\nAmo,moderator\nTeam 11,\nTeam II,\nadm1n,\nkrn\u0131k,\nkmik,\n", "utf-8")
     report = answer("import", "users", str(people), DATABASE_URL=database_url)
@@ -325,7 +325,7 @@ def test_an_action_type_that_differs_is_not_called_present(database_url: str, tm
 
 
 def test_a_file_that_ends_badly_is_told_of_up_to_there(database_url: str, tmp_path: Path) -> None:
-    """What stands above went in and is counted; the reason is one line, and the exit code 2."""
+    """The rows above are imported and counted; the reason is one line, and the exit code 2."""
     people = tmp_path / "users.csv"
     people.write_bytes(b"username\nann\nbob\nj\xf6rg\ncid\n")
     done = laurels("import", "users", str(people), "--json", DATABASE_URL=database_url)

@@ -96,7 +96,7 @@ def test_without_redis_it_refuses_and_says_why(database_url: str) -> None:
 def test_a_port_that_a_worker_needs_and_another_has_ends_the_start(
     database_url: str, redis_server: RedisServer, number: int
 ) -> None:
-    """Trying again would not help, and nobody would see why. The other worker is stopped, and nothing is left."""
+    """Trying again would not help, and would hide the reason. The other worker is stopped, and nothing is left."""
     port = free_port()
     with socket.socket() as other:
         other.bind(("127.0.0.1", port + 1 + number))
