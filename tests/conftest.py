@@ -14,6 +14,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from laurels.config import Settings
 from laurels.event_loop import Loop
@@ -32,6 +34,8 @@ from tests.support.server import LaurelsServer
 ONE_CLUSTER = {"deploy", "edge", "faults"}
 """Rooms whose tests share a fixture that takes long to start: they run in one process, one after the other."""
 _numbers = itertools.count(1)
+hypothesis_settings.register_profile("laurels", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("laurels")  # a busy machine, or one that traces branches, is no failure
 
 
 def pytest_asyncio_loop_factories() -> dict[str, object]:

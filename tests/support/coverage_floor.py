@@ -18,7 +18,7 @@ from coverage.exceptions import NoDataError
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "laurels"
 DATA = ROOT / ".coverage"
-FLOORS = {"domain": 0, "ledger/write": 0, "ranking": 0, "live": 0, "app": 0}
+FLOORS = {"domain": 94, "ledger/write": 91, "ranking": 50, "live": 83, "app": 75}
 """Percent of lines and branches, rounded down from what the tests reach."""
 FOLDERS = tuple(f"tests/{folder}" for folder in ("app", "domain", "ledger/write", "live", "ranking"))
 
