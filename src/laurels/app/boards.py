@@ -5,6 +5,7 @@ A top comes encoded, with an ETag; reading one that has not changed costs no que
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from ..domain.boards import Board
 from ..domain.calendars import Calendar
 from ..domain.errors import Code, LaurelsError
+from ..ledger.accounts.directory import UserRef
 from ..ledger.catalogue import windows
 from ..ranking.index import Ranking
 from ..ranking.pages import PageStart
@@ -48,6 +50,27 @@ class Windows(msgspec.Struct, frozen=True):
 
     windows: list[WindowInfo]
     next_before: int | None
+
+
+class RankRow(msgspec.Struct, frozen=True):
+    """`rank_within` is the rank among the users asked for. All null for users who have not scored in this window."""
+
+    username: str
+    rank: int | None
+    rank_within: int | None
+    score: int | None
+
+
+class RanksOnBoard(msgspec.Struct, frozen=True):
+    """Best first, users without a score last. `unknown`: names that no user has."""
+
+    board: str
+    epoch: str
+    seq: int
+    total_users: int
+    rank_state: str
+    rows: list[RankRow]
+    unknown: list[str]
 
 
 class PlaceOnBoard(msgspec.Struct, frozen=True):
@@ -115,6 +138,27 @@ async def read_rank(context: BoardContext, slug: str, username: str, view: View)
     board = context.catalogue.board(slug)
     who = await context.directory.by_name(username)
     return _place_on(board, who.username, await context.scoreboards.place(board, who.id, view))
+
+
+async def read_ranks(context: BoardContext, slug: str, usernames: Sequence[str], view: View) -> RanksOnBoard:
+    """Return the places of these users on a board and among themselves. Raises LaurelsError(BOARD_UNKNOWN)."""
+    board = context.catalogue.board(slug)
+    names = list(dict.fromkeys(usernames))
+    found = await context.directory.resolve([UserRef(username=name) for name in names])
+    blocked = context.directory.blocked
+    ids = {name: id_ for name, id_ in zip(names, found, strict=True) if id_ is not None and id_ not in blocked}
+    ranked = await context.scoreboards.among(board, list(dict.fromkeys(ids.values())), view)
+    people = await context.directory.people(ids.values())
+    rows = [
+        RankRow(people[place.user_id].username, place.rank, within, place.score)
+        for place, within in zip(ranked.places, ranked.ranks_within, strict=True)
+    ]
+    placed = {place.user_id for place in ranked.places}
+    unplaced = [user_id for user_id in dict.fromkeys(ids.values()) if user_id not in placed]
+    rows += [RankRow(people[user_id].username, None, None, None) for user_id in unplaced]
+    unknown = [name for name in names if name not in ids]
+    ranking = ranked.ranking
+    return RanksOnBoard(slug, ranking.epoch, ranking.seq, ranking.total, ranking.rank_state, rows, unknown)
 
 
 async def read_places(context: BoardContext, user_id: int, username: str, view: View) -> list[PlaceOnBoard]:

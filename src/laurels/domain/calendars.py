@@ -28,6 +28,16 @@ WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 TimeOfDay = Annotated[
     str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", extra={"expected": 'a time such as "04:00"'})
 ]
+TimeZone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_+/-]+$(?!\n)",
+        examples=["Europe/Berlin"],
+        extra={"expected": "a time zone such as Europe/Berlin"},
+    ),
+]
 MONTHS: dict[Unit, int] = {"month": 1, "quarter": 3, "year": 12}
 EPOCH = date(2001, 1, 1)
 """Windows of one unit are counted from here: a Monday, and the first day of a month, a quarter and a year."""
@@ -53,7 +63,7 @@ class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     at: TimeOfDay = "00:00"
     anchor: date | None = None
     cron: Annotated[str, Meta(min_length=9, max_length=100)] | None = None
-    time_zone: str = "UTC"
+    time_zone: TimeZone = "UTC"
 
     @property
     def period(self) -> str:

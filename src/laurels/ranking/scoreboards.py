@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from ..ledger.accounts.directory import Directory
 from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.db.replicas import Reads
 from ..ledger.standings.snapshots import latest_ranks
-from .index import Index, Place, Position, Ranking
+from .index import Index, Place, Position, Ranking, key_of, ranked_in_order
 from .pages import PageStart, next_cursor
 from .shadows import Shadows
 from .view import PUBLIC, View
@@ -111,6 +112,15 @@ class PlacesOnBoard:
     places: dict[int, Place]
 
 
+@dataclass(frozen=True, slots=True)
+class RankedSet:
+    """Some users of a board at one instant, best first: their places on it, and their ranks among themselves."""
+
+    ranking: Ranking
+    places: tuple[Place, ...]
+    ranks_within: list[int]
+
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -186,6 +196,18 @@ class Scoreboards:
         if view.shadowed_user == user_id:
             return await self._shadows.place(window, user_id)
         return await self._index.places(window, [user_id])
+
+    async def among(self, board: Board, user_ids: Sequence[int], view: View = PUBLIC) -> RankedSet:
+        """Return the places of these users on a board, best first, with their ranks among themselves."""
+        window = await self._catalogue.window(board)
+        own = view.shadowed_user
+        if own is None:
+            ranking = await self._index.places(window, user_ids)
+        else:
+            ranking = await self._shadows.among(window, own, user_ids)
+        places = tuple(sorted(ranking.places, key=partial(key_of, board)))
+        within = ranked_in_order(board, 1, 1, places)
+        return RankedSet(ranking, places, [place.rank for place in within])
 
     async def places(self, slug: str, user_ids: Sequence[int]) -> PlacesOnBoard:
         """Return many users' places in one call of the index. Raises LaurelsError(BOARD_UNKNOWN)."""

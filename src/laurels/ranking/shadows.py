@@ -5,6 +5,9 @@ No other user's board, rank or total counts that standing. Shadowed users are fe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from msgspec.structs import replace
 
 from ..domain.actions import Placement
@@ -33,6 +36,16 @@ class Shadows:
             return others
         place = await self._index.place_of(window, user_id, standing)
         return replace(others, places=(place,), total=others.total + 1)
+
+    async def among(self, window: Window, user_id: int, user_ids: Sequence[int]) -> Ranking:
+        """Return the places of these users, as `Index.places`, with the user's own place among them."""
+        others = await self._index.places(window, [other for other in user_ids if other != user_id])
+        own = await self._own_place(window, user_id)
+        if own is None or user_id not in user_ids:
+            return others
+        ordered = sorted(others.places, key=partial(key_of, window.board))
+        tied = await self._is_tied(window, own)
+        return self._with_own(window.board, replace(others, places=tuple(ordered)), own, len(user_ids), tied=tied)
 
     async def top(self, window: Window, user_id: int, size: int) -> Ranking:
         """Return the best `size` places, with the user's if it is among them."""

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from tests.support.node import InProcessNode
 from tests.support.raw_http import Reply, exchange, request
+from tests.web.admin import call, of_role
 
 TOP = "/api/scoreboard"
 
@@ -110,6 +111,40 @@ async def test_a_cursor_of_another_kind_is_refused(node: InProcessNode) -> None:
         forged = base64.urlsafe_b64encode(msgspec.json.encode(keys)).decode()
         status, refused = await node.get(f"/api/boards/points/rows?cursor={forged}")
         assert status in (404, 422), keys
+
+
+@pytest.mark.usefixtures("league")
+async def test_friends_are_ranked_on_the_board_and_among_themselves(node: InProcessNode) -> None:
+    """Best first, whatever the order and the case of the names; without a score last; unknown names apart."""
+    await node.register("newcomer")
+    asked = ["p03", "P11", "newcomer", "p07", "p03", "nobody"]
+    status, found = await node.post("/api/boards/points/ranks", {"usernames": asked})
+    assert (status, found["total_users"], found["rank_state"], found["unknown"]) == (200, 12, "exact", ["nobody"])
+    rows = [(row["username"], row["rank"], row["rank_within"], row["score"]) for row in found["rows"]]
+    assert rows == [("p11", 2, 1, 110), ("p07", 6, 2, 70), ("p03", 10, 3, 30), ("newcomer", None, None, None)]
+    assert (await node.post("/api/boards/none/ranks", {"usernames": ["p01"]}))[1]["code"] == "board_unknown"
+    for usernames, path in (([], "$.usernames"), (["p01"] * 501, "$.usernames"), (["p01", ""], "$.usernames[1]")):
+        status, refused = await node.post("/api/boards/points/ranks", {"usernames": usernames})
+        assert (status, refused["path"]) == (422, path)
+    assert (await node.post("/api/boards/points/ranks", {"usernames": ["a\0b"]}))[1]["unknown"] == ["a\0b"]
+
+
+async def test_banned_and_shadowed_friends_are_not_ranked(node: InProcessNode, league: dict[str, Any]) -> None:
+    """A banned user is unknown, a shadowed one has no score for others; and sees the own rank."""
+    operator = await of_role(node, "admin", "root")
+    for name, status in (("p12", "banned"), ("p11", "shadowed")):
+        body = {"status": status, "reason": "a test"}
+        path = f"/api/admin/users/{league[name]['user']['id']}/status"
+        assert (await call(node, "PUT", path, operator, body))[0] == 200
+    asked = {"usernames": ["p10", "p11", "p12"]}
+    _, found = await node.post("/api/boards/points/ranks", asked)
+    assert [(row["username"], row["rank"], row["rank_within"]) for row in found["rows"]] == [
+        ("p10", 1, 1),
+        ("p11", None, None),
+    ]
+    assert found["unknown"] == ["p12"]
+    _, own = await node.post("/api/boards/points/ranks", asked, league["p11"]["access_token"])
+    assert [(row["username"], row["rank"], row["rank_within"]) for row in own["rows"]] == [("p11", 1, 1), ("p10", 2, 2)]
 
 
 @pytest.mark.usefixtures("league")

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ...app import boards
-from ...app.boards import Boards, PlaceOnBoard, Windows
+from ...app.boards import Boards, PlaceOnBoard, RanksOnBoard, Windows
 from ...app.context import BoardContext
 from ...domain.errors import Code, LaurelsError
 from ...ranking.pages import PageStart, page_start
@@ -61,6 +61,16 @@ class AroundQuery(Request, frozen=True):
     radius: Annotated[int, Meta(ge=0, le=50, description="Neighbours on each side")] = 5
 
 
+class RanksQuery(Request, frozen=True):
+    slug: Slug
+
+
+class ReadRanks(Request, frozen=True):
+    """A name that is sent twice counts once."""
+
+    usernames: Annotated[list[AnyUsername], Meta(min_length=1, max_length=500)]
+
+
 class RankQuery(Request, frozen=True):
     slug: Slug
     username: AnyUsername
@@ -101,6 +111,11 @@ async def get_around(context: BoardContext, call: Call) -> Scoreboard:
 async def get_rank(context: BoardContext, call: Call) -> PlaceOnBoard:
     """Answer with a user's place."""
     return await boards.read_rank(context, call.params.slug, call.params.username, _view(context, call))
+
+
+async def get_ranks(context: BoardContext, call: Call) -> RanksOnBoard:
+    """Answer with the ranks of a set of users, on the board and among themselves."""
+    return await boards.read_ranks(context, call.params.slug, call.body.usernames, _view(context, call))
 
 
 async def list_boards(context: BoardContext, _: Call) -> Boards:
@@ -212,6 +227,19 @@ BOARDS: tuple[Route, ...] = (
         params=AroundQuery,
         replies={200: Scoreboard},
         problems=(Code.BOARD_UNKNOWN, Code.USER_UNKNOWN, *RANKS_AWAY),
+    ),
+    Route(
+        method="POST",
+        path="/api/boards/{slug}/ranks",
+        handler=get_ranks,
+        tag="Boards",
+        summary="Get the ranks of a set of users, such as friends",
+        description="Up to 500 users at one instant, with their ranks on the board and among themselves.",
+        access="viewer",
+        params=RanksQuery,
+        body=ReadRanks,
+        replies={200: RanksOnBoard},
+        problems=(Code.BOARD_UNKNOWN, *RANKS_AWAY),
     ),
     Route(
         method="GET",
