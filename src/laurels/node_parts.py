@@ -24,7 +24,7 @@ from .ledger.catalogue.live_settings import SettingsStore
 from .ledger.catalogue.type_editor import TypeEditor
 from .ledger.db.pool import Pool
 from .ledger.db.replicas import Reads
-from .ledger.queries.readers import Readers
+from .ledger.queries.user_actions import Readers
 from .ledger.write.throughput import Throughput
 from .ledger.write.writer import Writer
 from .live.hub import Hub

@@ -27,14 +27,14 @@ from .first_admin import FirstAdmin, make_first_admin
 from .ledger.db.pool import Pool
 from .ledger.events import propagation
 from .node import Node, assemble
-from .ranking.projection import Progress
+from .ranking.projection_types import Progress
 from .redis_store import RedisUnavailable, RedisUnusable
-from .startup import StartError
+from .start_errors import StartError
 from .web.api.routes import ROUTES
 from .web.http.server import HttpServer
 from .web.http.server import serve as serve_http
-from .web.pipeline.application import application
 from .web.pipeline.route import Route
+from .web.pipeline.routing import application
 from .web.roles import health_only, routes_of, without_metrics
 
 log = structlog.get_logger(__name__)

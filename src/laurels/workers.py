@@ -23,7 +23,7 @@ from .concurrency.backoff import Backoff
 from .config import Settings
 from .event_loop import stopped_by_signals
 from .runtime import DRAIN_SECONDS, bind
-from .startup import StartError
+from .start_errors import StartError
 
 log = structlog.get_logger(__name__)
 

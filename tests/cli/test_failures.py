@@ -6,7 +6,7 @@ import pytest
 
 from laurels import cli
 from laurels.domain.errors import Code, LaurelsError
-from laurels.startup import StartError, flatten
+from laurels.start_errors import StartError, flatten
 
 AWAY = LaurelsError(Code.DATABASE_UNAVAILABLE, "The ledger can't be reached.")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from laurels.app.transfer.errors import TransferError
+from laurels.app.transfer.files import TransferError
 from laurels.app.transfer.kinds import Format
 from laurels.app.transfer.reading import read_records
 from laurels.ledger.transfer import BadRow, LedgerRecord, Line, TypeRecord, UserRecord

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laurels.app.transfer.errors import TransferError
-from laurels.app.transfer.files import FileWriter
+from laurels.app.transfer.files import FileWriter, TransferError
 from laurels.app.transfer.kinds import Format
 from laurels.app.transfer.reading import read_records
 from laurels.app.transfer.text import MAX_LINE

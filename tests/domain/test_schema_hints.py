@@ -12,7 +12,7 @@ from laurels.domain.schema_hints import explain
 from laurels.web.api.admin_boards import CreateBoard
 from laurels.web.api.admin_types import CreateActionType
 from laurels.web.api.admin_users import UsersQuery
-from laurels.web.api.keys import CreateKey, RotateKey
+from laurels.web.api.api_keys import CreateKey, RotateKey
 from laurels.web.http.decode import decode_body, decode_params
 from laurels.web.realtime.frames import ClientFrame
 

@@ -14,7 +14,7 @@ from tests.support.redis import RedisServer
 from laurels.domain.boards import Board, Window
 from laurels.domain.calendars import Span
 from laurels.live.bus import Bus, BusListener
-from laurels.ranking.projection import WindowChanged
+from laurels.ranking.projection_types import WindowChanged
 from laurels.redis_store import RedisStore, parse_address
 
 BOARD = Board(

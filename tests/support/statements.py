@@ -24,8 +24,8 @@ from laurels.ledger.accounts import (
 )
 from laurels.ledger.corrections import corrections, review
 from laurels.ledger.events import audit, journal, propagation
-from laurels.ledger.queries import readers
 from laurels.ledger.queries import score_history as explained
+from laurels.ledger.queries import user_actions
 from laurels.ledger.standings import refolding, snapshots, standings
 from laurels.ledger.standings.snapshots import _LATEST
 from laurels.ledger.transfer import folding, history
@@ -69,8 +69,8 @@ CASES = [
         {"actions_identifier", "user_action_counters_pkey", "standings_pkey"},
         lane=True,
     ),
-    Case(readers.RECEIPT, [5, "i5"], {"actions_identifier"}),
-    Case(readers.RECENT_ACTIONS, [5, 20], set()),
+    Case(user_actions.RECEIPT, [5, "i5"], {"actions_identifier"}),
+    Case(user_actions.RECENT_ACTIONS, [5, 20], set()),
     Case(people.DONE, [5], {"user_action_counters_pkey"}),
     Case(people.HISTORY, [5, date(2026, 1, 1), 5_000], {"actions_recent"}),
     Case(sql_index.query(sql_index._TOP, DESC), [1, 100], {"standings_order"}),

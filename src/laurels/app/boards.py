@@ -15,8 +15,8 @@ from ..domain.calendars import Calendar
 from ..domain.errors import Code, LaurelsError
 from ..ledger.accounts.directory import UserRef
 from ..ledger.catalogue import windows
+from ..ranking.cursors import PageStart
 from ..ranking.index import Ranking
-from ..ranking.pages import PageStart
 from ..ranking.scoreboards import ReadyBoard, Scoreboard, ScoreboardPage
 from ..ranking.view import PUBLIC, View
 from .context import BoardContext

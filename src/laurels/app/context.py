@@ -20,7 +20,7 @@ from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.catalogue.live_settings import SettingsStore
 from ..ledger.db.pool import Pool
 from ..ledger.db.replicas import Reads
-from ..ledger.queries.readers import Readers
+from ..ledger.queries.user_actions import Readers
 from ..ledger.write.writer import Writer
 from ..ranking.archive import Archive
 from ..ranking.scoreboards import Scoreboards

@@ -10,8 +10,8 @@ import msgspec
 from ..ledger.accounts import erasure
 from ..ledger.accounts.erasure import Counter, KeptSession, PersonalData
 from ..ledger.queries import score_history
-from ..ledger.queries.readers import StoredRow
 from ..ledger.queries.score_history import LedgerEntry, Statement
+from ..ledger.queries.user_actions import StoredRow
 from .accounts import Account
 from .boards import PlaceOnBoard, read_places, view_of
 from .context import OwnDataContext

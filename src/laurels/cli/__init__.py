@@ -4,7 +4,7 @@ app, flags       the tree of commands; flags that several share
 process, ledger  how a command runs: event loop, settings, logs; the ledger opened for one command
 output, streams  lines, tables and JSON; standard streams written to the end whatever the pipe does
 errors, operator what ends a command; who runs it, for the audit trail
-requests         holds arguments to what the API takes;  verification  of the ledger and of a running node
+argument_checks  holds arguments to what the API takes;  verification  of the ledger and of a running node
 node (serve, config, openapi), proof, transfer, audit, demo: commands outside a group
 users, api_keys, action_types, boards, reviews, settings: commands in groups
 """
@@ -53,7 +53,7 @@ def _run() -> int:
         streams.discard_output()
         return 130
     except Exception as error:
-        from ..startup import flatten
+        from ..start_errors import flatten
 
         reasons = [_explain(leaf) for leaf in flatten(error)]
         if None in reasons:
@@ -67,11 +67,11 @@ def _explain(error: BaseException) -> str | None:
 
     A node is many tasks: an error of several tasks, or of tasks within tasks, arrives as a group of such errors.
     """
-    from ..app.transfer.errors import TransferError
+    from ..app.transfer.files import TransferError
     from ..config import ConfigError
     from ..domain.errors import LaurelsError
     from ..ledger.db.pool import DatabaseUnusable, ServerError
-    from ..startup import StartError
+    from ..start_errors import StartError
 
     match error:
         case cyclopts.CycloptsError():

@@ -20,12 +20,12 @@ from ..domain.metadata import canonical_metadata
 from ..domain.rules import ScoringRules, parse_rules
 from ..ledger.catalogue.type_editor import EditedType, TypeDraft
 from ..ledger.write.dry_run import DryRun
+from .argument_checks import check_request
 from .errors import CommandFailed
 from .flags import JsonFlag, ReasonFlag, examples
 from .ledger import change, first_rows, read
 from .operator import operator
 from .output import out, print_json, say
-from .requests import check_request
 
 type_app = App(name="type")
 

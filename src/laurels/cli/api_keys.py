@@ -14,12 +14,12 @@ from ..app import api_keys
 from ..app.api_keys import NewApiKey
 from ..domain.authorization import Scope
 from ..ledger.accounts.api_keys import KeyDescription
+from .argument_checks import check_request
 from .flags import JsonFlag, ReasonFlag, examples
 from .ledger import change, first_rows, read
 from .operator import operator
 from .output import out, print_json, say
 from .process import load_settings
-from .requests import check_request
 
 if TYPE_CHECKING:
     from ..web.auth.secret_box import SecretBox
@@ -42,7 +42,7 @@ Overlap = Annotated[
 )
 def api_key_create(name: Name, *, scope: Scopes, json: JsonFlag = False) -> None:
     """Create an API key. It is printed this once: the ledger keeps a hash."""
-    from ..web.api.keys import CreateKey
+    from ..web.api.api_keys import CreateKey
 
     check_request(CreateKey, {"name": name, "scopes": scope})
     box = _secret_box()

@@ -17,12 +17,12 @@ from ..domain.boards import Ties
 from ..domain.calendars import Calendar, Unit, Weekday
 from ..domain.standings import Aggregate, Order
 from ..ledger.catalogue.board_editor import BoardDraft, EditedBoard
+from .argument_checks import check_request
 from .errors import CommandFailed
 from .flags import JsonFlag, ReasonFlag, examples
 from .ledger import change, first_rows, read
 from .operator import operator
 from .output import out, print_json, say
-from .requests import check_request
 
 board_app = App(name="board")
 

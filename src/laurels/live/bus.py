@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from .. import telemetry
 from ..concurrency.bounded_dict import BoundedDict
 from ..concurrency.periodic import run_periodically
-from ..ranking.projection import WindowChanged
+from ..ranking.projection_types import WindowChanged
 from ..redis_store import RedisStore, RedisUnavailable
 from ..redis_store.store import CALL_SECONDS, Client, closed_transport_is_reset
 

@@ -21,7 +21,7 @@ from .. import telemetry
 from ..concurrency.periodic import run_periodically
 from ..domain.errors import Code, LaurelsError
 from ..ledger.write.batch import CommittedBatch
-from ..ranking.projection import WindowChanged
+from ..ranking.projection_types import WindowChanged
 from ..ranking.scoreboards import PlacesOnBoard, ReadyBoard
 from ..ranking.view import PUBLIC, View
 from . import client_connection, protocol

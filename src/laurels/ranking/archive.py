@@ -17,8 +17,8 @@ from ..ledger.accounts.directory import Directory
 from ..ledger.catalogue import windows
 from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.db.replicas import Reads
+from .cursors import PageStart
 from .index import LEDGER, Ranking
-from .pages import PageStart
 from .scoreboards import Scoreboard, ScoreRow, WindowSpan
 from .sql_index import SqlIndex
 

@@ -20,12 +20,12 @@ from ..ledger.db.pool import Pool
 from ..ledger.events.journal import JournalEntry
 from ..ledger.standings import standings
 from ..ledger.write.batch import CommittedBatch, StandingChange
-from .confirmed import ConfirmedBatches
-from .entries import attribute_entries
+from .confirmed_batches import ConfirmedBatches
 from .index import Shift
 from .memory_index import MemoryIndex
-from .projection import KEEP_ENDED, Progress, WindowChanged
+from .projection_types import KEEP_ENDED, Progress, WindowChanged
 from .shadows import shadow_placements
+from .top_entries import attribute_entries
 
 SLICE = 250
 """Members applied between two turns of the loop during a rebuild: some 10 ms."""

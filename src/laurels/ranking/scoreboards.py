@@ -22,8 +22,8 @@ from ..ledger.accounts.directory import Directory
 from ..ledger.catalogue.catalogue import Catalogue
 from ..ledger.db.replicas import Reads
 from ..ledger.standings.snapshots import latest_ranks
+from .cursors import PageStart, next_cursor
 from .index import Index, Place, Position, Ranking, key_of, ranked_in_order
-from .pages import PageStart, next_cursor
 from .shadows import Shadows
 from .view import PUBLIC, View
 

@@ -13,7 +13,7 @@ from tests.ledger.conftest import add_users, running_ledger
 
 from laurels.ledger.accounts import people
 from laurels.ledger.db.pool import Pool, plan_by_index
-from laurels.ledger.queries import readers
+from laurels.ledger.queries import user_actions
 from laurels.ledger.write.sql import LOAD_BATCH
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "scale.md"
@@ -45,8 +45,8 @@ async def partitioned(pool: Pool) -> Pool:
     ("statement", "arguments"),
     [
         (LOAD_BATCH, "ARRAY[5], ARRAY[1], '{\"(5,i4)\"}', '{\"(5,1)\"}', 1"),
-        (readers.RECEIPT, "5, 'i4'"),
-        (readers.RECENT_ACTIONS, "5, 20"),
+        (user_actions.RECEIPT, "5, 'i4'"),
+        (user_actions.RECENT_ACTIONS, "5, 20"),
         (people.HISTORY, "5, '2026-01-01', 5000"),
     ],
 )

@@ -18,7 +18,7 @@ from laurels.web.http import aiohttp_private
 from laurels.web.http.connection import HttpConnection
 from laurels.web.http.responses import ReadyResponse
 from laurels.web.http.server import Runner, _Server
-from laurels.web.http.upgrade import UpgradedResponse
+from laurels.web.http.takeover import UpgradedResponse
 
 FENCE = Path(aiohttp_private.__file__)
 

@@ -13,7 +13,7 @@ from tests.web.attacker import COMPLETE, Attacker, action, assert_problem
 
 from laurels.web.api.routes import ROUTES
 from laurels.web.http.server import Runner
-from laurels.web.pipeline.application import application
+from laurels.web.pipeline.routing import application
 
 NOT_HTTP = {
     "nonsense": b"nonsense\r\n\r\n",

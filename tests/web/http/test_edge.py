@@ -17,9 +17,9 @@ from laurels.domain.errors import Code, LaurelsError
 from laurels.node import Node
 from laurels.web.api.routes import ROUTES
 from laurels.web.http.server import Runner
-from laurels.web.pipeline.application import application
 from laurels.web.pipeline.call import Call
 from laurels.web.pipeline.route import Route
+from laurels.web.pipeline.routing import application
 
 
 async def breaks(_: Call) -> Any:

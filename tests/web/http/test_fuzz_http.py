@@ -25,7 +25,7 @@ from tests.support.raw_http import exchange, request
 from laurels.config import Settings
 from laurels.web.api.routes import ROUTES
 from laurels.web.http.server import Runner
-from laurels.web.pipeline.application import application
+from laurels.web.pipeline.routing import application
 
 TOGETHER = 40
 """Requests at once: most of what takes long is a deadline that is waited for."""

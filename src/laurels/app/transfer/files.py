@@ -17,7 +17,6 @@ from typing import IO, Any, BinaryIO
 import msgspec
 
 from ...ledger.transfer import LedgerRecord, TypeRecord, UserRecord
-from .errors import TransferError
 from .kinds import Format, What
 
 Progress = Callable[[str, int, int | None], None]
@@ -35,6 +34,10 @@ ESCAPED = re.compile(f"'+(?:{_BEGINS_FORMULA}|{_NUMERAL})")
 
 Reading removes one apostrophe from such a cell, so writing adds one.
 """
+
+
+class TransferError(Exception):
+    """A file can't be read or written; the message says where and what to do."""
 
 
 class _Lines:

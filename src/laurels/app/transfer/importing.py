@@ -17,8 +17,7 @@ from ...ledger.db.pool import Pool
 from ...ledger.events.audit import Actor
 from ...ledger.transfer import BadRow, BatchStopped, ImportTally, Line, NotStorable
 from ..admin_context import AdminContext
-from .errors import TransferError
-from .files import KINDS, Progress, open_private, open_source, writing_to
+from .files import KINDS, Progress, TransferError, open_private, open_source, writing_to
 from .kinds import Format, OnError, What
 from .reading import Read, read_records
 

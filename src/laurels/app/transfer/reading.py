@@ -19,8 +19,7 @@ import msgspec
 from ...domain.schema_hints import SHOWN, explain_member
 from ...domain.strict_json import strict_json
 from ...ledger.transfer import BadRow, Line
-from .errors import TransferError
-from .files import ESCAPED, NESTED
+from .files import ESCAPED, NESTED, TransferError
 from .kinds import Format
 from .text import MAX_LINE, TooLong, read_text
 

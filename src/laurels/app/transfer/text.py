@@ -10,7 +10,7 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from .errors import TransferError
+from .files import TransferError
 
 MAX_LINE = 64 * 1024
 _CHUNK = 64 * 1024

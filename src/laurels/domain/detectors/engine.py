@@ -8,9 +8,9 @@ from datetime import datetime
 from ..actions import ActionType, Submission, UserFacts
 from ..rules import Attempt
 from ..standings import micros
+from .detectors import DETECTORS
 from .evidence import Baseline, Detector, Evidence, Finding, Thresholds
 from .history import ActivityHistory, BatchHistory
-from .rules import DETECTORS
 
 
 class DetectorEngine:

@@ -20,7 +20,7 @@ from ... import telemetry
 from ...domain.errors import Code, LaurelsError
 from .hosts import Hosts
 from .liveness import ANSWER_SECONDS, LivenessTimer, forget, liveness, overloaded, unavailable, within
-from .pooling import TRANSACTION_MODE, missing_settings, shares_sessions, warn_of_ignored
+from .poolers import TRANSACTION_MODE, missing_settings, shares_sessions, warn_of_ignored
 
 __all__ = ["ANSWER_SECONDS", "overloaded", "unavailable"]
 

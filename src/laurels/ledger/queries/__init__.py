@@ -1,5 +1,5 @@
 """Reads that need no index.
 
-readers         one user's rows, receipts and counters
+user_actions    one user's rows, receipts and counters
 score_history   a score, row by row
 """

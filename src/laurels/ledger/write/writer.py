@@ -53,7 +53,7 @@ from .commit_queue import (
     outcome_unknown,
 )
 from .committer import MAX_ATTEMPTS, Committer
-from .isolation import UNSTORABLE, Isolation
+from .poison import UNSTORABLE, Isolation
 
 __all__ = ["DecidedAction", "Result", "Writer"]
 

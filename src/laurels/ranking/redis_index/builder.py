@@ -15,7 +15,7 @@ from ...ledger.db.pool import Connection, Pool
 from ...ledger.events.journal import Journal
 from ...ledger.standings import index_generations
 from ...redis_store import RedisUnavailable
-from ..projection import Progress
+from ..projection_types import Progress
 from .bulk_load import bulk_load
 from .generations import IndexGenerations
 from .rebuild_backoff import RebuildBackoff

@@ -10,7 +10,7 @@ import structlog
 from ... import telemetry
 from ...ledger.db.pool import Pool
 from ...ledger.standings import standings
-from ..projection import Progress
+from ..projection_types import Progress
 from .windows import BULK_MEMBERS, IndexGeneration, RedisWindows
 
 log = structlog.get_logger(__name__)

@@ -29,10 +29,10 @@ from ...ledger.events.journal import Journal, JournalEntry
 from ...ledger.standings import index_generations, standings
 from ...ledger.write.batch import CommittedBatch
 from ...redis_store import RedisUnavailable
-from ..entries import attribute_entries
 from ..index import Shift
-from ..projection import KEEP_ENDED, Progress, WindowChanged
+from ..projection_types import KEEP_ENDED, Progress, WindowChanged
 from ..shadows import shadow_placements
+from ..top_entries import attribute_entries
 from .builder import IndexBuilder
 from .fallback_index import LEDGER_SECONDS, FallbackIndex
 from .generations import IndexGenerations

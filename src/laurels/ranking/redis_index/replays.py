@@ -17,7 +17,7 @@ from ...ledger.catalogue.catalogue import Catalogue
 from ...ledger.db.pool import Pool
 from ...ledger.events.journal import announce_standings
 from ...redis_store import RedisUnavailable
-from ..confirmed import ConfirmedBatches
+from ..confirmed_batches import ConfirmedBatches
 from .generations import IndexGenerations
 from .scripts import IndexGone
 from .windows import APPLY_SECONDS, IndexGeneration, RedisWindows

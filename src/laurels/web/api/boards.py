@@ -10,7 +10,7 @@ from ...app import boards
 from ...app.boards import Boards, PlaceOnBoard, RanksOnBoard, Windows
 from ...app.context import BoardContext
 from ...domain.errors import Code, LaurelsError
-from ...ranking.pages import PageStart, page_start
+from ...ranking.cursors import PageStart, page_start
 from ...ranking.scoreboards import Scoreboard, ScoreboardPage
 from ...ranking.view import View
 from ..fields import AnyUsername, Request, Slug

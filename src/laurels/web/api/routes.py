@@ -11,15 +11,15 @@ from .admin_fairness import ADMIN_FAIRNESS
 from .admin_service import ADMIN_SERVICE
 from .admin_types import ADMIN_TYPES
 from .admin_users import ADMIN_USERS
+from .api_keys import KEYS
 from .boards import BOARDS
 from .health import HEALTH
-from .keys import KEYS
 from .live import LIVE
-from .mine import MINE
+from .own_data import MINE
 from .pages import PAGES
 from .people import PEOPLE
 from .receipts import RECEIPTS
-from .server import SERVER
+from .server_actions import SERVER
 
 ROUTES: tuple[Route, ...] = (
     *ACTIONS,

@@ -17,7 +17,7 @@ from ...domain.errors import Code, LaurelsError
 from ...ledger.accounts.accounts import Accounts
 from ...ledger.accounts.directory import Directory
 from ...ledger.accounts.revocations import Revocations
-from ..http.messages import hdrs
+from ..http.aiohttp_types import hdrs
 from . import signatures
 from .access_tokens import AccessTokens, Principal
 from .external_tokens import ExternalTokens

@@ -20,7 +20,7 @@ from ...domain.errors import Code, LaurelsError
 from ...domain.instants import in_utc
 from ...domain.schema_hints import explain, parse_message
 from ...domain.strict_json import DuplicateMember, check_strictly
-from .messages import Request
+from .aiohttp_types import Request
 
 CACHED_QUERIES = 1_000
 CACHED_LENGTH = 64

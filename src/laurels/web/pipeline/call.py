@@ -11,7 +11,7 @@ from ...ledger.events.audit import Actor
 from ..auth.access_tokens import Principal
 from ..auth.keyring import ApiKey
 from ..http import request_ids
-from ..http.messages import Request
+from ..http.aiohttp_types import Request
 from ..http.responses import Answer
 
 

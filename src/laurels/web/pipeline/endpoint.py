@@ -24,10 +24,10 @@ from ..auth.signatures import Signatory
 from ..context import EdgeContext
 from ..http import request_ids
 from ..http.aiohttp_private import reply_has_begun
+from ..http.aiohttp_types import Request, RequestPayloadError, StreamResponse, hdrs
 from ..http.bodies import read_body
 from ..http.decode import decode_body, params_of
 from ..http.forwarded import client_address
-from ..http.messages import Request, RequestPayloadError, StreamResponse, hdrs
 from ..http.problems import refusal_reply
 from ..http.responses import Answer, response_to
 from ..http.router import Endpoint

@@ -11,9 +11,9 @@ from ...domain.errors import Code, LaurelsError
 from ...live import protocol
 from ...live.client_connection import ClientConnection
 from ...live.hub import Hub
-from ..http.messages import hdrs
+from ..http.aiohttp_types import hdrs
 from ..http.origins import Origins, is_origin
-from ..http.upgrade import take_over_transport
+from ..http.takeover import take_over_transport
 from ..pipeline.call import Call
 
 

@@ -20,9 +20,9 @@ from ...live.protocol import Close
 from ...live.session import StartSubscription
 from ..auth.access_tokens import Principal
 from ..context import LiveContext
-from ..http.messages import StreamResponse, hdrs
+from ..http.aiohttp_types import StreamResponse, hdrs
 from ..http.responses import SECURITY_HEADERS, Reply
-from ..http.upgrade import UpgradedResponse
+from ..http.takeover import UpgradedResponse
 from ..pipeline.call import Call
 from .handshake import hand_over
 

@@ -6,8 +6,8 @@ from ...live import framing, protocol
 from ..auth.access_tokens import Principal
 from ..auth.keyring import ApiKey
 from ..context import LiveContext
-from ..http.messages import StreamResponse
-from ..http.upgrade import UpgradedResponse
+from ..http.aiohttp_types import StreamResponse
+from ..http.takeover import UpgradedResponse
 from ..pipeline.call import Call
 from .handshake import bad_origin, hand_over, offered_protocols, origin_allowed, websocket_key
 from .websocket import WebSocketConnection

@@ -16,7 +16,7 @@ from ...domain.errors import Code
 from ...ledger.accounts.erasure import Counter, KeptSession, PersonalData
 from ...ledger.queries.score_history import LedgerEntry
 from ..fields import AnyUsername, ListQuery, Request
-from ..http.messages import StreamResponse, hdrs
+from ..http.aiohttp_types import StreamResponse, hdrs
 from ..http.responses import JSON, SECURITY_HEADERS, Reply, encode
 from ..pipeline.call import Call
 from ..pipeline.route import Route

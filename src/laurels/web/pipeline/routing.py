@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from ... import telemetry
 from ...domain.errors import Code, LaurelsError
 from ..context import EdgeContext
+from ..http.aiohttp_types import Request, StreamResponse, hdrs
 from ..http.application import Application, Handle, new_application
-from ..http.messages import Request, StreamResponse, hdrs
 from ..http.problems import refusal_reply
 from ..http.responses import Reply, response_to
 from ..limits.spending import spend

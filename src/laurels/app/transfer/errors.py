@@ -1,5 +1,0 @@
-"""The error that ends an import or export."""
-
-
-class TransferError(Exception):
-    """A file can't be read or written; the message says where and what to do."""
