@@ -1,4 +1,7 @@
-"""The questions, one module each. `measure(scene)` returns the rows of the table; the first line is its title."""
+"""The questions, one module each. `measure(scene)` returns the rows of the table; the first line is its title.
+
+Two modules are not questions: `asked` and `writes` hold parts that questions share.
+"""
 
 from __future__ import annotations
 

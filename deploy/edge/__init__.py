@@ -1,1 +1,1 @@
-"""nginx in front of the nodes: templates, firewall rules, and the start of its container."""
+"""nginx in front of the nodes: templates, firewall rules, the start of its container; `cost` measures the firewall."""

@@ -1,8 +1,8 @@
 """Laurels: live scoreboards that resist cheating and never lose an acknowledged point.
 
-The rooms, top to bottom; a room may import only from rooms below it:
+The packages, top to bottom; each imports only from those below it:
 
-    cli -> runtime -> web -> live -> ranking -> ledger -> domain
+    cli -> runtime -> web -> app -> live -> ranking -> ledger -> domain
 
 ARCHITECTURE.md draws the way of one action through them.
 """

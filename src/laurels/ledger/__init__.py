@@ -7,5 +7,6 @@ queries       reads that need no index: one user's rows and score history
 write         the path of one action: queue, batch, facts, one statement
 standings     standings derived from rows: refold, repair, snapshots, generations of the shared index
 accounts      users, log-ins, API keys, names, sanctions, erasure
-corrections, transfer   reviews, reversals and adjustments; import and export. schema.sql is for reading
+corrections, transfer   reviews, reversals and adjustments; import and export
+authorization, schema.sql   authorizing a change in its own transaction; the schema, for reading
 """

@@ -11,6 +11,7 @@ top_entries        which action of a batch brought its user into the top
 view               whose view of a board is read: the public one, or a shadowed user's
 shadows            boards as a shadowed user sees them
 scoreboards        top lists with names, encoded once per version
+cursors            pages of a board, and the cursors that lead to the next one
 archive            top lists of ended windows
 failover_check     standings that the index holds and a new primary lacks
 verify             proof that the index equals the ledger, or how far it drifted

@@ -7,6 +7,7 @@ windows          windows in Redis: create, apply changes, bulk-load, read
 generations      which copy of each window counts, and whether this node may read it
 fallback_index   an `Index` that reads Redis, or counts in the ledger
 replays          make sure that replayed actions are in the index before they are acknowledged
+builder          build the windows' copies from the ledger, beside live changes
 bulk_load        copy all standings of a window into a new generation
 rebuild_backoff  back-off for nodes that replace each other's copies
 projection       the only writer: pushes own batches, repairs what is missing, rebuilds
