@@ -34,6 +34,21 @@ async def test_a_receipt_has_what_the_server_told(node: InProcessNode) -> None:
         assert (await laurels.around("points", "ada", 2)).rows == board.rows
 
 
+async def test_boards_are_read_from_any_place_and_for_friends(node: InProcessNode) -> None:
+    """Page by page through `next`, and a set of users ranked among themselves."""
+    for k, name in enumerate(("ada", "bob", "cyd"), 1):
+        async with Laurels(node.url, await node.token(name)) as laurels:
+            await laurels.batch([Action("lesson") for _ in range(k)])
+    async with Laurels(node.url) as laurels:
+        page = await laurels.rows("points", from_rank=2, limit=1)
+        assert [(row.rank, row.username) for row in page.rows] == [(2, "bob")]
+        last = await laurels.rows("points", limit=1, cursor=page.next)
+        assert ([(row.rank, row.username) for row in last.rows], last.next, last.moved) == ([(3, "ada")], None, False)
+        found = await laurels.ranks("points", ["ada", "cyd", "nobody"])
+        assert [(row.username, row.rank, row.rank_within) for row in found.rows] == [("cyd", 1, 1), ("ada", 3, 2)]
+        assert found.unknown == ["nobody"]
+
+
 async def test_a_lost_reply_never_counts_twice(node: InProcessNode) -> None:
     """Requests whose answers are lost are sent again by themselves: as many points as actions, no more, no less."""
     token = await node.token("ada")

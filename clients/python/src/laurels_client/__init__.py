@@ -12,7 +12,7 @@ address           checks the server's address
 
 from .asynchronous import Laurels
 from .blocking import BlockingLaurels
-from .messages import Action, Board, Place, Receipt, Result, Row, Ticket, User, Window
+from .messages import Action, Board, Page, Place, RankRow, Ranks, Receipt, Result, Row, Ticket, User, Window
 from .outcome import LaurelsFailure, Refused, Unsettled
 
 __all__ = [
@@ -21,7 +21,10 @@ __all__ = [
     "Board",
     "Laurels",
     "LaurelsFailure",
+    "Page",
     "Place",
+    "RankRow",
+    "Ranks",
     "Receipt",
     "Refused",
     "Result",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -19,8 +19,10 @@ from .messages import (
     Action,
     BatchReply,
     Board,
+    Page,
     Place,
     Problem,
+    Ranks,
     Receipt,
     Result,
     Ticket,
@@ -143,6 +145,22 @@ class Laurels:
     async def rank(self, board: str, username: str) -> Place:
         path = f"/api/boards/{quote(board, safe='')}/rank/{quote(username, safe='')}"
         return _decode(await self._send("GET", path), Place)
+
+    async def rows(
+        self, board: str, from_rank: int = 1, limit: int = 50, *, cursor: str | None = None, window: int | None = None
+    ) -> Page:
+        """Return rows from any place of a board, in its current window or in an earlier one.
+
+        With the `next` of a page as `cursor`, return the page behind it; then `from_rank` and `window` do not count.
+        """
+        start = {"from_rank": from_rank} if window is None else {"from_rank": from_rank, "window": window}
+        query = urlencode([("limit", limit), *(start.items() if cursor is None else [("cursor", cursor)])])
+        return _decode(await self._send("GET", f"/api/boards/{quote(board, safe='')}/rows?{query}"), Page)
+
+    async def ranks(self, board: str, usernames: Sequence[str]) -> Ranks:
+        """Return the ranks of up to 500 users, such as friends, on a board and among themselves."""
+        path = f"/api/boards/{quote(board, safe='')}/ranks"
+        return _decode(await self._send("POST", path, {"usernames": list(usernames)}), Ranks)
 
     async def live(self, board: str, size: int = 10) -> AsyncIterator[Board]:
         """Yield the first `size` rows of a board, now and whenever they change.

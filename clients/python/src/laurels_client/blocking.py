@@ -13,7 +13,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -22,7 +22,7 @@ import aiohttp
 from .address import checked_url
 from .asynchronous import TIMEOUT, Laurels, Token
 from .batch import Batch
-from .messages import Action, Board, Place, Receipt, Result, Ticket, User, new_identifier
+from .messages import Action, Board, Page, Place, Ranks, Receipt, Result, Ticket, User, new_identifier
 from .outcome import Unsettled
 
 SLACK_SECONDS = 1.0
@@ -114,6 +114,14 @@ class BlockingLaurels:
 
     def rank(self, board: str, username: str) -> Place:
         return self._wait(lambda laurels: laurels.rank(board, username))
+
+    def rows(
+        self, board: str, from_rank: int = 1, limit: int = 50, *, cursor: str | None = None, window: int | None = None
+    ) -> Page:
+        return self._wait(lambda laurels: laurels.rows(board, from_rank, limit, cursor=cursor, window=window))
+
+    def ranks(self, board: str, usernames: Sequence[str]) -> Ranks:
+        return self._wait(lambda laurels: laurels.ranks(board, usernames))
 
     def _wait(self, call: Callable[[Laurels], Awaitable[_T]], deadline: float | None = None, *identifiers: str) -> _T:
         """Run a call on this process's thread. Raises Unsettled when it has no outcome in time."""

@@ -123,6 +123,37 @@ class Board(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
 
 
+class Page(Board, frozen=True, kw_only=True):
+    """Some rows of a board. `next`: the cursor of the page behind it, None on the last page.
+
+    `moved`: the board has changed since the page before; None when the server could not tell.
+    """
+
+    next: str | None
+    moved: bool | None
+
+
+class RankRow(msgspec.Struct, frozen=True):
+    """`rank_within`: among the users asked for. All None for a user who has not scored in the window."""
+
+    username: str
+    rank: int | None
+    rank_within: int | None
+    score: int | None
+
+
+class Ranks(msgspec.Struct, frozen=True):
+    """Places of a set of users at one instant, best first. `unknown`: names that no user has."""
+
+    board: str
+    epoch: str
+    seq: int
+    total_users: int
+    rank_state: str
+    rows: list[RankRow]
+    unknown: list[str]
+
+
 class Place(msgspec.Struct, frozen=True):
     """A user's place on one board; `rank` and `score` are null for a user who has not scored in its window."""
 
