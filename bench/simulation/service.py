@@ -11,8 +11,8 @@ from .model import Costs, Shape
 
 TRIPS = 2
 """Statements per batch: read and write."""
-WORTH_A_LANE = 32
-PATIENCE = 0.01
+LANE_THRESHOLD = 32
+WAKE_AFTER = 0.01
 """As in the writer: so many waiting actions start another lane, or so many seconds of waiting."""
 
 
@@ -90,13 +90,13 @@ class SimulatedNode:
         self._wake_one_if_worth_it()
 
     def _wake_one_if_worth_it(self) -> None:
-        if not self._at_work or self.queued >= WORTH_A_LANE:
+        if not self._at_work or self.queued >= LANE_THRESHOLD:
             self._wake_one()
         elif not self._patient:
             self._patient = True
-            self._shared.clock.after(PATIENCE, self._lose_patience)
+            self._shared.clock.after(WAKE_AFTER, self._wake_after_waiting)
 
-    def _lose_patience(self) -> None:
+    def _wake_after_waiting(self) -> None:
         self._patient = False
         if self._queue:
             self._wake_one()
@@ -129,7 +129,7 @@ class SimulatedNode:
         entries: list[tuple[SimulatedRequest, Resume]] = []
         taken = 0
         shape = self._shared.shape
-        share = min(shape.batch_limit, max(WORTH_A_LANE, -(-self.queued // shape.lanes)))
+        share = min(shape.batch_limit, max(LANE_THRESHOLD, -(-self.queued // shape.lanes)))
         while self._queue and (not entries or taken + len(self._queue[0][0].users) <= share):
             entries.append(self._queue.popleft())
             taken += len(entries[-1][0].users)

@@ -86,7 +86,7 @@ class Background:
             chores = [chore for chore in chores if chore[0] not in ONCE_FOR_ALL]
         projection = self._parts.projection
         if isinstance(projection, RedisProjection):
-            projection.readers.append(self._failover_check.record_seen)
+            projection.journal_listeners.append(self._failover_check.record_seen)
             chores.append(("index-reconciler", RECONCILE_SECONDS, projection.reconcile))
             chores.append(("index-builder", RECONCILE_SECONDS, projection.build_missing))
         running = [tasks.create_task(work, name=name) for name, work in self._loops().items()]
@@ -184,7 +184,7 @@ class Background:
 
     async def _end_tokens(self, user_ids: list[int]) -> None:
         await self._parts.revocations.changed(user_ids)
-        self._parts.hub.end_sessions(user_ids)
+        self._parts.hub.close_ended_sessions(user_ids)
 
     async def _acknowledge(self, barrier: JournalEntry) -> None:
         try:

@@ -30,13 +30,18 @@ def contexts_of(parts: NodeParts, refresh_life: timedelta) -> tuple[object, ...]
         settings=parts.live_settings,
         tokens=parts.tokens,
         passwords=parts.passwords,
-        throttle=parts.login_throttle,
+        login_throttle=parts.login_throttle,
         audit=parts.login_audit,
         refresh_life=refresh_life,
-        wait_for_propagation=parts.edge.wait_for_propagation,
+        wait_for_propagation=parts.pipeline.wait_for_propagation,
     )
     live = LiveContext(
-        parts.hub, parts.edge.authenticator, parts.revocations, parts.edge.limits, parts.edge.options.origins, actions
+        parts.hub,
+        parts.pipeline.authenticator,
+        parts.revocations,
+        parts.pipeline.limits,
+        parts.pipeline.options.origins,
+        actions,
     )
     people = PeopleContext(boards, parts.people)
     own_data = OwnDataContext(boards, parts.accounts, parts.readers)

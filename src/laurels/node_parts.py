@@ -43,7 +43,7 @@ from .web.auth.issuers import parse_issuers
 from .web.auth.keyring import Keyring
 from .web.auth.passwords import Passwords
 from .web.auth.ticket_signer import TicketSigner
-from .web.context import EdgeContext, EdgeOptions, Limits, NodeStatus
+from .web.context import Limits, NodeStatus, PipelineContext, PipelineOptions
 from .web.http.forwarded import ForwardedHeader
 from .web.http.origins import Origins
 from .web.limits.login_throttle import LoginThrottle
@@ -113,7 +113,7 @@ class NodeParts:
     passwords: Passwords
     login_throttle: LoginThrottle
     login_audit: LoginAudit
-    edge: EdgeContext
+    pipeline: PipelineContext
     missing: Callable[[], list[str]]
     degraded: Callable[[], list[str]]
 
@@ -196,14 +196,14 @@ def node_parts(
         passwords=Passwords(settings.password_workers),
         login_throttle=auth.login_throttle,
         login_audit=LoginAudit(pool),
-        edge=EdgeContext(_edge_options(settings), auth.limits, authenticator, wait_for_propagation),
+        pipeline=PipelineContext(_pipeline_options(settings), auth.limits, authenticator, wait_for_propagation),
         missing=readiness.missing,
         degraded=readiness.degraded,
     )
 
 
-def _edge_options(settings: Settings) -> EdgeOptions:
-    return EdgeOptions(
+def _pipeline_options(settings: Settings) -> PipelineOptions:
+    return PipelineOptions(
         settings.trusted_proxies,
         settings.access_log,
         Origins(settings.allowed_origins),

@@ -27,7 +27,7 @@ from .first_admin import FirstAdmin, make_first_admin
 from .ledger.db.pool import Pool
 from .ledger.events import propagation
 from .node import Node, assemble
-from .ranking.projection_types import Progress
+from .ranking.projection_types import OnProgress
 from .redis_store import RedisUnavailable, RedisUnusable
 from .start_errors import StartError
 from .web.api.routes import ROUTES
@@ -75,7 +75,7 @@ async def serve(
     *,
     on_ready: OnReady = lambda address, admin: None,
     on_node: Callable[[str, Node], None] = lambda address, node: None,
-    on_load: Progress = lambda done, total: None,
+    on_load: OnProgress = lambda done, total: None,
     stop: asyncio.Event | None = None,
     parent_pipe: int | None = None,
     shows_password: bool = True,
@@ -101,7 +101,7 @@ async def _serve(
     stopping: asyncio.Event,
     on_ready: OnReady,
     on_node: Callable[[str, Node], None],
-    on_load: Progress,
+    on_load: OnProgress,
     *,
     shows_password: bool,
 ) -> None:
@@ -239,7 +239,7 @@ async def _listen(settings: Settings, node: Node, listener: socket.socket) -> Ht
 
 
 async def _serve_routes(routes: Sequence[Route], node: Node, listener: socket.socket) -> HttpServer:
-    app = application(routes, node.parts.edge, node.contexts)
+    app = application(routes, node.parts.pipeline, node.contexts)
     return await serve_http(app, listener, drain_seconds=DRAIN_SECONDS, idle_seconds=IDLE_SECONDS)
 
 

@@ -207,7 +207,7 @@ def _as_dict(costs: Costs) -> dict[str, float]:
 
 def test_lanes_start_as_the_writers_do() -> None:
     """The model imports nothing of the service, so its copies of these are compared here."""
-    assert (service.WORTH_A_LANE, service.PATIENCE) == (writer.LANE_THRESHOLD, writer.PATIENCE)
+    assert (service.LANE_THRESHOLD, service.WAKE_AFTER) == (writer.LANE_THRESHOLD, writer.WAKE_AFTER)
 
 
 def test_a_further_lane_waits_for_a_batch_that_is_worth_it() -> None:

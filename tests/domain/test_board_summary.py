@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from laurels.domain.board_summary import describe, summarize
+from laurels.domain.board_summary import describe_calendar, summarize
 from laurels.domain.calendars import Calendar
 
 
@@ -26,7 +26,7 @@ from laurels.domain.calendars import Calendar
     ],
 )
 def test_a_calendar_reads_as_words(calendar: Calendar, words: str) -> None:
-    assert describe(calendar) == words
+    assert describe_calendar(calendar) == words
 
 
 def test_a_board_reads_as_a_sentence() -> None:

@@ -64,8 +64,8 @@ async def test_every_key_and_channel_carries_the_ledgers_id(
 
 async def test_ranks_limits_and_news_of_one_do_not_reach_the_other(nodes: tuple[InProcessNode, InProcessNode]) -> None:
     here, there = nodes
-    here.services.edge.limits.address.set_rate(RATE)
-    there.services.edge.limits.address.set_rate(RATE)
+    here.services.pipeline.limits.address.set_rate(RATE)
+    there.services.pipeline.limits.address.set_rate(RATE)
     token = await here.token("ada")
     assert (await here.complete(token, "x"))[1]["rank"] == 1
     assert [row["username"] for row in (await here.get("/api/scoreboard"))[1]["rows"]] == ["ada"]

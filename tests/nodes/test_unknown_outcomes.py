@@ -31,36 +31,36 @@ _WRITTEN = "SELECT count(*) FROM actions WHERE action_identifier = $1"
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`first` reaches the ledger through `wire`, `second` reaches Redis through `line`."""
+    """`first` reaches the ledger through `to_ledger`, `second` reaches Redis through `to_redis`."""
 
     first: InProcessNode
     second: InProcessNode
     third: InProcessNode
-    wire: FaultProxy
-    line: FaultProxy
+    to_ledger: FaultProxy
+    to_redis: FaultProxy
     database_url: str
 
 
 @pytest.fixture
 async def scene(settings: Settings, database_url: str, own_redis: RedisServer) -> AsyncIterator[Scene]:
     async with contextlib.AsyncExitStack() as stack:
-        wire = await stack.enter_async_context(FaultProxy(_socket(database_url)).running())
-        line = await stack.enter_async_context(FaultProxy(own_redis.socket).running())
+        to_ledger = await stack.enter_async_context(FaultProxy(_socket(database_url)).running())
+        to_redis = await stack.enter_async_context(FaultProxy(own_redis.socket).running())
         shared = replace(settings, redis_url=own_redis.url)
         nodes = [
             await stack.enter_async_context(running_node(one))
             for one in (
-                replace(shared, database_url=through(wire, database_url)),
-                replace(shared, redis_url=f"redis://127.0.0.1:{line.port}"),
+                replace(shared, database_url=through(to_ledger, database_url)),
+                replace(shared, redis_url=f"redis://127.0.0.1:{to_redis.port}"),
                 shared,
             )
         ]
         for node in nodes:
             await eventually(partial(node.get, "/readyz"), lambda told: not told[1]["degraded"], within=20)
         first, second, third = nodes
-        yield Scene(first, second, third, wire, line, database_url)
-        wire.heal()
-        line.heal()
+        yield Scene(first, second, third, to_ledger, to_redis, database_url)
+        to_ledger.heal()
+        to_redis.heal()
 
 
 def _socket(database_url: str) -> Path:
@@ -111,7 +111,7 @@ def is_right(seen: tuple[int | None, str]) -> bool:
 async def test_a_retry_elsewhere_is_seen_everywhere_at_once(scene: Scene) -> None:
     """The first node hears nothing more of its ledger: it can't bring the batch to the index."""
     token = await scene.first.token("ada")
-    async with commit_in_doubt(scene.first, scene.wire, scene.database_url, token):
+    async with commit_in_doubt(scene.first, scene.to_ledger, scene.database_url, token):
         assert await shown(scene.third, "ada") == (None, "exact")
         status, receipt = await scene.second.complete(token, "x")
         assert (status, receipt["new_score"]) == (200, WORTH)
@@ -122,9 +122,9 @@ async def test_a_retry_elsewhere_is_seen_everywhere_at_once(scene: Scene) -> Non
 async def test_a_retry_at_a_node_that_lost_redis_is_seen_elsewhere_too(scene: Scene) -> None:
     """It can't bring the batch to the index either: it has the others do so, and waits until they had time."""
     token = await scene.first.token("ada")
-    async with commit_in_doubt(scene.first, scene.wire, scene.database_url, token):
-        scene.line.refuse = True
-        scene.line.cut()
+    async with commit_in_doubt(scene.first, scene.to_ledger, scene.database_url, token):
+        scene.to_redis.refuse = True
+        scene.to_redis.cut()
         status, receipt = await scene.second.complete(token, "x")
         assert (status, receipt["new_score"]) == (200, WORTH)
         assert is_right(await shown(scene.third, "ada"))

@@ -65,7 +65,7 @@ async def log_in(context: AccountContext, origin: RequestOrigin, username: str, 
     Raises LaurelsError CREDENTIALS_WRONG, BANNED, RATE_LIMITED or OVERLOADED.
     """
     name = fold_name(username)
-    attempt = await context.throttle.begin(name, origin.address)
+    attempt = await context.login_throttle.begin(name, origin.address)
     with attempt.undecided_on_refusal():
         found = None if "\0" in name else await context.accounts.for_login(name)
         account, stored = found if found is not None else (None, None)
@@ -153,7 +153,7 @@ async def _knows_password(
     context: AccountContext, origin: RequestOrigin, account: AccountRecord, stored: str, password: str
 ) -> bool:
     """Return whether a password is right. With a stolen token one may guess as often as at the log-in."""
-    attempt = await context.throttle.begin(fold_name(account.username), origin.address)
+    attempt = await context.login_throttle.begin(fold_name(account.username), origin.address)
     with attempt.undecided_on_refusal():
         knows = await context.passwords.matches(stored, password)
     if knows:

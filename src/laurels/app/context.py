@@ -129,7 +129,7 @@ class AccountContext:
     settings: SettingsStore
     tokens: TokenIssuer
     passwords: PasswordHasher
-    throttle: PasswordThrottle
+    login_throttle: PasswordThrottle
     audit: LoginAudit
     refresh_life: timedelta
     wait_for_propagation: WaitForPropagation

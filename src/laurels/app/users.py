@@ -20,7 +20,7 @@ from ..ledger.events.audit import Actor
 from .admin_context import AdminContext
 
 Role = Literal["player", "moderator", "admin"]
-Status = Literal["active", "shadowed", "banned", "erased"]
+AccountStatus = Literal["active", "shadowed", "banned", "erased"]
 Sort = Literal["newest", "name", "score"]
 HashPassword = Callable[[str], Awaitable[str]]
 ANY_SCORE = (INT64_MIN, INT64_MAX)

@@ -58,5 +58,5 @@ for _command in (
     demo_app,
 ):
     app.command(_command)
-for _name, (_place, _help) in GROUPS.items():
-    app.command(f"{__package__}.{_place}", name=_name, help=_help)
+for _name, (_target, _help) in GROUPS.items():
+    app.command(f"{__package__}.{_target}", name=_name, help=_help)

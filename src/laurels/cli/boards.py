@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from ..app import catalogue
-from ..domain.board_summary import describe
+from ..domain.board_summary import describe_calendar
 from ..domain.boards import Ties
 from ..domain.calendars import Calendar, Unit, Weekday
 from ..domain.standings import Aggregate, Order
@@ -40,7 +40,13 @@ def board_list(*, json: JsonFlag = False) -> None:
         kinds = "all" if draft.action_types is None else ", ".join(draft.action_types)
         ranks = f"{draft.aggregate}, {'highest' if draft.order == 'desc' else 'lowest'} first"
         table.add_row(
-            draft.slug, escape(draft.name), ranks, describe(draft.calendar), draft.ties, escape(kinds), board.state
+            draft.slug,
+            escape(draft.name),
+            ranks,
+            describe_calendar(draft.calendar),
+            draft.ties,
+            escape(kinds),
+            board.state,
         )
     out.print(table)
 

@@ -18,7 +18,7 @@ from .output import bar, err, print_json, say
 from .process import load_settings, run
 
 if TYPE_CHECKING:
-    from ..app.transfer.files import Progress
+    from ..app.transfer.files import OnProgress
     from ..app.transfer.importing import Imported
 
 FormatFlag = Annotated[Format | None, Parameter(name="--format", help="By default by the file's name.")]
@@ -169,7 +169,7 @@ def _print_import(done: Imported) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[OnProgress]:
     """Yield a function that shows how far each step is."""
     with bar() as shown:
         tasks = {}

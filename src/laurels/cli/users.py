@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ..app import fairness, users
 from ..app.admin_context import AdminContext
-from ..app.users import Role, Sort, Status, UserSearch
+from ..app.users import AccountStatus, Role, Sort, UserSearch
 from ..ledger.accounts.sanctions import Sanction
 from ..ledger.accounts.user_editor import UserFilter
 from ..ledger.db.paging import MAX_PAGE
@@ -66,7 +66,7 @@ def user_create(
 def user_list(
     *,
     prefix: str | None = None,
-    status: Status | None = None,
+    status: AccountStatus | None = None,
     role: Role | None = None,
     sort: Sort = "newest",
     limit: Limit = 50,

@@ -22,7 +22,7 @@ from .ledger import open_ledger
 NODE_SECONDS, CONNECT_SECONDS = 600, 2
 """How long a node may take to answer, and to be reached."""
 
-Act = Literal["verify", "rebuild"]
+IndexTask = Literal["verify", "rebuild"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ async def rebuild(settings: Settings, node: str | None) -> Repair:
         return Repair(repaired, await _verify(settings, ledger, node, "rebuild"))
 
 
-async def _verify(settings: Settings, ledger: AdminContext, node: str | None, act: Act) -> Verification:
-    drift_by_board, note = await _ask_node(settings, ledger, node, act)
+async def _verify(settings: Settings, ledger: AdminContext, node: str | None, task: IndexTask) -> Verification:
+    drift_by_board, note = await _ask_node(settings, ledger, node, task)
     windows = [
         WindowVerification(slug, **asdict(proof), node_drift=drift_by_board.get(slug))
         async for slug, proof in prove_ledger(ledger)
@@ -85,7 +85,9 @@ async def _verify(settings: Settings, ledger: AdminContext, node: str | None, ac
     return Verification(windows, note)
 
 
-async def _ask_node(settings: Settings, ledger: AdminContext, node: str | None, act: Act) -> tuple[dict[str, int], str]:
+async def _ask_node(
+    settings: Settings, ledger: AdminContext, node: str | None, task: IndexTask
+) -> tuple[dict[str, int], str]:
     """Return the drift of each board as the running node reports it, and a note for the operator."""
     address = (node or settings.url).rstrip("/")
     tokens = AccessTokens(60)
@@ -96,7 +98,7 @@ async def _ask_node(settings: Settings, ledger: AdminContext, node: str | None, 
     if admin is None:
         return {}, "There is no admin account, so no node was asked."
     try:
-        report = await _post(f"{address}/api/admin/index/{act}", tokens.issue(admin))
+        report = await _post(f"{address}/api/admin/index/{task}", tokens.issue(admin))
     except CommandFailed as error:
         if node is not None:
             raise

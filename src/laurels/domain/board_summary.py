@@ -22,10 +22,11 @@ def summarize(
     """Return, for example, "Sum of the points of lesson each week from Monday in UTC, highest first, …"."""
     counted = "all action types" if action_types is None else ", ".join(action_types) or "no action type"
     first = "highest" if order == "desc" else "lowest"
-    return f"{_AGGREGATES[aggregate]} of the points of {counted} {describe(calendar)}; {first} first, {_TIES[ties]}."
+    often = describe_calendar(calendar)
+    return f"{_AGGREGATES[aggregate]} of the points of {counted} {often}; {first} first, {_TIES[ties]}."
 
 
-def describe(calendar: Calendar) -> str:
+def describe_calendar(calendar: Calendar) -> str:
     """Return when windows begin: "over all time", "every 2 weeks from Monday, 2 November 2026 04:00 in UTC"."""
     if calendar.cron is not None:
         return f"from each time that {calendar.cron!r} fires in {calendar.time_zone}"

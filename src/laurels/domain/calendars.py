@@ -39,7 +39,7 @@ TimeZone = Annotated[
     ),
 ]
 MONTHS: dict[Unit, int] = {"month": 1, "quarter": 3, "year": 12}
-EPOCH = date(2001, 1, 1)
+ORIGIN = date(2001, 1, 1)
 """Windows of one unit are counted from here: a Monday, and the first day of a month, a quarter and a year."""
 MAX_CRON_GAP = timedelta(days=366 * 8 + 1)
 """Longest window that a cron expression may give: 29 February, also around a century that has none."""
@@ -245,8 +245,8 @@ def _first(calendar: Calendar) -> date:
     if calendar.anchor is not None:
         return calendar.anchor
     if calendar.first_day is not None:
-        return EPOCH + timedelta(days=WEEKDAYS.index(calendar.first_day))
-    return EPOCH
+        return ORIGIN + timedelta(days=WEEKDAYS.index(calendar.first_day))
+    return ORIGIN
 
 
 def _days(calendar: Calendar) -> int:

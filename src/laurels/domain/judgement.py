@@ -68,7 +68,7 @@ class Judgement:
     type_counts  action type id -> awards to all users
     held         action id -> why it is held
     shadows      shadowed user id -> standing in the default board before and after the batch
-    room         how many microseconds after the batch's instant an action may count at: see `room_after`
+    microseconds_left   the most microseconds after the batch's instant that an action may count at
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Judgement:
     held: dict[int, Finding] = field(default_factory=dict)
     shadows: dict[int, tuple[Standing | None, Standing | None]] = field(default_factory=dict)
     ticket_uses: list[TicketUse] = field(default_factory=list)
-    room: int = 0
+    microseconds_left: int = 0
 
 
 def judge(
@@ -128,8 +128,8 @@ class _BatchJudge:
 
     def decide(self, index: int, submission: Submission) -> Accepted:
         if index == 1:
-            self.result.room = room_after(self._facts.now, self._windows)
-            self._last = self._at + self.result.room
+            self.result.microseconds_left = microseconds_left_after(self._facts.now, self._windows)
+            self._last = self._at + self.result.microseconds_left
         if self._at < self._last:  # never at the first
             self._at += 1
             self._now += _MICROSECOND
@@ -186,8 +186,8 @@ class _BatchJudge:
         counts = {}
         for wanted in kind.rules.requires or ():
             other = self._types.get(wanted.action_type)
-            held = None if other is None else self._facts.progress.get((user_id, other.id))
-            counts[wanted.action_type] = held.total_count if held else 0
+            progress = None if other is None else self._facts.progress.get((user_id, other.id))
+            counts[wanted.action_type] = progress.total_count if progress else 0
         return counts
 
     def _points_after(self, user: UserFacts, earned: int) -> int:
@@ -215,8 +215,8 @@ class _BatchJudge:
         found: dict[str, datetime | None] = {}
         for step in (watch.sequence if watch is not None else None) or ():
             other = self._types.get(step.action_type)
-            held = None if other is None else self._facts.progress.get((user_id, other.id))
-            found[step.action_type] = held.last_at if held else None
+            progress = None if other is None else self._facts.progress.get((user_id, other.id))
+            found[step.action_type] = progress.last_at if progress else None
         return found
 
     def _accept(
@@ -269,11 +269,11 @@ class _BatchJudge:
         )
 
     def _is_used(self, kind: ActionType, submission: Submission) -> bool:
-        grant = grant_needed(kind, submission)
+        grant = required_grant(kind, submission)
         return grant is not None and grant.nonce in self._facts.used_tickets
 
     def _use_ticket(self, kind: ActionType, submission: Submission, action: Recorded) -> None:
-        grant = grant_needed(kind, submission)
+        grant = required_grant(kind, submission)
         if grant is not None:
             self._facts.used_tickets.add(grant.nonce)
             self.result.ticket_uses.append(TicketUse(grant.nonce, action.action_id, grant.expires_at))
@@ -314,19 +314,19 @@ class _BatchJudge:
         return None
 
 
-def grant_needed(kind: ActionType, submission: Submission) -> Grant | None:
+def required_grant(kind: ActionType, submission: Submission) -> Grant | None:
     """Return the content of a genuine ticket, if the type requires one of this sender."""
     if kind.rules.ticket is None or submission.by_server or submission.ticket is None:
         return None
     return submission.ticket.grant
 
 
-def room_after(now: datetime, windows: Sequence[Window]) -> int:
+def microseconds_left_after(now: datetime, windows: Sequence[Window]) -> int:
     """Return how many microseconds after `now` are in the same clock minute and in the same windows.
 
     Actions of one batch are a microsecond apart, in order of arrival, so that the user who reached a score first wins
     the tie. They stay within the minute, so that the counters of minutes, hours and days are those of `now`. Actions
-    beyond the room share its last microsecond.
+    beyond that share the last microsecond.
     """
     ends = [window.span.ends_at for window in windows if window.span.ends_at is not None]
     minute = now.replace(second=0, microsecond=0) + _MINUTE

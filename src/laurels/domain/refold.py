@@ -99,7 +99,7 @@ def fold_rows(rows: Iterable[LedgerRowToFold], window: Window) -> Standing | Non
     return refold.standings.get(window.id)
 
 
-class Replay:
+class FullRefold:
     """Folds all windows and counters at once, for users whose whole history is new; O(boards) for each row.
 
     `windows`: board -> when a window begins -> the window; every window that a row falls in must be there.

@@ -21,7 +21,7 @@ from .protocol import Close
 SEND_BUFFER = 32 * 1024
 """Bytes that the kernel may hold for one socket (Linux doubles it, and counts overhead): some thirty frames. By
 default it grows to megabytes per stalled reader."""
-OUTBOX_BYTES = 256 * 1024
+REPLY_BACKLOG = 256 * 1024
 """Bytes of replies that may wait for a slow client; beyond them the connection is closed with SLOW."""
 CLOSE_GRACE = 5.0
 """Seconds for the client to read the close frame and answer it, before the connection is aborted."""
@@ -50,7 +50,7 @@ class ConnectionListener(Protocol):
     def on_slow(self, connection: ClientConnection) -> None:
         """The transport holds bytes back."""
 
-    def on_drained(self, connection: ClientConnection) -> None:
+    def on_writable(self, connection: ClientConnection) -> None:
         """The transport has written everything: send what the client missed."""
 
 
@@ -64,14 +64,14 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "address",
-        "behind_since",
         "closed_with",
         "heard",
         "is_reading",
         "keepalive_slot",
+        "last_versions",
         "listener",
-        "missed_versions",
         "ready",
+        "slow_since",
         "subscriptions",
         "token_ended",
         "transport",
@@ -88,8 +88,8 @@ class ClientConnection(asyncio.Protocol):
         self.ready = True
         self.is_reading = True
         self.heard = True
-        self.missed_versions: dict[str, str] | None = None
-        self.behind_since: float | None = None
+        self.last_versions: dict[str, str] | None = None
+        self.slow_since: float | None = None
         self.closed_with: int | None = None
         self.subscriptions: dict[str, TopicKey | None] = {}
         self.keepalive_slot = 0
@@ -122,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self.ready = True
         self.update_reading()
-        self.listener.on_drained(self)
+        self.listener.on_writable(self)
 
     def accepts_input(self) -> bool:
         """Return whether the transport may read now."""
@@ -145,14 +145,14 @@ class ClientConnection(asyncio.Protocol):
         if self.closed_with is not None:
             return
         self.write(data)
-        if not self.ready and self.transport.get_write_buffer_size() > OUTBOX_BYTES:
+        if not self.ready and self.transport.get_write_buffer_size() > REPLY_BACKLOG:
             self.close(Close.SLOW)
 
     def record_missed(self, channel: str, version: str) -> None:
         """Note that a frame of this channel was skipped on top of `version`; the first such version counts."""
-        if self.missed_versions is None:
-            self.missed_versions = {}
-        self.missed_versions.setdefault(channel, version)
+        if self.last_versions is None:
+            self.last_versions = {}
+        self.last_versions.setdefault(channel, version)
 
     def close(self, code: int) -> None:
         """Write a close frame, nothing after it, and abort after CLOSE_GRACE: a slow client would never drain."""

@@ -158,7 +158,7 @@ class Hub:
         """Stop writing to a connection."""
         for channel in list(connection.subscriptions):
             self.unsubscribe(connection, channel)
-        self._keepalive.on_drained(connection)
+        self._keepalive.on_writable(connection)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run a task of a connection. It may outlive the connection, but not the hub."""
@@ -191,8 +191,8 @@ class Hub:
         if channel not in connection.subscriptions:
             return
         key = connection.subscriptions.pop(channel)
-        if connection.missed_versions:
-            connection.missed_versions.pop(channel, None)
+        if connection.last_versions:
+            connection.last_versions.pop(channel, None)
         if channel == protocol.ME:
             self._personal_ranks.unsubscribe(connection)
         elif channel.startswith(protocol.ACTIVITY):
@@ -204,10 +204,10 @@ class Hub:
         """Start the clock after which a slow connection is closed."""
         self._keepalive.on_slow(connection)
 
-    def on_drained(self, connection: ClientConnection) -> None:
+    def on_writable(self, connection: ClientConnection) -> None:
         """Send what the connection missed while it was slow."""
-        self._keepalive.on_drained(connection)
-        missed, connection.missed_versions = connection.missed_versions, None
+        self._keepalive.on_writable(connection)
+        missed, connection.last_versions = connection.last_versions, None
         for channel, version in (missed or {}).items():
             if channel == protocol.ME:
                 self._personal_ranks.subscribe(connection, confirm=False, id_=None)
@@ -316,7 +316,7 @@ class Hub:
             else:
                 self._resubscribe_as_seen(connection)
 
-    def end_sessions(self, user_ids: Iterable[int]) -> None:
+    def close_ended_sessions(self, user_ids: Iterable[int]) -> None:
         """Close the connections of these users that are banned, or whose token was ended before its time."""
         ids = {user_id for user_id in user_ids if self.connection_limits.holds(user_id)}
         if not ids:

@@ -43,11 +43,11 @@ class Keepalive:
         self._slow.discard(connection)
 
     def on_slow(self, connection: ClientConnection) -> None:
-        connection.behind_since = asyncio.get_running_loop().time()
+        connection.slow_since = asyncio.get_running_loop().time()
         self._slow.add(connection)
 
-    def on_drained(self, connection: ClientConnection) -> None:
-        connection.behind_since = None
+    def on_writable(self, connection: ClientConnection) -> None:
+        connection.slow_since = None
         self._slow.discard(connection)
 
     async def run(self) -> None:
@@ -80,7 +80,7 @@ class Keepalive:
         buffered = 0
         for connection in list(self._slow):
             buffered += connection.transport.get_write_buffer_size()
-            since = connection.behind_since
+            since = connection.slow_since
             if since is not None and now - since > SLOW_SECONDS:
                 connection.close(Close.SLOW)
         telemetry.SLOW_SOCKETS.set(len(self._slow))

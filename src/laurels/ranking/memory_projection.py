@@ -23,7 +23,7 @@ from ..ledger.write.batch import CommittedBatch, StandingChange
 from .confirmed_batches import ConfirmedBatches
 from .index import Shift
 from .memory_index import MemoryIndex
-from .projection_types import KEEP_ENDED, Progress, WindowChanged
+from .projection_types import KEEP_ENDED, OnProgress, WindowChanged
 from .shadows import shadow_placements
 from .top_entries import attribute_entries
 
@@ -76,7 +76,7 @@ class MemoryProjection:
         """Apply a journal entry of another process that changed standings."""
         await self.repair(entry.ids)
 
-    async def load(self, progress: Progress = lambda done, total: None) -> int:
+    async def load(self, progress: OnProgress = lambda done, total: None) -> int:
         """Load all open windows from the ledger; return the number of standings."""
         loaded = 0
         for window in await self.catalogue.windows_at(datetime.now(UTC)):
@@ -90,7 +90,7 @@ class MemoryProjection:
             self._update_members(window)
         return loaded
 
-    async def rebuild(self, progress: Progress = lambda done, total: None) -> int:
+    async def rebuild(self, progress: OnProgress = lambda done, total: None) -> int:
         """Rebuild every open window beside live writes and swap it in; return the number of standings.
 
         `progress` counts each window by itself.
@@ -104,7 +104,7 @@ class MemoryProjection:
                     self.index.abandon_rebuild(window)
         return rebuilt
 
-    async def _rebuild_window(self, window: Window, progress: Progress) -> int:
+    async def _rebuild_window(self, window: Window, progress: OnProgress) -> int:
         total = await standings.count(self.pool, window)
         fresh = self.index.begin_rebuild(window)
         async for page in standings.stream(self.pool, window):

@@ -11,7 +11,7 @@ from ..domain.boards import Window
 KEEP_ENDED = timedelta(minutes=5)
 """Time that an ended window stays in the index, for batches that were in flight when it ended."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with (done, total) while a window loads."""
 
 

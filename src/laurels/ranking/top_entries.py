@@ -57,7 +57,7 @@ def _steps(batch: CommittedBatch, user_id: int) -> Iterator[tuple[int, Place]]:
             continue
         action = outcome.action
         if action.user_id == user_id and action.status == "awarded":
-            at = first + min(position, batch.room)
+            at = first + min(position, batch.microseconds_left)
             reached_at = before.reached_at if before is not None and before.score == action.new_score else at
             before = Place(0, user_id, action.new_score, reached_at)
             yield action.action_id, before

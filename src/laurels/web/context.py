@@ -32,7 +32,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeOptions:
+class PipelineOptions:
     """`slow_seconds`: a slower request is logged. `body_seconds`: the time in which a body must arrive."""
 
     trusted_proxies: int
@@ -44,13 +44,13 @@ class EdgeOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeContext:
+class PipelineContext:
     """The parts that check a request before its handler is called.
 
     `wait_for_propagation` waits, for a bounded time, until every node has applied what is in the journal.
     """
 
-    options: EdgeOptions
+    options: PipelineOptions
     limits: Limits
     authenticator: Authenticator
     wait_for_propagation: Callable[[], Awaitable[None]]

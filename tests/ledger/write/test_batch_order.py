@@ -13,7 +13,7 @@ from tests.ledger.conftest import Ledger, add_users, running_ledger
 from laurels.domain.actions import Submission
 from laurels.domain.boards import TOP_SIZE, Board, Window
 from laurels.domain.calendars import ALL_TIME, Calendar, Span
-from laurels.domain.judgement import room_after
+from laurels.domain.judgement import microseconds_left_after
 from laurels.ledger.db.pool import Pool
 from laurels.ledger.standings.refolding import lock_user, refold_all, windows_covering
 from laurels.ledger.standings.repair import refold
@@ -108,6 +108,6 @@ def test_actions_of_one_batch_share_its_minute_and_its_windows(windows: list[Win
     """The last of them lies in the minute and windows of the first, and not one microsecond is given away."""
     end = datetime(2026, 3, 2, tzinfo=UTC)
     now = end - timedelta(microseconds=before)
-    room = room_after(now, windows)
-    assert 0 <= room < 60_000_000
-    assert now + timedelta(microseconds=room + 1) == end
+    left = microseconds_left_after(now, windows)
+    assert 0 <= left < 60_000_000
+    assert now + timedelta(microseconds=left + 1) == end

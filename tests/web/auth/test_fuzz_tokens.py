@@ -140,7 +140,7 @@ async def test_no_text_is_a_token_or_a_key(scene: Scene, examples: int) -> None:
     def check(text: str) -> None:
         if text in specimens:
             return
-        caller = accepted(lambda: services.edge.authenticator.caller_of_token(text))
+        caller = accepted(lambda: services.pipeline.authenticator.caller_of_token(text))
         assert caller is None, "only what claims to be of an outside issuer is left to be asked"
 
     prefixed = st.builds(str.__add__, st.sampled_from(["lk_", f"lk_{scene.key_id}_", "", "ey"]), any_text)

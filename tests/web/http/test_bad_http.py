@@ -104,8 +104,8 @@ async def test_request_ids_are_echoed_only_when_they_are_plain(attacker: Attacke
 
 async def test_a_body_that_does_not_arrive_is_not_waited_for_for_ever(attacker: Attacker) -> None:
     """408 when a body takes longer than it may."""
-    edge = attacker.node.services.edge
-    hasty = replace(edge, options=replace(edge.options, body_seconds=0.2))
+    pipeline = attacker.node.services.pipeline
+    hasty = replace(pipeline, options=replace(pipeline.options, body_seconds=0.2))
     runner = Runner(*application(ROUTES, hasty, attacker.node.parts.contexts), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

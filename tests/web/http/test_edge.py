@@ -47,8 +47,8 @@ def route(handler: Any) -> Route:
 
 @contextlib.asynccontextmanager
 async def serving(node: Node, routes: tuple[Route, ...]) -> AsyncIterator[str]:
-    """The address of a second edge over a node's parts."""
-    runner = Runner(*application(routes, node.parts.edge, node.contexts), access_log=None)
+    """The address of a second server over a node's parts."""
+    runner = Runner(*application(routes, node.parts.pipeline, node.contexts), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0]

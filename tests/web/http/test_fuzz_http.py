@@ -61,8 +61,8 @@ class Target:
 async def target(settings: Settings) -> AsyncIterator[Target]:
     proxied = replace(settings, trusted_proxies=1, origins="https://a.example", sockets_per_user=10_000)
     async with running_node(proxied) as node:
-        edge = node.services.edge
-        hasty = replace(edge, options=replace(edge.options, body_seconds=0.5))
+        pipeline = node.services.pipeline
+        hasty = replace(pipeline, options=replace(pipeline.options, body_seconds=0.5))
         runner = Runner(*application(ROUTES, hasty, node.parts.contexts), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -12,7 +12,7 @@ from typing import IO, Any
 from ...ledger import transfer
 from ...ledger.db.pool import Pool
 from ..admin_context import AdminContext
-from .files import KINDS, FileWriter, Progress, open_private, writing_to
+from .files import KINDS, FileWriter, OnProgress, open_private, writing_to
 from .kinds import Format, What
 
 
@@ -21,7 +21,7 @@ async def export_rows(
     what: What,
     form: Format,
     path: Path | None,
-    progress: Progress,
+    progress: OnProgress,
     *,
     password_hashes: bool,
     spreadsheet_safe: bool,

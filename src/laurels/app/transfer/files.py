@@ -19,7 +19,7 @@ import msgspec
 from ...ledger.transfer import LedgerRecord, TypeRecord, UserRecord
 from .kinds import Format, What
 
-Progress = Callable[[str, int, int | None], None]
+OnProgress = Callable[[str, int, int | None], None]
 """Called with what is counted, how many so far, and of how many if that is known."""
 
 KINDS: dict[What, type] = {"users": UserRecord, "action-types": TypeRecord, "ledger": LedgerRecord}

@@ -17,7 +17,7 @@ from ...ledger.db.pool import Pool
 from ...ledger.events.audit import Actor
 from ...ledger.transfer import BadRow, BatchStopped, ImportTally, Line, NotStorable
 from ..admin_context import AdminContext
-from .files import KINDS, Progress, TransferError, open_private, open_source, writing_to
+from .files import KINDS, OnProgress, TransferError, open_private, open_source, writing_to
 from .kinds import Format, OnError, What
 from .reading import Read, read_records
 
@@ -76,7 +76,7 @@ class ImportJob:
     form: Format
     stream: BinaryIO
     ignore: Sequence[str]
-    progress: Progress
+    progress: OnProgress
     note_rejects: NoteRejects
 
     async def run(self, context: AdminContext, actor: Actor, on_error: OnError) -> Imported:
@@ -119,7 +119,7 @@ def open_import(
     what: What,
     form: Format,
     path: Path,
-    progress: Progress,
+    progress: OnProgress,
     *,
     rejects: Path | None = None,
     ignore: Sequence[str] = (),
@@ -217,7 +217,7 @@ def _importer(context: AdminContext, what: What, actor: Actor) -> ImportBatch:
     return lambda batch, *, stop: transfer.import_history(pool, catalogue, batch, actor, stop=stop)
 
 
-async def _fold(pool: Pool, progress: Progress) -> int:
+async def _fold(pool: Pool, progress: OnProgress) -> int:
     """Fold what was imported, also by an earlier import that was killed; return the number of users."""
     total, done = await transfer.left_to_fold(pool), 0
     async with contextlib.aclosing(transfer.fold_imported(pool)) as folded:

@@ -59,20 +59,20 @@ def _members(text: str, ignored: frozenset[str]) -> Mapping[str, Any]:
 
 
 def _read_csv(lines: _Lines, kind: type, ignored: frozenset[str]) -> Read:
-    feed = _Feed(lines)
-    delimiter, names = _header(feed, kind, ignored)
+    counted = _CountedLines(lines)
+    delimiter, names = _header(counted, kind, ignored)
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    reader = csv.reader(counted, delimiter=delimiter, strict=True)
     while True:
-        number = feed.begin_record()
+        number = counted.begin_record()
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            if feed.number > number:
+            if counted.number > number:
                 raise TransferError(f"line {number}: from here on the quotes do not match ({error})") from error
             yield BadRow(number, f"is not CSV: {error}")
             continue
-        if feed.too_long:
+        if counted.too_long:
             yield BadRow(number, _LONG)
         elif cells is None:
             return
@@ -80,7 +80,7 @@ def _read_csv(lines: _Lines, kind: type, ignored: frozenset[str]) -> Read:
             yield _row(number, names, cells, kind, ignored)
 
 
-class _Feed:
+class _CountedLines:
     """Counts the lines that a csv.reader takes, and replaces one that is too long by an empty one.
 
     `too_long` is set when the record begun last had such a line.
@@ -97,7 +97,7 @@ class _Feed:
         self._at_start, self.too_long = True, False
         return self.number + 1
 
-    def __iter__(self) -> _Feed:
+    def __iter__(self) -> _CountedLines:
         return self
 
     def __next__(self) -> str:
@@ -112,12 +112,12 @@ class _Feed:
         return "\n"
 
 
-def _header(feed: _Feed, kind: type, ignored: frozenset[str]) -> tuple[str, list[str]]:
+def _header(counted: _CountedLines, kind: type, ignored: frozenset[str]) -> tuple[str, list[str]]:
     """Return the delimiter with which the first line that is not empty names known columns, and their names."""
-    text = _first_line(feed)
+    text = _first_line(counted)
     delimiters: Sequence[str] = DELIMITERS
     if (separator := _SEPARATOR_LINE.fullmatch(text.strip("\r\n"))) is not None:
-        delimiters, text = (separator[1],), _first_line(feed)
+        delimiters, text = (separator[1],), _first_line(counted)
     known = ignored.union(field.name for field in msgspec.structs.fields(kind))
     readings = [(delimiter, _headers(text, delimiter)) for delimiter in delimiters]
     for delimiter, headers in readings:
@@ -128,8 +128,10 @@ def _header(feed: _Feed, kind: type, ignored: frozenset[str]) -> tuple[str, list
     best = max((headers for _, headers in readings), key=lambda headers: len(known.intersection(map(_name, headers))))
     unknown = [header for header in best if _name(header) not in known]
     if not unknown:
-        raise TransferError(f"line {feed.number} must name the columns, separated by commas, semicolons or tabs")
-    raise TransferError(f"line {feed.number} must name the columns: {_unknown_columns(unknown[:SHOWN_UNKNOWN], kind)}")
+        raise TransferError(f"line {counted.number} must name the columns, separated by commas, semicolons or tabs")
+    raise TransferError(
+        f"line {counted.number} must name the columns: {_unknown_columns(unknown[:SHOWN_UNKNOWN], kind)}"
+    )
 
 
 def _unknown_columns(names: Sequence[str], kind: type) -> str:
@@ -144,15 +146,15 @@ def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[\w-]+", name) else '"' + name.replace('"', '\\"') + '"'
 
 
-def _first_line(feed: _Feed) -> str:
+def _first_line(counted: _CountedLines) -> str:
     """Return the next line that is not empty. Raises TransferError when there is none, or it is too long."""
     while True:
-        feed.begin_record()
-        text = next(feed, None)
+        counted.begin_record()
+        text = next(counted, None)
         if text is None:
             raise TransferError("the file is empty: its first line must name the columns")
-        if feed.too_long:
-            raise TransferError(f"line {feed.number} {_LONG}: it must name the columns")
+        if counted.too_long:
+            raise TransferError(f"line {counted.number} {_LONG}: it must name the columns")
         if text.strip():
             return text
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from ...domain.boards import Board, Window
 from ...domain.calendars import Span, local_day
-from ...domain.refold import Replay
+from ...domain.refold import FullRefold
 from ...domain.rules import Progress
 from ...domain.standings import Standing, from_micros, sort_score
 from ..catalogue.catalogue import BOARD_COLUMNS, board_of
@@ -54,7 +54,7 @@ SET total_count = EXCLUDED.total_count, day = EXCLUDED.day, day_count = EXCLUDED
     streak = EXCLUDED.streak"""
 
 _Windows = dict[Board, dict[datetime | None, Window]]
-_Folded = list[tuple[LockedUser, Replay]]
+_Folded = list[tuple[LockedUser, FullRefold]]
 
 
 async def analyse(pool: Pool) -> None:
@@ -89,21 +89,21 @@ async def _fold(connection: Connection, user_ids: list[int]) -> None:
     users = [await lock_user(connection, user_id) for user_id in user_ids]
     windows = await _windows(connection)
     today = local_day(users[0].zone, await connection.fetchval("SELECT clock_timestamp()"))
-    folded = [(user, await _replay(connection, user, windows, today)) for user in users]
+    folded = [(user, await _refold_user(connection, user, windows, today)) for user in users]
     await _put_standings(connection, folded)
-    scores = [(user.id, _score(replay), replay.points) for user, replay in folded]
+    scores = [(user.id, _score(refold), refold.points) for user, refold in folded]
     await connection.execute(_PUT_USERS, *columns(scores, 3), today)
-    counters = [(user.id, *_counters(kind, p)) for user, replay in folded for kind, p in replay.progress.items()]
+    counters = [(user.id, *_counters(kind, p)) for user, refold in folded for kind, p in refold.progress.items()]
     await connection.execute(_PUT_PROGRESS, *columns(counters, 9))
     await announce(connection, EVERY_NODE, "standings", user_ids)
 
 
-async def _replay(connection: Connection, user: LockedUser, windows: _Windows, today: date) -> Replay:
-    replay = Replay(windows, today, user.zone)
+async def _refold_user(connection: Connection, user: LockedUser, windows: _Windows, today: date) -> FullRefold:
+    refold = FullRefold(windows, today, user.zone)
     async for page in rows_of(connection, user.id):
         for row in page:
-            replay.take(row)
-    return replay
+            refold.take(row)
+    return refold
 
 
 async def _put_standings(connection: Connection, folded: _Folded) -> None:
@@ -111,9 +111,9 @@ async def _put_standings(connection: Connection, folded: _Folded) -> None:
     present = {(user_id, window_id): Standing(*members) for user_id, window_id, *members in map(tuple, rows)}
     changed = [
         (window, user.id, after)
-        for user, replay in folded
-        for window in replay.windows
-        if (after := next_standing(present.get((user.id, window.id)), replay.standings[window.id], user)) is not None
+        for user, refold in folded
+        for window in refold.windows
+        if (after := next_standing(present.get((user.id, window.id)), refold.standings[window.id], user)) is not None
     ]
     await connection.execute(_PUT_STANDINGS, *columns([_standing(*change) for change in changed], 8))
 
@@ -124,9 +124,9 @@ def _standing(window: Window, user_id: int, s: Standing) -> tuple[object, ...]:
     return window.id, user_id, s.score, sort_score(s.score, order), reached_at, s.version, s.hidden, s.void
 
 
-def _score(replay: Replay) -> int:
+def _score(refold: FullRefold) -> int:
     """Return the score on the default board."""
-    return next((replay.standings[window.id].score for window in replay.windows if window.board.is_default), 0)
+    return next((refold.standings[window.id].score for window in refold.windows if window.board.is_default), 0)
 
 
 def _counters(type_id: int, p: Progress) -> tuple[object, ...]:

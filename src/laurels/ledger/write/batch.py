@@ -73,7 +73,7 @@ class CommittedBatch:
     """The rows of one COMMIT. `outcomes` are in the order of the submissions.
 
     `shadows`: shadowed user id -> standing in the default board before and after. The action at position n counts
-    at `now` plus min(n, `room`) microseconds.
+    at `now` plus min(n, `microseconds_left`) microseconds.
     """
 
     batch_id: int
@@ -82,7 +82,7 @@ class CommittedBatch:
     changes: list[StandingChange]
     new_actions: list[Recorded]
     shadows: Mapping[int, tuple[Standing | None, Standing | None]]
-    room: int = 0
+    microseconds_left: int = 0
 
 
 async def commit_batch(
@@ -223,5 +223,5 @@ def _committed(facts: Facts, judgement: Judgement, windows: Sequence[Window]) ->
         changes,
         [action for _, action in judgement.actions],
         judgement.shadows,
-        judgement.room,
+        judgement.microseconds_left,
     )

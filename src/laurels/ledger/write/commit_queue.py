@@ -214,7 +214,7 @@ class CommitQueue:
         """Keep the user's requests apart from now on: they sent an action that can't be stored."""
         self._suspects.put(user_id, now + SUSPECT_SECONDS)
 
-    def drain(self) -> Iterator[Slice]:
+    def take_all(self) -> Iterator[Slice]:
         """Empty the queue and yield its slices."""
         while self._requests:
             request = self._requests[0]

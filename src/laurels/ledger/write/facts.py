@@ -12,13 +12,13 @@ import asyncpg
 
 from ...domain.actions import ActionType, Facts, Recorded, Submission, UserFacts
 from ...domain.boards import Window
-from ...domain.judgement import claimed_value, grant_needed
+from ...domain.judgement import claimed_value, required_grant
 from ...domain.rules import Progress
 from ...domain.standings import Standing, micros
 from ..catalogue.catalogue import Catalogue
 from ..db import action_ids
 from ..db.pool import Connection
-from .sql import LOAD_BATCH, LOAD_CLAIMS, LOAD_TICKETS, LOCK_TYPES, READ_TYPES, columns
+from .sql import LOAD_BATCH, LOAD_CLAIMS, LOAD_TICKETS, LOCK_TOTALS, READ_TOTALS, columns
 
 
 async def load_facts(
@@ -34,7 +34,7 @@ async def load_facts(
     Needs the caller's transaction when `needs_shared_state`: the totals of those action types are locked. When not
     `writing`, no action ids are reserved and nothing is locked.
     """
-    shared = await _shared_state(connection, catalogue, submissions, LOCK_TYPES if writing else READ_TYPES)
+    shared = await _shared_state(connection, catalogue, submissions, LOCK_TOTALS if writing else READ_TOTALS)
     used: set[bytes] = set()
     while True:  # another turn for each ticket that turns out to be used, so seldom more than one
         loaded = await _load(connection, catalogue, submissions, windows, writing)
@@ -105,7 +105,7 @@ async def _used_tickets(connection: Connection, catalogue: Catalogue, submission
         for item in submissions
         if item.ticket is not None
         and (kind := catalogue.types.get(item.action_type)) is not None
-        and (grant := grant_needed(kind, item)) is not None
+        and (grant := required_grant(kind, item)) is not None
     ]
     if not presented:
         return set()

@@ -87,7 +87,7 @@ def action_rows(
     catalogue: Catalogue, now: datetime, judgement: Judgement, submissions: Sequence[Submission]
 ) -> list[BatchAction]:
     """Return the new actions in the order of their submissions."""
-    first, room, types = micros(now), judgement.room, catalogue.types
+    first, most, types = micros(now), judgement.microseconds_left, catalogue.types
     return [
         BatchAction(
             action.action_id,
@@ -101,7 +101,7 @@ def action_rows(
             action.status,
             action.reason,
             submissions[position].completed_at,
-            first + (position if position < room else room),  # noqa: FURB136  a call for every action
+            first + (position if position < most else most),  # noqa: FURB136  a call for every action
         )
         for position, action in judgement.actions
     ]

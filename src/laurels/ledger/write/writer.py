@@ -61,7 +61,7 @@ log = structlog.get_logger(__name__)
 
 LANE_THRESHOLD = 32
 """Actions that must wait before a further lane takes them; fewer wait for a lane that is at work …"""
-PATIENCE = 0.01
+WAKE_AFTER = 0.01
 """… but not longer than this, in seconds: that lane may be waiting for a row lock."""
 RECONNECT_DELAY = 0.2
 NO_ROOM_SECONDS = 5.0
@@ -120,8 +120,8 @@ class Writer:
         """Slices with replays, whose results are known and sent later: see `Confirm`."""
         self._isolation = Isolation(self._queue)
         self._committed_at = 0.0
-        self._patience: asyncio.TimerHandle | None = None
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._wake_timer: asyncio.TimerHandle | None = None
+        self._sleeping_lanes: deque[asyncio.Future[None]] = deque()
         self.decided = 0
         """Actions decided since the start."""
         self._closing = False
@@ -167,23 +167,23 @@ class Writer:
         """Take no more requests; let the lanes finish the queue."""
         self._closing = True
         self._closed.set()
-        while self._idle:
+        while self._sleeping_lanes:
             self._wake_one()
 
     def _wake_one_if_worth_it(self) -> None:
         if not self._in_flight or self._queue.queued >= LANE_THRESHOLD:
             self._wake_one()
-        elif self._patience is None:
-            self._patience = self._loop.call_later(PATIENCE, self._wake_impatiently)
+        elif self._wake_timer is None:
+            self._wake_timer = self._loop.call_later(WAKE_AFTER, self._wake_after_waiting)
 
-    def _wake_impatiently(self) -> None:
-        self._patience = None
+    def _wake_after_waiting(self) -> None:
+        self._wake_timer = None
         if self._queue:
             self._wake_one()
 
     def _wake_one(self) -> None:
-        while self._idle:
-            sleeper = self._idle.popleft()
+        while self._sleeping_lanes:
+            sleeper = self._sleeping_lanes.popleft()
             if not sleeper.done():
                 sleeper.set_result(None)
                 return
@@ -228,7 +228,7 @@ class Writer:
 
     async def _sleep(self) -> None:
         sleeper: asyncio.Future[None] = self._loop.create_future()
-        self._idle.append(sleeper)
+        self._sleeping_lanes.append(sleeper)
         await sleeper
 
     def _cut(self) -> Batch:
@@ -255,7 +255,7 @@ class Writer:
             except (TimeoutError, *UNAVAILABLE) as error:
                 log.warning("ledger unreachable, lane reconnects", reason=str(error) or repr(error))
             refusal = unavailable()
-            for part in self._queue.drain():
+            for part in self._queue.take_all():
                 part.request.fill(part.start, [refusal] * len(part))
             if self._closing:
                 return None
@@ -282,8 +282,8 @@ class Writer:
             self._answer(batch, [self._refusal(connection, error, len(submissions))] * len(submissions))
         except (asyncpg.PostgresError, *UNSTORABLE) as error:
             now = time.perf_counter()
-            if (unstored := self._isolation.split(batch, error, now, self._committed_at)) is not None:
-                self._answer(batch, [unstored] * len(submissions))
+            if (refusal := self._isolation.split(batch, error, now, self._committed_at)) is not None:
+                self._answer(batch, [refusal] * len(submissions))
         else:
             liveness(self._pool).heard()
             self._committed_at = time.perf_counter()

@@ -15,7 +15,7 @@ from ...ledger.db.pool import Connection, Pool
 from ...ledger.events.journal import Journal
 from ...ledger.standings import index_generations
 from ...redis_store import RedisUnavailable
-from ..projection_types import Progress
+from ..projection_types import OnProgress
 from .bulk_load import bulk_load
 from .generations import IndexGenerations
 from .rebuild_backoff import RebuildBackoff
@@ -39,7 +39,7 @@ class IndexBuilder:
     notify: Callable[[Window], None]
     _backoff: RebuildBackoff = field(default_factory=RebuildBackoff)
 
-    async def build(self, windows: Sequence[Window], progress: Progress, *, rebuild: bool) -> int:
+    async def build(self, windows: Sequence[Window], progress: OnProgress, *, rebuild: bool) -> int:
         """Build the windows that need it, or all of them for a `rebuild`; return how many standings were loaded.
 
         Return 0 when another node builds.
@@ -63,7 +63,7 @@ class IndexBuilder:
         current = row.epoch if row is not None else None
         return self.generations.needs_building(window) and self._backoff.may_build(window.id, current)
 
-    async def _build(self, connection: Connection, window: Window, progress: Progress) -> int:
+    async def _build(self, connection: Connection, window: Window, progress: OnProgress) -> int:
         journal = Journal(self.pool, uuid4())
         first_seq = await journal.start()  # journal ids grow faster than any seq, so no seq comes twice
         generation = IndexGeneration(window, secrets.token_hex(6))

@@ -10,7 +10,7 @@ import structlog
 from ... import telemetry
 from ...ledger.db.pool import Pool
 from ...ledger.standings import standings
-from ..projection_types import Progress
+from ..projection_types import OnProgress
 from .windows import BULK_MEMBERS, IndexGeneration, RedisWindows
 
 log = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 LOG_SECONDS = 5.0
 
 
-async def bulk_load(pool: Pool, windows: RedisWindows, generation: IndexGeneration, progress: Progress) -> int:
+async def bulk_load(pool: Pool, windows: RedisWindows, generation: IndexGeneration, progress: OnProgress) -> int:
     """Load a window and return its number of standings. Raises RedisUnavailable, IndexGone.
 
     Redis takes one page while the next is read.

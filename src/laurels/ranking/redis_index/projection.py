@@ -30,7 +30,7 @@ from ...ledger.standings import index_generations, standings
 from ...ledger.write.batch import CommittedBatch
 from ...redis_store import RedisUnavailable
 from ..index import Shift
-from ..projection_types import KEEP_ENDED, Progress, WindowChanged
+from ..projection_types import KEEP_ENDED, OnProgress, WindowChanged
 from ..shadows import shadow_placements
 from ..top_entries import attribute_entries
 from .builder import IndexBuilder
@@ -70,7 +70,8 @@ class _JournalRead:
 class RedisProjection:
     """Writes to Redis.
 
-    `listeners` are called for each window that this node saw change, `readers` with the users that the journal names.
+    `listeners` are called for each window that this node saw change, `journal_listeners` with the users that the
+    journal names.
     """
 
     windows: RedisWindows
@@ -79,7 +80,7 @@ class RedisProjection:
     catalogue: Catalogue
     pool: Pool
     listeners: list[Callable[[WindowChanged], None]] = field(default_factory=list)
-    readers: list[Callable[[Collection[int]], None]] = field(default_factory=list)
+    journal_listeners: list[Callable[[Collection[int]], None]] = field(default_factory=list)
     members: dict[str, int] = field(default_factory=dict)
     """Standings in the index as last heard, by board."""
     _journal: Journal = field(init=False)
@@ -104,7 +105,7 @@ class RedisProjection:
         shifts = await self._push(batch, users)
         if not users:
             return {}
-        default = next((w for w in self._open(batch) if w.board.is_default), None)
+        default = next((w for w in self._windows_of(batch) if w.board.is_default), None)
         shift = shifts.get(default.id) if default is not None else None
         if default is None or shift is None or self.generations.readable(default) is None:
             return await self._counted(default, batch, users)
@@ -145,7 +146,7 @@ class RedisProjection:
         waiting = [window.board.slug for window in windows if self.generations.readable(window) is None]
         return [f"redis: ranks of {slug} are counted in the ledger until the index is complete" for slug in waiting]
 
-    async def load(self, progress: Progress = lambda done, total: None) -> int:
+    async def load(self, progress: OnProgress = lambda done, total: None) -> int:
         """Check the copies that other nodes maintain and build missing ones; return how many standings were loaded.
 
         A node starts without Redis too, and counts in the ledger.
@@ -175,14 +176,14 @@ class RedisProjection:
         self.generations.mark_complete(suspicions)
         await self._note_checked(windows, due)
 
-    async def build_missing(self, progress: Progress = lambda done, total: None) -> int:
+    async def build_missing(self, progress: OnProgress = lambda done, total: None) -> int:
         """Build the copies that need it, if Redis answers and no other node builds. Call it every RECONCILE_SECONDS."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
         if not (self._redis_answers and any(map(self._builder.may_build, windows))):
             return 0
         return await self._builder.build(windows, progress, rebuild=False)
 
-    async def rebuild(self, progress: Progress = lambda done, total: None) -> int:
+    async def rebuild(self, progress: OnProgress = lambda done, total: None) -> int:
         """Rebuild every open window, and wait until this node trusts the copies. Raises LaurelsError."""
         windows = await self.catalogue.windows_at(datetime.now(UTC))
         built = await self._builder.build(windows, progress, rebuild=True)
@@ -203,7 +204,7 @@ class RedisProjection:
                 return
             await index_generations.forget(self.pool, window_id, epoch)
 
-    def _open(self, batch: CommittedBatch) -> list[Window]:
+    def _windows_of(self, batch: CommittedBatch) -> list[Window]:
         """Return the windows that a batch is applied to, also where it changed nothing: each marks the batch."""
         known = {window.id: window for window in self.catalogue.cached_windows(batch.now) or ()}
         known.update({change.window.id: change.window for change in batch.changes})
@@ -214,7 +215,7 @@ class RedisProjection:
         rows: dict[int, dict[int, Standing]] = {}
         for change in batch.changes:
             rows.setdefault(change.window.id, {})[change.user_id] = change.standing
-        windows = self._open(batch)
+        windows = self._windows_of(batch)
         shifts: dict[int, Shift] = {}
         for _ in range(2):  # the second try finds a copy that was replaced meanwhile
             missing = [window for window in windows if window.id not in shifts]
@@ -287,8 +288,8 @@ class RedisProjection:
     async def _read_journal(self) -> _JournalRead:
         entries = await self._journal.read()
         found = {entry.id: entry.ids for entry in entries if entry.kind == "standings"}
-        for reader in self.readers:
-            reader({user_id for user_ids in found.values() for user_id in user_ids})
+        for listener in self.journal_listeners:
+            listener({user_id for user_ids in found.values() for user_id in user_ids})
         assert self._journal.horizon is not None
         return _JournalRead(time.monotonic(), self._journal.horizon, found)
 

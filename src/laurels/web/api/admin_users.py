@@ -12,7 +12,7 @@ from ...app import users
 from ...app.admin_context import AdminContext
 from ...app.boards import PlaceOnBoard, read_places, view_of
 from ...app.context import BoardContext
-from ...app.users import Role, Sort, Status
+from ...app.users import AccountStatus, Role, Sort
 from ...domain.errors import Code
 from ...domain.standings import INT64_MAX, INT64_MIN
 from ...ledger.accounts.user_editor import EditedUser, UserFilter
@@ -82,7 +82,7 @@ class UsersQuery(ListQuery, frozen=True):
         ]
         | None
     ) = None
-    status: Status | UnsetType = UNSET
+    status: AccountStatus | UnsetType = UNSET
     role: Role | UnsetType = UNSET
     min_score: Score = INT64_MIN
     max_score: Score = INT64_MAX

@@ -22,7 +22,7 @@ from . import signatures
 from .access_tokens import AccessTokens, Principal
 from .external_tokens import ExternalTokens
 from .keyring import ApiKey, Keyring
-from .signatures import Signatory
+from .signatures import SignedKey
 
 Access = Literal["public", "viewer", "user", "server", "moderator", "admin"]
 """What a route requires of its caller.
@@ -162,7 +162,7 @@ class Authenticator:
         """
         if isinstance(caller, Principal) and caller.user_id in self.revocations.users:
             self.check_current(caller)
-        if isinstance(caller, Signatory) and not await self.use_nonce(caller.id, caller.nonce):
+        if isinstance(caller, SignedKey) and not await self.use_nonce(caller.id, caller.nonce):
             detail = "This signature was used before. Sign again, with a new nonce."
             raise LaurelsError(Code.SIGNATURE_REPLAYED, detail)
         roles = _ROLES.get(route.access)

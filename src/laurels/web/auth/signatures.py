@@ -23,7 +23,7 @@ _FORM = re.compile(r"k=(?P<k>\d{1,18}), ?t=(?P<t>\d{1,12}), ?n=(?P<n>[A-Za-z0-9_
 
 
 @dataclass(frozen=True, slots=True)
-class Signatory(ApiKey):
+class SignedKey(ApiKey):
     """A key that claims to have signed a body: `check` the body, then use up `nonce`."""
 
     nonce: str
@@ -43,7 +43,7 @@ def sign(secret: str, message: bytes) -> str:
     return hmac.digest(secret.encode(), message, "sha256").hex()
 
 
-def read(header: str, keyring: Keyring, now: float | None = None) -> Signatory:
+def read(header: str, keyring: Keyring, now: float | None = None) -> SignedKey:
     """Return the key that a header names; the body is still to be checked.
 
     Raises LaurelsError SIGNATURE_INVALID or SIGNATURE_EXPIRED.
@@ -58,7 +58,7 @@ def read(header: str, keyring: Keyring, now: float | None = None) -> Signatory:
     if known is None:
         raise _invalid()
     key, secrets = known
-    return Signatory(key.id, key.name, key.scopes, found["n"], found["t"], found["v1"], secrets)
+    return SignedKey(key.id, key.name, key.scopes, found["n"], found["t"], found["v1"], secrets)
 
 
 def _invalid() -> LaurelsError:

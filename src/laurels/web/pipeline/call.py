@@ -31,8 +31,8 @@ class Call:
     def own_request_id(self) -> str:
         """The id that this node gave the request; `request_id` may be one that the caller chose."""
         if not self._own_request_id:
-            chosen = self.request_id == self.header(request_ids.HEADER)
-            self._own_request_id = request_ids.new_request_id() if chosen else self.request_id
+            was_sent = self.request_id == self.header(request_ids.HEADER)
+            self._own_request_id = request_ids.new_request_id() if was_sent else self.request_id
         return self._own_request_id
 
     @property
@@ -56,8 +56,8 @@ class Call:
     @property
     def origin(self) -> RequestOrigin:
         """The origin of the request, for the log and the audit trail of log-ins."""
-        chosen = self.request_id if self.own_request_id != self.request_id else None
-        return RequestOrigin(self.address, self.own_request_id, chosen)
+        sent_id = self.request_id if self.own_request_id != self.request_id else None
+        return RequestOrigin(self.address, self.own_request_id, sent_id)
 
     def header(self, name: str) -> str | None:
         """Return the first value of a request header."""

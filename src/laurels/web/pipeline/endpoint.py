@@ -20,8 +20,8 @@ from ...domain.errors import Code, LaurelsError
 from ..auth.access_tokens import Principal
 from ..auth.authenticate import presents_token
 from ..auth.keyring import ApiKey
-from ..auth.signatures import Signatory
-from ..context import EdgeContext
+from ..auth.signatures import SignedKey
+from ..context import PipelineContext
 from ..http import request_ids
 from ..http.aiohttp_private import reply_has_begun
 from ..http.aiohttp_types import Request, RequestPayloadError, StreamResponse, hdrs
@@ -39,11 +39,11 @@ from .route import Route
 log = structlog.get_logger(__name__)
 
 
-def endpoint_of(route: Route, edge: EdgeContext, contexts: Collection[object]) -> Endpoint:
+def endpoint_of(route: Route, context: PipelineContext, contexts: Collection[object]) -> Endpoint:
     """Return the function that answers requests of a route. `contexts`: those that handlers may ask for."""
     seconds = telemetry.REQUEST_SECONDS.labels(route.name)
     counters: dict[int, Counter] = {}
-    origins = edge.options.origins
+    origins = context.options.origins
     handler = bind(route.handler, contexts)
 
     async def handle(request: Request, in_path: Mapping[str, str]) -> StreamResponse:
@@ -54,7 +54,7 @@ def endpoint_of(route: Route, edge: EdgeContext, contexts: Collection[object]) -
             headers.update(origins.grant(request.headers))
         code: Code | None = None
         try:
-            answer = await _answer(route, handler, edge, request, in_path, headers)
+            answer = await _answer(route, handler, context, request, in_path, headers)
         except Exception as failure:
             error = _as_refusal(failure, request, route, request_id)
             if reply_has_begun(request):
@@ -70,7 +70,7 @@ def endpoint_of(route: Route, edge: EdgeContext, contexts: Collection[object]) -
         _counter(counters, route, response.status).inc()
         if code is not None:
             telemetry.REFUSALS.labels(code.value).inc()
-        if code is not None or edge.options.access_log or elapsed > edge.options.slow_seconds:
+        if code is not None or context.options.access_log or elapsed > context.options.slow_seconds:
             _log_request(request, route, response.status, elapsed, request_id, code)
         return response
 
@@ -88,50 +88,50 @@ def _counter(counters: dict[int, Counter], route: Route, status: int) -> Counter
 async def _answer(
     route: Route,
     handler: Handler,
-    edge: EdgeContext,
+    context: PipelineContext,
     request: Request,
     in_path: Mapping[str, str],
     headers: dict[str, str],
 ) -> Answer:
     """Check the request and call the handler. Raises LaurelsError."""
-    address = client_address_of(edge, request)
+    address = client_address_of(context, request)
     if route.limit == "probe":
-        spend(edge.limits.probe, address, route.weight, headers, announce=False)
+        spend(context.limits.probe, address, route.weight, headers, announce=False)
     elif route.limit != "none":
-        spend(edge.limits.address, address, 1, headers, announce=route.limit == "address")
+        spend(context.limits.address, address, 1, headers, announce=route.limit == "address")
     if route.limit == "login":
-        spend(edge.limits.login, address, 1, headers)
-    caller = await _caller(edge, request, route)
+        spend(context.limits.login, address, 1, headers)
+    caller = await _caller(context, request, route)
     call = Call(request, caller, address, headers["X-Request-ID"])
     if route.params is not None:
         call.params = params_of(request, in_path, route.params)
     if route.body is not None:
-        body = await read_body(request, route.body_limit, edge.options.body_seconds)
-        if isinstance(caller, Signatory):
+        body = await read_body(request, route.body_limit, context.options.body_seconds)
+        if isinstance(caller, SignedKey):
             caller.check(body)
         call.body = decode_body(body, route.body)
     if caller is not None and route.access != "viewer":
-        _spend_of_caller(edge, caller, route.cost(call.body), headers)
-        await edge.authenticator.authorize(caller, route)
+        _spend_of_caller(context, caller, route.cost(call.body), headers)
+        await context.authenticator.authorize(caller, route)
     answer = await handler(call)
     if route.access in ("moderator", "admin") and route.method != hdrs.METH_GET:
-        await edge.wait_for_propagation()  # the change is in the journal by now
+        await context.wait_for_propagation()  # the change is in the journal by now
     return answer
 
 
-async def _caller(edge: EdgeContext, request: Request, route: Route) -> Principal | ApiKey | None:
+async def _caller(context: PipelineContext, request: Request, route: Route) -> Principal | ApiKey | None:
     headers = request.headers
     if route.access == "public" or (route.access == "viewer" and not presents_token(headers)):
         return None
-    authenticator = edge.authenticator
+    authenticator = context.authenticator
     return authenticator.authenticate(headers, route) or await authenticator.authenticate_external(headers, route)
 
 
-def _spend_of_caller(edge: EdgeContext, caller: Principal | ApiKey, cost: int, headers: dict[str, str]) -> None:
+def _spend_of_caller(context: PipelineContext, caller: Principal | ApiKey, cost: int, headers: dict[str, str]) -> None:
     if isinstance(caller, ApiKey):
-        spend(edge.limits.key, caller.id, cost, headers)
+        spend(context.limits.key, caller.id, cost, headers)
     else:
-        spend(edge.limits.user, caller.user_id, cost, headers)
+        spend(context.limits.user, caller.user_id, cost, headers)
 
 
 def _as_refusal(failure: Exception, request: Request, route: Route, request_id: str) -> LaurelsError:
@@ -150,9 +150,9 @@ def _is_disconnected(request: Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def client_address_of(edge: EdgeContext, request: Request) -> str:
+def client_address_of(context: PipelineContext, request: Request) -> str:
     """Return the key under which the client's requests are limited, see `http.forwarded`."""
-    options = edge.options
+    options = context.options
     return client_address(request.headers, request.remote, options.trusted_proxies, options.forwarded_header)
 
 

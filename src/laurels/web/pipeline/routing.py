@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from ... import telemetry
 from ...domain.errors import Code, LaurelsError
-from ..context import EdgeContext
+from ..context import PipelineContext
 from ..http.aiohttp_types import Request, StreamResponse, hdrs
 from ..http.application import Application, Handle, new_application
 from ..http.problems import refusal_reply
@@ -16,19 +16,19 @@ from .endpoint import client_address_of, endpoint_of, request_id_of
 from .route import Route
 
 
-def application(routes: Iterable[Route], edge: EdgeContext, contexts: Collection[object]) -> Application:
+def application(routes: Iterable[Route], context: PipelineContext, contexts: Collection[object]) -> Application:
     """Return the application that answers these routes, and refuses everything else."""
     app = new_application()
     allowed: dict[str, list[str]] = {}
     for route in routes:
-        endpoint = endpoint_of(route, edge, contexts)
+        endpoint = endpoint_of(route, context, contexts)
         for method in _methods(route):
             # The router knows a path with parameters only where the route declares them.
             app.add(method, route.path, endpoint, routed=route.params is not None or "{" not in route.path)
             allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
-        app.add_other_methods(path, _fallback(edge, methods))
-    app.add_catch_all(_fallback(edge, []))
+        app.add_other_methods(path, _fallback(context, methods))
+    app.add_catch_all(_fallback(context, []))
     return app
 
 
@@ -38,7 +38,7 @@ def _methods(route: Route) -> list[str]:
     return [route.method, hdrs.METH_HEAD] if with_head else [route.method]
 
 
-def _fallback(edge: EdgeContext, methods: list[str]) -> Handle:
+def _fallback(context: PipelineContext, methods: list[str]) -> Handle:
     """Return what answers requests that no route takes: unknown paths (no `methods`), other methods, and preflights.
 
     They count against the allowance of the address, like every route.
@@ -48,9 +48,9 @@ def _fallback(edge: EdgeContext, methods: list[str]) -> Handle:
         request_id = request_id_of(request)
         headers = {"X-Request-ID": request_id}
         try:
-            address = client_address_of(edge, request)
-            spend(edge.limits.address, address, 1, headers, announce=False)
-            answer = _preflight(edge, request, methods) or _refuse(request, methods, headers)
+            address = client_address_of(context, request)
+            spend(context.limits.address, address, 1, headers, announce=False)
+            answer = _preflight(context, request, methods) or _refuse(request, methods, headers)
         except LaurelsError as refusal:
             telemetry.REFUSALS.labels(refusal.code.value).inc()
             answer = refusal_reply(refusal, request_id)
@@ -59,10 +59,10 @@ def _fallback(edge: EdgeContext, methods: list[str]) -> Handle:
     return handle
 
 
-def _preflight(edge: EdgeContext, request: Request, methods: list[str]) -> Reply | None:
+def _preflight(context: PipelineContext, request: Request, methods: list[str]) -> Reply | None:
     if request.method != hdrs.METH_OPTIONS or not methods:
         return None
-    granted = edge.options.origins.preflight(request.headers, methods)
+    granted = context.options.origins.preflight(request.headers, methods)
     return None if granted is None else Reply(b"", 204, granted)
 
 

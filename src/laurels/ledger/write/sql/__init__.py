@@ -9,8 +9,8 @@ def _read(name: str) -> str:
 
 
 LOCK_USERS = _read("lock_users")
-LOCK_TYPES = _read("lock_types")
-READ_TYPES = "SELECT action_type_id, total FROM action_type_totals WHERE action_type_id = ANY ($1::int[])"
+LOCK_TOTALS = _read("lock_totals")
+READ_TOTALS = _read("read_totals")
 LOAD_BATCH = _read("load_batch")
 LOAD_CLAIMS = _read("load_claims")
 LOAD_TICKETS = _read("load_tickets")

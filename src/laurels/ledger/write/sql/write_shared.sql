@@ -1,4 +1,4 @@
--- What one batch changed for all users, under the locks of lock_types.
+-- What one batch changed for all users, under the locks of lock_totals.
 -- Totals: $1 action type ids, $2 totals. Claims: $3 action type ids, $4 values, $5 user ids, $6 action ids.
 WITH written_totals AS (
     UPDATE action_type_totals stored SET total = counted.total
