@@ -1,4 +1,4 @@
-"""A COMMIT whose reply is lost, retried elsewhere: once it is acknowledged, no node shows less as exact.
+"""A COMMIT whose reply is lost, retried at another node: once acknowledged, no node shows the old score as exact.
 
 The reply is cut between the first node and PostgreSQL while a row lock keeps the statement there: it is certain that
 the ledger wrote the batch and that its node never heard so.
@@ -120,7 +120,7 @@ async def test_a_retry_elsewhere_is_seen_everywhere_at_once(scene: Scene) -> Non
 
 
 async def test_a_retry_at_a_node_that_lost_redis_is_seen_elsewhere_too(scene: Scene) -> None:
-    """It can't bring the batch to the index either: it has the others do so, and waits until they had time."""
+    """It can't bring the batch to the index either: it waits as long as the others need to read the journal."""
     token = await scene.first.token("ada")
     async with commit_in_doubt(scene.first, scene.to_ledger, scene.database_url, token):
         scene.to_redis.refuse = True
@@ -145,7 +145,10 @@ async def alone(settings: Settings, database_url: str) -> AsyncIterator[tuple[In
 async def test_an_index_in_memory_holds_what_was_committed_in_doubt(
     alone: tuple[InProcessNode, FaultProxy], database_url: str, *, retried: bool
 ) -> None:
-    """At once when it is acknowledged; and soon when nobody ever asks: the journal leaves out what is a node's own."""
+    """At once when a retry is acknowledged, and soon when nobody retries.
+
+    A node's journal leaves out its own batches, so the journal does not bring it.
+    """
     node, wire = alone
     token = await node.token("ada")
     async with commit_in_doubt(node, wire, database_url, token):

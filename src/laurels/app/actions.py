@@ -116,9 +116,10 @@ async def complete_for_user(context: ActionContext, action: ServerAction) -> Rec
 
 
 async def complete_batch_for_users(context: ActionContext, actions: Sequence[ServerAction]) -> BatchReceipt:
-    """Return a result for each action of a server, in order. A user who is unknown or banned refuses only their own.
+    """Return a result for each action of a server, in order.
 
-    Raises LaurelsError when not all actions were decided: sent again, each counts once.
+    An unknown or banned user costs only that user's own actions. Raises LaurelsError when not all actions were decided:
+    sent again, each counts once.
     """
     results = await _complete_for_users(context, actions)
     raise_if_undecided(results)
@@ -127,9 +128,9 @@ async def complete_batch_for_users(context: ActionContext, actions: Sequence[Ser
 
 
 async def complete_each(context: ActionContext, submissions: Sequence[Submission]) -> list[Result]:
-    """Return a result for each of several independent actions of one user; a failure of all becomes each one's result.
+    """Return a result for each of several independent actions of one user.
 
-    Raises nothing.
+    If the whole request fails, that failure is every action's result. Raises no LaurelsError.
     """
     try:
         return await context.writer.submit(submissions)
@@ -162,7 +163,7 @@ async def _complete_for_users(context: ActionContext, actions: Sequence[ServerAc
 def raise_if_undecided(results: Sequence[Result], *, refusing_all: Sequence[Code] = ()) -> None:
     """Refuse a request of which not every action was decided. Sent again, each action counts once.
 
-    Raises LaurelsError with the code that leaves the most open; any of `refusing_all` comes before those.
+    Raises LaurelsError with the code that leaves the most open; any of `refusing_all` takes precedence.
     """
     undecided = [
         one for one in results if isinstance(one, LaurelsError) and (one.code in _UNDECIDED or one.code in refusing_all)

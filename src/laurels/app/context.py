@@ -112,7 +112,7 @@ class PasswordAttempt(Protocol):
 
 
 class PasswordThrottle(Protocol):
-    """Limits failed attempts at passwords."""
+    """Limits failed attempts at passwords, as `web.limits.login_throttle` does."""
 
     async def begin(self, fold: str, address: str) -> PasswordAttempt:
         """Begin an attempt at the account of this folded name. Raises LaurelsError(RATE_LIMITED)."""

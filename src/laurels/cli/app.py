@@ -1,7 +1,7 @@
 """The tree of commands.
 
-A group is imported when one of its commands runs, so that each command loads only what it needs. Commands outside a
-group are imported always, for the list in `laurels --help`: their modules import the work itself inside the command.
+A group's module is imported only when one of its commands runs. Commands outside a group are always imported, because
+`laurels --help` lists them; so their modules import what they work with inside the command.
 """
 
 from __future__ import annotations

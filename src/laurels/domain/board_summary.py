@@ -10,7 +10,7 @@ from .standings import Aggregate, Order
 
 _AGGREGATES: dict[Aggregate, str] = {"sum": "Sum", "best": "Best", "latest": "Latest"}
 _TIES: dict[Ties, str] = {
-    "ordinal": "of equal scores the first to reach it leads",
+    "ordinal": "among equal scores the earliest leads",
     "competition": "equal scores share a place (1 2 2 4)",
     "dense": "equal scores share a place (1 2 2 3)",
 }
@@ -19,7 +19,7 @@ _TIES: dict[Ties, str] = {
 def summarize(
     calendar: Calendar, *, aggregate: Aggregate, order: Order, ties: Ties, action_types: Sequence[str] | None
 ) -> str:
-    """Return, for example, "Sum of the points of lesson each week from Monday in UTC, highest first, …"."""
+    """Return, for example, "Sum of the points of lesson each week from Monday in UTC; highest first, …"."""
     counted = "all action types" if action_types is None else ", ".join(action_types) or "no action type"
     first = "highest" if order == "desc" else "lowest"
     often = describe_calendar(calendar)

@@ -40,9 +40,9 @@ TimeZone = Annotated[
 ]
 MONTHS: dict[Unit, int] = {"month": 1, "quarter": 3, "year": 12}
 ORIGIN = date(2001, 1, 1)
-"""Windows of one unit are counted from here: a Monday, and the first day of a month, a quarter and a year."""
+"""Without an anchor, windows are counted from here: a Monday, and the first day of a month, a quarter and a year."""
 MAX_CRON_GAP = timedelta(days=366 * 8 + 1)
-"""Longest window that a cron expression may give: 29 February, also around a century that has none."""
+"""The longest window that a cron expression may give. It allows 29 February, also across 1900 or 2100."""
 
 
 class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -91,7 +91,7 @@ ALL_TIME = Span(None, None)
 
 
 def span_at(calendar: Calendar, instant: datetime) -> Span:
-    """Return the window of `calendar` that covers `instant` (aware)."""
+    """Return the span of the window of `calendar` that covers `instant` (aware)."""
     if calendar.cron is not None:
         return _cron_span(calendar.cron, calendar.time_zone, instant.replace(microsecond=0))
     if calendar.every is None:
@@ -185,7 +185,7 @@ def _cron_problem(calendar: Calendar) -> str:
     if len(calendar.cron.split()) != 5:
         return "Five fields are needed: minute, hour, day of month, month, day of week."
     if not is_time_zone(calendar.time_zone):
-        return ""  # said of the zone
+        return ""  # reported for time_zone
     try:
         fires = CronSim(calendar.cron, datetime(2001, 1, 1, tzinfo=ZoneInfo(calendar.time_zone)))
         first, second = next(fires), next(fires)
@@ -207,7 +207,7 @@ def _day(time_zone: str) -> Calendar:
 
 
 def _estimate(calendar: Calendar, instant: datetime) -> int:
-    """Return a number whose window is that of `instant` or lies within a few of it."""
+    """Return the number of a window at most a few away from the one that covers `instant`."""
     first = _first(calendar)
     if calendar.every == "hour":
         return int((instant - _boundary(calendar, 0)) / timedelta(hours=calendar.interval))
@@ -283,7 +283,7 @@ def _to_utc(local: datetime, zone: ZoneInfo) -> datetime:
 
 @lru_cache(maxsize=4096)
 def _cron_span(expression: str, time_zone: str, second: datetime) -> Span:
-    """Return the window around a whole second. Changes of the clock are treated as Debian's cron does."""
+    """Return the span of the window around a whole second. Changes of the clock are treated as Debian's cron does."""
     zone = ZoneInfo(time_zone)
     start = next(CronSim(expression, (second + timedelta(seconds=1)).astimezone(zone), reverse=True))
     end = next(CronSim(expression, second.astimezone(zone)))

@@ -1,4 +1,4 @@
-"""Judge a batch: submissions and the facts about them in, outcomes and rows to write out.
+"""Judge a batch: from submissions and the facts about them to outcomes, and the rows to write.
 
 Pure and sequential: each submission is judged against the state that its predecessors in the batch left, so a cap holds
 within one batch as it does between batches.
@@ -62,13 +62,15 @@ class TicketUse(msgspec.Struct, frozen=True, gc=False):
 class Judgement:
     """The decisions of one batch. The mappings hold only changes, which must be written.
 
-    actions      each new row with the index of its submission
-    scores       user id -> score in the default board
-    points       user id -> points earned on the day of the batch, over all types
-    type_counts  action type id -> awards to all users
-    held         action id -> why it is held
-    shadows      shadowed user id -> standing in the default board before and after the batch
-    microseconds_left   the most microseconds after the batch's instant that an action may count at
+    actions            each new row with the index of its submission
+    progress           (user id, action type id) -> counters
+    standings          (window id, user id) -> standing
+    scores             user id -> score in the default board
+    points             user id -> points earned on the day of the batch, over all types
+    type_counts        action type id -> awards to all users
+    held               action id -> why it is held
+    shadows            shadowed user id -> standing in the default board before and after the batch
+    microseconds_left  most microseconds after the batch's instant at which an action may count
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -130,7 +132,7 @@ class _BatchJudge:
         if index == 1:
             self.result.microseconds_left = microseconds_left_after(self._facts.now, self._windows)
             self._last = self._at + self.result.microseconds_left
-        if self._at < self._last:  # never at the first
+        if self._at < self._last:  # each later action counts a microsecond after the one before
             self._at += 1
             self._now += _MICROSECOND
         user = self._user(submission.user_id)
@@ -315,7 +317,7 @@ class _BatchJudge:
 
 
 def required_grant(kind: ActionType, submission: Submission) -> Grant | None:
-    """Return the content of a genuine ticket, if the type requires one of this sender."""
+    """Return what the ticket grants, if the type requires a ticket from this sender and the ticket is genuine."""
     if kind.rules.ticket is None or submission.by_server or submission.ticket is None:
         return None
     return submission.ticket.grant

@@ -1,8 +1,8 @@
 """The outgoing half of one client connection: frames are written at once or skipped, replies are kept in order.
 
-Writes never wait. The kernel's send buffer, kept small, is the only outbox of frames: a transport that holds back a
-single byte is slow (`ready` is false) and gets no frames until it has drained. Replies to the client are written all
-the same, within OUTBOX_BYTES; meanwhile nothing is read from it.
+Writes never wait. Frames wait only in the kernel's send buffer, which is kept small: a transport that holds back a
+single byte is slow (`ready` is false) and gets no frames until it has written everything. Replies are written even
+then, up to REPLY_BACKLOG bytes; meanwhile nothing is read from the client.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..ranking.view import View
 from .protocol import Close
 
 SEND_BUFFER = 32 * 1024
-"""Bytes that the kernel may hold for one socket (Linux doubles it, and counts overhead): some thirty frames. By
-default it grows to megabytes per stalled reader."""
+"""Bytes that the kernel may hold for one socket (Linux doubles it, and counts overhead): some thirty frames. The
+kernel's default grows to megabytes per stalled reader."""
 REPLY_BACKLOG = 256 * 1024
 """Bytes of replies that may wait for a slow client; beyond them the connection is closed with SLOW."""
 CLOSE_GRACE = 5.0
@@ -55,8 +55,9 @@ class ConnectionListener(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """`missed_versions`: channel -> version the client had when frames began to be skipped (empty where it had none).
+    """One client, whatever its protocol.
 
+    `last_versions`: channel -> the version that the client has, where later frames were skipped (empty: it has none).
     `closed_with`: the close code that was sent; nothing is written after it. `heard`: whether data arrived since the
     last ping. `keepalive_slot`: its slot in the timer wheel. `is_reading`: whether the transport is not paused.
     `token_ended()`: whether the client's token was ended before its time.
@@ -149,13 +150,13 @@ class ClientConnection(asyncio.Protocol):
             self.close(Close.SLOW)
 
     def record_missed(self, channel: str, version: str) -> None:
-        """Note that a frame of this channel was skipped on top of `version`; the first such version counts."""
+        """Record that a frame was skipped for a client that has `version` of the channel; the first one counts."""
         if self.last_versions is None:
             self.last_versions = {}
         self.last_versions.setdefault(channel, version)
 
     def close(self, code: int) -> None:
-        """Write a close frame, nothing after it, and abort after CLOSE_GRACE: a slow client would never drain."""
+        """Write a close frame, nothing after it, and abort after CLOSE_GRACE: a slow client might never read it."""
         if self.closed_with is not None:
             return
         self.write(self.close_bytes(code))
@@ -172,7 +173,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.abort()
 
     def keepalive_frames(self, *, with_heartbeat: bool) -> bytes:
-        """Return what shows the client that the server lives and, where it is answered, the reverse (`heard`)."""
+        """Return a ping and perhaps a heartbeat: they show the client that the server lives. An answer sets `heard`."""
         raise NotImplementedError
 
     def close_bytes(self, code: int) -> bytes:

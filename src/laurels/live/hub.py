@@ -48,7 +48,7 @@ MAX_IDLE_TOPICS = 256
 DRAIN_PACE = 0.01
 """Longest time in seconds between closing two connections while draining: a few need not take the whole drain time."""
 RETRY_MS = (500, 5_000)
-"""Range from which each client draws when to reconnect after a drain."""
+"""Range, in milliseconds, from which the node draws how long each client waits before it reconnects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,8 +207,8 @@ class Hub:
     def on_writable(self, connection: ClientConnection) -> None:
         """Send what the connection missed while it was slow."""
         self._keepalive.on_writable(connection)
-        missed, connection.last_versions = connection.last_versions, None
-        for channel, version in (missed or {}).items():
+        last_versions, connection.last_versions = connection.last_versions, None
+        for channel, version in (last_versions or {}).items():
             if channel == protocol.ME:
                 self._personal_ranks.subscribe(connection, confirm=False, id_=None)
             elif (key := connection.subscriptions.get(channel)) is not None:

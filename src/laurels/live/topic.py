@@ -1,7 +1,7 @@
 """The subscribers of one board at one size, and what they are sent.
 
-All members have the same version of the feed, except slow ones, whose missed version is recorded. So one frame fits
-all. It is written in slices, so that requests are answered meanwhile.
+All members have the same version of the feed, so one frame fits all. A slow member misses frames; its connection
+records the version that it has. A frame is written in slices, so that requests are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Topic:
     def subscribe(self, pending: PendingSubscription) -> None:
         """Send the first frame at once when the topic is kept current for others, else after a read.
 
-        A client with a version that this node never published may have it from a node that is ahead. It is answered by
-        a read that begins after this call, so that its board never goes back in time.
+        A version that this node never published may come from a node that is ahead. Such a client is answered by a
+        read that begins after this call, so its board never goes back in time.
         """
         known = self.feed.knows(pending.since)
         if known and any(self._members.values()):
@@ -88,7 +88,7 @@ class Topic:
     def unsubscribe(self, connection: ClientConnection) -> None:
         """Write nothing to the connection any more."""
         members = self._members.get(connection.encode_frame)
-        if members is not None and members.pop(connection, self) is None:
+        if members is not None and members.pop(connection, self) is None:  # `self` marks absence: members map to None
             self._served_otherwise.add(connection)
         self._pending = [(read, pending) for read, pending in self._pending if pending.connection is not connection]
 

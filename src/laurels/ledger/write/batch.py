@@ -1,8 +1,8 @@
 """Judge one batch and write it in one statement that detects stale users.
 
-A batch takes two round trips whatever it holds, and no lock between them: the writing statement checks that none of
-its users has changed since they were read, and otherwise writes nothing (ADR 20). Then the batch is committed again
-with its users locked first, as is a batch whose rules read other users' actions. The commit makes the promise; whatever
+A batch usually takes two round trips, with no lock between them: the writing statement checks that none of its users
+has changed since they were read, and otherwise writes nothing (ADR 20). Then it is tried again with its users locked
+first. A batch whose rules read other users' actions locks them from the start. The commit makes the promise; whatever
 fails before it has written nothing.
 """
 

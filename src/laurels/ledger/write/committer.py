@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 4
 PESSIMISTIC_BATCHES = 8
-"""Batches that lock their users first after one that met another node's: where many do, judging first is waste."""
+"""After a batch met a user whom another node wrote, so many batches lock their users first: judging them first would
+often be in vain."""
 CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 

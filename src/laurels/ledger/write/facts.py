@@ -36,11 +36,13 @@ async def load_facts(
     """
     shared = await _shared_state(connection, catalogue, submissions, LOCK_TOTALS if writing else READ_TOTALS)
     used: set[bytes] = set()
-    while True:  # another turn for each ticket that turns out to be used, so seldom more than one
+    # A ticket found used may have been used since `loaded` was read, by a first try of this very action: only a new
+    # read finds that row. A further turn needs a further used ticket, so there is seldom more than one.
+    while True:
         loaded = await _load(connection, catalogue, submissions, windows, writing)
         known_as_used, used = used, await _used_tickets(connection, catalogue, submissions)
         if used <= known_as_used:
-            break  # the action that used any other ticket may have been written after `loaded` was read
+            break
     facts = _facts(loaded, catalogue.default_board.calendar.time_zone)
     facts.type_counts, facts.claims = shared
     facts.used_tickets = used
@@ -98,7 +100,7 @@ async def _shared_state(
 async def _used_tickets(connection: Connection, catalogue: Catalogue, submissions: Sequence[Submission]) -> set[bytes]:
     """Return which of the presented tickets were used before; runs no SQL without a ticket.
 
-    Must run after the users were read: a use that this misses has changed its user since.
+    Must run after the users were read: a ticket that is used later changes its user's row, which WRITE_BATCH notices.
     """
     presented = [
         grant.nonce

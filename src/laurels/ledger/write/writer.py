@@ -4,8 +4,8 @@ A lane takes its share of the queue the moment it is free, so an idle ledger com
 busy one fills the next batch while the last is in flight. Several lanes overlap Python's share of one batch with
 PostgreSQL's share of another; a further lane starts only for a batch that is worth its round trips (ADR 19).
 
-A request belongs to the queue and not to its caller: one that goes away neither loses nor doubles its actions, and one
-that has waited for ANSWER_SECONDS is answered, although actions in flight are decided all the same.
+A request belongs to the queue, not to its caller. A caller that goes away neither loses nor doubles its actions; one
+that has waited for ANSWER_SECONDS is answered, and its actions in flight are still decided.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ __all__ = ["DecidedAction", "Result", "Writer"]
 log = structlog.get_logger(__name__)
 
 LANE_THRESHOLD = 32
-"""Actions that must wait before a further lane takes them; fewer wait for a lane that is at work …"""
+"""Waiting actions from which a further lane starts; fewer wait for a lane at work."""
 WAKE_AFTER = 0.01
-"""… but not longer than this, in seconds: that lane may be waiting for a row lock."""
+"""Seconds after which a lane starts for fewer: the lane at work may wait for a row lock."""
 RECONNECT_DELAY = 0.2
 NO_ROOM_SECONDS = 5.0
 """After a batch found the disk full, the node is not ready for so long; then the next batch may try."""
@@ -203,7 +203,10 @@ class Writer:
         return found
 
     def _refusal_of_late(self, request: CommitRequest) -> LaurelsError:
-        """Return the refusal of actions that no lane has taken. A ledger that commits is slow; else it is away."""
+        """Return the refusal of actions that no lane has taken.
+
+        They were too slow if the ledger has committed since they were queued; else it is unavailable.
+        """
         return not_written() if self._committed_at >= request.enqueued_at else unavailable()
 
     async def _run_lane(self) -> None:
@@ -326,7 +329,7 @@ class Writer:
         if replayed:
             try:
                 wait = await self._confirm(replayed) if self._confirm else 0.0
-                # An index that can't be confirmed to hold the action has no rank to tell for it.
+                # An index that can't be confirmed to hold the action has no rank for it.
                 earlier = {} if wait else await self._find_placements({action.user_id for action in replayed})
             except LaurelsError as away:  # the new actions of the batch stay acknowledged
                 earlier = away

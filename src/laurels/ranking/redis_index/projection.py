@@ -2,8 +2,8 @@
 
 A node pushes its own batches at once. Batches that it could not push, because it died or Redis was unavailable, are
 found by every node: `reconcile` reads the journal by transaction snapshot and asks each copy which batches it lacks.
-Applying one twice changes nothing. After an outage of Redis no node trusts a copy before the whole journal since then
-was checked. Copies that are missing or damaged are built by the `IndexBuilder`, beside live changes.
+Applying a batch twice changes nothing. After an outage of Redis a node trusts a copy only once it has checked the
+journal since the outage began. Copies that are missing or damaged are built by the `IndexBuilder`, beside live changes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ USERS_PER_REPAIR = 1_000
 MAX_JOURNAL_READS = 1_200
 """Reads of the journal kept for a Redis that takes no changes: ten minutes. Beyond, a rebuild costs less."""
 BUILD_CHECKS = 60
-"""Checks, RECONCILE_SECONDS apart, whether a requested rebuild is trusted: half a minute."""
+"""How often `rebuild` checks whether the copies are trusted, RECONCILE_SECONDS apart: half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,8 @@ class RedisProjection:
     async def follow(self, entry: JournalEntry) -> None:
         """Apply a journal entry that no process pushes (a ban, a correction): every node tries, the first one does it.
 
-        Other entries are pushed by the process that committed them, and `reconcile` checks that. So does it for entries
-        of more than a few users, as of an import: once for all nodes is enough.
+        Other entries are pushed by the process that committed them. `reconcile` checks that, and pushes entries of more
+        than USERS_PER_REPAIR users (an import): once for all nodes is enough.
         """
         if not entry.needs_every_node or len(entry.ids) > USERS_PER_REPAIR:
             return
@@ -336,7 +336,10 @@ class RedisProjection:
                 self._notify(generation.window, None)
 
     async def _note_checked(self, windows: Sequence[Window], due: Sequence[_JournalRead]) -> None:
-        """Drop the reads that were checked; now and then record how far that is, for nodes that start later."""
+        """Drop the reads that were checked.
+
+        Every NOTE_SECONDS record in the ledger how far the journal was checked, for nodes that start later.
+        """
         for _ in due:
             self._journal_reads.popleft()
         if due and time.monotonic() >= self._noted_at + NOTE_SECONDS:

@@ -136,10 +136,10 @@ class HttpConnection(web.RequestHandler):
         """Return the last response of a connection: after malformed HTTP the next request can't be found."""
         if reply_has_begun(request) or isinstance(exc, ConnectionError):
             raise ConnectionResetError("too late for an answer")
-        refusal = LaurelsError(Code.MALFORMED_REQUEST, "Malformed HTTP request, or a line is too long.")
+        refusal = LaurelsError(Code.MALFORMED_REQUEST, "The request can't be parsed, or a line of it is too long.")
         if status >= 500:
             log.error("unexpected failure", exc_info=exc)
-            refusal = LaurelsError(Code.INTERNAL, "This is our fault.")
+            refusal = LaurelsError(Code.INTERNAL, "The server failed.")
         response = _problem(refusal)
         response.force_close()
         return response
@@ -149,7 +149,9 @@ class HttpConnection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send the reply, then drop what is left of a body that was not read, or close."""
         if isinstance(resp, web.HTTPException):  # the target is not a path: every path has a route
-            resp = _problem(LaurelsError(Code.NOT_FOUND, "Nothing lives here: a target starts with a slash."))
+            resp = _problem(
+                LaurelsError(Code.NOT_FOUND, "There is nothing at this path: a target starts with a slash.")
+            )
         if request.content.is_eof():
             return await super().finish_response(request, resp, start_time)
         if not _may_follow(request):

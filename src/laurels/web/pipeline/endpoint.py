@@ -143,7 +143,7 @@ def _as_refusal(failure: Exception, request: Request, route: Route, request_id: 
     if isinstance(failure, RequestPayloadError):
         return LaurelsError(Code.MALFORMED_REQUEST, "The body can't be read: its chunks are broken.")
     log.error("unexpected failure", request_id=request_id, route=route.name, exc_info=failure)
-    return LaurelsError(Code.INTERNAL, "This is our fault. Quote the request id.")
+    return LaurelsError(Code.INTERNAL, "The server failed. Quote the request id.")
 
 
 def _is_disconnected(request: Request) -> bool:

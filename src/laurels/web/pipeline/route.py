@@ -13,7 +13,7 @@ from ..http.responses import JSON
 from .call import Handler
 
 LimitBy = Literal["address", "login", "user", "probe", "none"]
-"""Whose allowance a request is taken from. probe: one of the address for health checks and metrics alone, so that
+"""Which allowance a request is taken from. probe: one of the address for health checks and metrics alone, so that
 nothing else from the same address uses it up."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import NoReturn
 
 from ... import telemetry
 from ...domain.errors import Code, LaurelsError
@@ -23,7 +24,7 @@ def application(routes: Iterable[Route], context: PipelineContext, contexts: Col
     for route in routes:
         endpoint = endpoint_of(route, context, contexts)
         for method in _methods(route):
-            # The router knows a path with parameters only where the route declares them.
+            # aiohttp's resolver alone gets a path with parts in braces whose route declares no params.
             app.add(method, route.path, endpoint, routed=route.params is not None or "{" not in route.path)
             allowed.setdefault(route.path, []).append(method)
     for path, methods in allowed.items():
@@ -50,7 +51,7 @@ def _fallback(context: PipelineContext, methods: list[str]) -> Handle:
         try:
             address = client_address_of(context, request)
             spend(context.limits.address, address, 1, headers, announce=False)
-            answer = _preflight(context, request, methods) or _refuse(request, methods, headers)
+            answer = _preflight(context, request, methods) or _refuse(methods, headers)
         except LaurelsError as refusal:
             telemetry.REFUSALS.labels(refusal.code.value).inc()
             answer = refusal_reply(refusal, request_id)
@@ -66,9 +67,10 @@ def _preflight(context: PipelineContext, request: Request, methods: list[str]) -
     return None if granted is None else Reply(b"", 204, granted)
 
 
-def _refuse(request: Request, methods: list[str], headers: dict[str, str]) -> Reply:
+def _refuse(methods: list[str], headers: dict[str, str]) -> NoReturn:
     """Raise LaurelsError NOT_FOUND or METHOD_NOT_ALLOWED."""
     if not methods:
-        raise LaurelsError(Code.NOT_FOUND, "Nothing lives at this path. See /api/docs.")
+        raise LaurelsError(Code.NOT_FOUND, "There is nothing at this path. See /api/docs.")
     headers["Allow"] = ", ".join(sorted(methods))
-    raise LaurelsError(Code.METHOD_NOT_ALLOWED, f"{request.method} is not for this path. It takes {headers['Allow']}.")
+    detail = f"This path does not support the method. It takes {headers['Allow']}."
+    raise LaurelsError(Code.METHOD_NOT_ALLOWED, detail)

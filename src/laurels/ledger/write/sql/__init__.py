@@ -1,4 +1,4 @@
-"""The statements of the write path, one file each, named by what they do."""
+"""The statements of the write path, one file each; the name of a file says what its statement does."""
 
 from collections.abc import Iterable
 from importlib import resources

@@ -1,10 +1,10 @@
 -- Everything that judging a batch needs, as of one instant, in one row.
 -- $1 user ids, $2 window ids, $3 the actions and $4 the counters to look up, $5 how many action ids to reserve.
 --
--- Users, counters and standings come as parallel arrays, one for each column, NULL without a row: for a thousand rows
--- that takes a quarter of the time of an array of composites. After lock_users this is still a statement of its own:
--- under READ COMMITTED only a new statement sees the rows that the lock has waited for. LATERAL with a LIMIT means one
--- index look-up per key, also with a plan that was made when the table was empty.
+-- Users, counters and standings come as parallel arrays, one for each column, NULL where there is no row: for a thousand
+-- rows this takes a quarter of the time of an array of composites. It must stay a statement apart from lock_users: under
+-- READ COMMITTED only a new statement sees what was committed while the lock was waited for. LATERAL with a LIMIT means
+-- one index look-up per key, also with a plan that was made when the table was empty.
 SELECT
     clock_timestamp() AS now,
     nextval('journal_id_seq') AS batch_id,
