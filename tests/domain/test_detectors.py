@@ -49,7 +49,7 @@ class Table:
 
 
 def people(seed: int, count: int) -> list[float]:
-    """When somebody plays: gaps from two seconds to a minute, as people have them."""
+    """Return the instants at which a person plays: gaps from two seconds to a minute, as people have them."""
     chance = random.Random(seed)
     at, instants = 0.0, []
     for _ in range(count):
@@ -60,7 +60,7 @@ def people(seed: int, count: int) -> list[float]:
 
 @given(st.integers(0, 10_000))
 def test_people_are_never_held(seed: int) -> None:
-    """Whatever their gaps, whatever they score."""
+    """Of any gaps and any scores."""
     table = Table(RACE)
     chance = random.Random(seed)
     for at in people(seed, 60):
@@ -69,7 +69,7 @@ def test_people_are_never_held(seed: int) -> None:
 
 
 def test_more_than_a_person_can_do_in_a_minute_is_held() -> None:
-    """And whoever looked wrong stays held while it goes on, also in the next minute, until it has been quiet."""
+    """And a user who looked wrong stays held while it goes on, also in the next minute, until it has been quiet."""
     table = Table(user_per_minute=20)
     chance = random.Random(1)
     said = [table.play(n + chance.random() / 2) for n in range(55)]
@@ -79,7 +79,7 @@ def test_more_than_a_person_can_do_in_a_minute_is_held() -> None:
 
 
 def test_what_is_usual_for_the_type_decides() -> None:
-    """A type that people do often is no reason to hold them; a rule of the operator's goes before both."""
+    """That people do a type often does not hold them; a rule of the operator's goes before both."""
     chance = random.Random(4)
     busy = Table(usual=Baseline(100, 1_000), user_per_minute=20)
     assert [busy.play(n / 10 + chance.random() / 20) for n in range(401)] == [None] * 400 + ["velocity"]
@@ -89,7 +89,7 @@ def test_what_is_usual_for_the_type_decides() -> None:
     assert [told.play(n / 10) for n in range(4)] == [None] * 3 + ["velocity"]
 
 
-def test_a_few_dear_actions_are_as_odd_as_many_cheap_ones() -> None:
+def test_a_few_expensive_actions_are_as_odd_as_many_cheap_ones() -> None:
     table = Table(
         '{"multiplier": {"member": "accuracy", "minimum": 0, "maximum": 2000}}',
         usual=Baseline(60, 100),

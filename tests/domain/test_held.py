@@ -1,4 +1,4 @@
-"""Promises of holding an action: it counts nothing, and gets nobody around a cap."""
+"""Promises of holding an action: it counts nothing, and no user gets around a cap by it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_what_the_rules_refuse_is_never_held() -> None:
     assert codes(run([Submission(1, "closed", "odd")])) == ["action_type_inactive"]
 
 
-def test_a_void_standing_begins_anew_at_a_later_version() -> None:
+def test_a_void_standing_begins_again_at_a_later_version() -> None:
     """And is on the board again, unless its user is not."""
     void = {(1, 1): Standing(0, 5, 8, hidden=True, void=True)}
     assert run([Submission(1, "lesson", "a")], standings=dict(void)).standings[1, 1].version == 9

@@ -105,7 +105,7 @@ def test_unknown_inactive_and_foreign_are_refused_and_write_nothing() -> None:
 
 
 def test_an_overflow_refuses_the_action_on_every_board() -> None:
-    """Nothing is half-written: the board that could take it doesn't either."""
+    """An action is never half-written: the board that could take it doesn't either."""
     held = {(1, 1): Standing(5, 1, 1), (2, 1): Standing(5, 1, 1)}
     judgement = run([Submission(1, "huge", "a")], standings=held)
     assert codes(judgement) == ["score_overflow"]

@@ -26,7 +26,7 @@ STRICT = [
     ("heart \u2764", "heart \u2764\ufe0f"),
     ("\u0915\u094d\u0937\u0924", "\u0915\u094d" + ZWJ + "\u0937\u0924"),
 ]
-"""Across scripts, or by what nobody sees: of each pair only one may exist."""
+"""Across scripts, or by what is invisible: of each pair only one may exist."""
 SIMILAR = [
     ("Arno", "Amo"),
     ("Team 11", "Team II"),
@@ -99,13 +99,13 @@ def test_names_that_are_similar_within_a_script_share_that_key_alone(one: str, o
 
 
 @pytest.mark.parametrize("drawn", ["ᴀᴅᴍɪɴ", "ᴀdmin", "aᴅᴍin", "admin\u20dd", "ad\u20demin", "admin\u20e3"])
-def test_small_capitals_and_enclosing_marks_hide_nobody_behind_an_operator(drawn: str) -> None:
+def test_small_capitals_and_enclosing_marks_pass_no_one_for_an_operator(drawn: str) -> None:
     assert parse_name(drawn).similar == parse_name("admin").similar
 
 
 @pytest.mark.parametrize(("one", "other"), STRICT)
 def test_what_looks_alike_across_scripts_is_similar_too(one: str, other: str) -> None:
-    """Whoever can't register such a name can't come close to an operator with it either."""
+    """A user who can't register such a name can't come close to an operator with it either."""
     assert parse_name(one).similar == parse_name(other).similar
 
 
@@ -166,7 +166,7 @@ def test_case_makes_no_other_name(name: str) -> None:
 
 @given(st.text(alphabet="\u0301\u0903\u0488\u0e49\u0591a", min_size=3, max_size=20))
 def test_no_pile_of_marks_is_a_name(name: str) -> None:
-    """Whatever categories are mixed: four in a row at most."""
+    """Of any mixed categories: four in a row at most."""
     try:
         display = parse_name(name).display
     except LaurelsError:

@@ -34,7 +34,7 @@ ACTS = st.lists(
 
 @dataclass
 class Person:
-    """A user whose standing is kept as the ledger keeps it: folded with each award, anew after each correction."""
+    """A user whose standing is kept as the ledger does: folded with each award, refolded after each correction."""
 
     window: Window
     rows: list[LedgerRowToFold] = field(default_factory=list)
@@ -103,7 +103,7 @@ def modelled(rows: list[LedgerRowToFold], window: Window) -> tuple[int, datetime
 def test_a_standing_is_always_the_fold_of_its_rows(
     acts: list[tuple[str, int, int]], aggregate: Aggregate, order: Order, some_types: bool, ends: bool
 ) -> None:
-    """Whatever is completed, held, decided, undone and adjusted, in whatever order: what was folded step by step
+    """For all that is completed, held, decided, undone and adjusted, in any order: what was folded step by step
     equals the fold from nothing, and both equal the model.
     """
     board = Board(1, "b", "B", order, aggregate, action_types=frozenset({LESSON}) if some_types else None)
@@ -111,14 +111,14 @@ def test_a_standing_is_always_the_fold_of_its_rows(
     person = Person(Window(1, board, span))
     for act in acts:
         person.act(*act)
-        anew = fold_rows(person.rows, person.window)
+        refolded = fold_rows(person.rows, person.window)
         kept = person.standing
-        assert (anew is None) == (kept is None)
-        if anew is not None and kept is not None:
-            assert (anew.score, anew.reached_at) == (kept.score, kept.reached_at)
+        assert (refolded is None) == (kept is None)
+        if refolded is not None and kept is not None:
+            assert (refolded.score, refolded.reached_at) == (kept.score, kept.reached_at)
         expected = modelled(person.rows, person.window)
         assert expected == (
-            None if anew is None else (anew.score, START + timedelta(0, 0, anew.reached_at - micros(START)))
+            None if refolded is None else (refolded.score, START + timedelta(0, 0, refolded.reached_at - micros(START)))
         )
 
 

@@ -65,7 +65,7 @@ def test_a_cap_counts_within_its_stretch_and_names_the_end(rule: str, refused: s
 
 @given(st.lists(st.integers(1, 100_000), max_size=40))
 def test_counters_equal_a_list_of_all_awards(gaps: list[int]) -> None:
-    """Total, day, hour, minute and streak against counting the awards anew each time."""
+    """Total, day, hour, minute and streak against counting all awards again each time."""
     progress, at = Progress(), NOW
     awards: list[datetime] = []
     for gap in gaps:

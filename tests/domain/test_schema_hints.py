@@ -1,4 +1,4 @@
-"""What a schema refuses is answered with what it takes, and no answer fails on what was sent."""
+"""Values that a schema refuses are answered with what it takes, and no answer fails on what was sent."""
 
 from __future__ import annotations
 

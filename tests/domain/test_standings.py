@@ -67,7 +67,7 @@ def test_the_fold_is_what_its_name_says(awards: list[int], aggregate: Aggregate)
     assert (standing.score, standing.reached_at) == (expected, changed_at)
 
 
-def test_an_award_of_nothing_moves_nobody_in_a_tie() -> None:
+def test_an_award_of_nothing_moves_no_one_in_a_tie() -> None:
     """The same object comes back: no new version, no later reached_at."""
     standing = Standing(10, 5, 3)
     assert fold(standing, 0, 99, "sum", "desc") is standing

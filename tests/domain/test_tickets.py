@@ -134,7 +134,7 @@ def test_what_only_a_server_may_say_is_refused_from_anybody_else() -> None:
 
 
 def test_a_replay_may_come_from_the_user_after_the_server_said_so() -> None:
-    """Who vouched is no part of the body: the receipt is the user's."""
+    """The sender that vouched is not part of the body: the receipt is the user's."""
     assert codes(run(send("a", None, "sealed", by_server=True), send("a", None, "sealed"))) == ["ok", "ok"]
 
 

@@ -175,7 +175,7 @@ async def test_a_slow_redis_slows_but_does_not_mislead(
         await scene.is_well()
 
 
-async def test_a_lost_replica_is_missed_by_nobody(scene: Scene) -> None:
+async def test_a_lost_replica_is_missed_by_no_one(scene: Scene) -> None:
     await asyncio.to_thread(scene.standby.kill)
     try:
         await scene.load.play(ACTIONS)

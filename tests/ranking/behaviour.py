@@ -1,4 +1,4 @@
-"""What every index promises, as one state machine: it answers as a sorted list would, whatever is applied.
+"""The promises of every index, as one state machine: it answers as a sorted list would, whatever is applied.
 
 A subclass says how a window is opened, how a batch reaches its index, and how a coroutine is waited for.
 """
@@ -20,7 +20,7 @@ from laurels.ranking.index import Index, Place, key_of
 
 PEOPLE = range(1, 13)
 SHADOW = 99
-"""Somebody who is never on the board."""
+"""A user who is never on the board."""
 VERSIONS = st.dictionaries(st.sampled_from(PEOPLE), st.integers(1, 9), min_size=1, max_size=6)
 SCORES = [*range(-3, 4), 2**53, 2**53 + 1, INT64_MIN, INT64_MAX]
 Batch = dict[int, Standing]

@@ -1,4 +1,4 @@
-"""The simplest thing that is right: a list, sorted anew for every question."""
+"""The simplest thing that is right: a list, sorted again for every question."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class SharedNode:
         await self.commit(user, identifier)
 
     async def commit(self, user: int, identifier: str, *others: int) -> CommittedBatch:
-        """One batch of these users, which no index is told of."""
+        """Commit one batch of these users, of which no index learns."""
         submissions = [Submission(one, "lesson", identifier, None) for one in (user, *others)]
         async with self.pool.acquire() as connection:
             return await commit_batch(connection, self.catalogue, uuid4(), submissions, DetectorEngine())

@@ -92,7 +92,7 @@ async def test_a_commit_whose_node_died_is_brought_by_another(nodes: tuple[Share
 async def test_a_batch_that_another_node_brought_first_tells_no_previous_rank(
     nodes: tuple[SharedNode, SharedNode],
 ) -> None:
-    """Its own node is late: where the user was before can't be told any more, and is not guessed."""
+    """Its own node is late: where the user was before is not known any more, and is not guessed."""
     one, two = nodes
     await one.complete(1, "a")
     await one.complete(2, "a")
@@ -159,7 +159,7 @@ async def test_a_commit_is_brought_after_all_nodes_died(pool: Pool, own_redis: R
 
 
 @pytest.mark.parametrize("harm", ["flush", "restart", "half"])
-async def test_a_redis_that_lost_something_is_built_anew(
+async def test_a_redis_that_lost_something_is_rebuilt(
     nodes: tuple[SharedNode, SharedNode], own_redis: RedisServer, harm: str
 ) -> None:
     """Meanwhile every answer is right, and says where it comes from."""
@@ -320,10 +320,10 @@ async def test_a_full_redis_is_not_trusted_until_it_took_everything(
     assert await two.drift() == 0
 
 
-async def test_a_redis_that_takes_nothing_for_long_is_built_anew(
+async def test_a_redis_that_takes_nothing_for_long_is_rebuilt(
     nodes: tuple[SharedNode, SharedNode], own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it lacks is not remembered without end."""
+    """The changes that it lacks are not remembered without end."""
     one, two = nodes
     monkeypatch.setattr(projection, "MAX_JOURNAL_READS", 3)
     before = await one.top()
@@ -370,7 +370,7 @@ async def test_windows_that_are_over_are_freed(nodes: tuple[SharedNode, SharedNo
 async def test_too_many_who_ask_the_ledger_are_sent_away(
     nodes: tuple[SharedNode, SharedNode], own_redis: RedisServer
 ) -> None:
-    """They are told at once, and to come again; some are answered, rightly."""
+    """They are refused at once, with when to come again; some are answered, rightly."""
     one, _ = nodes
     await one.complete(1, "a")
     own_redis.flush()

@@ -46,7 +46,7 @@ async def test_who_asks_at_once_shares_round_trips_and_gets_the_own_answer(
 
 
 async def test_an_answer_is_not_older_than_its_question(windows: RedisWindows) -> None:
-    """Who was told of a change finds it, however many questions are under way."""
+    """A client that learnt of a change finds it, however many questions are in flight."""
 
     async def read_on(stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -1,4 +1,4 @@
-"""Who builds in turn with another node waits ever longer; who does not, never waits."""
+"""A node that builds in turn with another waits ever longer; one that does not, never waits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_builds_that_others_replace_come_ever_more_slowly() -> None:
     contest, builds = RebuildBackoff(clock), list[float]()
     while clock.now < 86_400:
         if contest.may_build(1, "theirs"):
-            assert contest.built(1, "mine", "theirs") == bool(builds), "the first one contests nobody's"
+            assert contest.built(1, "mine", "theirs") == bool(builds), "the first one contests no other build"
             builds.append(clock.now)
         clock.now += 0.5
     gaps = [later - earlier for earlier, later in itertools.pairwise(builds)]

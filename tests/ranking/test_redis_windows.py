@@ -68,7 +68,7 @@ class RedisMachine(IndexBehaviour):
     def take(self, batch: Batch) -> None:
         """The ranks before and after that a batch reports are those of the model before and after; seq grows by 1.
 
-        Of a change that is there already no rank before is told.
+        A change that is there already has no rank before.
         """
         held = self.model.standings
         repeated = {user for user, one in batch.items() if user in held and held[user].version == one.version}
@@ -97,7 +97,7 @@ class RedisMachine(IndexBehaviour):
 
     @rule()
     def compared(self) -> None:
-        """What a comparison with the ledger reads is what was applied."""
+        """A comparison with the ledger reads what was applied."""
         shown = {user: s for user, s in self.model.standings.items() if not s.hidden}
         assert self.wait(_all(self.windows, self.generation)) == shown
         assert self.wait(self.windows.held(self.generation, PEOPLE)) == shown

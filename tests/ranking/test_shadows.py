@@ -1,4 +1,4 @@
-"""The board as a shadowed user sees it: what it would be with that user, and nobody else's is touched."""
+"""The board as a shadowed user sees it: what it would be with that user, and no one else's is touched."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ async def test_whenever_it_is_cut_the_ledger_is_away(pool: Pool, *, batch: bool)
     async def ask() -> None:
         async with ledger_pool.acquire(pool) as connection:
             held.set_result(connection)
-            await connection.reload_schema_state()  # the types are asked for anew
+            await connection.reload_schema_state()  # the types are asked for again
             if batch:
                 await connection.executemany("SELECT $1::int4range, $2::box[]", [(None, None)])
             else:

@@ -55,6 +55,6 @@ async def test_the_host_that_answered_is_asked_first(database_tcp: str) -> None:
     assert urlsplit(hosts._urls[0]).netloc == urlsplit(database_tcp).netloc
 
 
-async def test_nobody_there_is_said_in_words(database_tcp: str) -> None:
+async def test_an_absent_server_is_said_in_words(database_tcp: str) -> None:
     with pytest.raises(DatabaseUnusable, match="can't connect to PostgreSQL"):
         await ledger_pool.connect("postgresql://u:p@127.0.0.1:1,127.0.0.1:2/x", size=2)

@@ -1,4 +1,4 @@
-"""What stands between a node and PostgreSQL: a pooler that shares sessions is refused, and never ends a node."""
+"""A pooler between a node and PostgreSQL: one that shares sessions is refused, and never ends a node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = needs_pgbouncer
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 @pytest.mark.parametrize("round_robin", [False, True])
 async def test_a_pooler_that_shares_sessions_is_refused(database_url: str, mode: str, round_robin: bool) -> None:
-    """Whichever server it picks for a transaction, and whoever else is at work."""
+    """Whichever server it picks for a transaction, and whichever clients are at work besides."""
     with pooler(database_url, mode, round_robin=round_robin) as bouncer:
         others = [asyncio.create_task(work(bouncer.url)) for _ in range(3)] if mode == "transaction" else []
         for _ in range(10):

@@ -69,7 +69,7 @@ async def scene(servers: tuple[Cluster, Standby]) -> AsyncIterator[Scene]:
 
 
 async def test_a_read_sees_what_was_written_before_it(scene: Scene) -> None:
-    """Read your writes, and everybody's: whoever reads after a commit sees it, though a replica answers."""
+    """Read your writes, and everybody's: a reader after a commit sees it, though a replica answers."""
     served = 0
     for value in range(1, 101):
         await scene.write(value)
@@ -109,7 +109,7 @@ async def test_a_replica_that_lags_is_not_read_and_comes_back(scene: Scene) -> N
     assert await scene.read() == 7
 
 
-async def test_a_replica_that_hangs_delays_nobody_for_long(scene: Scene) -> None:
+async def test_a_replica_that_hangs_delays_no_one_for_long(scene: Scene) -> None:
     """Paused, it holds its connections and says nothing: reads go to the primary."""
     scene.standby.pause()
     await scene.write(8)
@@ -119,7 +119,7 @@ async def test_a_replica_that_hangs_delays_nobody_for_long(scene: Scene) -> None
     await eventually(scene.where, bool)
 
 
-async def test_a_killed_replica_is_missed_by_nobody(scene: Scene) -> None:
+async def test_a_killed_replica_is_missed_by_no_one(scene: Scene) -> None:
     await asyncio.to_thread(scene.standby.kill)
     try:
         await scene.write(9)
@@ -131,7 +131,7 @@ async def test_a_killed_replica_is_missed_by_nobody(scene: Scene) -> None:
 
 
 async def test_what_takes_long_is_refused_in_time_and_the_replica_serves_on(scene: Scene) -> None:
-    """A top list of a huge window may be too much to count; that is no fault of the replica."""
+    """A top list of a huge window may be too much to count; that is not the replica's fault."""
     with pytest.raises(LaurelsError) as refusal:
         async with asyncio.timeout(BOUND):
             await scene.reads.fetch_heavy("SELECT pg_sleep(3)")
@@ -168,7 +168,7 @@ async def test_without_the_primary_the_replica_answers(scene: Scene) -> None:
 
 
 async def test_an_old_replica_does_not_stand_in_for_the_primary(scene: Scene) -> None:
-    """It lags, and the primary is away: 503, rather than a past that somebody has already seen beyond."""
+    """It lags, and the primary is away: 503, rather than a past beyond which a client has already seen."""
     await asyncio.to_thread(scene.standby.lag)
     await scene.write(12)
     assert await scene.read() == 12
@@ -184,7 +184,7 @@ async def test_an_old_replica_does_not_stand_in_for_the_primary(scene: Scene) ->
     await eventually(scene.where, bool)
 
 
-async def test_a_server_that_follows_nobody_is_not_read(scene: Scene) -> None:
+async def test_a_server_that_follows_no_primary_is_not_read(scene: Scene) -> None:
     """A promoted or mistaken server may hold another history."""
     stranger = Reads(scene.pool, [await replica(scene.primary.url, size=2)])
     looking = asyncio.create_task(stranger.run())

@@ -69,7 +69,7 @@ async def test_a_read_that_takes_long_is_waited_for_while_others_are_answered(po
 
 
 async def test_what_takes_longer_than_its_route_may_is_told_that_the_ledger_is_busy(pool: Pool) -> None:
-    """Somebody holds the table for ever; the database is well."""
+    """Another session holds the table without end; the database is well."""
     holder = await pool.acquire()
     transaction = holder.transaction()
     await transaction.start()
@@ -168,7 +168,7 @@ async def test_names_not_yet_known_are_read_from_a_slow_database(
 
 
 async def test_a_connection_that_was_cut_tells_nothing_of_the_server(pool: Pool, database_url: str) -> None:
-    """Giving back what is closed asks nobody: it must not count as an answer."""
+    """Giving back what is closed asks no server: it must not count as an answer."""
     server = liveness(pool)
     server.heard_at = float("-inf")
     with contextlib.suppress(LaurelsError):

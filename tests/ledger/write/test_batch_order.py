@@ -33,7 +33,7 @@ async def board(ledger: Ledger) -> list[int]:
 
 
 async def test_who_reaches_a_score_first_in_a_batch_wins_the_tie(ledger: Ledger) -> None:
-    """Live, folded anew from the rows, and loaded by another process: one order, and it is that of arrival."""
+    """Live, refolded from the rows, and loaded by another process: one order, and it is that of arrival."""
     arrival = [7, 3, 9, 1, 5]
     await ledger.writer.submit(lessons(*arrival))
     assert await board(ledger) == arrival

@@ -83,7 +83,7 @@ async def test_what_could_hardly_be_answered_is_not_begun() -> None:
 
 
 async def test_who_is_answered_hears_what_is_known_and_the_rest_is_forgotten() -> None:
-    """Decided, under way, and not begun: three answers. What was not begun is never written."""
+    """Decided, in flight, and not begun: three answers. What was not begun is never written."""
     large = request(*range(6))
     queue = queue_of(large)
     first = queue.cut(2, RowBudget(0, 0.2), 0.0)
@@ -216,7 +216,7 @@ def _known(seconds_per_row: float) -> CommitCost:
 
 
 async def _quiet(pool: Pool) -> None:
-    """Wait for what is under way: its users are locked until it ends."""
+    """Wait for the batch in flight: its users are locked until it ends."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE actions IN SHARE MODE")
 
@@ -247,7 +247,7 @@ async def test_others_are_not_kept_waiting_by_a_large_request(pool: Pool) -> Non
 
 
 async def test_behind_a_silent_ledger_nothing_is_overloaded(pool: Pool) -> None:
-    """Whoever waits behind a batch that does not end hears that the ledger is away, and that nothing was written."""
+    """A caller behind a batch that does not end hears that the ledger is away, and that nothing was written."""
     await add_users(pool, 2)
     async with running_ledger(pool, lanes=1) as ledger, pool.acquire() as other:
         async with other.transaction():

@@ -162,7 +162,7 @@ async def test_points_of_a_day_beyond_64_bits_are_refused(pool: Pool) -> None:
 
 
 async def test_a_long_value_counts_once_for_everybody(pool: Pool) -> None:
-    """By its digest, which nobody claims by sending it as a value."""
+    """By its digest, which no one claims by sending it as a value."""
     await add_users(pool, 5)
     await add_types(pool)
     long = "v" * 4_000
@@ -234,7 +234,7 @@ async def test_much_poison_delays_its_sender_alone(failing: Pool) -> None:
 
 
 async def test_a_ledger_that_refuses_everything_is_not_asked_for_each_action(pool: Pool) -> None:
-    """A table is away: a thousand actions are refused after a few statements, and nobody is to blame."""
+    """A table is away: a thousand actions are refused after a few statements, and no user is to blame."""
     await add_users(pool, 1)
     async with running_ledger(pool) as ledger:
         await pool.execute("ALTER TABLE actions RENAME TO away")

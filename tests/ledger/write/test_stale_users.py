@@ -1,4 +1,4 @@
-"""A batch judges without locks: whatever changes one of its users before it writes makes it judge anew."""
+"""A batch judges without locks: whatever changes one of its users before it writes makes it judge again."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-async def test_whatever_changes_a_user_makes_the_batch_judge_anew(pool: Pool, name: str) -> None:
-    """Nothing of the batch is written, not for its other users either; under locks it is decided on what is there."""
+async def test_whatever_changes_a_user_makes_the_batch_judge_again(pool: Pool, name: str) -> None:
+    """The batch writes nothing, not for its other users either; under locks it is decided on what is there."""
     await add_users(pool, 2)
     async with running_ledger(pool, detectors=DetectorEngine([odd])) as ledger, pool.acquire() as connection:
         ids = {
@@ -113,7 +113,7 @@ async def test_whatever_changes_a_user_makes_the_batch_judge_anew(pool: Pool, na
         assert await repair.refold(pool, window, uuid4()) == 0
 
 
-async def test_what_others_do_does_not_make_a_batch_judge_anew(ledger: Ledger) -> None:
+async def test_what_others_do_does_not_make_a_batch_judge_again(ledger: Ledger) -> None:
     """Nor does a snapshot that records where others stand."""
     await ledger.complete(2, "a")
 
@@ -154,7 +154,7 @@ async def test_a_retry_whose_ticket_was_used_by_its_first_try_gets_the_receipt(l
 
 @pytest.mark.parametrize("comes_true", [True, False])
 async def test_a_change_that_is_not_committed_yet_is_waited_for(ledger: Ledger, comes_true: bool) -> None:
-    """The batch writes when it is rolled back, and judges anew when it is committed: here it finds a banned user."""
+    """The batch writes when it is rolled back, and judges again when it is committed: here it finds a banned user."""
     async with ledger.pool.acquire() as other:
         change = other.transaction()
         await change.start()
@@ -201,7 +201,7 @@ async def test_what_a_dying_server_says_of_a_write_is_not_believed(ledger: Ledge
     assert not await ledger.pool.fetchval("SELECT count(*) FROM actions")
 
 
-async def test_ids_of_a_user_grow_whoever_gives_them(ledger: Ledger) -> None:
+async def test_ids_of_a_user_grow_from_any_source(ledger: Ledger) -> None:
     """Batches draw a thousand at a time, corrections one: histories are paged by id, so order is all."""
     for n in range(3):
         await ledger.writer.submit([Submission(1, "lesson", f"{n}-{item}") for item in range(1_000)])
@@ -213,7 +213,7 @@ async def test_ids_of_a_user_grow_whoever_gives_them(ledger: Ledger) -> None:
 
 
 async def test_a_ledger_that_would_number_two_actions_alike_is_refused(pool: Pool) -> None:
-    """Somebody made the sequence anew: the node says what to do instead of starting."""
+    """An operator recreated the sequence: the node says what to do instead of starting."""
     await pool.execute("ALTER SEQUENCE actions_id_seq INCREMENT BY 1")
     with pytest.raises(DatabaseUnusable, match="ALTER SEQUENCE actions_id_seq INCREMENT BY 1024"):
         await bootstrap.prepare(pool, samples=True, new_signing_key=new_signing_key)
@@ -222,7 +222,7 @@ async def test_a_ledger_that_would_number_two_actions_alike_is_refused(pool: Poo
 async def test_after_one_that_met_another_nodes_batches_lock_first_for_a_while(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nodes keep meeting, judging before the lock is work for nothing; where they did once, it soon ends."""
+    """While nodes keep meeting, judging before the lock is work for nothing; after they met once, it soon ends."""
     locked: list[bool] = []
     meets = iter([True])
 
@@ -239,7 +239,7 @@ async def test_after_one_that_met_another_nodes_batches_lock_first_for_a_while(
 
 
 async def test_batches_with_a_user_in_common_go_in_the_order_of_coming() -> None:
-    """And nobody waits for a batch with other users."""
+    """And no batch waits for one with other users."""
     turns, done = UserLocks(), []
     first_may_end = asyncio.Event()
 

@@ -50,7 +50,7 @@ async def test_one_identifier_on_two_processes_counts_once(pool: Pool) -> None:
 
 
 async def test_a_poisoned_action_never_fails_its_neighbours(ledger: Ledger) -> None:
-    """What PostgreSQL can't store is found by halving the batch; everybody else is awarded."""
+    """An action that PostgreSQL can't store is found by halving the batch; everybody else is awarded."""
     poison = '{"a": "\\u0000"}'
     results = await asyncio.gather(
         *(ledger.complete(n, f"i{n}", metadata=poison if n == 7 else None) for n in range(1, 21))
@@ -171,7 +171,7 @@ async def _next_transaction(pool: Pool) -> int:
     return int(await pool.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text"))
 
 
-async def test_nobody_waits_behind_somebody_elses_lock(ledger: Ledger) -> None:
+async def test_no_one_waits_behind_the_lock_of_another(ledger: Ledger) -> None:
     """A lane that waits for a user's row holds up that user; the others are answered meanwhile."""
     async with ledger.pool.acquire() as other, other.transaction():
         await other.execute("SELECT FROM users WHERE id = 1 FOR NO KEY UPDATE")
@@ -186,7 +186,7 @@ async def test_nobody_waits_behind_somebody_elses_lock(ledger: Ledger) -> None:
 
 
 async def test_a_caller_is_told_in_time_and_the_entry_is_decided_all_the_same(pool: Pool) -> None:
-    """Somebody holds the user's row: the caller hears that the outcome is not known, and the row counts once."""
+    """Another session holds the user's row: the caller hears that the outcome is not known, and the row counts once."""
     await add_users(pool, 1)
     async with running_ledger(pool) as ledger:
         async with pool.acquire() as holder, holder.transaction():
