@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import weakref
 from typing import Any
 
@@ -24,6 +23,7 @@ from .aiohttp_private import (
     unparsed_bytes,
 )
 from .problems import refusal_reply
+from .request_ids import new_request_id
 from .responses import response_to
 
 log = structlog.get_logger(__name__)
@@ -136,11 +136,12 @@ class HttpConnection(web.RequestHandler):
         """Return the last response of a connection: after malformed HTTP the next request can't be found."""
         if reply_has_begun(request) or isinstance(exc, ConnectionError):
             raise ConnectionResetError("too late for an answer")
+        request_id = new_request_id()
         refusal = LaurelsError(Code.MALFORMED_REQUEST, "The request can't be parsed, or a line of it is too long.")
         if status >= 500:
-            log.error("unexpected failure", exc_info=exc)
-            refusal = LaurelsError(Code.INTERNAL, "The server failed.")
-        response = _problem(refusal)
+            log.error("unexpected failure", request_id=request_id, exc_info=exc)
+            refusal = LaurelsError(Code.INTERNAL, "The server failed. Quote the request id.")
+        response = _problem(refusal, request_id)
         response.force_close()
         return response
 
@@ -149,9 +150,8 @@ class HttpConnection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send the reply, then drop what is left of a body that was not read, or close."""
         if isinstance(resp, web.HTTPException):  # the target is not a path: every path has a route
-            resp = _problem(
-                LaurelsError(Code.NOT_FOUND, "There is nothing at this path: a target starts with a slash.")
-            )
+            refusal = LaurelsError(Code.NOT_FOUND, "There is nothing at this path: a target starts with a slash.")
+            resp = _problem(refusal, new_request_id())
         if request.content.is_eof():
             return await super().finish_response(request, resp, start_time)
         if not _may_follow(request):
@@ -210,6 +210,5 @@ def _close_silent(connection: weakref.ref[HttpConnection]) -> None:
         silent.force_close()
 
 
-def _problem(refusal: LaurelsError) -> web.StreamResponse:
-    request_id = secrets.token_hex(8)
+def _problem(refusal: LaurelsError, request_id: str) -> web.StreamResponse:
     return response_to(refusal_reply(refusal, request_id), {"X-Request-ID": request_id})
