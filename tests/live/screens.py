@@ -1,4 +1,4 @@
-"""What somebody with the board open sees, over a real socket: a client of docs/protocol.md, written from it."""
+"""The view of a person with the board open, over a real socket: a client of docs/protocol.md, written from it."""
 
 from __future__ import annotations
 
@@ -168,5 +168,5 @@ def score_of(board: dict[str, Any], username: str) -> int | None:
 
 
 def members(board: dict[str, Any]) -> dict[str, Any]:
-    """What a board frame says beside GET /api/boards/{slug}, taken off."""
+    """Return a board frame without what it says beside GET /api/boards/{slug}."""
     return {name: value for name, value in board.items() if name not in ("type", "channel", "size", "version", "as_of")}

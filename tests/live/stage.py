@@ -32,7 +32,7 @@ SLUGS = ("points", "points-weekly", "stuck")
 
 
 class Boards:
-    """What the hub reads: `seq` and `shown` of every board, as the test sets them."""
+    """The boards that the hub reads: `seq` and `shown` of each, as the test sets them."""
 
     def __init__(self) -> None:
         self.seq = 1

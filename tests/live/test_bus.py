@@ -26,7 +26,7 @@ WINDOW = Window(1, BOARD, Span(None, None))
 
 @dataclass
 class Heard:
-    """What one node was told."""
+    """The messages that one node received."""
 
     tops: list[str] = field(default_factory=list)
     news: int = 0
@@ -34,14 +34,14 @@ class Heard:
     takes: bool = True
 
     def listener(self) -> BusListener:
-        return BusListener(self.tops.append, self._ring, self._anew)
+        return BusListener(self.tops.append, self._ring, self._look_again)
 
     def _ring(self, taken: Callable[[], None]) -> None:
         self.news += 1
         if self.takes:
             taken()
 
-    def _anew(self) -> None:
+    def _look_again(self) -> None:
         self.again += 1
 
 

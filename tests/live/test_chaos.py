@@ -1,4 +1,4 @@
-"""Whatever happens to its socket, what a client has put together is the truth after every reconnect."""
+"""A client's board is the truth after every reconnect, whatever happens to its socket."""
 
 from __future__ import annotations
 

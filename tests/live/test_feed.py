@@ -1,4 +1,4 @@
-"""Promises of a feed: whoever has a known version gets to the present, exactly, by what it is given."""
+"""Promises of a feed: a client that has a known version gets to the present, exactly, by what it is given."""
 
 from __future__ import annotations
 

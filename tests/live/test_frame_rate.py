@@ -69,7 +69,7 @@ async def test_the_time_that_a_frame_takes_counts() -> None:
 
 @in_virtual_time
 async def test_a_move_that_changes_nothing_people_see_is_not_sent() -> None:
-    """Not even after somebody else joined."""
+    """Not even after another client joined."""
     async with a_stage() as stage:
         stage.boards.shown = b"the same"
         pipe = await stage.idle()
@@ -123,7 +123,7 @@ async def test_a_window_that_ends_is_replaced_without_anybody_moving() -> None:
 
 
 @in_virtual_time
-async def test_a_change_nobody_told_of_shows_in_the_end() -> None:
+async def test_a_change_without_a_message_shows_in_the_end() -> None:
     async with a_stage() as stage:
         pipe = await stage.idle()
         stage.boards.seq += 1

@@ -66,7 +66,7 @@ def test_what_a_client_writes_is_read_however_it_is_cut(messages: list, cuts: li
 
 @given(st.lists(said, max_size=6))
 def test_each_call_decodes_exactly_one_frame(messages: list) -> None:
-    """Also fragments, of which a message is not complete yet: whoever counts calls counts frames."""
+    """Also fragments, of which a message is not complete yet: counting calls counts frames."""
     stream, _ = written(messages)
     server = ServerProtocol(state=OPEN)
     server.receive_data(stream)
@@ -124,7 +124,7 @@ def test_the_code_of_a_close_frame_is_read(payload: bytes, code: int) -> None:
 
 @pytest.mark.parametrize("payload", [b"\x03", b"\x03\xed", b"\x00\x00", b"\x13\x88", b"\x03\xe8\xff"])
 def test_close_frames_that_may_not_be_are_refused(payload: bytes) -> None:
-    """Half a code, codes that are never sent, codes of nobody, a reason that is no text."""
+    """Half a code, codes that are never sent, codes that no one defined, a reason that is not text."""
     with pytest.raises(FrameError):
         framing.close_code(payload)
 

@@ -1,4 +1,4 @@
-"""Bytes and headers that nobody foresaw: the node never fails, forgets nothing it holds, and goes on answering.
+"""Bytes and headers that no one foresaw: the node never fails, forgets nothing it holds, and goes on answering.
 
 Examples are the same in every run. `make test` runs few, `make test-slow` many.
 """

@@ -14,7 +14,7 @@ from laurels.live import topic as live_audience
 
 
 @in_virtual_time
-async def test_a_board_that_nobody_watches_costs_nothing() -> None:
+async def test_a_board_that_no_one_watches_costs_nothing() -> None:
     """No reads; its history is kept for a while, for those who come back."""
     async with a_stage() as stage:
         pipe = await stage.idle()
@@ -38,7 +38,7 @@ async def test_nothing_is_kept_for_names_that_clients_make_up() -> None:
 
 @in_virtual_time
 async def test_who_comes_back_gets_nothing_a_delta_or_the_whole() -> None:
-    """Also when nobody watched meanwhile."""
+    """Also when no one watched meanwhile."""
     async with a_stage() as stage:
         pipe = await stage.idle()
         version = pipe.of_type("board")[0][1]["version"]
@@ -63,7 +63,7 @@ async def test_who_comes_from_a_node_that_is_ahead_is_shown_nothing_older() -> N
         stage.boards.seq = 8
         stage.boards.gate.clear()
         stage.hub.refresh("points")
-        await asyncio.sleep(SOON)  # a read is under way, of seq 8
+        await asyncio.sleep(SOON)  # a read is in flight, of seq 8
         stage.boards.seq = 9
         comer = stage.join(since="seen elsewhere at seq 9")
         stage.boards.gate.set()
@@ -72,7 +72,7 @@ async def test_who_comes_from_a_node_that_is_ahead_is_shown_nothing_older() -> N
 
 
 @in_virtual_time
-async def test_closing_sends_everybody_away_over_a_while_and_lets_nobody_in() -> None:
+async def test_closing_sends_everybody_away_over_a_while_and_lets_no_one_in() -> None:
     async with a_stage() as stage:
         pipes = [await stage.idle() for _ in range(20)]
         began = now()

@@ -40,7 +40,7 @@ async def scoreboard(node: InProcessNode, board: str = "points") -> dict[str, An
 
 
 async def held(node: InProcessNode) -> tuple[int, int, int]:
-    """What the hub keeps: viewers, seats, members of audiences."""
+    """Return the numbers that the hub keeps: viewers, seats, members of audiences."""
     hub = node.services.hub
     return len(hub), hub.connection_limits.acquired, sum(len(topic) for topic in hub._topics.values())
 
@@ -134,7 +134,7 @@ async def test_a_banned_user_vanishes_from_open_screens(node: InProcessNode, set
         assert rows(shown) == [(1, "ada", 10), (2, "grace", 10)]
 
 
-async def test_a_snapshot_starts_movement_anew_on_open_screens(node: InProcessNode, settings: Settings) -> None:
+async def test_a_snapshot_restarts_movement_on_open_screens(node: InProcessNode, settings: Settings) -> None:
     ada, grace = await node.token("ada"), await node.token("grace")
     await node.complete(ada, "a-1")
     await node.complete(grace, "a-1")
@@ -235,7 +235,7 @@ async def test_pings_are_answered_amid_frames(node: InProcessNode) -> None:
         await screen.until(lambda board: board["seq"] == told["seq"])
 
 
-async def test_whoever_is_gone_is_forgotten(node: InProcessNode) -> None:
+async def test_a_client_that_is_gone_is_forgotten(node: InProcessNode) -> None:
     """Closed in order or torn off: no socket, seat or channel is left behind."""
     async with several_watching(node, 6) as screens:
         for screen in screens:
@@ -259,7 +259,7 @@ async def test_a_node_that_stops_says_so(node: InProcessNode, monkeypatch: pytes
         assert all(screen.frames[-1]["type"] == "drain" and screen.frames[-1]["retry_ms"] > 0 for screen in screens)
 
 
-async def test_a_stalled_reader_delays_nobody_and_is_closed(
+async def test_a_stalled_reader_delays_no_one_and_is_closed(
     node: InProcessNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fifty screens and a reader who reads nothing: the fifty see every state they should, the one is cut."""

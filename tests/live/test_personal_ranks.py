@@ -52,7 +52,7 @@ async def test_the_banned_are_sent_away() -> None:
 
 
 @in_virtual_time
-async def test_the_shadowed_see_themselves_and_nobody_else_does() -> None:
+async def test_the_shadowed_see_themselves_and_no_one_else_does() -> None:
     """From a second after they are shadowed on, without a word said about it; and no more when it is lifted."""
 
     def first(pipe: Pipe) -> str:

@@ -65,7 +65,7 @@ async def test_a_server_completes_for_any_user(node: InProcessNode) -> None:
 
 
 async def test_what_is_wrong_with_one_frame_refuses_it_alone(node: InProcessNode) -> None:
-    """Nobody there, banned, no user, two users, a ticket: its neighbours count and the socket stays."""
+    """An unknown user, a banned one, none, two, a ticket: its neighbours count and the socket stays."""
     await node.register("ada")
     rascal = (await node.register("rascal"))["user"]["id"]
     key = (await key_of(node, await admin_of(node)))["api_key"]
@@ -77,7 +77,7 @@ async def test_what_is_wrong_with_one_frame_refuses_it_alone(node: InProcessNode
             answer = await screen.ask("complete", **members)
             return answer["type"], answer.get("code") or answer["status"]
 
-        assert await told(user={"username": "nobody"}, action=action("a")) == ("result", "user_unknown")
+        assert await told(user={"username": "stranger"}, action=action("a")) == ("result", "user_unknown")
         assert await told(user={"id": rascal}, action=action("a")) == ("result", "banned")
         assert await told(action=action("a")) == ("error", "invalid_request")
         assert await told(user={"id": 1, "username": "ada"}, action=action("a")) == ("error", "invalid_request")
@@ -141,7 +141,7 @@ async def test_a_revoked_key_speaks_no_more(node: InProcessNode) -> None:
 
 
 async def test_a_key_has_its_own_rate(settings: Settings) -> None:
-    """The same over a socket as over HTTP; the frame beyond is told when to come back."""
+    """The same over a socket as over HTTP; the frame beyond learns when to come back."""
     async with running_node(dataclasses.replace(settings, key_rate=3)) as node:
         await node.register("ada")
         key = (await key_of(node, await admin_of(node)))["api_key"]

@@ -46,7 +46,7 @@ class Conversation(RuleBasedStateMachine):
         self.open = True
 
     def say(self, frame: protocol.ClientFrame, *, free: bool = False) -> list | None:
-        """What the session wants done; None when the frame is one too many, and the socket must close."""
+        """Return the effects that the session wants; None when the frame is one too many, and the socket must close."""
         effects = self.session.receive(frame, self.now)
         if not self.open:
             assert effects == []
@@ -147,7 +147,7 @@ TestConversation = Conversation.TestCase
 TestConversation.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_a_token_is_asked_for_anew_before_it_ends() -> None:
+def test_a_token_is_asked_for_again_before_it_ends() -> None:
     session = LiveSession(0.0)
     session.verified(identity(1, 0.0), None, 0.0)
     assert session.deadline == LIFE - 60

@@ -1,4 +1,4 @@
-"""Who does not read: gets the newest when it reads on, delays nobody, and is closed in the end."""
+"""A client that does not read gets the newest when it reads on, delays no one, and is closed in the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from laurels.live import client_connection, keepalive, protocol
 
 @in_virtual_time
 async def test_a_reader_who_stalls_gets_only_the_newest_when_it_reads_on() -> None:
-    """And delays nobody meanwhile."""
+    """And delays no one meanwhile."""
     async with a_stage() as stage:
         slow, quick = await stage.idle(), stage.join()
         slow.stalled = True

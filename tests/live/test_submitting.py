@@ -86,7 +86,7 @@ async def test_pages_of_other_origins_may_watch_but_not_authenticate(settings: S
                 assert (await screen.ask("authenticate", token=token))["type"] == "authenticated"
 
 
-async def test_a_token_that_ends_is_asked_for_anew_and_then_closes(settings: Settings) -> None:
+async def test_a_token_that_ends_is_asked_for_again_and_then_closes(settings: Settings) -> None:
     async with running_node(dataclasses.replace(settings, token_seconds=5)) as node:
         tokens = await node.register("ada")
         async with speaking(node, tokens["access_token"]) as screen, open_screen(node) as other:

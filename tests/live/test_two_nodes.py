@@ -1,4 +1,4 @@
-"""What happens on one node shows on the others at once: by the bus, not by the next poll."""
+"""Changes on one node show on the others at once: by the bus, not by the next poll."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hub does while a board can't be read."""
+"""Promises of the hub while a board can't be read."""
 
 from __future__ import annotations
 

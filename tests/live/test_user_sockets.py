@@ -91,7 +91,7 @@ async def test_what_one_node_holds_the_others_count(nodes: list[OneNode]) -> Non
 
 
 async def test_a_burst_on_all_nodes_at_once_is_cut_to_the_limit(nodes: list[OneNode]) -> None:
-    """Each accepts what it may by itself; whoever tells later closes its newest."""
+    """Each accepts what it may by itself; the node that reports later closes its newest."""
     for node in nodes:
         for _ in range(LIMIT):
             node.connection_limits.acquire_user(USER)

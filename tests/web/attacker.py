@@ -1,4 +1,4 @@
-"""Who sends bad requests, and what every refusal must look like."""
+"""A sender of bad requests, and what every refusal must look like."""
 
 from __future__ import annotations
 

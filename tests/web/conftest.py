@@ -1,4 +1,4 @@
-"""What several of the web tests start from."""
+"""Fixtures from which several of the web tests start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from laurels.config import Settings
 
 @pytest.fixture
 async def attacker(node: InProcessNode) -> AsyncIterator[Attacker]:
-    """Whatever a test sends, the ledger must be empty when it is over."""
+    """Yield an attacker; whatever it sends, the ledger must be empty at the end."""
     yield Attacker(node, await node.token())
     assert await node.services.pool.fetchval("SELECT count(*) FROM actions") == 0
     assert await node.services.pool.fetchval("SELECT count(*) FROM standings") == 0

@@ -1,4 +1,4 @@
-"""What a node logs: ECS documents that a search engine takes, and no secret in any of them."""
+"""A node's logs: ECS documents that a search engine takes, and no secret in any of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_password_and_no_token_is_ever_logged(talkative: LaurelsServer, datab
 
 
 def test_every_line_is_a_document_with_an_id_of_its_own(talkative: LaurelsServer) -> None:
-    """`event.id` lets a shipper send twice; `trace.id` is the request id that the client was told."""
+    """`event.id` lets a shipper send twice; `trace.id` is the request id that the client received."""
     talkative.start()
     token = talkative.register(f"ada-{uuid.uuid4().hex[:8]}")
     talkative.complete(token, n=5)

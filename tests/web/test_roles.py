@@ -14,7 +14,7 @@ from laurels.domain.actions import Submission
 from laurels.domain.errors import Code, LaurelsError
 from laurels.ledger.db.pool import Pool
 
-LOGIN = {"username": "nobody", "password": PASSWORD}
+LOGIN = {"username": "stranger", "password": PASSWORD}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ async def test_health_has_a_port_of_its_own_when_asked(settings: Settings, unuse
 
 
 async def test_a_gateway_holds_no_connection_for_writing(settings: Settings) -> None:
-    """What it does beside requests gives its connections back; an action sent over its socket is refused."""
+    """Its work beside requests gives its connections back; an action sent over its socket is refused."""
     async with running_node(replace(settings, role="live")) as node:
         pool = node.services.pool
         await eventually(lambda: _in_use(pool), lambda used: used == 0)

@@ -57,7 +57,7 @@ async def test_without_redis_a_node_serves_from_the_ledger_and_says_so(
 async def test_the_operator_can_verify_and_rebuild_the_shared_index(
     shared: InProcessNode, own_redis: RedisServer
 ) -> None:
-    """Drift that somebody's hand made is told, and gone after a rebuild, which makes a new epoch."""
+    """Drift made by hand is reported, and gone after a rebuild, which makes a new epoch."""
     admin = await of_role(shared, "admin")
     for n in range(5):
         await shared.complete(await shared.token(), f"{n}")

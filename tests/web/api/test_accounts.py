@@ -82,7 +82,7 @@ async def test_a_lost_reply_may_be_asked_for_again(node: InProcessNode) -> None:
 
 
 async def test_a_refresh_token_whose_successor_was_used_ends_the_login(node: InProcessNode) -> None:
-    """Also within the grace: whoever used the successor had the reply."""
+    """Also within the grace: a client that used the successor had the reply."""
     first = await node.register()
     _, second = await refresh(node, first)
     _, third = await refresh(node, second)
@@ -127,7 +127,7 @@ async def test_refresh_tokens_that_were_never_issued_are_refused(node: InProcess
 
 
 async def test_logging_out_ends_the_login(node: InProcessNode) -> None:
-    """204 without a body, also the second time and for tokens nobody knows."""
+    """204 without a body, also the second time and for unknown tokens."""
     tokens = await node.register()
     body = {"refresh_token": tokens["refresh_token"]}
     for _ in range(2):
@@ -135,7 +135,7 @@ async def test_logging_out_ends_the_login(node: InProcessNode) -> None:
             assert (reply.status, await reply.read()) == (204, b"")
             assert "Content-Type" not in reply.headers
             assert reply.headers.get("Content-Length", "0") == "0"
-    assert await logout(node, {"refresh_token": "nobody knows it"}) == 204
+    assert await logout(node, {"refresh_token": "an unknown token"}) == 204
     status, problem = await refresh(node, tokens)
     assert (status, problem["code"]) == (401, "refresh_invalid")
 
@@ -174,7 +174,7 @@ async def test_names_that_look_like_a_taken_one_are_taken(node: InProcessNode) -
 
 
 async def test_similar_names_are_refused_near_operators_alone(node: InProcessNode) -> None:
-    """Honest people may have them; nobody may be taken for an operator, or for a reserved name."""
+    """Honest people may have them; no one may be taken for an operator, or for a reserved name."""
     for name in ("Arno", "Amo", "Team 11", "Team II", "Alice", "A1ice", "Iş\u0131l", "Isil"):
         assert (await register(node, name))[0] == 201, name
     for name in ("adm1n", "ADMlN", "\u00e0dmin", "adrnin", "m0derator", "supp0rt"):
@@ -255,7 +255,7 @@ async def test_login_does_not_tell_whether_a_name_exists(node: InProcessNode) ->
             return hasher.verify(stored, password)
 
     node.services.passwords._hasher = Counting()  # type: ignore[assignment]
-    answers = [await login(node, name, "a wrong password") for name in ("ada", "nobody", "no\0body")]
+    answers = [await login(node, name, "a wrong password") for name in ("ada", "stranger", "no\0body")]
     assert [status for status, _ in answers] == [401, 401, 401]
     bodies = [{name: value for name, value in body.items() if name != "request_id"} for _, body in answers]
     assert bodies[0] == bodies[1] == bodies[2]

@@ -1,4 +1,4 @@
-"""Who may not do what: every route below /api/admin refuses whoever is not named for it."""
+"""Every route below /api/admin refuses each caller who is not named for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FOR_MODERATORS = {
     *("list_users", "get_user", "get_user_ledger", "get_stats", "list_held"),
     *("approve_action", "reject_action", "reverse_action", "set_user_status"),
 }
-"""Grows with the routes: whoever lets moderators in says so here."""
+"""Grows with the routes: a route that lets moderators in is named here."""
 
 
 def target(route: Route) -> str:
@@ -55,14 +55,14 @@ async def ask(node: InProcessNode, route: Route, token: str | None) -> tuple[int
 
 
 def test_every_admin_route_names_a_role() -> None:
-    """Public and merely logged in are no answers below /api/admin."""
+    """Public and merely logged in are not enough below /api/admin."""
     assert {route.access for route in ADMIN} <= {"moderator", "admin"}
     assert {route.name for route in ADMIN if route.access == "moderator"} == FOR_MODERATORS
 
 
 async def test_without_the_role_every_admin_route_is_closed(node: InProcessNode) -> None:
     """No token 401; a player 403; a moderator 403 where only admins may. And nothing was done."""
-    tokens = {"nobody": None, "player": await node.token(), "moderator": await of_role(node, "moderator")}
+    tokens = {"anonymous": None, "player": await node.token(), "moderator": await of_role(node, "moderator")}
     before = await state(node)
     for route in ADMIN:
         for who, token in tokens.items():
@@ -109,7 +109,7 @@ async def test_no_request_can_give_itself_more_than_its_schema(node: InProcessNo
 
 @pytest.mark.parametrize("path", ["/api/me", "/api/receipts/a-1"])
 async def test_what_is_mine_is_found_by_my_token_alone(node: InProcessNode, path: str) -> None:
-    """IDOR: no address names a user of whom more is told than to the public; another's receipt is not there."""
+    """IDOR: no address shows more of a user than the public sees; another's receipt is not there."""
     ada, eve = await node.token("ada"), await node.token("eve")
     await node.complete(ada, "a-1")
     status, mine = await node.get(path, ada)

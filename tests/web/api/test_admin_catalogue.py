@@ -55,7 +55,7 @@ async def test_an_edit_changes_what_it_names_and_nothing_else(node: InProcessNod
 
 
 async def test_of_two_edits_on_one_version_one_is_refused(node: InProcessNode, admin: str) -> None:
-    """Nothing is overwritten unseen, however close the two are."""
+    """No edit is overwritten unseen, however close the two are."""
     await make(node, admin)
     edits = [call(node, "PATCH", f"{TYPES}/run", admin, {"version": 1, "base_score": n}) for n in (20, 30)]
     replies = await asyncio.gather(*edits)
@@ -91,7 +91,7 @@ async def test_bad_rules_are_refused_where_they_are_wrong(node: InProcessNode, a
 
 
 async def test_every_change_is_in_the_audit_trail(node: InProcessNode, admin: str) -> None:
-    """Who, what, before, after, why, and in which request; in the same transaction as the change."""
+    """An entry names who, what, before, after, why, and in which request; in the same transaction as the change."""
     await make(node, admin, reason="autumn season")
     await call(node, "PATCH", f"{TYPES}/run", admin, {"version": 1, "base_score": 9, "reason": "too cheap"})
     await call(node, "PATCH", f"{TYPES}/run", admin, {"version": 1, "base_score": 11})
@@ -142,7 +142,7 @@ async def test_lists_are_filtered(node: InProcessNode, admin: str) -> None:
 
 
 async def test_a_cursor_of_another_list_is_refused(node: InProcessNode, admin: str) -> None:
-    """Also one that was made up: never a 500, never somebody else's page."""
+    """Also one that was made up: never a 500, never another user's page."""
     for cursor in ("x", "W10=", "WyJhIl0=", "WzFlMzBd", "WzEsMl0="):
         status, refused = await node.get(f"{TYPES}?cursor={cursor}", admin)
         assert (status, refused["code"], refused["path"]) == (422, "invalid_request", "$.cursor"), cursor
@@ -151,7 +151,7 @@ async def test_a_cursor_of_another_list_is_refused(node: InProcessNode, admin: s
 
 
 async def test_a_new_board_is_exact_when_it_is_shown(node: InProcessNode, settings: Settings, admin: str) -> None:
-    """What counted before it was there is in it; meanwhile it is not shown, and other nodes fold into it too."""
+    """Earlier actions are in it; meanwhile it is not shown, and other nodes fold into it too."""
     ada, bob = await node.token("ada"), await node.token("bob")
     await node.complete(ada, "a1", "lesson")
     await node.complete(bob, "b1", "quiz")
@@ -178,9 +178,9 @@ async def test_what_a_rank_means_is_fixed(node: InProcessNode, admin: str) -> No
     for member, value in {"order": "asc", "aggregate": "best", "ties": "dense", "calendar": {"every": "day"}}.items():
         status, refused = await call(node, "PATCH", f"{BOARDS}/points", admin, {"version": 1, member: value})
         assert (status, refused["code"], refused["path"]) == (409, "board_fixed", f"$.{member}")
-    same = {"version": 1, "order": "desc", "name": "For ever", "daily_points_cap": 30}
+    same = {"version": 1, "order": "desc", "name": "Endless", "daily_points_cap": 30}
     status, edited = await call(node, "PATCH", f"{BOARDS}/points", admin, same)
-    assert (status, edited["name"], edited["daily_points_cap"], edited["version"]) == (200, "For ever", 30, 2)
+    assert (status, edited["name"], edited["daily_points_cap"], edited["version"]) == (200, "Endless", 30, 2)
     player = await node.token()
     codes = [(await node.complete(player, f"l{n}"))[1].get("code") for n in range(4)]
     assert codes == [None, None, None, "daily_points_reached"]
@@ -222,7 +222,7 @@ async def test_an_archived_board_is_gone_and_comes_back_exact(node: InProcessNod
 async def test_a_board_of_any_calendar_ranks_what_its_open_window_counts(
     node: InProcessNode, admin: str, calendar: dict[str, Any], words: str
 ) -> None:
-    """Its window is the one of the calendar, and the calendar is told as it was sent."""
+    """Its window is the one of the calendar, and the calendar is shown as it was sent."""
     status, made = await node.post(BOARDS, {"slug": "timed", "name": "Timed", "calendar": calendar}, admin)
     assert (status, made["calendar"]) == (201, calendar)
     assert words in made["summary"]
@@ -337,7 +337,7 @@ async def test_a_number_that_counts_otherwise_is_refused_or_the_receipt_says_so(
 
 
 async def test_a_trial_agrees_with_what_then_happens(node: InProcessNode, admin: str) -> None:
-    """Whatever it says of an action comes true when that action is sent."""
+    """All that it says of an action comes true when that action is sent."""
     rules = {
         "metadata": {"level": {"type": "integer", "required": True, "maximum": 5}},
         "multiplier": {"member": "level", "minimum": 1, "maximum": 3},
@@ -353,8 +353,8 @@ async def test_a_trial_agrees_with_what_then_happens(node: InProcessNode, admin:
         assert (told["score"], told["code"]) == (then.get("score_earned"), then.get("code")), level
 
 
-async def test_a_trial_waits_for_nobody(node: InProcessNode, admin: str) -> None:
-    """It answers while the user's row is locked by an action under way."""
+async def test_a_trial_waits_for_no_one(node: InProcessNode, admin: str) -> None:
+    """It answers while the user's row is locked by an action in flight."""
     await node.token("ada")
     async with node.services.pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT FROM users WHERE username = 'ada' FOR UPDATE")

@@ -75,7 +75,7 @@ async def test_held_actions_are_listed_and_decided(node: InProcessNode, moderato
     assert [r["action_id"] for r in await pages(node, "/api/admin/review", moderator, "actions", 9)] == [ids[2]]
 
 
-async def test_a_ban_takes_somebody_off_every_board_and_a_lift_puts_them_back(
+async def test_a_ban_takes_a_user_off_every_board_and_a_lift_puts_them_back(
     node: InProcessNode, moderator: str
 ) -> None:
     ada = await node.register("ada")
@@ -119,7 +119,7 @@ async def test_an_adjustment_is_a_row_with_its_reason(node: InProcessNode, admin
 
 
 async def test_erasing_asks_for_the_name(node: InProcessNode, admin: str) -> None:
-    """Another's name erases nobody; done, the person is gone and the others' ranks stay."""
+    """Another's name erases no one; done, the person is gone and the others' ranks stay."""
     people = {name: await node.register(name) for name in ("ada", "bob")}
     for name in people:
         await node.complete(people[name]["access_token"], "a-1")

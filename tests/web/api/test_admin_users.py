@@ -52,7 +52,7 @@ async def test_users_are_found_by_what_is_known_of_them(node: InProcessNode, adm
     sort=st.sampled_from(["newest", "name", "score"]),
 )
 @hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_whoever_joins_while_pages_are_read_shifts_nobody(
+async def test_users_who_join_while_pages_are_read_shift_no_one(
     node: InProcessNode, admin: str, joins: list[int], limit: int, sort: str
 ) -> None:
     """Keyset paging: who was there at the first page and did not move is shown exactly once."""
@@ -113,7 +113,7 @@ async def test_a_role_takes_effect_and_is_audited(node: InProcessNode, admin: st
     assert entry["reason"] == "helps on weekends"
 
 
-async def test_nobody_locks_everybody_out(node: InProcessNode, admin: str) -> None:
+async def test_no_one_locks_everybody_out(node: InProcessNode, admin: str) -> None:
     """Not one's own role; and two admins who demote each other at the same moment leave one."""
     other = await of_role(node, "admin", "second")
     await node.services.pool.execute("UPDATE users SET role = 'player' WHERE username = 'admin'")

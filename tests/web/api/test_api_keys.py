@@ -128,7 +128,7 @@ async def test_a_revoked_key_ends_on_every_node(node: InProcessNode, settings: S
 
 
 async def test_a_key_grants_no_more_than_it_has(node: InProcessNode, admin: str) -> None:
-    """Whoever makes or rotates a key receives its secret, so a key does neither to one that may do more."""
+    """The maker or rotator of a key receives its secret, so a key does neither to one that may do more."""
     writer = await make(node, admin, "keys:write", "admin:read")
     key = writer["api_key"]
     missing = [scope for scope in SCOPES if scope not in ("keys:write", "admin:read")]
@@ -149,7 +149,7 @@ async def test_a_key_grants_no_more_than_it_has(node: InProcessNode, admin: str)
 
 
 async def test_a_key_that_is_revoked_meanwhile_makes_no_other(node: InProcessNode, admin: str) -> None:
-    """What a node still holds in memory does not count at the moment of the write."""
+    """The state that a node still holds in memory does not count at the moment of the write."""
     writer = await make(node, admin, "keys:write")
     await node.services.pool.execute("UPDATE api_keys SET revoked_at = now() WHERE id = $1", writer["key"]["id"])
     status, refused = await node.post(KEYS, {"name": "k", "scopes": ["keys:write"]}, writer["api_key"])
@@ -181,7 +181,7 @@ async def test_no_key_changes_a_role_or_reads_an_operators_new_password(node: In
 
 
 async def test_every_change_of_a_key_is_in_the_audit_trail(node: InProcessNode, admin: str) -> None:
-    """Who, what and why; a key that makes keys is named as such."""
+    """An entry names who, what and why; a key that makes keys is named as such."""
     writer = await make(node, admin, "keys:write", "admin:read")
     made = await make(node, writer["api_key"], "admin:read")
     await node.post(f"{KEYS}/{made['key']['id']}/revoke", {"reason": "a test"}, writer["api_key"])

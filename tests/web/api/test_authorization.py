@@ -1,4 +1,4 @@
-"""Who may act on whom: every operators' route, tried by every role and every key on every kind of target."""
+"""Promises of acting on others: every operators' route, tried by every role and every key on every kind of target."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def attempt(stage: Stage, route: Route, caller: str, target: str) -> tuple
     body = dict(ON_ACCOUNTS[route.name])
     if route.name == "erase_user":
         name = await stage.node.services.pool.fetchval("SELECT username FROM users WHERE id = $1", user_id)
-        body["username"] = name or "nobody"
+        body["username"] = name or "stranger"
     before = await stage.state()
     status, answer = await call(stage.node, route.method, path, token, body)
     return await stage.state() != before, status, answer
@@ -148,7 +148,7 @@ async def _target(stage: Stage, target: str, own: int) -> int:
 
 
 @pytest.mark.parametrize("name", ON_ACCOUNTS)
-async def test_each_acts_on_whom_they_may_and_on_nobody_else(stage: Stage, name: str) -> None:
+async def test_each_acts_on_whom_they_may_and_on_no_one_else(stage: Stage, name: str) -> None:
     """Refused: 403 and nothing written. Not refused: it is done, or the target is not there."""
     (route,) = [route for route in CHANGING if route.name == name]
     for caller, target in itertools.product(stage.callers, TARGETS):
@@ -177,7 +177,7 @@ async def test_a_key_opens_the_routes_of_its_scope_alone(stage: Stage, name: str
         assert (status == 403) is not opened, (name, caller, answer)
 
 
-async def test_an_operator_who_was_demoted_meanwhile_judges_nobody(stage: Stage) -> None:
+async def test_an_operator_who_was_demoted_meanwhile_judges_no_one(stage: Stage) -> None:
     """The role is read under the lock of the write: what the edge saw a moment ago does not count."""
     services = stage.node.services
     _, _, moderator = stage.callers["moderator"]
@@ -211,7 +211,7 @@ async def _waits_for_a_lock(pool: Any) -> None:
 async def test_what_names_no_known_actor_may_do_nothing(stage: Stage) -> None:
     """Only the command line and the service itself act without an account or a key."""
     pool, player = stage.node.services.pool, await stage.person("player")
-    for name in ("user:1099511627776", "somebody", "operators:x", ""):
+    for name in ("user:1099511627776", "someone", "operators:x", ""):
         with pytest.raises(LaurelsError) as refused:
             await sanctions.ban(pool, Actor(name), player, "x")
         assert refused.value.code is Code.FORBIDDEN, name
@@ -234,7 +234,7 @@ async def test_an_admin_adjusts_and_approves_nothing_of_their_own(stage: Stage) 
 
 
 async def test_erasing_oneself_needs_no_operator(stage: Stage) -> None:
-    """An admin who is not the last may go; nobody erases another's account as their own."""
+    """An admin who is not the last may go; no one erases another's account as their own."""
     node, (token, _, own) = stage.node, stage.callers["admin"]
     body = {"username": "a-admin", "password": PASSWORD}
     assert (await call(node, "DELETE", "/api/me", token, body))[0] == 204

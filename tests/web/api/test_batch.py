@@ -160,7 +160,7 @@ async def test_a_caller_that_hangs_up_neither_loses_nor_doubles(node: InProcessN
     assert me["places"][0]["score"] == 5000
 
 
-async def test_what_was_sent_whole_is_done_although_nobody_waits(node: InProcessNode) -> None:
+async def test_what_was_sent_whole_is_done_although_no_one_waits(node: InProcessNode) -> None:
     """The ledger was given the batch: that its sender has gone changes nothing."""
     token = await node.token()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -216,7 +216,7 @@ async def test_a_batch_that_takes_too_long_gets_there_by_being_sent_again(node: 
 
 
 @pytest.mark.parametrize(
-    ("codes", "told"),
+    ("codes", "refusal"),
     [
         ([Code.COOLDOWN_ACTIVE, Code.ACTION_UNWRITABLE], None),
         ([Code.COOLDOWN_ACTIVE, Code.OVERLOADED], Code.OVERLOADED),
@@ -225,12 +225,12 @@ async def test_a_batch_that_takes_too_long_gets_there_by_being_sent_again(node: 
         ([Code.OUTCOME_UNKNOWN, Code.BANNED], Code.BANNED),
     ],
 )
-def test_a_batch_is_refused_with_what_leaves_the_most_open(codes: list[Code], told: Code | None) -> None:
+def test_a_batch_is_refused_with_what_leaves_the_most_open(codes: list[Code], refusal: Code | None) -> None:
     results: list[DecidedAction | LaurelsError] = [LaurelsError(code, "as it is", retry_after=1) for code in codes]
-    if told is None:
+    if refusal is None:
         raise_if_undecided(results, refusing_all=(Code.BANNED,))
         return
     with pytest.raises(LaurelsError) as refused:
         raise_if_undecided(results, refusing_all=(Code.BANNED,))
-    assert refused.value.code is told
+    assert refused.value.code is refusal
     assert refused.value.retry_after == 1

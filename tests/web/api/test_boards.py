@@ -117,9 +117,9 @@ async def test_a_cursor_of_another_kind_is_refused(node: InProcessNode) -> None:
 async def test_friends_are_ranked_on_the_board_and_among_themselves(node: InProcessNode) -> None:
     """Best first, whatever the order and the case of the names; without a score last; unknown names apart."""
     await node.register("newcomer")
-    asked = ["p03", "P11", "newcomer", "p07", "p03", "nobody"]
+    asked = ["p03", "P11", "newcomer", "p07", "p03", "stranger"]
     status, found = await node.post("/api/boards/points/ranks", {"usernames": asked})
-    assert (status, found["total_users"], found["rank_state"], found["unknown"]) == (200, 12, "exact", ["nobody"])
+    assert (status, found["total_users"], found["rank_state"], found["unknown"]) == (200, 12, "exact", ["stranger"])
     rows = [(row["username"], row["rank"], row["rank_within"], row["score"]) for row in found["rows"]]
     assert rows == [("p11", 2, 1, 110), ("p07", 6, 2, 70), ("p03", 10, 3, 30), ("newcomer", None, None, None)]
     assert (await node.post("/api/boards/none/ranks", {"usernames": ["p01"]}))[1]["code"] == "board_unknown"
@@ -149,7 +149,7 @@ async def test_banned_and_shadowed_friends_are_not_ranked(node: InProcessNode, l
 
 @pytest.mark.usefixtures("league")
 async def test_an_unchanged_board_is_not_sent_again(node: InProcessNode) -> None:
-    """304 without a body, however the ETag is sent back; 200 once somebody has scored."""
+    """304 without a body, however the ETag is sent back; 200 once a user has scored."""
     etag = (await get(node, TOP)).headers["etag"]
     for sent in (etag, f"W/{etag}", f'"other", {etag}', f'{etag},"other"', f'W/"x" ,W/{etag}', "*"):
         reply = await get(node, TOP, If_None_Match=sent)
@@ -172,7 +172,7 @@ async def test_boards_of_different_sizes_have_different_etags(node: InProcessNod
 
 @contextlib.asynccontextmanager
 async def no_free_connection(node: InProcessNode) -> AsyncIterator[None]:
-    """Hold every connection of the pool, so that whoever needs one waits in vain."""
+    """Hold every connection of the pool, so that a caller that needs one waits in vain."""
     pool = node.services.pool
     held: list[Any] = []
     try:
@@ -225,7 +225,7 @@ async def test_top_around_and_rank_say_the_same_of_the_same_instant(node: InProc
 
 
 async def test_who_has_not_scored_has_no_rank(node: InProcessNode) -> None:
-    """Null in /rank and /me, never 0; nobody is around."""
+    """Null in /rank and /me, never 0; no one is around."""
     token = await node.token("ada")
     status, place = await node.get("/api/boards/points/rank/ada")
     assert (status, place["rank"], place["score"], place["total_users"]) == (200, None, None, 0)
@@ -242,7 +242,7 @@ async def test_unknown_boards_and_users_are_named(node: InProcessNode) -> None:
         status, problem = await node.get(path)
         assert (status, problem["code"]) == (404, "board_unknown")
         assert "points-weekly" in problem["detail"]
-    for path in ("/api/boards/points/rank/nobody", "/api/boards/points/around/nobody"):
+    for path in ("/api/boards/points/rank/stranger", "/api/boards/points/around/stranger"):
         status, problem = await node.get(path)
         assert (status, problem["code"]) == (404, "user_unknown")
 
@@ -281,7 +281,7 @@ async def test_head_tells_what_get_would_send(node: InProcessNode) -> None:
 
 
 async def test_every_reply_carries_the_security_headers(node: InProcessNode) -> None:
-    """Pages, data, refusals, 304, 204 and what is no HTTP."""
+    """Pages, data, refusals, 304, 204 and bytes that are not HTTP."""
     etag = (await get(node, TOP)).headers["etag"]
     logout = b'{"refresh_token":"x"}'
     replies = [

@@ -116,7 +116,7 @@ def test_reality_agrees_with_the_document(laurels_server: LaurelsServer, tmp_pat
         *("--phases", "examples,coverage,fuzzing"),
         *("--max-examples", "8", "--seed", "1", "--suppress-health-check", "all"),
         *("--exclude-operation-id", "edit_settings"),  # one request a minute, and nothing else is seen
-        *("--exclude-path", "/api/live"),  # a socket is no request and reply
+        *("--exclude-path", "/api/live"),  # a socket is not a request with a reply
         *("--exclude-path", "/api/live/events"),  # a reply that does not end
         *("--warnings", "off", "--no-color"),
     ]

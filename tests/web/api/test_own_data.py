@@ -73,7 +73,7 @@ async def test_a_ledger_shows_its_owner_only(node: InProcessNode) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2_500])
 async def test_an_export_holds_everything_however_much_it_is(node: InProcessNode, count: int) -> None:
-    """Account, places, counters, sessions, and each row once: of the caller, and of nobody else."""
+    """Account, places, counters, sessions, and each row once: of the caller, and of no one else."""
     tokens = await node.register("ada")
     token = tokens["access_token"]
     await node.complete(await node.token("bob"), "b-1")
@@ -153,7 +153,7 @@ async def test_who_is_erased_is_gone_and_what_rests_on_the_rows_stays(node: InPr
     assert (await node.register("ada"))["user"]["id"] != ada["user"]["id"]
 
 
-async def test_nobody_is_erased_by_a_slip_or_with_a_stolen_token(node: InProcessNode) -> None:
+async def test_no_one_is_erased_by_a_slip_or_with_a_stolen_token(node: InProcessNode) -> None:
     """The name as it is written and the password; an account without a password has its name alone."""
     token = await node.token("Ada")
     wrong = [

@@ -1,4 +1,4 @@
-"""What the public may know of people: exact, bounded, and nothing of those who are gone."""
+"""Promises of what the public may know of people: exact, bounded, and nothing of those who are gone."""
 
 from __future__ import annotations
 

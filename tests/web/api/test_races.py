@@ -60,7 +60,7 @@ async def _prepare(postgres: str, url: str) -> None:
 
 
 def at_once(pair: Pair, requests: list[tuple[str, bytes | dict[str, Any], dict[str, str]]]) -> Counter[str]:
-    """What was answered, as words, to requests of (path, body, headers) sent over both processes in turn."""
+    """Return the answers, as words, to requests of (path, body, headers) sent over both processes in turn."""
 
     async def all_of_them() -> list[str]:
         async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as http:

@@ -74,7 +74,7 @@ async def test_a_shadowed_user_sees_no_difference(node: InProcessNode) -> None:
     assert [(row["rank"], row["username"]) for row in board["rows"]][:2] == [(1, "eve"), (2, "ada")]
 
 
-async def test_nobody_else_sees_or_counts_a_shadowed_user(node: InProcessNode) -> None:
+async def test_no_one_else_sees_or_counts_a_shadowed_user(node: InProcessNode) -> None:
     """Also right after the user went on playing, and also for who asks with another token."""
     people = await league(node)
     await sanctions.shadow(node.services.pool, ADMIN, people["bob"]["user"]["id"], None)
@@ -115,11 +115,11 @@ async def test_lifting_restores_what_would_have_been(node: InProcessNode) -> Non
 
 
 async def test_a_token_that_is_not_good_is_not_ignored(node: InProcessNode) -> None:
-    """Boards are public, but who shows a token is told when it has had its time; a key is nobody."""
+    """Boards are public, but a client that shows a token learns when it has expired; a key stands for no one."""
     for token in ("nonsense", "e30.e30.e30"):
         status, problem = await node.get("/api/scoreboard", token)
         assert (status, problem["code"]) == (401, "token_invalid")
-    assert (await node.get("/api/scoreboard", "lk_nobody"))[0] == 200
+    assert (await node.get("/api/scoreboard", "lk_unknown"))[0] == 200
     assert (await node.get("/api/scoreboard", Authorization="Basic eDp5"))[0] == 200
 
 

@@ -1,4 +1,4 @@
-"""Servers speak for users: with a key or a signed body, for the user they name, and nobody else may."""
+"""Servers speak for users: with a key or a signed body, for the user they name, and no one else may."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ async def test_a_user_is_named_in_exactly_one_way(stage: Stage) -> None:
     ):
         status, problem = await stage.node.post(COMPLETE, stage.action(**odd), stage.key)
         assert (status, problem["code"], problem["path"]) == (422, "invalid_request", "$.user"), odd
-    for nobody in ({"id": 2**63 - 1}, {"username": "no\0body"}, {"issuer": "x", "subject": "y"}):
-        status, problem = await stage.node.post(COMPLETE, stage.action(**nobody), stage.key)
-        assert (status, problem["code"], problem["path"]) == (404, "user_unknown", "$.user"), nobody
+    for unknown in ({"id": 2**63 - 1}, {"username": "no\0body"}, {"issuer": "x", "subject": "y"}):
+        status, problem = await stage.node.post(COMPLETE, stage.action(**unknown), stage.key)
+        assert (status, problem["code"], problem["path"]) == (404, "user_unknown", "$.user"), unknown
 
 
 async def test_in_a_batch_one_user_spoils_nothing_for_the_others(stage: Stage) -> None:
