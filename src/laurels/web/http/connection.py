@@ -137,7 +137,7 @@ class HttpConnection(web.RequestHandler):
         if reply_has_begun(request) or isinstance(exc, ConnectionError):
             raise ConnectionResetError("too late for an answer")
         request_id = new_request_id()
-        refusal = LaurelsError(Code.MALFORMED_REQUEST, "The request can't be parsed, or a line of it is too long.")
+        refusal = LaurelsError(Code.MALFORMED_REQUEST, "The request is not valid HTTP, or a line of it is too long.")
         if status >= 500:
             log.error("unexpected failure", request_id=request_id, exc_info=exc)
             refusal = LaurelsError(Code.INTERNAL, "The server failed. Quote the request id.")
