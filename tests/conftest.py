@@ -35,7 +35,7 @@ ONE_CLUSTER = {"deploy", "edge", "faults"}
 """Rooms whose tests share a fixture that takes long to start: they run in one process, one after the other."""
 _numbers = itertools.count(1)
 hypothesis_settings.register_profile("laurels", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("laurels")  # a busy machine, or one that traces branches, is no failure
+hypothesis_settings.load_profile("laurels")  # a busy machine, or one that traces branches, does not fail a test
 
 
 def pytest_asyncio_loop_factories() -> dict[str, object]:

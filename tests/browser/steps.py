@@ -1,4 +1,4 @@
-"""What the tests of the pages say in few words."""
+"""Steps that the tests of the pages share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OpenPage = Callable[..., Any]  # `chromium_page` of conftest.py: (path, width, d
 
 
 def newcomer(server: Any, prefix: str = "user-") -> tuple[str, str]:
-    """Register somebody nobody has met: (username, access token)."""
+    """Register a new user: (username, access token)."""
     name = prefix + secrets.token_hex(4)[: 32 - len(prefix)]
     return name, server.register(name)
 
@@ -79,7 +79,7 @@ def sign_in(page: Page, username: str, password: str) -> None:
 
 
 def console(server: Any, chromium_page: OpenPage, role: str = "admin", **options: Any) -> Any:
-    """A visit to the console as somebody with this role."""
+    """Return a visit to the console as a user with this role."""
     name = operator(server, role)
     visit = chromium_page("/admin", **options)
     visit.page.get_by_role("main").get_by_role("button", name="Sign in").click()
@@ -88,7 +88,7 @@ def console(server: Any, chromium_page: OpenPage, role: str = "admin", **options
 
 
 def operator(server: Any, role: str = "admin") -> str:
-    """The name of somebody with this role."""
+    """Return the name of a new user with this role."""
     name, _ = newcomer(server, prefix="operator-")
     server.sql(f"UPDATE users SET role = '{role}' WHERE username = '{name}'")
     return name
@@ -100,7 +100,7 @@ def go(page: Page, section: str) -> None:
 
 
 def serious_faults(page: Page) -> list[Any]:
-    """What axe-core finds that keeps somebody out: (rule, where)."""
+    """Return the barriers that axe-core finds: (rule, where)."""
     violations = Axe().run(page).response["violations"]
     return [
         (one["id"], [node["target"] for node in one["nodes"]])

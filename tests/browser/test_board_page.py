@@ -102,7 +102,7 @@ def test_a_shared_place_is_shown_shared(chromium_page: OpenPage) -> None:
 
 
 def test_who_enters_the_top_is_told(laurels_server: Any, chromium_page: OpenPage) -> None:
-    """The element's event names whoever has just come among the first ten, once."""
+    """The element's event names each user who has just come among the first ten, once."""
     page = chromium_page(before=lambda page: page.add_init_script(REMEMBER_ENTERED)).page
     expect_state(page, "live")
     name, token = newcomer(laurels_server)

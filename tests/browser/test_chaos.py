@@ -1,4 +1,4 @@
-"""Whatever happens to a page's socket, the board it has put together is the truth after every reconnect."""
+"""A page's board is the truth after every reconnect, whatever happens to its socket."""
 
 from __future__ import annotations
 

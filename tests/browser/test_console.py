@@ -15,7 +15,7 @@ SECTIONS = ["Overview", "Users", "Review", "Action types", "Boards", "Audit", "A
 
 
 def test_the_console_is_for_operators(laurels_server: Any, chromium_page: OpenPage) -> None:
-    """A stranger is asked to sign in, a player is told who may enter, a moderator sees what moderators may do."""
+    """A stranger is asked to sign in, a player learns who may enter, a moderator sees what moderators may do."""
     name, _ = newcomer(laurels_server)
     page = chromium_page("/admin").page
     expect(page.get_by_text("The console is for operators.")).to_be_visible()
@@ -39,7 +39,7 @@ def test_numbers_move_while_they_are_looked_at(laurels_server: Any, chromium_pag
 
 
 def test_a_type_is_made_tried_changed_and_audited(laurels_server: Any, chromium_page: OpenPage) -> None:
-    """Rules are tried before they are saved; a wrong one is told with its path; the trail says who did it and why."""
+    """Rules are tried before they are saved; a wrong one is shown with its path; the trail says who did it and why."""
     page = console(laurels_server, chromium_page).page
     player, _ = newcomer(laurels_server)
     kind = f"raid-{secrets.token_hex(3)}"
@@ -123,7 +123,7 @@ def test_a_users_role_is_changed(laurels_server: Any, chromium_page: OpenPage) -
 
 
 def test_a_user_is_banned_and_let_back_in(laurels_server: Any, chromium_page: OpenPage) -> None:
-    """What follows is named before it happens; a reason is asked for; lifting it brings back what they had."""
+    """The consequences are named before they happen; a reason is asked for; lifting it brings back what they had."""
     name, token = newcomer(laurels_server, prefix="rascal-")
     laurels_server.complete(token, n=2)
     page = user_page(laurels_server, chromium_page, name)
@@ -163,13 +163,13 @@ def test_a_score_is_adjusted_and_a_row_reversed(laurels_server: Any, chromium_pa
     expect(page.locator(".facts-of")).to_contain_text("5")
 
 
-def test_nobody_is_erased_by_a_slip(laurels_server: Any, chromium_page: OpenPage) -> None:
+def test_no_one_is_erased_by_a_slip(laurels_server: Any, chromium_page: OpenPage) -> None:
     """The name must be typed; then the person is gone, for good."""
     name, _ = newcomer(laurels_server, prefix="leaver-")
     page = user_page(laurels_server, chromium_page, name)
     dialog = page.get_by_role("dialog")
     page.get_by_role("button", name="Erase").click()
-    dialog.get_by_label("Type the name").fill("somebody else")
+    dialog.get_by_label("Type the name").fill("someone else")
     dialog.get_by_role("button", name="Erase for good").click()
     expect(dialog.get_by_role("alert")).not_to_be_empty()
     dialog.get_by_label("Type the name").fill(name)

@@ -7,7 +7,7 @@ from tests.browser.steps import OpenPage, expect_drawn
 
 
 def test_the_docs_list_every_operation(chromium_page: OpenPage) -> None:
-    """Whatever the API describes is on the page of the docs, once, with a command to try it."""
+    """All that the API describes is on the page of the docs, once, with a command to try it."""
     page = chromium_page("/api/docs").page
     expect_drawn(page)
 

@@ -32,7 +32,7 @@ Element.prototype.animate = function (frames, options) {
 
 
 def test_rows_glide_to_their_places_and_end_there(laurels_server: Any, chromium_page: OpenPage) -> None:
-    """Who rises passes the others in an animation; when it is over, order, ranks and scores are the API's."""
+    """A user who rises passes the others in an animation; when it is over, order, ranks and scores are the API's."""
     for _ in range(3):
         rise(laurels_server, *newcomer(laurels_server))
     name, token = newcomer(laurels_server)
@@ -58,7 +58,7 @@ def test_rows_glide_to_their_places_and_end_there(laurels_server: Any, chromium_
     assert tops == sorted(tops)
 
 
-def test_nobody_moves_who_prefers_stillness(laurels_server: Any, chromium_page: OpenPage) -> None:
+def test_rows_do_not_move_for_those_who_prefer_stillness(laurels_server: Any, chromium_page: OpenPage) -> None:
     """With reduced motion, rows are where they belong at once."""
     name, token = newcomer(laurels_server)
     page = chromium_page(before=lambda page: page.add_init_script(REMEMBER_GLIDES)).page

@@ -39,15 +39,15 @@ def test_a_person_is_found_by_the_keyboard_alone(laurels_server: Any, chromium_p
     expect(page.get_by_role("img", name=re.compile("to 20 on"))).to_be_visible()
 
 
-def test_the_search_says_when_there_is_nobody(chromium_page: OpenPage) -> None:
+def test_the_search_says_when_there_is_no_one(chromium_page: OpenPage) -> None:
     page = live_page(chromium_page).page
-    page.get_by_label("Find a person").fill("nobody-is-called-so")
-    expect(page.locator("#found")).to_contain_text("No one is called nobody-is-called-so")
+    page.get_by_label("Find a person").fill("not-a-user")
+    expect(page.locator("#found")).to_contain_text("No one is called not-a-user")
 
 
-@pytest.mark.parametrize("name", ["nobody-at-all", "%FF", "%00", "<b>"])
-def test_a_page_of_nobody_says_so(chromium_page: OpenPage, name: str) -> None:
-    """Any address under /u/ is answered, also what is no name and no text."""
+@pytest.mark.parametrize("name", ["not-a-user", "%FF", "%00", "<b>"])
+def test_a_page_of_no_one_says_so(chromium_page: OpenPage, name: str) -> None:
+    """Any address under /u/ is answered, also one that is neither a name nor text."""
     page = chromium_page(f"/u/{name}").page
     expect(page.get_by_text("No one here is called")).to_be_visible()
 
@@ -85,7 +85,7 @@ def test_a_wrong_password_is_told_in_the_dialog(laurels_server: Any, chromium_pa
 
 
 def test_the_own_row_is_pinned_below_the_top(laurels_server: Any, chromium_page: OpenPage) -> None:
-    """Who is signed in and not among the rows stands below them between neighbours; once among them, only there."""
+    """A signed-in user who is not among the rows stands below them between neighbours; once among them, only there."""
     for _ in range(11):
         rise(laurels_server, *newcomer(laurels_server))
     name, token = newcomer(laurels_server)
@@ -139,7 +139,7 @@ def test_the_overlay_is_a_board_and_nothing_else(laurels_server: Any, chromium_p
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_persons_page_is_for_everyone(laurels_server: Any, chromium_page: OpenPage, dark: bool) -> None:
-    """Nothing serious for axe-core, nothing sideways at 320 pixels, nothing complained of, by day and by night."""
+    """Axe-core finds no barrier, nothing scrolls sideways at 320 pixels, nothing is logged, in light and dark."""
     name, token = newcomer(laurels_server, prefix="W" * 28)
     laurels_server.complete(token)
     visit = chromium_page(f"/u/{name}", width=320, dark=dark)

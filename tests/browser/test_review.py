@@ -1,4 +1,4 @@
-"""What a detector holds is decided in the console, with the mouse or without, and the board follows the decision."""
+"""Held actions are decided in the console, with the mouse or without, and the board follows the decision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOCUSED = """() => {
 
 @pytest.fixture
 def fight(laurels_server: Any) -> str:
-    """A type that nobody can complete within a minute of a lesson; worth 500."""
+    """Create a type that no one can complete within a minute of a lesson; worth 500."""
     admin = operator(laurels_server)
     token = laurels_server.post("/api/auth/login", {"username": admin, "password": PASSWORD})["access_token"]
     kind = f"fight-{secrets.token_hex(3)}"
@@ -34,7 +34,7 @@ def fight(laurels_server: Any) -> str:
 
 
 def suspect(server: Any, kind: str, fights: int) -> str:
-    """Somebody with a lesson who then did so many impossible things: all of them are held."""
+    """Register a user with a lesson who then did so many impossible things: all of them are held."""
     name, token = newcomer(server, prefix="suspect-")
     server.complete(token)
     for _ in range(fights):
@@ -136,7 +136,7 @@ def test_a_held_action_is_decided_by_keyboard_alone(laurels_server: Any, chromiu
 
 
 def tab_to(page: Page, text: str) -> None:
-    """Press Tab until the thing with this text has the focus, as somebody without a mouse does."""
+    """Press Tab until the thing with this text has the focus, as a person without a mouse does."""
     for _ in range(MOST_TABS):
         page.keyboard.press("Tab")
         if page.evaluate(FOCUSED) == text:

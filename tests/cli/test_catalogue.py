@@ -62,7 +62,7 @@ def test_what_can_not_be_is_one_line(database_url: str, tmp_path: Path) -> None:
         ("type", "create", "", "--base-score", "7"),
         ("type", "create", "run", "--base-score", str(2**63)),
         ("type", "edit", "none", "--base-score", "7"),
-        ("type", "try", "lesson", "--user", "nobody"),
+        ("type", "try", "lesson", "--user", "stranger"),
         ("board", "create", "UPPER", "Upper"),
         ("board", "create", "x", "X", "--time-zone", "Mars/Olympus"),
         ("board", "archive", "points"),

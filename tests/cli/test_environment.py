@@ -52,7 +52,7 @@ CLIENT = {
 LIBPQ = {
     "PGHOST": "nowhere.invalid",
     "PGPORT": "1",
-    "PGUSER": "nobody",
+    "PGUSER": "stranger",
     "PGDATABASE": "nothing",
     "PGSSLMODE": "verify-full",
     "PGTARGETSESSIONATTRS": "standby",

@@ -32,7 +32,7 @@ def exported(url: str, what: str, column: str) -> set[str]:
     ("bad", "why"),
     [
         ("ada,7,lesson,i1\n", "differs"),
-        ("nobody,1,lesson,x\n", "no user"),
+        ("stranger,1,lesson,x\n", "no user"),
         ("ada,1,fly,x\n", "no action type"),
         ("ada,much,lesson,x\n", "score_earned"),
     ],
@@ -40,7 +40,7 @@ def exported(url: str, what: str, column: str) -> set[str]:
 def test_no_row_below_a_bad_row_of_the_ledger_goes_in(database_url: str, tmp_path: Path, bad: str, why: str) -> None:
     answer("user", "create", "ada", DATABASE_URL=database_url)
     history = tmp_path / "ledger.csv"
-    history.write_text(HEAD + "ada,1,lesson,i1\n" + bad + "ada,1,lesson,i3\nnobody,1,lesson,i4\nada,1,lesson,i5\n")
+    history.write_text(HEAD + "ada,1,lesson,i1\n" + bad + "ada,1,lesson,i3\nstranger,1,lesson,i4\nada,1,lesson,i5\n")
     report = stopped(database_url, "ledger", history)
     assert (report["added"], report["stopped_at"]) == (1, 3)
     assert why in report["bad"][0]["why"]

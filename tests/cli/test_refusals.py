@@ -67,7 +67,7 @@ def test_a_command_that_makes_no_sense_is_one_line(arguments: list[str], word: s
 
 def test_names_and_nodes_that_are_not_there(database_url: str) -> None:
     """An unknown user, an impossible name, a node that does not answer."""
-    refused(laurels("user", "ban", "nobody", DATABASE_URL=database_url), "nobody")
+    refused(laurels("user", "ban", "stranger", DATABASE_URL=database_url), "stranger")
     refused(laurels("user", "create", "x", DATABASE_URL=database_url), "3 to 32")
     laurels("user", "create", "root", "--role", "admin", DATABASE_URL=database_url)
     refused(laurels("verify", "--node", "http://127.0.0.1:1", DATABASE_URL=database_url), "no node answers")

@@ -208,7 +208,7 @@ async def test_an_import_that_is_killed_goes_on_where_it_was(database_url: str, 
 BAD_LINES = {
     "no JSON": "{",
     "an unknown member": '{"username": "ada", "score_earned": 1, "points": 5}',
-    "nobody": '{"username": "nobody", "score_earned": 1, "action_type": "lesson", "action_identifier": "x"}',
+    "stranger": '{"username": "stranger", "score_earned": 1, "action_type": "lesson", "action_identifier": "x"}',
     "an unknown type": '{"username": "ada", "score_earned": 1, "action_type": "fly", "action_identifier": "x"}',
     "no identifier": '{"username": "ada", "score_earned": 1, "action_type": "lesson"}',
     "beyond 64 bits": '{"username": "ada", "score_earned": 9223372036854775808, "action_type": "lesson", '

@@ -1,4 +1,4 @@
-"""What the READMEs of the clients show, and their examples, run as they stand against a node."""
+"""The snippets in the READMEs of the clients, and their examples, run as they stand against a node."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_the_flask_back_end_answers(node: InProcessNode, api_key: str, mon
 def ask_flask() -> list[tuple[int, Any]]:
     example = runpy.run_path(str(CLIENTS / "python" / "examples" / "flask_app.py"))
     browser = example["app"].test_client()
-    users = ("ada", "ada", "nobody")
+    users = ("ada", "ada", "stranger")
     told = [browser.post("/lessons/l17/finish", headers={"X-User": user}) for user in users]
     example["laurels"].close()
     return [(reply.status_code, reply.get_json()) for reply in told]

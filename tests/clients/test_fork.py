@@ -90,7 +90,7 @@ async def test_a_forked_process_has_a_thread_of_its_own(node: InProcessNode) -> 
 
 
 async def test_a_fork_while_other_threads_are_at_work(node: InProcessNode, tmp_path: Path) -> None:
-    """multiprocessing forks at a moment when locks are held and replies are under way."""
+    """multiprocessing forks at a moment when locks are held and replies are in flight."""
     script = tmp_path / "busy.py"
     script.write_text(BUSY_FORK)
     await output(sys.executable, str(script), node.url, await node.token("ada"))
@@ -162,7 +162,7 @@ def test_a_silent_server_costs_the_deadline_and_no_more(silent: str) -> None:
 
 
 def test_a_token_that_never_comes_costs_the_deadline_and_no_more(silent: str) -> None:
-    """Whether the function that gives it waits on the loop or blocks it: callers in all threads are told."""
+    """Whether the function that gives it waits on the loop or blocks it: callers in all threads get its error."""
     never = threading.Event()
 
     async def waits() -> str:
@@ -191,7 +191,7 @@ def test_a_closed_client_says_so(silent: str) -> None:
         laurels.top()
 
 
-def test_a_client_that_nobody_closed_leaves_no_thread(silent: str) -> None:
+def test_a_client_that_was_never_closed_leaves_no_thread(silent: str) -> None:
     def use() -> bool:
         laurels = BlockingLaurels(silent, "token", deadline=0.05)
         with contextlib.suppress(Unsettled):

@@ -117,7 +117,7 @@ async def test_node_follows_a_board(node: InProcessNode, tmp_path: Path) -> None
 
 
 async def test_a_game_starts_and_completes_with_a_ticket(arena: InProcessNode, tmp_path: Path) -> None:
-    """What asks for a ticket counts with one, once, and not without."""
+    """An action that asks for a ticket counts with one, once, and not without."""
     script = tmp_path / "play.mjs"
     script.write_text(PLAY % (CLIENTS / "laurels.js"))
     command = [*node_command(), str(script), arena.url, await arena.token("ada")]

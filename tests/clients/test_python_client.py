@@ -44,9 +44,9 @@ async def test_boards_are_read_from_any_place_and_for_friends(node: InProcessNod
         assert [(row.rank, row.username) for row in page.rows] == [(2, "bob")]
         last = await laurels.rows("points", limit=1, cursor=page.next)
         assert ([(row.rank, row.username) for row in last.rows], last.next, last.moved) == ([(3, "ada")], None, False)
-        found = await laurels.ranks("points", ["ada", "cyd", "nobody"])
+        found = await laurels.ranks("points", ["ada", "cyd", "stranger"])
         assert [(row.username, row.rank, row.rank_within) for row in found.rows] == [("cyd", 1, 1), ("ada", 3, 2)]
-        assert found.unknown == ["nobody"]
+        assert found.unknown == ["stranger"]
 
 
 async def test_a_lost_reply_never_counts_twice(node: InProcessNode) -> None:
@@ -226,19 +226,19 @@ async def test_a_no_is_final_and_says_why(node: InProcessNode) -> None:
         assert (refused.value.status, refused.value.code) == (422, "action_type_unknown")
         assert refused.value.request_id
         with pytest.raises(Refused, match="token_missing"):
-            async with Laurels(node.url) as nobody:
-                await nobody.complete("lesson")
+            async with Laurels(node.url) as anonymous:
+                await anonymous.complete("lesson")
 
 
 async def test_a_deadline_leaves_the_identifiers_to_ask_again() -> None:
-    """Nobody answers: Unsettled after the deadline, with what may or may not have counted."""
+    """No server answers: Unsettled after the deadline, with what may or may not have counted."""
     async with Laurels("http://127.0.0.1:1", "token", deadline=0.3) as laurels:
         with pytest.raises(Unsettled) as unsettled:
             await laurels.complete("lesson", "a1")
         assert unsettled.value.identifiers == ["a1"]
 
 
-async def test_an_expired_token_is_asked_for_anew(node: InProcessNode) -> None:
+async def test_an_expired_token_is_asked_for_again(node: InProcessNode) -> None:
     """A token provider is called at first use and when the server says that the token has expired."""
     tokens = await node.register("ada")
     node.services.tokens.lifetime = -3_600

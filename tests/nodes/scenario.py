@@ -1,4 +1,4 @@
-"""A load on several nodes that keeps what it was told, and the evidence for the checker."""
+"""A load on several nodes that keeps the answers it got, and the evidence for the checker."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _told(player: Player, answer: dict[str, Any]) -> Told:
 
 
 async def truth(database_url: str) -> tuple[list[Row], list[Standing]]:
-    """What the ledger holds: actions, and the default board."""
+    """Return what the ledger holds: actions, and the default board."""
     connection = await asyncpg.connect(database_url)
     try:
         rows = await connection.fetch(

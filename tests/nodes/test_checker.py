@@ -13,7 +13,7 @@ HISTORIES = st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 50)), mi
 
 
 def truth(history: list[tuple[str, int]]) -> Evidence:
-    """What an honest service shows after these (user, points)."""
+    """Return what an honest service shows after these (user, points)."""
     rows: list[Row] = []
     sums: dict[str, int] = {}
     for action_id, (user, points) in enumerate(history, 1):
@@ -40,7 +40,7 @@ def test_a_lost_acknowledgement_is_found(history: list[tuple[str, int]], data: s
 
 LIES = {
     "doubled": (lambda e: replace(e, rows=[*e.rows, replace(e.rows[0], action_id=99)]), "times"),
-    "unsent": (lambda e: replace(e, attempted=frozenset([("x", "y")])), "nobody sent"),
+    "unsent": (lambda e: replace(e, attempted=frozenset([("x", "y")])), "was never sent"),
     "misfolded": (lambda e: replace(e, standings=[replace(e.standings[0], score=77)]), "folds"),
     "misranked": (lambda e: replace(e, boards={"n": list(reversed(e.boards["node"]))}), "rows are wrong"),
     "an empty board": (lambda e: replace(e, boards={"n": []}), "rows are wrong"),

@@ -1,7 +1,7 @@
 """Degraded, never wrong: every row of that table, with real servers.
 
 During each fault: acknowledged writes stay exactly once, no wrong rank is served, refusals are 503 with Retry-After,
-nobody waits for longer than two seconds. After it: back to normal by itself, index and ledger agree.
+no one waits for longer than two seconds. After it: back to normal by itself, index and ledger agree.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Scene:
         return self.settings.database_url
 
     async def lacks(self) -> list[str]:
-        """What any node serves without."""
+        """Return what any node serves without."""
         found = []
         for node in self.nodes:
             async with asyncio.timeout(5), self.http.get(f"{node.url}/readyz") as reply:
@@ -54,7 +54,7 @@ class Scene:
         return found
 
     async def boards_are_true(self) -> None:
-        """What each node shows now is what a sort of the ledger gives, whatever it is answered from."""
+        """Check that each node shows what a sort of the ledger gives, whatever it is answered from."""
         _, standings = await truth(self.database_url)
         ordered = sorted(standings, key=lambda one: one.order)
         wanted = [(one.user, one.score, rank) for rank, one in enumerate(ordered, 1)]
@@ -62,7 +62,7 @@ class Scene:
             await eventually(partial(board, self.http, node.url), lambda seen: seen[0] == wanted, within=10)
 
     async def is_well(self) -> None:
-        """Nothing is degraded, ranks are exact, all that was told is kept."""
+        """Check that no part is missing, ranks are exact, and all that was acknowledged is kept."""
         await eventually(self.lacks, lambda lacks: not lacks, within=RECOVERY)
         await self.load.settle()
         for node in self.nodes:
@@ -188,8 +188,8 @@ async def test_a_lost_replica_is_missed_by_no_one(scene: Scene) -> None:
 
 
 @pytest.mark.slow
-async def test_a_lagging_replica_shows_nobody_the_past(scene: Scene) -> None:
-    """Who has just written reads their own action in their history, on either node."""
+async def test_a_lagging_replica_shows_no_one_the_past(scene: Scene) -> None:
+    """A user who has just written reads the own action in the history, on either node."""
     await asyncio.to_thread(scene.standby.lag)
     try:
         await scene.load.play(ACTIONS)
@@ -220,7 +220,7 @@ async def test_a_primary_that_is_away_loses_nothing(scene: Scene, fault: str) ->
     await asyncio.to_thread(hurt, scene)
     try:
         await playing
-        assert scene.load.statuses[503], "nobody met the primary that is away"
+        assert scene.load.statuses[503], "no request met the primary that is away"
         for node in scene.nodes:
             rows, _ = await board(scene.http, node.url)
             assert len(rows) == PLAYERS
@@ -231,7 +231,7 @@ async def test_a_primary_that_is_away_loses_nothing(scene: Scene, fault: str) ->
 
 @pytest.mark.parametrize("fault", [pytest.param("killed", marks=pytest.mark.slow), "paused"])
 async def test_a_node_can_be_stopped_while_the_primary_is_away(scene: Scene, fault: str) -> None:
-    """Also with actions queued: nobody waits for a server that says nothing."""
+    """Also with actions queued: no one waits for a server that says nothing."""
     hurt, heal = PRIMARY_FAULTS[fault]
     async with running_node(scene.settings) as leaving:
         scene.load.urls.append(leaving.url)

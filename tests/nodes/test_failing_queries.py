@@ -17,7 +17,7 @@ from laurels.config import Settings
 
 
 async def failures(node: InProcessNode, chore: str) -> float:
-    """How often a chore has failed, over all kinds."""
+    """Return how often periodic work has failed, over all kinds."""
     async with node.http.get(f"{node.url}/metrics") as reply:
         text = await reply.text()
     return sum(float(count) for count in re.findall(rf'laurels_chore_failures_total{{chore="{chore}".*}} (\S+)', text))

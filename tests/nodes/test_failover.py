@@ -47,10 +47,10 @@ async def nodes(group: SentinelGroup, database_url: str, tmp_path: Path) -> Asyn
                 await asyncio.to_thread(server.kill)
 
 
-async def test_a_failover_under_load_loses_nothing_and_ranks_nobody_wrongly(
+async def test_a_failover_under_load_loses_nothing_and_ranks_no_one_wrongly(
     group: SentinelGroup, nodes: list[LaurelsServer], database_url: str
 ) -> None:
-    """The promoted replica holds most of the index and may lack its end: it is not believed, but built anew."""
+    """The promoted replica holds most of the index and may lack its end: it is not believed, but rebuilt."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         load = Load(http, [node.url for node in nodes], seed=11)
         await load.register(PLAYERS)

@@ -1,4 +1,4 @@
-"""What one node has acknowledged, no other node answers without: two servers as processes, asked at once.
+"""No node answers without what another has acknowledged: two servers as processes, asked at once.
 
 Nothing is polled here: the first answer after the acknowledgement must be right.
 """
@@ -83,7 +83,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Where things are done, and where they are looked at; `admin` is a token."""
+    """The node where things are done, and the one where they are looked at; `admin` is a token."""
 
     here: Side
     there: Side
@@ -273,7 +273,7 @@ INSERT INTO standings (window_id, user_id, score, sort_score, reached_at, versio
 
 
 async def test_without_redis_nothing_stale_is_answered_either(pair: Pair) -> None:
-    """Ranks are counted in the ledger then, a few at once: some may be told to come again, nobody anything old."""
+    """Ranks are counted in the ledger, a few at once: some are refused for now, none is answered with the past."""
     name, token, user_id = await pair.here.register()
     rank = f"/api/boards/points/rank/{name}"
     await asyncio.to_thread(pair.redis.kill)

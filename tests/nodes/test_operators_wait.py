@@ -1,4 +1,4 @@
-"""Operators are told in time too, when the primary takes their connections and says nothing."""
+"""Operators are answered in time too when the primary takes their connections and says nothing."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ async def nodes(own_redis: RedisServer, tmp_path: Path) -> AsyncIterator[tuple[l
 
 
 async def test_three_nodes_under_kills_keep_every_promise(nodes: tuple[list[LaurelsServer], str]) -> None:
-    """What was acknowledged is in the ledger once; scores are its fold; indexes and screens are its sort.
+    """Check that what was acknowledged is in the ledger once; scores are its fold; indexes and screens are its sort.
 
     The same players play on all nodes at once, every tenth identifier on all three; what a killed node left
     unanswered is sent again elsewhere.
@@ -78,7 +78,7 @@ async def test_three_nodes_under_kills_keep_every_promise(nodes: tuple[list[Laur
 
 
 async def _round_with_a_kill(load: Load, servers: list[LaurelsServer]) -> None:
-    """Kill one node when a third of the round is told, start it again while the rest plays on."""
+    """Kill one node when a third of the round is answered, start it again while the rest plays on."""
     before = _told(load)
     playing = asyncio.create_task(load.play(ACTIONS))
     while _told(load) < before + PLAYERS * ACTIONS // 3 and not playing.done():  # noqa: ASYNC110  the load runs on
@@ -96,7 +96,7 @@ def _told(load: Load) -> int:
 async def _until_quiet(
     http: aiohttp.ClientSession, servers: list[LaurelsServer], screens: list[Screen], database_url: str
 ) -> None:
-    """What nodes and screens show is what the ledger holds; the checker then says where it is not."""
+    """Wait until nodes and screens show what the ledger holds; the checker then says where it is not."""
     _, standings = await truth(database_url)
     ordered = sorted(standings, key=lambda one: one.order)
     wanted = [(one.user, one.score, rank) for rank, one in enumerate(ordered, 1)]

@@ -145,7 +145,7 @@ async def alone(settings: Settings, database_url: str) -> AsyncIterator[tuple[In
 async def test_an_index_in_memory_holds_what_was_committed_in_doubt(
     alone: tuple[InProcessNode, FaultProxy], database_url: str, *, retried: bool
 ) -> None:
-    """At once when a retry is acknowledged, and soon when nobody retries.
+    """At once when a retry is acknowledged, and soon when no one retries.
 
     A node's journal leaves out its own batches, so the journal does not bring it.
     """
