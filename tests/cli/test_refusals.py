@@ -55,7 +55,7 @@ def test_serve_refuses_settings_it_cannot_use(settings: dict[str, str], word: st
         (["demo", "--rate", "0"], "--rate"),
         (["demo", "--people", "many"], "--people"),
         (["demo", "--url", "http://127.0.0.1:1"], "make run"),
-        (["demo", "--url", "http://[bad"], "no address"),
+        (["demo", "--url", "http://[bad"], "not the address of a server"),
     ],
 )
 def test_a_command_that_makes_no_sense_is_one_line(arguments: list[str], word: str) -> None:
