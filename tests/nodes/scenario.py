@@ -118,6 +118,7 @@ def _told(player: Player, answer: dict[str, Any]) -> Told:
         answer["new_score"],
         answer["rank"],
         place,
+        answer["replayed"],
     )
 
 

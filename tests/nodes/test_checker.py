@@ -38,6 +38,13 @@ def test_a_lost_acknowledgement_is_found(history: list[tuple[str, int]], data: s
     assert any("lost" in found for found in violations(replace(evidence, rows=[r for r in evidence.rows if r != lost])))
 
 
+def test_the_rank_of_a_replay_may_differ() -> None:
+    evidence = truth([("a", 10), ("b", 20)])
+    first = replace(evidence.told[0], rank=1)
+    replays = [replace(first, rank=2, replayed=True), replace(first, rank=1, replayed=True)]
+    assert violations(replace(evidence, told=[first, *replays, *evidence.told[1:]])) == []
+
+
 LIES = {
     "doubled": (lambda e: replace(e, rows=[*e.rows, replace(e.rows[0], action_id=99)]), "times"),
     "unsent": (lambda e: replace(e, attempted=frozenset([("x", "y")])), "was never sent"),
@@ -46,9 +53,9 @@ LIES = {
     "an empty board": (lambda e: replace(e, boards={"n": []}), "rows are wrong"),
     "a ghost": (lambda e: replace(e, boards={"n": [*e.boards["node"], ("ghost", 0, 9)]}), "rows are wrong"),
     "another receipt": (lambda e: replace(e, told=[*e.told, replace(e.told[0], new_score=1_000)]), "first"),
-    "another rank": (
+    "new twice": (
         lambda e: replace(e, told=[replace(e.told[0], rank=1), replace(e.told[0], rank=2)]),
-        "rank 1, then 2",
+        "new twice, with rank 1, then 2",
     ),
     "two firsts": (
         lambda e: replace(e, told=[replace(t, rank=1, epoch_seq=("life", 7)) for t in e.told[:2]]),

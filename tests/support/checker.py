@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One acknowledgement: a receipt as a client got it. `rank` None: the service said that it did not know."""
+    """One acknowledgement: a receipt as a client got it. `rank` None: the service said that it did not know.
+
+    `replayed`: the receipt of an action that was acknowledged or written before; its rank is the one at that time.
+    """
 
     user: str
     identifier: str
@@ -22,6 +25,7 @@ class Told:
     new_score: int
     rank: int | None = None
     epoch_seq: tuple[str, int] | None = None
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +125,18 @@ def _not_running(rows: Iterable[Row]) -> list[str]:
 
 
 def _told_twice_differently(told: Iterable[Told]) -> list[str]:
-    """A receipt never changes; but a rank that was not recorded may be unknown later."""
+    """A receipt never changes but for the rank of a replay; and an action is new only once."""
     found: list[str] = []
     first: dict[tuple[str, str], Told] = {}
+    new: dict[tuple[str, str], Told] = {}
     for one in told:
         before = first.setdefault((one.user, one.identifier), one)
         if (before.action_id, before.new_score) != (one.action_id, one.new_score):
             found.append(f"{one.user}/{one.identifier}: first {before}, then {one}")
-        if before.rank is not None and one.rank is not None and before.rank != one.rank:
-            found.append(f"{one.user}/{one.identifier}: rank {before.rank}, then {one.rank}")
+        if not one.replayed:
+            new_before = new.setdefault((one.user, one.identifier), one)
+            if new_before is not one:
+                found.append(f"{one.user}/{one.identifier}: new twice, with rank {new_before.rank}, then {one.rank}")
     return found
 
 
