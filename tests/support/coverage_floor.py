@@ -18,8 +18,8 @@ from coverage.exceptions import NoDataError
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "laurels"
 DATA = ROOT / ".coverage"
-FLOORS = {"domain": 94, "ledger/write": 91, "ranking": 50, "live": 83, "app": 75}
-"""Percent of lines and branches, rounded down from what the tests reach."""
+FLOORS = {"domain": 94, "ledger/write": 90, "ranking": 88, "live": 94, "app": 62}
+"""Percent of lines and branches: what the tests of FOLDERS reach, less one for branches that depend on timing."""
 FOLDERS = tuple(
     f"tests/{folder}"
     for folder in ("app", "domain", "ledger/write", "live", "ranking", "web/api/test_authorization.py")
