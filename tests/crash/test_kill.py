@@ -21,7 +21,7 @@ PLAYERS = 24
 KILL_AFTER = 400
 ROUNDS = 2
 PLACE_NOW = ("rank", "previous_rank", "seq", "entered_top", "rank_state")
-"""What a receipt that is read again says of the present, not of the moment of the action."""
+"""Members of a receipt that describe the present, not the moment of the action."""
 KINDS = itertools.cycle(["lesson", "lesson", "quiz", "lesson"])
 
 

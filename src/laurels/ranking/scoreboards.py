@@ -163,7 +163,7 @@ class Scoreboards:
         return self._encoded(window, board, (window.id, Position(board.epoch, board.seq), 0), etag="")
 
     async def page(self, window: Window, start: PageStart, size: int, view: View = PUBLIC) -> ScoreboardPage:
-        """Return a page of the current window of a board; any depth takes the same time."""
+        """Return a page of the current window of a board. O(log n + size) in an index, at any depth."""
         own = view.shadowed_user
         if own is not None and start.behind is not None:
             ranking = await self._shadows.after(window, own, start.behind, size + 1)

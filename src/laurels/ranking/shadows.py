@@ -31,11 +31,8 @@ class Shadows:
     async def place(self, window: Window, user_id: int) -> Ranking:
         """Return the place the user would have, as Index.places does; `total` counts the user."""
         others = await self._index.places(window, [])
-        standing = await self._standing(window, user_id)
-        if standing is None:
-            return others
-        place = await self._index.place_of(window, user_id, standing)
-        return replace(others, places=(place,), total=others.total + 1)
+        own = await self._own_place(window, user_id)
+        return others if own is None else replace(others, places=(own,), total=others.total + 1)
 
     async def among(self, window: Window, user_id: int, user_ids: Sequence[int]) -> Ranking:
         """Return the places of these users, as `Index.places`, with the user's own place among them."""
@@ -90,10 +87,9 @@ class Shadows:
 
     @staticmethod
     def _with_own(board: Board, others: Ranking, own: Place, size: int, *, tied: bool) -> Ranking:
-        key = key_of(board, own)
-        before = [place for place in others.places if key_of(board, place) < key]
-        after = [_behind(board, place, own, tied=tied) for place in others.places[len(before) :]]
-        return replace(others, places=(*before, own, *after)[:size], total=others.total + 1)
+        before, after = _split_at(board, others.places, own)
+        pushed = (_behind(board, place, own, tied=tied) for place in after)
+        return replace(others, places=(*before, own, *pushed)[:size], total=others.total + 1)
 
     async def _own_place(self, window: Window, user_id: int) -> Place | None:
         standing = await self._standing(window, user_id)
@@ -126,12 +122,17 @@ def insert_own(board: Board, others: tuple[Place, ...], own: Place) -> tuple[Pla
 
     A rank of 0 in `own` is computed from the others, which then must be the first of the board.
     """
-    key = key_of(board, own)
-    before = [place for place in others if key_of(board, place) < key]
-    after = others[len(before) :]
+    before, after = _split_at(board, others, own)
     ties = [place for place in (*before[-1:], *after[:1]) if place.score == own.score]
     own = replace(own, rank=own.rank or _rank_among(board, before, own))
     return (*before, own, *(_behind(board, place, own, tied=bool(ties)) for place in after))
+
+
+def _split_at(board: Board, others: tuple[Place, ...], own: Place) -> tuple[list[Place], tuple[Place, ...]]:
+    """Return the places in front of `own`, and those behind it."""
+    key = key_of(board, own)
+    before = [place for place in others if key_of(board, place) < key]
+    return before, others[len(before) :]
 
 
 def _rank_among(board: Board, before: list[Place], own: Place) -> int:

@@ -28,7 +28,7 @@ _BEGINS_FORMULA = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 _FORMULA = re.compile(_BEGINS_FORMULA)
 _NUMERAL = r"(?:[0-9]{16,}|0[0-9]+|[0-9]+[eE][0-9]+)\Z"
 _NUMBER = re.compile("-?" + _NUMERAL)
-"""What a spreadsheet changes: it keeps 15 digits of a number, drops leading zeros, and reads exponents."""
+"""Values that a spreadsheet changes: it keeps 15 digits of a number, drops leading zeros, and reads exponents."""
 ESCAPED = re.compile(f"'+(?:{_BEGINS_FORMULA}|{_NUMERAL})")
 """Text with an apostrophe before what a spreadsheet would run or change.
 

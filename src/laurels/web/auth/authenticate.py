@@ -25,7 +25,7 @@ from .keyring import ApiKey, Keyring
 from .signatures import SignedKey
 
 Access = Literal["public", "viewer", "user", "server", "moderator", "admin"]
-"""What a route requires of its caller.
+"""The credentials that a route requires of its caller.
 
 public      nothing; credentials are not read
 viewer      nothing, but a user's token is read: a shadowed user sees a different board. A key counts as anonymous

@@ -49,7 +49,7 @@ class Reply:
 
 
 Answer = Reply | web.StreamResponse | msgspec.Struct
-"""What a handler returns: a struct is sent as JSON with status 200."""
+"""The result of a handler: a struct is sent as JSON with status 200."""
 
 
 def json_reply(value: msgspec.Struct, status: int = 200) -> Reply:
